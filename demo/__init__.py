@@ -1,0 +1,1 @@
+"""AccountSync on one machine: PostgreSQL, simulators and Airflow, with nothing but Python."""

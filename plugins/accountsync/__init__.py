@@ -1,0 +1,1 @@
+"""AccountSync keeps accounts in step with people."""

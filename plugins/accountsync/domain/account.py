@@ -1,0 +1,33 @@
+"""An account, as we know it and as a target shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What the store knows of a person's account in one system."""
+
+    state: str
+    identifier: str
+    remote_id: str | None
+    attributes: Mapping[str, Any]
+
+    def as_context(self) -> dict[str, Any]:
+        own = {"identifier": self.identifier, "remote_id": self.remote_id}
+        return {**self.attributes, **own}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteAccount:
+    """An account found in, or just made in, a target.
+
+    `ours`: it carries the person's stable key; an account that merely has the same name does not.
+    """
+
+    identifier: str
+    remote_id: str | None
+    ours: bool

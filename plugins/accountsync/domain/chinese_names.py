@@ -1,0 +1,99 @@
+"""Readings of Chinese names: surname first, without tones.
+
+Sources: GB/T 28039-2011 (spelling of personal names), ISO 7098. Surnames have readings of their own
+(单 is shàn as a surname, dān elsewhere), which a general dictionary misreads; `SURNAMES` holds them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+from pypinyin import Style, lazy_pinyin
+
+from accountsync.errors import NeedsDataError
+
+SURNAMES = {
+    "单": "shan", "仇": "qiu", "解": "xie", "曾": "zeng", "查": "zha", "区": "ou", "朴": "piao",
+    "任": "ren", "盖": "ge", "华": "hua", "纪": "ji", "缪": "miao", "乜": "nie", "宁": "ning",
+    "秘": "bi", "冼": "xian", "员": "yun", "翟": "zhai", "召": "shao", "种": "chong", "重": "chong",
+    "祭": "zhai", "折": "she", "黑": "he", "过": "guo", "尹": "yin", "隗": "wei",
+    "那": "na", "哈": "ha", "牟": "mou", "繁": "po", "令": "ling", "晁": "chao",
+    "句": "gou", "阚": "kan", "逄": "pang", "佴": "nai", "笪": "da", "覃": "qin", "燕": "yan",
+    "应": "ying", "乐": "yue", "车": "che", "石": "shi", "谌": "chen", "贾": "jia", "瞿": "qu",
+    "能": "nai", "葛": "ge", "沈": "shen", "卜": "bu", "柏": "bai",
+    "干": "gan", "呙": "guo", "吕": "lv", "闾": "lv", "律": "lv", "禄": "lu", "尉": "wei",
+    "曲": "qu", "褚": "chu", "郇": "xun", "殷": "yin", "费": "fei", "郗": "xi", "鲍": "bao",
+    "洪": "hong", "万俟": "moqi", "尉迟": "yuchi", "单于": "chanyu", "长孙": "zhangsun",
+    "澹台": "tantai", "令狐": "linghu", "濮阳": "puyang", "宰父": "zaifu", "夏侯": "xiahou",
+    "欧阳": "ouyang", "司马": "sima", "上官": "shangguan", "诸葛": "zhuge", "东方": "dongfang",
+    "皇甫": "huangfu", "公孙": "gongsun", "慕容": "murong", "司徒": "situ", "司空": "sikong",
+    "宇文": "yuwen", "轩辕": "xuanyuan", "端木": "duanmu", "百里": "baili", "南宫": "nangong",
+    "东郭": "dongguo", "呼延": "huyan", "独孤": "dugu", "赫连": "helian", "拓跋": "tuoba",
+    "申屠": "shentu", "太史": "taishi", "钟离": "zhongli", "鲜于": "xianyu", "闻人": "wenren",
+    "西门": "ximen", "第五": "diwu", "公羊": "gongyang", "淳于": "chunyu", "耶律": "yelv",
+    "完颜": "wanyan", "纳兰": "nalan", "梁丘": "liangqiu", "左丘": "zuoqiu", "谷梁": "guliang",
+}  # fmt: skip
+"""Surname → reading, `v` for ü. Two characters: compound surnames, looked up first."""
+
+SEPARATORS = "·•・‧∙⋅.．-'’ \u3000"
+"""What stands between the parts of minority, foreign and mixed names; no part of a reading."""
+
+
+@lru_cache(maxsize=65536)
+def syllables(name: str) -> tuple[str, ...]:
+    """The reading of a full name, a syllable a Chinese character, a word a run of Latin letters.
+
+    Raises NeedsDataError where a character has no known reading.
+    """
+    parts = _split(unicodedata.normalize("NFKC", name).strip())
+    if not parts:
+        raise NeedsDataError("full_name has no readable character; correct it in HR")
+    first, *rest = parts
+    return _read_first(first, alone=not rest) + tuple(s for part in rest for s in _read(part))
+
+
+def _split(name: str) -> list[str]:
+    for separator in SEPARATORS:
+        name = name.replace(separator, " ")
+    return name.split()
+
+
+def _read_first(part: str, *, alone: bool) -> tuple[str, ...]:
+    """The part with the surname. A minority name (several parts) has none to look up."""
+    if alone and not part.isascii():
+        for length in (2, 1):
+            surname = SURNAMES.get(part[:length])
+            if surname and (len(part) > length or length == 2):
+                return (surname, *_read(part[length:]))
+    return _read(part)
+
+
+def _read(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    if text.isascii():
+        return (_letters(text),)
+    return tuple(
+        _letters(syllable)
+        for syllable in lazy_pinyin(text, style=Style.NORMAL, v_to_u=False, errors=_refuse)
+    )
+
+
+def _refuse(characters: str) -> str:
+    """Called with runs that pypinyin cannot read: Latin letters pass, unknown characters do not."""
+    plain = strip_marks(characters)
+    if plain.isascii():
+        return plain
+    codes = " ".join(f"U+{ord(c):04X}" for c in plain if not c.isascii())
+    raise NeedsDataError(f"full_name holds a character without a known reading ({codes})")
+
+
+def strip_marks(text: str) -> str:
+    """é → e, ö → o, full width → half width."""
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in strip_marks(text).casefold() if c.isascii() and c.isalnum())

@@ -1,0 +1,60 @@
+"""A person, as the rules see one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from accountsync.errors import NeedsDataError
+
+PERSON_FIELDS: Mapping[str, type] = {
+    "source_key": str,
+    "employee_number": str,
+    "full_name": str,
+    "english_name": str,
+    "person_type": str,
+    "status": str,
+    "department_code": str,
+    "email": str,
+    "phone": str,
+    "hire_date": date,
+    "leave_date": date,
+    "time_zone": str,
+    "source_updated_at": datetime,
+}
+"""The typed fields a source can fill, by name. Everything else HR says stays in `attributes`."""
+
+REQUIRED_FIELDS = frozenset({"source_key", "employee_number", "full_name"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """`type` and `department` are the operators' mapping rows, or a NoMapping."""
+
+    id: int
+    employee_number: str
+    revision: int
+    fields: Mapping[str, Any]
+    type: Mapping[str, Any]
+    department: Mapping[str, Any]
+
+    def as_context(self) -> dict[str, Any]:
+        return {**self.fields, "type": self.type, "department": self.department}
+
+
+class Unavailable(Mapping[str, Any]):
+    """Stands in for data that is missing: every look-up raises the NeedsDataError that says what to add."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __getitem__(self, key: str) -> Any:
+        raise NeedsDataError(self.message)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0

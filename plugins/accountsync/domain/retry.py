@@ -1,0 +1,35 @@
+"""When a failed attempt is tried again: a pure decision (I13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from accountsync.errors import AccountSyncError, TransientError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRule:
+    """The n-th retry waits base · 2ⁿ⁻¹, at most `cap`, spread by jitter; then it is given up."""
+
+    max_attempts: int
+    base: timedelta
+    cap: timedelta
+
+    def delay(self, attempts: int, *, jitter: float) -> timedelta:
+        """`attempts` made so far (≥ 1); `jitter` in [0, 1) spreads over the upper half."""
+        doublings = min(attempts - 1, 20)
+        grown = self.base * (1 << doublings)
+        return min(grown, self.cap) * (0.5 + jitter / 2)
+
+
+def next_attempt_at(
+    error: AccountSyncError, *, attempts: int, rule: RetryRule, now: datetime, jitter: float
+) -> datetime | None:
+    """The time of the next attempt, or None: no more. A target's own Retry-After is obeyed."""
+    if not isinstance(error, TransientError) or attempts >= rule.max_attempts:
+        return None
+    delay = rule.delay(attempts, jitter=jitter)
+    if error.retry_after is not None:
+        delay = max(delay, timedelta(seconds=error.retry_after))
+    return now + delay

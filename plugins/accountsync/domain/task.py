@@ -1,0 +1,157 @@
+"""An account task on its way through a processor: what was claimed, what came out, what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from accountsync.domain.account import RemoteAccount
+from accountsync.domain.retry import RetryRule, next_attempt_at
+from accountsync.errors import (
+    AccountExistsError,
+    AccountSyncError,
+    TargetDownError,
+    TransientError,
+    UnknownOutcomeError,
+)
+
+ABSENCES_NEEDED = 2
+"""Only so many looks in a row, with a gap, make an absence sure (replication lags)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedTask:
+    """`attempt_id`: the attempt already recorded. `probe`: look before doing anything (I9)."""
+
+    id: int
+    attempt_id: int
+    person_id: int
+    employee_number: str
+    operation: str
+    attributes: Mapping[str, Any]
+    attempts: int
+    absences: int
+    probe: bool
+
+
+class Outcome(StrEnum):
+    """How an attempt ended; each with the task state that follows."""
+
+    SUCCEEDED = "succeeded"
+    ADOPTED = "adopted"
+    """The account was there and carries the person's key."""
+    ABSENT = "absent"
+    """A probe surely found nothing."""
+    RETRY = "retry"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    NOT_SENT = "not_sent"
+    """Burns no attempt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What is recorded about an attempt, and what becomes of its task."""
+
+    task: ClaimedTask
+    outcome: Outcome
+    state: str
+    account: RemoteAccount | None = None
+    next_attempt_at: datetime | None = None
+    absences: int = 0
+    error_kind: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    retry: RetryRule
+    probe_gap: timedelta
+
+
+def succeeded(task: ClaimedTask, account: RemoteAccount, *, adopted: bool = False) -> Result:
+    outcome = Outcome.ADOPTED if adopted else Outcome.SUCCEEDED
+    return Result(task=task, outcome=outcome, state="succeeded", account=account)
+
+
+def probed(
+    task: ClaimedTask, found: RemoteAccount | None, *, rules: Rules, now: datetime
+) -> Result:
+    """Ours: recorded. Somebody else's: a human. Surely absent twice, with a gap: done again (I9)."""
+    if found is not None:
+        return succeeded(task, found, adopted=True) if found.ours else _foreign(task)
+    absences = task.absences + 1
+    sure = absences >= ABSENCES_NEEDED
+    return Result(
+        task=task,
+        outcome=Outcome.ABSENT,
+        state="ready" if sure else "unknown",
+        absences=0 if sure else absences,
+        next_attempt_at=now if sure else now + rules.probe_gap,
+    )
+
+
+def existing(task: ClaimedTask, found: RemoteAccount | None, error: AccountExistsError) -> Result:
+    """The target says the account exists: ours is adopted, anything else needs a human (I10)."""
+    if found is not None and found.ours:
+        return succeeded(task, found, adopted=True)
+    return _foreign(task, code=error.code)
+
+
+def unfindable(task: ClaimedTask) -> Result:
+    """The target offers no look-up: only a human can say whether the account is there."""
+    return Result(
+        task=task,
+        outcome=Outcome.FAILED,
+        state="needs_human",
+        error_kind=UnknownOutcomeError.__name__,
+        message="it may have happened, and the target declares no `find`: look there yourself",
+    )
+
+
+def _foreign(task: ClaimedTask, *, code: str | None = None) -> Result:
+    return Result(
+        task=task,
+        outcome=Outcome.FAILED,
+        state="needs_human",
+        error_kind=AccountExistsError.__name__,
+        code=code,
+        message="the target has an account in the way that does not carry this person's key",
+    )
+
+
+def failed(
+    task: ClaimedTask, error: AccountSyncError, *, rules: Rules, now: datetime, jitter: float
+) -> Result:
+    """What an error means for the task: again later, probe, not sent, or failed for good (I13)."""
+    later = now + rules.probe_gap
+    if isinstance(error, TargetDownError):
+        state = "unknown" if task.probe else "ready"
+        return _after(task, error, Outcome.NOT_SENT, state, later)
+    if task.probe and isinstance(error, TransientError | UnknownOutcomeError):
+        return _after(task, error, Outcome.RETRY, "unknown", later)
+    if isinstance(error, UnknownOutcomeError):
+        return _after(task, error, Outcome.UNKNOWN, "unknown", later)
+    again = next_attempt_at(error, attempts=task.attempts, rule=rules.retry, now=now, jitter=jitter)
+    if again is not None:
+        return _after(task, error, Outcome.RETRY, "ready", again)
+    return _after(task, error, Outcome.FAILED, "failed", None)
+
+
+def _after(
+    task: ClaimedTask, error: AccountSyncError, outcome: Outcome, state: str, at: datetime | None
+) -> Result:
+    return Result(
+        task=task,
+        outcome=outcome,
+        state=state,
+        next_attempt_at=at,
+        absences=task.absences,
+        error_kind=type(error).__name__,
+        code=getattr(error, "code", None),
+        message=str(error),
+    )

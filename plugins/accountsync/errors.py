@@ -1,0 +1,80 @@
+"""Every error of the package, sorted by what to do next.
+
+AccountSyncError
+├── ConfigurationError        fail now: somebody has to change the configuration or a Connection
+├── SafetyStopError           fail now: a human has to look before anything goes on
+├── TransientError            try again later; may say when (`retry_after`, seconds)
+│   └── IncompleteReadError   a read that proved incomplete: nothing of it was used
+├── TargetDownError           this system cannot be reached: stop calling it, burn no attempts
+├── UnknownOutcomeError       it may have happened: probe before doing anything again
+└── RecordError               about one person or one account; the others go on
+    ├── InvalidPersonError    HR's row cannot be used
+    ├── NeedsDataError        a mapping of ours is missing; continues once it is there
+    ├── RejectedByTargetError the target understood and refused
+    ├── AccountExistsError    the target already has such an account
+    └── AccountMissingError   the target has no such account
+
+Messages name ids, systems and codes; never a person's name, address or a body.
+"""
+
+from __future__ import annotations
+
+
+class AccountSyncError(Exception):
+    """Root of the tree; never raised itself."""
+
+
+class ConfigurationError(AccountSyncError):
+    """Carries one line per problem, each with its path and a hint."""
+
+
+class SafetyStopError(AccountSyncError):
+    """Something looks so wrong that going on could lock people out."""
+
+
+class TransientError(AccountSyncError):
+    """`retry_after`: seconds the other side asked us to wait, if it did."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class IncompleteReadError(TransientError):
+    """Declared and received rows disagree, or rows moved while they were read (I2)."""
+
+
+class TargetDownError(AccountSyncError):
+    """Nothing was sent: connection refused, no route, no token to be had."""
+
+
+class UnknownOutcomeError(AccountSyncError):
+    """The request left us, its answer did not arrive or cannot be read (I9)."""
+
+
+class RecordError(AccountSyncError):
+    """`code`: what the other side called it (HTTP status, body code), for grouping."""
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InvalidPersonError(RecordError):
+    pass
+
+
+class NeedsDataError(RecordError):
+    pass
+
+
+class RejectedByTargetError(RecordError):
+    pass
+
+
+class AccountExistsError(RecordError):
+    pass
+
+
+class AccountMissingError(RecordError):
+    pass

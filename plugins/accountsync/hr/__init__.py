@@ -1,0 +1,1 @@
+"""Reading persons out of HR systems."""

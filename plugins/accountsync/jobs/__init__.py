@@ -1,0 +1,1 @@
+"""What a DAG or the command line runs. Only jobs commit."""

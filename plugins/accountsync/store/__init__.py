@@ -1,0 +1,1 @@
+"""The PostgreSQL store. Its functions take a connection and never commit."""

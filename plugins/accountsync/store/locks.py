@@ -1,0 +1,38 @@
+"""Advisory locks: one merge per HR source, one planner, one processor per target.
+
+A lock belongs to its database session and ends with it, so a dead worker never leaves one behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, text
+
+_WAIT = text("SELECT pg_advisory_lock(hashtextextended(:name, 0))")
+_TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+_RELEASE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
+
+
+@contextmanager
+def held(engine: Engine, name: str) -> Iterator[None]:
+    """Waits for its turn."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(_WAIT, {"name": f"accountsync/{name}"})
+        try:
+            yield
+        finally:
+            connection.execute(_RELEASE, {"name": f"accountsync/{name}"})
+
+
+@contextmanager
+def held_or_not(engine: Engine, name: str) -> Iterator[bool]:
+    """Does not wait: says whether the lock was free, and then holds it."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        got = bool(connection.scalar(_TRY, {"name": f"accountsync/{name}"}))
+        try:
+            yield got
+        finally:
+            if got:
+                connection.execute(_RELEASE, {"name": f"accountsync/{name}"})

@@ -1,0 +1,147 @@
+"""Persons: one staged feed into the store, writing only rows that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, text
+
+from accountsync.domain.person import PERSON_FIELDS
+from accountsync.store.feeds import table
+
+_FIELDS = [name for name in PERSON_FIELDS if name != "source_key"]
+_TRACKED = [name for name in _FIELDS if name != "source_updated_at"]
+
+_JOIN = "p.source = :source AND p.source_key = s.source_key AND s.problems IS NULL"
+_NOT_OLDER = "coalesce(s.source_updated_at >= p.source_updated_at, true)"
+_CHANGED = f"{_JOIN} AND p.content_hash <> s.content_hash AND {_NOT_OLDER}"
+
+_RECORD_CHANGES = f"""
+INSERT INTO accountsync.person_change (person_id, run_id, changes)
+SELECT p.id, :run_id, difference.changes
+FROM {{table}} s JOIN accountsync.person p ON {_CHANGED}
+CROSS JOIN LATERAL (
+  SELECT jsonb_object_agg(field, jsonb_build_array(old, new)) AS changes
+  FROM (VALUES {", ".join(f"('{f}', p.{f}::text, s.{f}::text)" for f in _TRACKED)}) v (field, old, new)
+  WHERE old IS DISTINCT FROM new
+) difference
+WHERE difference.changes IS NOT NULL
+"""
+
+_UPDATE = f"""
+UPDATE accountsync.person p
+SET {", ".join(f"{f} = s.{f}" for f in _FIELDS)}, attributes = s.raw::jsonb,
+    content_hash = s.content_hash, revision = p.revision + 1, updated_at = now()
+FROM {{table}} s WHERE {_CHANGED}
+"""
+
+_INSERT = f"""
+INSERT INTO accountsync.person (source, source_key, {", ".join(_FIELDS)}, attributes, content_hash)
+SELECT :source, s.source_key, {", ".join(f"s.{f}" for f in _FIELDS)}, s.raw::jsonb, s.content_hash
+FROM {{table}} s
+WHERE s.problems IS NULL AND NOT EXISTS (
+  SELECT FROM accountsync.person p WHERE p.source = :source AND p.source_key = s.source_key)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeCounts:
+    """`fetched + retried = inserted + updated + unchanged + rejected` (I14)."""
+
+    fetched: int
+    retried: int
+    inserted: int
+    updated: int
+    unchanged: int
+    rejected: int
+    newest_change: datetime | None
+    from_the_future: int
+
+
+def merge(connection: Connection, *, run_id: int, source: str, latest: datetime) -> MergeCounts:
+    """All staged rows that differ, and their history. Older data never replaces newer (I5).
+
+    `latest`: change times after it are from the future, reported and left out of `newest_change`.
+    """
+    bound = {"source": source, "run_id": run_id}
+    connection.execute(text(_RECORD_CHANGES.format(table=table(run_id))), bound)
+    updated = connection.execute(text(_UPDATE.format(table=table(run_id))), bound).rowcount
+    inserted = connection.execute(text(_INSERT.format(table=table(run_id))), bound).rowcount
+    row = connection.execute(
+        text(
+            "SELECT count(*) FILTER (WHERE NOT retried), count(*) FILTER (WHERE retried),"
+            " count(*) FILTER (WHERE problems IS NOT NULL),"
+            " max(source_updated_at) FILTER (WHERE source_updated_at <= :latest),"
+            " count(*) FILTER (WHERE source_updated_at > :latest)"
+            f" FROM {table(run_id)}"
+        ),
+        {"latest": latest},
+    ).one()
+    fetched, retried, rejected, newest, future = row
+    return MergeCounts(
+        fetched=fetched,
+        retried=retried,
+        inserted=inserted,
+        updated=updated,
+        unchanged=fetched + retried - rejected - inserted - updated,
+        rejected=rejected,
+        newest_change=newest,
+        from_the_future=future,
+    )
+
+
+def mark_absences(connection: Connection, *, run_id: int, source: str, snapshot: int) -> int:
+    """After a full read: who is missing since this snapshot, who is back. Returns how many are missing.
+
+    Writes only where that changes; absence alone changes nothing else (I4).
+    """
+    bound = {"source": source, "snapshot": snapshot}
+    connection.execute(
+        text(
+            "UPDATE accountsync.person p SET absent_since_snapshot = NULL"
+            f" FROM {table(run_id)} s WHERE p.source = :source AND p.source_key = s.source_key"
+            " AND NOT s.retried AND p.absent_since_snapshot IS NOT NULL"
+        ),
+        bound,
+    )
+    connection.execute(
+        text(
+            "UPDATE accountsync.person p SET absent_since_snapshot = :snapshot"
+            " WHERE p.source = :source AND p.absent_since_snapshot IS NULL AND NOT EXISTS ("
+            f"  SELECT FROM {table(run_id)} s WHERE s.source_key = p.source_key AND NOT s.retried)"
+        ),
+        bound,
+    )
+    missing = connection.scalar(
+        text(
+            "SELECT count(*) FROM accountsync.person"
+            " WHERE source = :source AND absent_since_snapshot IS NOT NULL"
+        ),
+        bound,
+    )
+    return int(missing or 0)
+
+
+_TO_PLAN = text(  # rides on ix_person_to_plan
+    f"SELECT id, source, revision, attributes, {', '.join(_FIELDS)} FROM accountsync.person"
+    " WHERE revision > planned_revision AND id > :after ORDER BY id LIMIT :limit"
+)
+
+
+def to_plan(connection: Connection, *, after: int, limit: int) -> Sequence[RowMapping]:
+    """The next persons that changed since they were last planned, by id."""
+    return connection.execute(_TO_PLAN, {"after": after, "limit": limit}).mappings().all()
+
+
+def mark_planned(connection: Connection, *, revisions: Mapping[int, int]) -> None:
+    """Person id → the revision that was planned; one that HR raised meanwhile stays to plan."""
+    connection.execute(
+        text(
+            "UPDATE accountsync.person p SET planned_revision = planned.revision"
+            " FROM unnest(CAST(:ids AS bigint[]), CAST(:revisions AS bigint[]))"
+            " AS planned (id, revision) WHERE p.id = planned.id"
+        ),
+        {"ids": list(revisions), "revisions": list(revisions.values())},
+    )

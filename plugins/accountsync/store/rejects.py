@@ -1,0 +1,46 @@
+"""Rejected rows: opened, kept, closed (I3)."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from accountsync.store.feeds import table
+
+_KEY = "coalesce(s.source_key, encode(s.content_hash, 'hex'))"
+
+_OPEN = """
+INSERT INTO accountsync.rejected_record
+  (source, record_key, raw, reasons, first_run_id, last_run_id)
+SELECT DISTINCT ON ({key}) :source, {key}, s.raw, s.problems, :run_id, :run_id
+FROM {table} s WHERE s.problems IS NOT NULL ORDER BY {key}, s.retried, s.position
+ON CONFLICT (source, record_key) WHERE closed_at IS NULL
+DO UPDATE SET raw = excluded.raw, reasons = excluded.reasons, last_run_id = excluded.last_run_id
+WHERE (rejected_record.raw::text, rejected_record.reasons)
+  IS DISTINCT FROM (excluded.raw::text, excluded.reasons)
+"""
+
+_CLOSE_FIXED = """
+UPDATE accountsync.rejected_record r SET closed_at = now(), closed_because = 'fixed'
+FROM {table} s
+WHERE r.source = :source AND r.closed_at IS NULL AND s.problems IS NULL
+  AND s.source_key = r.record_key
+"""
+
+_CLOSE_GONE = """
+UPDATE accountsync.rejected_record r SET closed_at = now(), closed_because = 'gone from HR'
+WHERE r.source = :source AND r.closed_at IS NULL AND NOT EXISTS (
+  SELECT FROM {table} s WHERE NOT s.retried AND {key} = r.record_key)
+"""
+
+
+def record(connection: Connection, *, run_id: int, source: str, complete: bool) -> None:
+    """Opens what this feed rejected, closes what it brought right.
+
+    `complete`: the feed was a full read, so a rejected row that is not in it is gone from HR.
+    """
+    names = {"table": table(run_id), "key": _KEY}
+    bound = {"source": source, "run_id": run_id}
+    connection.execute(text(_OPEN.format(**names)), bound)
+    connection.execute(text(_CLOSE_FIXED.format(**names)), {"source": source})
+    if complete:
+        connection.execute(text(_CLOSE_GONE.format(**names)), {"source": source})

@@ -1,0 +1,1 @@
+"""Carrying out account operations in target systems."""

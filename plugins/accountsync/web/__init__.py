@@ -1,0 +1,1 @@
+"""What operators see inside Airflow's web UI."""

@@ -1,0 +1,1 @@
+"""HTTP as the configuration declares it: requests, tokens, answers, errors."""

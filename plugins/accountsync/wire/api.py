@@ -1,0 +1,196 @@
+"""One remote API: one pooled session, its rate, its token.
+
+The one place where wire errors become ours:
+
+| what happened                                   | a read           | a change            |
+|-------------------------------------------------|------------------|---------------------|
+| could not connect, no token to be had           | TargetDownError  | TargetDownError     |
+| sent, then no answer (timeout, dropped, cut)    | TransientError   | UnknownOutcomeError |
+| 500, 502, 504; a 2xx that is not JSON           | TransientError   | UnknownOutcomeError |
+| 408, 425, 429, 503 (with Retry-After)           | TransientError   | TransientError      |
+| 3xx                                             | TransientError   | TransientError      |
+| 401 twice, the second time with a new token     | ConfigurationError                     ||
+| anything else                                   | the Answer, for the caller to judge    ||
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+import orjson
+from aiolimiter import AsyncLimiter
+
+from accountsync.errors import (
+    ConfigurationError,
+    TargetDownError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from accountsync.settings import Rate
+from accountsync.wire.answer import Answer, retry_after
+from accountsync.wire.auth import Authenticator
+from accountsync.wire.endpoint import Endpoint
+from accountsync.wire.request import Rendered
+
+_LATER = frozenset({408, 425, 429, 503})
+_IN_DOUBT = frozenset({500, 502, 504})
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_CUT_OFF = (aiohttp.ClientError, TimeoutError)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Api:
+    """Use as an async context manager. `now` serves Retry-After dates only."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        auth: Authenticator,
+        *,
+        rate: Rate,
+        timeout_s: float,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.endpoint = endpoint
+        self._auth = auth
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, 10))
+        self._in_flight = asyncio.Semaphore(rate.concurrency)
+        self._limiter = _limiter(rate.per_second)
+        self._concurrency = rate.concurrency
+        self._now = now
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Api:
+        connector = aiohttp.TCPConnector(limit=self._concurrency + 1)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def read(self, request: Rendered) -> Answer:
+        return await self._authenticated(request, change=False)
+
+    async def change(self, request: Rendered) -> Answer:
+        return await self._authenticated(request, change=True)
+
+    async def _authenticated(self, request: Rendered, *, change: bool) -> Answer:
+        """A 401 means: nothing was done. One new token, one repeat."""
+        headers = await self._auth.headers(self._token_read)
+        answer = await self._send(request, headers, change=change)
+        if answer.status == 401:
+            headers = await self._auth.headers(self._token_read, refused=headers)
+            answer = await self._send(request, headers, change=change)
+        if answer.status == 401:
+            raise ConfigurationError(
+                f"{self.endpoint.conn_id}: HTTP 401 even with fresh credentials;"
+                f" check login and password of the Connection"
+            )
+        return answer
+
+    async def _token_read(self, request: Rendered) -> Answer:
+        return await self._send(request, {}, change=False)
+
+    async def _send(self, request: Rendered, headers: dict[str, str], *, change: bool) -> Answer:
+        async with self._in_flight, self._turn():
+            try:
+                status, got, raw = await self._exchange(request, headers)
+            except _NEVER_SENT as error:
+                raise TargetDownError(f"{self._place(request)}: {_reason(error)}") from error
+            except _CUT_OFF as error:
+                raise self._in_doubt(request, _reason(error), change=change) from error
+        return self._judge(request, status, got, raw, change=change)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._limiter:
+            await self._limiter.acquire()
+        yield
+
+    async def _exchange(self, request: Rendered, headers: dict[str, str]) -> tuple[int, Any, bytes]:
+        if self._session is None:
+            raise RuntimeError("Api is used outside its context")
+        data = None if request.body is None else orjson.dumps(request.body)
+        async with self._session.request(
+            request.method,
+            self.endpoint.base_url + request.path,
+            params=request.query,
+            data=data,
+            headers={"Content-Type": "application/json"} | request.headers | headers,
+            allow_redirects=False,
+            ssl=_ssl(self.endpoint.verify),
+            proxy=self.endpoint.proxy,
+        ) as response:
+            return response.status, response.headers, await response.read()
+
+    def _judge(
+        self, request: Rendered, status: int, headers: Any, raw: bytes, *, change: bool
+    ) -> Answer:
+        if status in _LATER:
+            raise TransientError(
+                f"{self._place(request)}: HTTP {status}",
+                retry_after=retry_after(headers, now=self._now()),
+            )
+        if status in _IN_DOUBT:
+            raise self._in_doubt(request, f"HTTP {status}", change=change)
+        if 300 <= status < 400:
+            raise TransientError(f"{self._place(request)}: HTTP {status}, redirects are refused")
+        try:
+            body = orjson.loads(raw) if raw else None
+        except orjson.JSONDecodeError as error:
+            if status >= 400:
+                return Answer(status=status, headers=headers, body=None)
+            kind = headers.get("Content-Type", "no content type").partition(";")[0]
+            raise self._in_doubt(
+                request, f"HTTP {status}, {kind} instead of JSON", change=change
+            ) from error
+        return Answer(status=status, headers=headers, body=body)
+
+    def _in_doubt(
+        self, request: Rendered, reason: str, *, change: bool
+    ) -> TransientError | UnknownOutcomeError:
+        kind = UnknownOutcomeError if change else TransientError
+        return kind(f"{self._place(request)}: {reason}")
+
+    def _place(self, request: Rendered) -> str:
+        """The path is configuration; query and body may be about a person and are left out."""
+        return f"{self.endpoint.conn_id} {request.method}"
+
+
+def _limiter(per_second: float | None) -> AsyncLimiter | None:
+    """At most a tenth of a second's calls at once: no burst that an API would punish."""
+    if per_second is None:
+        return None
+    burst = max(1.0, per_second / 10)
+    return AsyncLimiter(burst, burst / per_second)
+
+
+def _ssl(verify: bool | str) -> Any:
+    if isinstance(verify, bool):
+        return verify
+    import ssl
+
+    return ssl.create_default_context(cafile=verify)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect ({error.os_error.strerror or type(error.os_error).__name__})"
+    return type(error).__name__

@@ -1,0 +1,99 @@
+"""How requests prove who they are. Tokens live in memory only and are never logged (I15)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from accountsync.domain.mapping import compile_value
+from accountsync.errors import ConfigurationError
+from accountsync.settings import (
+    REQUEST_ROOTS,
+    TOKEN_ROOTS,
+    Auth,
+    BasicAuth,
+    HeaderAuth,
+    NoAuth,
+    TokenAuth,
+)
+from accountsync.wire.answer import Answer, answer_condition, answer_value
+from accountsync.wire.endpoint import Endpoint
+from accountsync.wire.request import Rendered, RequestTemplate
+
+Send = Callable[[Rendered], Awaitable[Answer]]
+_RENEW_EARLY_S = 60.0
+
+
+class Authenticator(Protocol):
+    async def headers(self, send: Send, *, refused: dict[str, str] | None = None) -> dict[str, str]:
+        """The headers to send. `refused`: headers that were just answered with 401."""
+        ...
+
+
+class FixedHeaders:
+    """Basic auth, an API key, or nothing."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._headers = headers
+
+    async def headers(self, send: Send, *, refused: dict[str, str] | None = None) -> dict[str, str]:
+        return self._headers
+
+
+class TokenFlow:
+    """Fetches a token when none is valid; many callers wait for one fetch (single flight)."""
+
+    def __init__(self, auth: TokenAuth, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._header = auth.header
+        self._request = RequestTemplate(auth.request, roots=REQUEST_ROOTS)
+        self._success = answer_condition(auth.success)
+        self._token = answer_value(auth.token)
+        self._expires_in = answer_value(auth.expires_in) if auth.expires_in else None
+        self._value = compile_value(auth.value, roots=TOKEN_ROOTS)
+        self._lock = asyncio.Lock()
+        self._current: dict[str, str] | None = None
+        self._renew_at = 0.0
+
+    async def headers(self, send: Send, *, refused: dict[str, str] | None = None) -> dict[str, str]:
+        async with self._lock:
+            if refused is not None and self._current == refused:
+                self._current = None
+            if self._current is None or time.monotonic() >= self._renew_at:
+                self._current = await self._fetch(send)
+            return self._current
+
+    async def _fetch(self, send: Send) -> dict[str, str]:
+        context = {"conn": self._endpoint.as_context()}
+        answer = await send(self._request.render(context))
+        token = self._token(answer)
+        if not self._success(answer) or not token:
+            raise ConfigurationError(
+                f"{self._endpoint.conn_id}: no token (HTTP {answer.status});"
+                " check login, password and extra of the Connection"
+            )
+        self._renew_at = time.monotonic() + self._lifetime(answer)
+        return {self._header: str(self._value(context | {"token": token}))}
+
+    def _lifetime(self, answer: Answer) -> float:
+        if self._expires_in is None:
+            return float("inf")
+        seconds = float(self._expires_in(answer) or 0)
+        return max(seconds - _RENEW_EARLY_S, seconds / 2)
+
+
+def authenticator(auth: Auth, endpoint: Endpoint) -> Authenticator:
+    match auth:
+        case NoAuth():
+            return FixedHeaders({})
+        case BasicAuth():
+            pair = f"{endpoint.login}:{endpoint.password}".encode()
+            return FixedHeaders({"Authorization": f"Basic {b64encode(pair).decode()}"})
+        case HeaderAuth():
+            value = compile_value(auth.value, roots=REQUEST_ROOTS)
+            return FixedHeaders({auth.name: str(value({"conn": endpoint.as_context()}))})
+        case TokenAuth():
+            return TokenFlow(auth, endpoint)
