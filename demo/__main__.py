@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import psycopg
+
 from . import run, smoke
 from .chain import ChainError
 from .checks import UnfitMachineError
@@ -20,21 +22,22 @@ from .processes import (
     NotReadyError,
     ProcessDiedError,
 )
-from .settings import REPOSITORY, Ports, State
+from .settings import REPOSITORY, BadPortError, Ports, State
 
 _EXPECTED = (
     AnswerError,
+    BadPortError,
     ChainError,
     CommandFailedError,
     NotReadyError,
     PostgresError,
     ProcessDiedError,
     UnfitMachineError,
-    ValueError,
+    psycopg.OperationalError,
 )
 
 
-class BusyStateError(ValueError):
+class BusyStateError(RuntimeError):
     """Another demo uses the state folder."""
 
 
@@ -49,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _act(arguments, state, interrupted)
     except InterruptedRunError:
         return 0 if arguments.command == "run" else 1
-    except _EXPECTED as error:
+    except (BusyStateError, *_EXPECTED) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
 

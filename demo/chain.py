@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from .airflow_api import AirflowApi, DagRun
-from .progress import Counts, read_counts
+from .progress import Counts, Progress, read_counts
 from .stack import Stack
 
 SYNC, CREATE, PROCESS = "sync_hr_persons", "create_account_tasks", "process_account_tasks"
@@ -33,33 +33,35 @@ def await_dags(stack: Stack) -> None:
 
 def run_chain(stack: Stack, say: Callable[[str], None]) -> Counts:
     """Trigger the first DAG and let assets wake the others; wait until nothing moves any more."""
-    first = _run_to_end(stack, SYNC, say)
-    shown = ""
+    progress = Progress(stack, say)
+    first = _run_to_end(stack, SYNC, say, look=progress.look)
 
     def settled() -> bool:
-        nonlocal shown
-        counts = read_counts(stack.store)
-        if counts.line() != shown:
-            shown = counts.line()
-            say(f"  {shown}")
-        return not counts.moving_tasks and _has_followed(stack.api, first)
+        return not progress.look().moving_tasks and _has_followed(stack.api, first)
 
     _await(stack, settled, _RUN_SECONDS, "account tasks are still open")
-    return read_counts(stack.store)
+    return progress.look()
 
 
 def run_each(stack: Stack, say: Callable[[str], None]) -> Counts:
     """Trigger all DAGs in turn, each when the one before has ended."""
     for dag_id in DAGS:
         _run_to_end(stack, dag_id, say)
-    return read_counts(stack.store)
+    return read_counts(stack)
 
 
-def _run_to_end(stack: Stack, dag_id: str, say: Callable[[str], None]) -> DagRun:
+def _run_to_end(
+    stack: Stack,
+    dag_id: str,
+    say: Callable[[str], None],
+    *,
+    look: Callable[[], object] = lambda: None,
+) -> DagRun:
     begin = time.monotonic()
     run = stack.api.trigger(dag_id)
 
     def ended() -> bool:
+        look()
         return not _fine(stack.api, stack.api.run(dag_id, run.run_id)).is_open
 
     _await(stack, ended, _RUN_SECONDS, f"{dag_id} {run.run_id} does not end")
@@ -69,9 +71,9 @@ def _run_to_end(stack: Stack, dag_id: str, say: Callable[[str], None]) -> DagRun
 
 def _has_followed(api: AirflowApi, first: DagRun) -> bool:
     """Whether the second DAG ran after the first, and no run is open. Raises for failed runs."""
-    runs = {dag_id: [_fine(api, run) for run in api.runs(dag_id)] for dag_id in DAGS}
-    later = [run for run in runs[CREATE] if run.run_after >= first.run_after]
-    return bool(later) and not any(run.is_open for found in runs.values() for run in found)
+    runs = [run for dag_id in DAGS for run in api.runs(dag_id) if run.run_after >= first.run_after]
+    created = CREATE in {_fine(api, run).dag_id for run in runs}
+    return created and not any(run.is_open for run in runs)
 
 
 def _fine(api: AirflowApi, run: DagRun) -> DagRun:

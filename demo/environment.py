@@ -12,6 +12,7 @@ from .secret import secret, write_private
 from .settings import CONFIG_VARIABLE, REPOSITORY, Ports
 
 ADMIN = "admin"
+SCIM_TOKEN = "scim-secret"  # noqa: S105 - fixed and obviously fake, as the simulators' are
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "LOGNAME", "TERM")
 
 
@@ -60,7 +61,7 @@ def connections(ports: Ports, store: str) -> dict[str, str]:
         "IDAAS": _http(ports.idaas, "idaas-secret", {"enterprise_id": "E1"}),
         "WELINK": _http(ports.welink, "welink-secret", {}),
         "EXCHANGE": _http(ports.exchange, "exchange-secret", {}),
-        "SCIM": _http(ports.scim, "scim-secret", {}),
+        "SCIM": _http(ports.scim, SCIM_TOKEN, {}),
         "SMTP_DEFAULT": _smtp(ports.smtp),
     }
     return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in found.items()}
@@ -96,6 +97,7 @@ def _airflow(home: Path, ports: Ports, database: str) -> dict[str, str]:
         "API__PORT": str(ports.airflow),
         "API__INSTANCE_NAME": "AccountSync demo",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",  # a killed demo goes on sooner
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "LOGGING__COLORED_CONSOLE_LOG": "False",
     }

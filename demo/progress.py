@@ -1,9 +1,14 @@
-"""How far things are: one look into the store."""
+"""How far things are: one look into the store and into the targets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import psycopg
+
+from .environment import SCIM_TOKEN
+from .http_json import call
+from .settings import TARGETS
+from .stack import Stack
 
 # The engine goes on with these by itself; all other states are final or wait for a human.
 _MOVING = ("planned", "waiting", "ready", "running", "unknown")
@@ -11,7 +16,7 @@ _MOVING = ("planned", "waiting", "ready", "running", "unknown")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What the store holds: persons, tasks by state, accounts by target."""
+    """Persons in the store, tasks by state, accounts that really exist in each target."""
 
     persons: int
     tasks: Mapping[str, int]
@@ -27,23 +32,42 @@ class Counts:
         return f"persons {self.persons} | tasks: {tasks} | accounts: {accounts}"
 
 
-def read_counts(store: str) -> Counts:
-    """Look into the store with this DSN."""
-    with psycopg.connect(store) as connection:
+def read_counts(stack: Stack) -> Counts:
+    with psycopg.connect(stack.store) as connection:
         persons = connection.execute("SELECT count(*) FROM accountsync.person").fetchone()
         tasks = connection.execute(
             "SELECT state, count(*) FROM accountsync.account_task GROUP BY state"
-        )
-        accounts = connection.execute(
-            "SELECT system, count(*) FROM accountsync.account"
-            " WHERE state IN ('active', 'disabled') GROUP BY system"
-        )
-        return Counts(
-            persons=persons[0] if persons else 0,
-            tasks={str(state): int(count) for state, count in tasks},
-            accounts={str(system): int(count) for system, count in accounts},
-        )
+        ).fetchall()
+    return Counts(
+        persons=persons[0] if persons else 0,
+        tasks={str(state): int(count) for state, count in tasks},
+        accounts=_accounts(stack),
+    )
+
+
+class Progress:
+    """Says the counts whenever they have changed."""
+
+    def __init__(self, stack: Stack, say: Callable[[str], None], *, shown: str = "") -> None:
+        self._stack = stack
+        self._say = say
+        self._shown = shown
+
+    def look(self) -> Counts:
+        counts = read_counts(self._stack)
+        if counts.line() != self._shown:
+            self._shown = counts.line()
+            self._say(f"  {self._shown}")
+        return counts
 
 
 def listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {counts[name]}" for name in sorted(counts)) or "none"
+
+
+def _accounts(stack: Stack) -> dict[str, int]:
+    found = {name: call("GET", f"{stack.url(name)}/_sim/state")["accounts"] for name in TARGETS}
+    if stack.scim:
+        query = f"{stack.url('scim')}/Users?count=0"
+        found["scim"] = call("GET", query, token=SCIM_TOKEN)["totalResults"]
+    return found

@@ -4,12 +4,12 @@ import shutil
 import time
 from collections.abc import Callable
 
-from . import pids, postgres, stack
+from . import postgres, stack
 from .chain import await_dags, run_chain
 from .checks import check_machine
 from .panel import panel
 from .processes import Supervisor, stop_leftovers
-from .progress import read_counts
+from .progress import Progress
 from .settings import Ports, State
 
 _LOOK_SECONDS = 1.0
@@ -37,7 +37,7 @@ def run(
         say("HR is read, tasks are created, accounts are made:")
         counts = run_chain(parts, say)
         say(panel(ports, parts.secrets.admin_password, counts, state.root))
-        _stay(parts, say)
+        _stay(parts, Progress(parts, say, shown=counts.line()))
 
 
 def reset(state: State, say: Callable[[str], None]) -> None:
@@ -67,14 +67,9 @@ def _needed(state: State, ports: Ports, *, scim: bool) -> frozenset[str]:
     return frozenset(ports.names()) - spared
 
 
-def _stay(parts: stack.Stack, say: Callable[[str], None]) -> None:
+def _stay(parts: stack.Stack, progress: Progress) -> None:
     """Say when the counts change, until somebody interrupts or a part dies."""
-    shown = read_counts(parts.store).line()
     while True:
         parts.check()
-        if pids.identity(parts.database.pid):
-            line = read_counts(parts.store).line()
-            if line != shown:
-                shown = line
-                say(f"  {line}")
+        progress.look()
         time.sleep(_LOOK_SECONDS)

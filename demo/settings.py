@@ -9,10 +9,15 @@ from typing import Self
 from . import ports
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+TARGETS = ("idaas", "welink", "exchange")
 PORT_VARIABLE = "ACCOUNTSYNC_DEMO_PORT_"
 CONFIG_VARIABLE = "ACCOUNTSYNC_CONFIG"
 CONFIG = REPOSITORY / "config" / "accountsync.yaml"
 SCIM_CONFIG = REPOSITORY / "config" / "demo-scim.yaml"
+
+
+class BadPortError(ValueError):
+    """An environment variable holds something that is not a port number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +36,7 @@ class Ports:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """The defaults, moved by environment variables; ValueError names a bad one."""
+        """The defaults, moved by environment variables; BadPortError names a bad one."""
         chosen = {}
         for name in cls.names():
             text = environment.get(variable(name))
@@ -80,5 +85,5 @@ def variable(port: str) -> str:
 
 def _port(name: str, text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
-        raise ValueError(f"{name}={text!r} is not a port number")
+        raise BadPortError(f"{name}={text!r} is not a port number")
     return int(text)

@@ -7,8 +7,8 @@ from .chain import await_dags, run_chain, run_each
 from .http_json import call
 from .processes import Supervisor
 from .run import reset
-from .settings import Ports, State
-from .verdict import TARGETS, World, problems, read_world
+from .settings import TARGETS, Ports, State
+from .verdict import World, problems, read_world
 
 _JOINERS = 5
 

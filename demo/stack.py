@@ -9,15 +9,15 @@ from pathlib import Path
 
 from . import pids, postgres
 from .airflow_api import AirflowApi
-from .environment import ADMIN, Secrets, environment, generated_secrets, inherited
+from .environment import ADMIN, SCIM_TOKEN, Secrets, environment, generated_secrets, inherited
 from .http_json import answers
 from .ports import HOST
 from .processes import ProcessDiedError, Program, Supervisor
 from .secret import write_private
-from .settings import CONFIG, REPOSITORY, SCIM_CONFIG, Ports, State
+from .settings import CONFIG, REPOSITORY, SCIM_CONFIG, TARGETS, Ports, State
 
 _POSTGRES = {"max_connections": "200", "shared_buffers": "128MB"}
-_SIMULATORS = ("hr", "idaas", "welink", "exchange", "mail")
+_SIMULATORS = ("hr", *TARGETS, "mail")
 _MAPPINGS = {"departments": "departments.csv", "person-types": "person_types.csv"}
 _COMPONENTS = ("scheduler", "dag-processor", "triggerer")
 
@@ -31,6 +31,7 @@ class Stack:
     secrets: Secrets
     api: AirflowApi
     supervisor: Supervisor
+    scim: bool
 
     @property
     def store(self) -> str:
@@ -67,18 +68,21 @@ def running(
         _write_environment(state, ours)
         api = AirflowApi(f"http://{HOST}:{ports.airflow}", ADMIN, secrets.admin_password)
         stack = Stack(
-            ports=ports, database=database, secrets=secrets, api=api, supervisor=supervisor
+            ports=ports,
+            database=database,
+            secrets=secrets,
+            api=api,
+            supervisor=supervisor,
+            scim=scim,
         )
         with supervisor:
-            _start(stack, state, inherited() | ours, persons, scim)
+            _start(stack, state, inherited() | ours, persons)
             yield stack
     finally:
         postgres.stop(state.postgres)
 
 
-def _start(
-    stack: Stack, state: State, variables: Mapping[str, str], persons: int, scim: bool
-) -> None:
+def _start(stack: Stack, state: State, variables: Mapping[str, str], persons: int) -> None:
     """Migrations and simulators at the same time, then Airflow, API server first.
 
     A task that is queued while no API server answers fails.
@@ -86,7 +90,7 @@ def _start(
     state.airflow.mkdir(mode=0o700, exist_ok=True)
     supervisor, ports = stack.supervisor, stack.ports
     supervisor.start(_simulators(state, ports, persons, variables))
-    if scim:
+    if stack.scim:
         supervisor.start(_scim(ports, variables))
     supervisor.finish(
         _command("migrate-airflow", variables, "airflow", "db", "migrate"),
@@ -145,9 +149,10 @@ def _simulators(state: State, ports: Ports, persons: int, variables: Mapping[str
 def _scim(ports: Ports, variables: Mapping[str, str]) -> Program:
     """A SCIM server that is not ours; it keeps its resources in memory only."""
     program = Path(sys.executable).with_name("scim2-server")
+    options = ["--hostname", HOST, "--port", str(ports.scim), "--bearer-token", SCIM_TOKEN]
     return Program(
         name="scim",
-        command=[str(program), "--hostname", HOST, "--port", str(ports.scim)],
+        command=[str(program), *options],
         environment=variables,
         folder=REPOSITORY,
         ready=lambda: answers(f"http://{HOST}:{ports.scim}/ServiceProviderConfig"),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .http_json import call
+from .settings import TARGETS
 
 Row = Mapping[str, Any]
 
-TARGETS = ("idaas", "welink", "exchange")
 VALID_STATUSES = frozenset({"1"})
 _UNIQUE = {
     "idaas": ("userName", "email", "employeeNumber"),

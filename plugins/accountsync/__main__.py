@@ -39,7 +39,7 @@ ConfigFile = Annotated[
 @config.command("check")
 def config_check(file: ConfigFile = None) -> None:
     """Validate the configuration; list every problem."""
-    path = file or wiring.config_path()
+    path = file or configuration.config_path()
     settings = configuration.load(path)
     sources = ", ".join(source.name for source in settings.hr)
     typer.echo(f"{path}: valid. HR: {sources}. Targets: {', '.join(settings.systems)}.")
@@ -48,7 +48,7 @@ def config_check(file: ConfigFile = None) -> None:
 @config.command("show")
 def config_show(file: ConfigFile = None) -> None:
     """Print the configuration with presets and defaults filled in."""
-    settings = configuration.load(file or wiring.config_path())
+    settings = configuration.load(file or configuration.config_path())
     shown = settings.model_dump(mode="json", exclude_none=True)
     typer.echo(yaml.safe_dump(shown, allow_unicode=True, sort_keys=False), nl=False)
 
@@ -61,7 +61,7 @@ def config_schema() -> None:
 
 @contextmanager
 def _store() -> Iterator[Connection]:
-    engine = wiring.open_store(wiring.load_settings())
+    engine = wiring.open_store(configuration.load(configuration.config_path()))
     with engine.begin() as connection:
         yield connection
 
@@ -116,7 +116,9 @@ def mapping_import(
 
 def _mapping_table(kind: str) -> MappingTable:
     if kind not in mappings.TABLES:
-        raise ConfigurationError(f"no mapping is called {kind!r}; use {' or '.join(mappings.TABLES)}")
+        raise ConfigurationError(
+            f"no mapping is called {kind!r}; use {' or '.join(mappings.TABLES)}"
+        )
     return mappings.TABLES[kind]
 
 

@@ -5,12 +5,13 @@ Secrets are never in it: a `conn_id` names an Airflow Connection that holds them
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import (
@@ -31,6 +32,7 @@ from accountsync.domain.person import PERSON_FIELDS, REQUIRED_FIELDS
 from accountsync.errors import ConfigurationError
 
 PRESETS = Path(__file__).parent / "presets"
+_DEFAULT_CONFIG = Path(__file__).parents[2] / "config" / "accountsync.yaml"
 
 REQUEST_ROOTS = frozenset({"conn"})
 READ_ROOTS = REQUEST_ROOTS | {"page", "page_size", "since"}
@@ -42,8 +44,10 @@ SCOPE_ROOTS = frozenset({"person", "valid_statuses"})
 
 
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f"unknown time zone {name!r}; use a name such as Asia/Shanghai")
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"unknown time zone {name!r}; use a name such as Asia/Shanghai") from error
     return name
 
 
@@ -279,6 +283,7 @@ class Retry(Group):
 class Alerts(Group):
     smtp_conn_id: str = "smtp_default"
     to: list[str] = []
+    sender: str | None = Field(None, description="default: `from_email` of the Connection")
 
 
 class Settings(Group):
@@ -320,6 +325,11 @@ class Settings(Group):
             if source.name == name:
                 return source
         raise ConfigurationError(f"no HR source is called {name!r}")
+
+
+def config_path() -> Path:
+    """ACCOUNTSYNC_CONFIG, else config/accountsync.yaml beside plugins/."""
+    return Path(os.environ.get("ACCOUNTSYNC_CONFIG") or _DEFAULT_CONFIG)
 
 
 def load(path: Path) -> Settings:

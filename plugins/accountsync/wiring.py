@@ -6,37 +6,34 @@ The only module besides the web page's access check that knows Airflow.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
-from accountsync import settings as configuration
 from accountsync.errors import ConfigurationError
 from accountsync.hr.http import HttpHrSource
-from accountsync.settings import HttpSource, Settings
+from accountsync.hr.source import HrSource
+from accountsync.jobs import create_account_tasks as create
+from accountsync.jobs import process_account_tasks as process
+from accountsync.jobs import sync_hr_persons as sync
+from accountsync.jobs.create_account_tasks import PlanSummary
+from accountsync.jobs.process_account_tasks import ProcessSummary
+from accountsync.settings import AnyTarget, HttpSource, Settings
 from accountsync.store import engine as store_engine
+from accountsync.store.persons import MergeCounts
 from accountsync.targets import catalog
 from accountsync.targets.connector import Connector
-from accountsync.wire.api import Api
+from accountsync.wire.api import Api, utc_now
 from accountsync.wire.auth import authenticator
 from accountsync.wire.endpoint import Endpoint
 
-CONFIG_VARIABLE = "ACCOUNTSYNC_CONFIG"
 DATABASE_VARIABLE = "ACCOUNTSYNC_DATABASE_URL"
-_DEFAULT_CONFIG = Path(__file__).parents[2] / "config" / "accountsync.yaml"
-
-
-def config_path() -> Path:
-    return Path(os.environ.get(CONFIG_VARIABLE) or _DEFAULT_CONFIG)
-
-
-def load_settings() -> Settings:
-    """Read anew on every call: a DAG file is parsed again when the configuration changes."""
-    return configuration.load(config_path())
+_SECONDS_PER_RUN = 240.0
+"""A run stops claiming before the next one is due."""
 
 
 def open_store(settings: Settings) -> Engine:
@@ -101,31 +98,81 @@ def _base_url(conn_id: str, connection: Any) -> str:
     return url.rstrip("/")
 
 
-def open_hr_api(source: HttpSource) -> Api:
-    """To be entered; then hand it to `hr_source`."""
-    point = endpoint(source.conn_id)
-    return Api(
-        point,
-        authenticator(source.auth, point),
-        rate=source.rate,
-        timeout_s=source.timeout.total_seconds(),
+def sync_hr_persons(
+    settings: Settings,
+    name: str,
+    *,
+    mode: sync.Mode = "auto",
+    window: sync.Window | None = None,
+    airflow_run_id: str | None = None,
+) -> MergeCounts:
+    """The job of one HR source, with its API opened and closed."""
+    source = settings.source(name)
+    return sync.sync_hr_persons(
+        engine=open_store(settings),
+        settings=source,
+        open_source=partial(_hr_source, source, endpoint(source.conn_id)),
+        now=utc_now(),
+        mode=mode,
+        window=window,
+        airflow_run_id=airflow_run_id,
     )
 
 
-def hr_source(source: HttpSource, api: Api) -> HttpHrSource:
-    return HttpHrSource(source, api)
+@asynccontextmanager
+async def _hr_source(source: HttpSource, point: Endpoint) -> AsyncIterator[HrSource]:
+    async with _api(point, source) as api:
+        yield HttpHrSource(source, api)
 
 
-def open_target_api(settings: Settings, system: str) -> Api:
+def create_account_tasks(
+    settings: Settings, *, dry_run: bool = False, airflow_run_id: str | None = None
+) -> PlanSummary:
+    return create.create_account_tasks(
+        engine=open_store(settings),
+        settings=settings,
+        now=utc_now(),
+        dry_run=dry_run,
+        airflow_run_id=airflow_run_id,
+    )
+
+
+def find_due_targets(settings: Settings) -> list[str]:
+    """Configured targets with work to do, in the order of the configuration."""
+    due = process.find_due_targets(engine=open_store(settings), now=utc_now())
+    return [system for system in settings.systems if system in due]
+
+
+def process_account_tasks(
+    settings: Settings, system: str, *, max_tasks: int | None = None, worker: str
+) -> ProcessSummary:
     target = settings.systems[system]
-    point = endpoint(target.conn_id)
-    return Api(
-        point,
-        authenticator(target.auth, point),
-        rate=target.rate,
-        timeout_s=target.timeout.total_seconds(),
+    return process.process_account_tasks(
+        engine=open_store(settings),
+        system=system,
+        open_connector=partial(_connector, target, endpoint(target.conn_id)),
+        rules=process.rules_of(settings),
+        limits=process.Limits(
+            concurrency=target.rate.concurrency,
+            call_timeout=target.timeout,
+            seconds=_SECONDS_PER_RUN,
+            max_tasks=max_tasks,
+        ),
+        worker=worker,
+        clock=utc_now,
     )
 
 
-def connector(settings: Settings, system: str, api: Api) -> Connector:
-    return catalog.connector(settings.systems[system], api)
+@asynccontextmanager
+async def _connector(target: AnyTarget, point: Endpoint) -> AsyncIterator[Connector]:
+    async with _api(point, target) as api:
+        yield catalog.connector(target, api)
+
+
+def _api(point: Endpoint, declared: HttpSource | AnyTarget) -> Api:
+    return Api(
+        point,
+        authenticator(declared.auth, point),
+        rate=declared.rate,
+        timeout_s=declared.timeout.total_seconds(),
+    )

@@ -8,7 +8,38 @@ from conftest import PERSONS, TOKEN_BODIES, TOKEN_PATHS
 from simulators.departments import DATA, HR_DEPARTMENTS
 
 DOCUMENTED = set(
-    ["personId", "employeeNumber", "fullName", "englishName", "sex", "birthDay", "nationalityCode", "personType", "employeeStatus", "employeeAccount", "userId", "employeeDescription", "emailAddress", "telephoneNumber1", "telephoneNumber2", "telephoneNumber3", "fullAddress", "postalCode", "baseLocation", "expenseAccount", "personPinyinName", "originalHireDate", "creationDate", "lastUpdateDate", "effectiveDate", "disableDate", "personDept", "tenantId", "createdBy", "lastUpdatedBy"]
+    [
+        "personId",
+        "employeeNumber",
+        "fullName",
+        "englishName",
+        "sex",
+        "birthDay",
+        "nationalityCode",
+        "personType",
+        "employeeStatus",
+        "employeeAccount",
+        "userId",
+        "employeeDescription",
+        "emailAddress",
+        "telephoneNumber1",
+        "telephoneNumber2",
+        "telephoneNumber3",
+        "fullAddress",
+        "postalCode",
+        "baseLocation",
+        "expenseAccount",
+        "personPinyinName",
+        "originalHireDate",
+        "creationDate",
+        "lastUpdateDate",
+        "effectiveDate",
+        "disableDate",
+        "personDept",
+        "tenantId",
+        "createdBy",
+        "lastUpdatedBy",
+    ]
 )
 
 

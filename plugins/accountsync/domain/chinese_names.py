@@ -6,10 +6,11 @@ Sources: GB/T 28039-2011 (spelling of personal names), ISO 7098. Surnames have r
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 
-from pypinyin import Style, lazy_pinyin
+from anyascii import anyascii
 
 from accountsync.errors import NeedsDataError
 
@@ -39,6 +40,8 @@ SURNAMES = {
 SEPARATORS = "·•・‧∙⋅.．-'’ \u3000"
 """What stands between the parts of minority, foreign and mixed names; no part of a reading."""
 
+_LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff]+")
+
 
 @lru_cache(maxsize=65536)
 def syllables(name: str) -> tuple[str, ...]:
@@ -61,7 +64,7 @@ def _split(name: str) -> list[str]:
 
 def _read_first(part: str, *, alone: bool) -> tuple[str, ...]:
     """The part with the surname. A minority name (several parts) has none to look up."""
-    if alone and not part.isascii():
+    if alone and not _LATIN.fullmatch(part):
         for length in (2, 1):
             surname = SURNAMES.get(part[:length])
             if surname and (len(part) > length or length == 2):
@@ -72,28 +75,29 @@ def _read_first(part: str, *, alone: bool) -> tuple[str, ...]:
 def _read(text: str) -> tuple[str, ...]:
     if not text:
         return ()
-    if text.isascii():
+    if _LATIN.fullmatch(text):
         return (_letters(text),)
+    from pypinyin import Style, lazy_pinyin  # 0.3 s: only who reads names pays for the dictionary
+
     return tuple(
         _letters(syllable)
-        for syllable in lazy_pinyin(text, style=Style.NORMAL, v_to_u=False, errors=_refuse)
+        for syllable in lazy_pinyin(text, style=Style.NORMAL, v_to_u=False, errors=_transliterate)
     )
 
 
-def _refuse(characters: str) -> str:
-    """Called with runs that pypinyin cannot read: Latin letters pass, unknown characters do not."""
-    plain = strip_marks(characters)
-    if plain.isascii():
-        return plain
-    codes = " ".join(f"U+{ord(c):04X}" for c in plain if not c.isascii())
-    raise NeedsDataError(f"full_name holds a character without a known reading ({codes})")
+def _transliterate(run: str) -> str:
+    """Called with runs that are not Chinese, and with Chinese characters without a known reading."""
+    unread = [c for c in run if unicodedata.name(c, "").startswith("CJK")]
+    if unread:
+        codes = " ".join(f"U+{ord(c):04X}" for c in unread)
+        raise NeedsDataError(f"full_name holds a character without a known reading ({codes})")
+    return anyascii(run)
 
 
-def strip_marks(text: str) -> str:
-    """é → e, ö → o, full width → half width."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
+def ascii_text(text: str) -> str:
+    """é → e, ł → l, ß → ss, Ж → Zh: letters of any script in ASCII."""
+    return anyascii(text)
 
 
 def _letters(text: str) -> str:
-    return "".join(c for c in strip_marks(text).casefold() if c.isascii() and c.isalnum())
+    return "".join(c for c in anyascii(text).casefold() if c.isascii() and c.isalnum())

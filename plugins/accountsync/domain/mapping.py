@@ -34,15 +34,10 @@ def pinyin_initial(name: str) -> str:
     return pinyin(name)[:1]
 
 
-def ascii_text(text: str) -> str:
-    """é → e: marks removed, what is then not ASCII dropped."""
-    return chinese_names.strip_marks(text).encode("ascii", "ignore").decode()
-
-
 FILTERS: Mapping[str, Callable[[str], str]] = {
     "pinyin": pinyin,
     "pinyin_initial": pinyin_initial,
-    "ascii": ascii_text,
+    "ascii": chinese_names.ascii_text,
     "fold": naming.fold,
 }
 

@@ -12,7 +12,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,6 +43,7 @@ _RECORD_AT_MOST = 200
 _PROGRESS_EVERY_S = 10.0
 
 Clock = Callable[[], datetime]
+OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ def process_account_tasks(
     *,
     engine: Engine,
     system: str,
-    connector: Connector,
+    open_connector: OpenConnector,
     rules: Rules,
     limits: Limits,
     worker: str,
@@ -96,16 +97,24 @@ def process_account_tasks(
             return ProcessSummary(system=system, outcomes={}, released=0, busy=True)
         queue = _Queue(engine=engine, system=system, worker=worker, limits=limits, clock=clock)
         queue.expire_leases()
-        processor = _Processor(queue, connector, rules)
-        asyncio.run(processor.run())
+        stopped_by = asyncio.run(_drain(queue, open_connector, rules))
     summary = queue.summary()
     log.info(
         "event=processed system=%s outcomes=%s released=%s",
         system, dict(summary.outcomes), summary.released,
     )  # fmt: skip
-    if processor.stopped_by:
-        raise processor.stopped_by
+    if stopped_by:
+        raise stopped_by
     return summary
+
+
+async def _drain(
+    queue: _Queue, open_connector: OpenConnector, rules: Rules
+) -> AccountSyncError | None:
+    async with open_connector() as connector:
+        processor = _Processor(queue, connector, rules)
+        await processor.run()
+    return processor.stopped_by
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -234,7 +243,9 @@ class _Processor:
 
     async def _call(self) -> None:
         while (claim := await self._todo.get()) is not None:
-            self._done.put_nowait(await self._carry_out(claim))
+            result = await self._carry_out(claim)
+            self._say(result)
+            self._done.put_nowait(result)
 
     async def _carry_out(self, claim: Claim) -> Result:
         """Every error of the tree becomes a result; what stops the target leaves the rest unsent."""
@@ -277,21 +288,25 @@ class _Processor:
         return outcomes.existing(task, found, exists)
 
     def _failed(self, task: ClaimedTask, error: AccountSyncError) -> Result:
-        result = outcomes.failed(
+        return outcomes.failed(
             task,
             error,
             rules=self._rules,
             now=self._queue.clock(),
             jitter=random.random(),  # noqa: S311 (spreads load, guards nothing)
         )
-        if result.outcome is not Outcome.NOT_SENT:
-            log.warning(
-                "event=attempt_failed system=%s task=%s employee_number=%s attempt=%s state=%s"
-                " error=%s code=%s message=%r",
-                self._queue.system, task.id, task.employee_number, task.attempts, result.state,
-                result.error_kind, result.code, result.message,
-            )  # fmt: skip
-        return result
+
+    def _say(self, result: Result) -> None:
+        """What did not just work, for the operator: who, where, which attempt, why, what follows."""
+        if result.error_kind is None or result.outcome is Outcome.NOT_SENT:
+            return
+        task = result.task
+        log.warning(
+            "event=attempt_failed system=%s task=%s employee_number=%s attempt=%s probe=%s next=%s"
+            " error=%s code=%s message=%r",
+            self._queue.system, task.id, task.employee_number, task.attempts, task.probe,
+            result.state, result.error_kind, result.code, result.message,
+        )  # fmt: skip
 
     async def _record(self) -> None:
         said = time.monotonic()

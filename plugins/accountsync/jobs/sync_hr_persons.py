@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -28,6 +30,7 @@ _ROWS_PER_COPY = 5000
 _PROGRESS_EVERY_S = 10.0
 
 StagedRow = tuple[Any, ...]
+OpenSource = Callable[[], AbstractAsyncContextManager[HrSource]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,7 @@ def sync_hr_persons(
     *,
     engine: Engine,
     settings: HttpSource,
-    source: HrSource,
+    open_source: OpenSource,
     now: datetime,
     mode: Mode = "auto",
     window: Window | None = None,
@@ -68,7 +71,7 @@ def sync_hr_persons(
             run_id = _start(connection, settings.name, plan, airflow_run_id)
         log.info("event=read_started source=%s run=%s mode=%s", settings.name, run_id, plan.mode)
         try:
-            return _read_and_merge(engine, settings, source, plan, run_id, now)
+            return _read_and_merge(engine, settings, open_source, plan, run_id, now)
         except Exception as error:
             _record_failure(engine, run_id, error)
             raise
@@ -117,13 +120,13 @@ def _start(connection: Connection, source: str, plan: ReadPlan, airflow_run_id: 
 def _read_and_merge(
     engine: Engine,
     settings: HttpSource,
-    source: HrSource,
+    open_source: OpenSource,
     plan: ReadPlan,
     run_id: int,
     now: datetime,
 ) -> MergeCounts:
     mapper = RowMapper(settings)
-    _stage(engine, source, mapper, plan, run_id)
+    _stage(engine, open_source, mapper, plan, run_id)
     with engine.begin() as connection:
         counts = _merge(connection, settings, mapper, plan, run_id, now)
     log.info(
@@ -136,12 +139,12 @@ def _read_and_merge(
 
 
 def _stage(
-    engine: Engine, source: HrSource, mapper: RowMapper, plan: ReadPlan, run_id: int
+    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
 ) -> None:
     """The whole feed into the run's table; a read that proves incomplete starts again."""
     for read in range(1, _READS_PER_RUN + 1):
         try:
-            _read_once(engine, source, mapper, plan, run_id)
+            _read_once(engine, open_source, mapper, plan, run_id)
         except IncompleteReadError as error:
             log.warning("event=read_incomplete run=%s read=%s reason=%s", run_id, read, error)
             if read == _READS_PER_RUN:
@@ -154,11 +157,11 @@ def _stage(
 
 
 def _read_once(
-    engine: Engine, source: HrSource, mapper: RowMapper, plan: ReadPlan, run_id: int
+    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
 ) -> None:
     with engine.begin() as connection:
         feeds.empty(connection, run_id=run_id)
-    asyncio.run(_copy(engine, source, mapper, plan, run_id))
+    asyncio.run(_copy(engine, open_source, mapper, plan, run_id))
     with engine.begin() as connection:
         feeds.build_indexes(connection, run_id=run_id)
         repeated = feeds.repeated_keys(connection, run_id=run_id)
@@ -167,17 +170,18 @@ def _read_once(
 
 
 async def _copy(
-    engine: Engine, source: HrSource, mapper: RowMapper, plan: ReadPlan, run_id: int
+    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
 ) -> None:
     """Rows go out in lots of their own transaction: none is open while HR is waited for."""
     progress = _Progress(run_id)
     lot: list[StagedRow] = []
-    async for page in source.pages(since=plan.since):
-        lot.extend(_as_row(mapper.map(row), retried=False) for row in page.rows)
-        progress.page(page.number, page.total_pages, len(page.rows))
-        if len(lot) >= _ROWS_PER_COPY:
-            await asyncio.to_thread(_write, engine, run_id, lot)
-            lot = []
+    async with open_source() as source:
+        async for page in source.pages(since=plan.since):
+            lot.extend(_as_row(mapper.map(row), retried=False) for row in page.rows)
+            progress.page(page.number, page.total_pages, len(page.rows))
+            if len(lot) >= _ROWS_PER_COPY:
+                await asyncio.to_thread(_write, engine, run_id, lot)
+                lot = []
     await asyncio.to_thread(_write, engine, run_id, lot)
 
 

@@ -16,7 +16,7 @@ def create(url: str) -> Engine:
         connect_args={
             "application_name": "accountsync",
             "connect_timeout": 10,
-            "options": "-c timezone=UTC -c search_path=accountsync,public",
+            "options": "-c timezone=UTC",
         },
     )
 

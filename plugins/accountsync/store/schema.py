@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,26 @@ from accountsync.errors import ConfigurationError
 from accountsync.store.tables import SCHEMA, Table
 
 
+_MIGRATIONS = str(Path(__file__).parent / "migrations")
+
+
+def _ours(name: str | None, kind: str, parents: Any) -> bool:
+    """Only our schema; staged feeds (`staged_…`) come and go with their runs."""
+    if kind == "schema":
+        return name == SCHEMA
+    return not (kind == "table" and str(name).startswith("staged_"))
+
+
+COMPARISON: dict[str, Any] = {
+    "target_metadata": Table.metadata,
+    "version_table_schema": SCHEMA,
+    "include_schemas": True,
+    "include_name": _ours,
+    "compare_type": True,
+    "compare_server_default": True,
+}
+
+
 def upgrade(connection: Connection, revision: str = "head") -> None:
     connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
     command.upgrade(_config(connection), revision)
@@ -26,13 +47,17 @@ def downgrade(connection: Connection, revision: str) -> None:
 
 
 def current(connection: Connection) -> str | None:
-    return _context(connection).get_current_revision()
+    """Plain SQL: every job asks this first."""
+    exists = f"to_regclass('{SCHEMA}.alembic_version') IS NOT NULL"
+    if not connection.scalar(text(f"SELECT {exists}")):
+        return None
+    found: str | None = connection.scalar(text(f"SELECT version_num FROM {SCHEMA}.alembic_version"))
+    return found
 
 
+@cache
 def head() -> str | None:
-    return ScriptDirectory.from_config(
-        Config(attributes={"script_location": _script_location()})
-    ).get_current_head()
+    return ScriptDirectory(_MIGRATIONS).get_current_head()
 
 
 def differences(connection: Connection) -> list[Any]:
@@ -51,32 +76,11 @@ def require_head(connection: Connection) -> None:
 
 
 def _context(connection: Connection) -> MigrationContext:
-    return MigrationContext.configure(
-        connection,
-        opts={
-            "version_table_schema": SCHEMA,
-            "include_schemas": True,
-            "include_name": _ours,
-            "target_metadata": Table.metadata,
-            "compare_type": True,
-            "compare_server_default": True,
-        },
-    )
-
-
-def _ours(name: str | None, kind: str, parents: Any) -> bool:
-    """Only our schema; staged feeds (`staged_…`) come and go with their runs."""
-    if kind == "schema":
-        return name == SCHEMA
-    return not (kind == "table" and str(name).startswith("staged_"))
-
-
-def _script_location() -> str:
-    return str(Path(__file__).parent / "migrations")
+    return MigrationContext.configure(connection, opts=COMPARISON)
 
 
 def _config(connection: Connection) -> Config:
     config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", _script_location().replace("%", "%%"))
+    config.set_main_option("script_location", _MIGRATIONS.replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config

@@ -8,8 +8,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_block_of_a_package_is_its_pin_and_hashes() -> None:
-    text = "uuid6==1 \\\n    --hash=sha256:a\nuv==0.1 ; x \\\n    --hash=sha256:b \\\n    --hash=sha256:c\nvine==2\n"
-    assert block("uv", text) == "uv==0.1 ; x \\\n    --hash=sha256:b \\\n    --hash=sha256:c\n"
+    wanted = "uv==0.1 ; x \\\n    --hash=sha256:b \\\n    --hash=sha256:c\n"
+    assert block("uv", f"uuid6==1 \\\n    --hash=sha256:a\n{wanted}vine==2\n") == wanted
 
 
 def test_uv_is_locked_with_hashes() -> None:

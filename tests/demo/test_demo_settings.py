@@ -7,7 +7,7 @@ import pytest
 
 from demo import ports
 from demo.checks import UnfitMachineError, check_machine
-from demo.settings import Ports, variable
+from demo.settings import BadPortError, Ports, variable
 
 
 def test_every_port_moves_by_its_own_variable() -> None:
@@ -19,7 +19,7 @@ def test_every_port_moves_by_its_own_variable() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "0", "65536", "-1", "80.5"])
 def test_a_bad_port_is_refused_by_name(text: str) -> None:
-    with pytest.raises(ValueError, match="ACCOUNTSYNC_DEMO_PORT_HR=.* is not a port number"):
+    with pytest.raises(BadPortError, match="ACCOUNTSYNC_DEMO_PORT_HR=.* is not a port number"):
         Ports.from_environment({"ACCOUNTSYNC_DEMO_PORT_HR": text})
 
 

@@ -1,0 +1,67 @@
+"""create_account_tasks: derive what every changed person should have."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from accountsync.scheduling import (
+    ACCOUNT_TASKS,
+    HR_PERSONS,
+    airflow_run_id,
+    dag_defaults,
+    every,
+)
+from accountsync.scheduling import settings as load_settings
+from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+DOC = """
+### Purpose
+Compares every changed person with the rules and writes one plan: the account tasks to carry out.
+
+### Runs
+When `sync_hr_persons` changed somebody, every 10 minutes besides, and by hand. With `dry_run` the plan
+is derived and counted in the log, then thrown away.
+
+### If it fails
+1. Open the log of `plan`: its last line says what. The plan is one transaction: nothing half-done stays.
+2. Clear the task; planning again gives the same plan.
+3. Tasks in state `needs_data` are no failure: their `cause` names the mapping to import
+   (`bin/accountsync mapping import …`); they continue by themselves.
+"""
+
+
+@dag(
+    dag_id="create_account_tasks",
+    schedule=every("*/10 * * * *", HR_PERSONS),
+    description="persons → account tasks",
+    doc_md=DOC,
+    params={
+        "dry_run": Param(False, type="boolean", description="count only, release nothing"),
+    },
+    **dag_defaults(queue="account_tasks"),
+)
+def create_account_tasks() -> None:
+    @task
+    def plan(params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Returns the plan's counts."""
+        from accountsync import wiring
+
+        summary = wiring.create_account_tasks(
+            load_settings(),
+            dry_run=(params or {})["dry_run"],
+            airflow_run_id=airflow_run_id(),
+        )
+        return asdict(summary)
+
+    @task(outlets=[ACCOUNT_TASKS], retries=5)
+    def announce(summary: dict[str, Any], params: dict[str, Any] | None = None) -> None:
+        """Tells `process_account_tasks`, if there is something to carry out."""
+        if (params or {})["dry_run"] or not summary["released"]:
+            raise AirflowSkipException("nothing to carry out")
+
+    announce(plan())  # type: ignore[arg-type]
+
+
+create_account_tasks()

@@ -1,0 +1,23 @@
+"""A DAG for the test: one task for each queue says which Celery worker carries it out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psutil
+from airflow.sdk import DAG, task
+
+
+@task
+def worker() -> list[str]:
+    """Titles of the processes above this one; Celery's hold the name of the node."""
+    return [" ".join(parent.cmdline()) for parent in psutil.Process().parents()]
+
+
+def on_queue(queue: str) -> Any:
+    return worker.override(task_id=queue, queue=queue)()
+
+
+with DAG("queue_probe", schedule=None, catchup=False, is_paused_upon_creation=False):
+    for name in ("hr_sync", "account_tasks", "account_processing", "default"):
+        on_queue(name)
