@@ -15,7 +15,7 @@ class DagRun:
     dag_id: str
     run_id: str
     state: str
-    run_after: datetime
+    ended: datetime | None
 
     @property
     def is_open(self) -> bool:
@@ -59,6 +59,12 @@ class AirflowApi:
         found = self._call("GET", f"dags/{dag_id}/dagRuns?order_by=-run_after&limit=20")
         return [_run(one) for one in found["dag_runs"]]
 
+    def has_unanswered_events(self, since: datetime) -> bool:
+        """Whether an asset changed and the runs that follow from it do not exist yet."""
+        query = urllib.parse.urlencode({"timestamp_gte": since.isoformat(), "limit": 100})
+        events = self._call("GET", f"assets/events?{query}")["asset_events"]
+        return any(not event["created_dagruns"] for event in events)
+
     def failed_tasks(self, run: DagRun) -> list[str]:
         quoted = urllib.parse.quote(run.run_id, safe="")
         path = f"dags/{run.dag_id}/dagRuns/{quoted}/taskInstances?state=failed"
@@ -82,5 +88,5 @@ def _run(raw: dict[str, Any]) -> DagRun:
         dag_id=raw["dag_id"],
         run_id=raw["dag_run_id"],
         state=raw["state"],
-        run_after=datetime.fromisoformat(raw["run_after"]),
+        ended=datetime.fromisoformat(raw["end_date"]) if raw["end_date"] else None,
     )

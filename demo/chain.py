@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from .airflow_api import AirflowApi, DagRun
-from .progress import Counts, Progress, read_counts
+from .airflow_api import DagRun
+from .progress import Counts, Progress
 from .stack import Stack
 
 SYNC, CREATE, PROCESS = "sync_hr_persons", "create_account_tasks", "process_account_tasks"
@@ -32,22 +32,31 @@ def await_dags(stack: Stack) -> None:
 
 
 def run_chain(stack: Stack, say: Callable[[str], None]) -> Counts:
-    """Trigger the first DAG and let assets wake the others; wait until nothing moves any more."""
+    """Trigger the first DAG, let assets wake the others, and wait until all is quiet."""
     progress = Progress(stack, say)
-    first = _run_to_end(stack, SYNC, say, look=progress.look)
-
-    def settled() -> bool:
-        return not progress.look().moving_tasks and _has_followed(stack.api, first)
-
-    _await(stack, settled, _RUN_SECONDS, "account tasks are still open")
-    return progress.look()
+    _run_to_end(stack, SYNC, say, look=progress.look)
+    return _settle(stack, progress)
 
 
 def run_each(stack: Stack, say: Callable[[str], None]) -> Counts:
-    """Trigger all DAGs in turn, each when the one before has ended."""
+    """Trigger all DAGs in turn, each when the one before has ended, and wait until all is quiet."""
     for dag_id in DAGS:
         _run_to_end(stack, dag_id, say)
-    return read_counts(stack)
+    return _settle(stack, Progress(stack, say))
+
+
+def _settle(stack: Stack, progress: Progress) -> Counts:
+    """Wait until no task moves, no run is open, and none will follow from what has happened."""
+
+    def is_quiet() -> bool:
+        runs = [run for dag_id in DAGS for run in stack.api.runs(dag_id)]
+        for run in runs:
+            _refuse_failure(stack, run)
+        moving = progress.look().moving_tasks or any(run.is_open for run in runs)
+        return not moving and not stack.api.has_unanswered_events(stack.started)
+
+    _await(stack, is_quiet, _RUN_SECONDS, "account tasks are still open")
+    return progress.look()
 
 
 def _run_to_end(
@@ -56,32 +65,26 @@ def _run_to_end(
     say: Callable[[str], None],
     *,
     look: Callable[[], object] = lambda: None,
-) -> DagRun:
+) -> None:
     begin = time.monotonic()
     run = stack.api.trigger(dag_id)
 
     def ended() -> bool:
         look()
-        return not _fine(stack.api, stack.api.run(dag_id, run.run_id)).is_open
+        latest = stack.api.run(dag_id, run.run_id)
+        _refuse_failure(stack, latest)
+        return not latest.is_open
 
     _await(stack, ended, _RUN_SECONDS, f"{dag_id} {run.run_id} does not end")
     say(f"  {dag_id} ran ({time.monotonic() - begin:.1f} s)")
-    return run
 
 
-def _has_followed(api: AirflowApi, first: DagRun) -> bool:
-    """Whether the second DAG ran after the first, and no run is open. Raises for failed runs."""
-    runs = [run for dag_id in DAGS for run in api.runs(dag_id) if run.run_after >= first.run_after]
-    created = CREATE in {_fine(api, run).dag_id for run in runs}
-    return created and not any(run.is_open for run in runs)
-
-
-def _fine(api: AirflowApi, run: DagRun) -> DagRun:
-    if run.state == "failed":
-        tasks = ", ".join(api.failed_tasks(run)) or "no task"
-        where = f"{api.url}/dags/{run.dag_id}/runs/{run.run_id}"
+def _refuse_failure(stack: Stack, run: DagRun) -> None:
+    """Raise ChainError for a run that failed since we are here; earlier ones are history."""
+    if run.state == "failed" and run.ended and run.ended >= stack.started:
+        tasks = ", ".join(stack.api.failed_tasks(run)) or "no task"
+        where = f"{stack.api.url}/dags/{run.dag_id}/runs/{run.run_id}"
         raise ChainError(f"{run.dag_id} failed in: {tasks}; see {where}")
-    return run
 
 
 def _await(stack: Stack, condition: Callable[[], bool], seconds: float, otherwise: str) -> None:

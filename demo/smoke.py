@@ -46,7 +46,7 @@ def _rounds(parts: stack.Stack, say: Callable[[str], None]) -> list[str]:
     say(f"  {_verdict(second)}")
     say(f"Round 3: {_JOINERS} people join")
     call("POST", f"{urls['hr']}/_sim/events", body={"join": _JOINERS})
-    run_each(parts, say)
+    run_chain(parts, say)
     third = read_world(urls)
     say(f"  {_verdict(third)}")
     joined = len(third.entitled) - len(second.entitled)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from . import pids, postgres
@@ -32,6 +33,7 @@ class Stack:
     api: AirflowApi
     supervisor: Supervisor
     scim: bool
+    started: datetime
 
     @property
     def store(self) -> str:
@@ -74,6 +76,7 @@ def running(
             api=api,
             supervisor=supervisor,
             scim=scim,
+            started=datetime.now(UTC),
         )
         with supervisor:
             _start(stack, state, inherited() | ours, persons)

@@ -120,6 +120,12 @@ def start_order(found: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     return groups
 
 
+def awaited(found: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Names of the services that another one waits for until they are healthy."""
+    waits = [wait for service in found.values() for wait in service.get("depends_on", {}).items()]
+    return {name for name, how in waits if how["condition"] == "service_healthy"}
+
+
 def queues(command: list[str]) -> list[str]:
     """The queues that a Celery worker's command names."""
     return command[command.index("--queues") + 1].split(",")

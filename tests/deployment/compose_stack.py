@@ -10,9 +10,11 @@ import os
 import shlex
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,6 @@ import psycopg
 from psycopg import sql
 
 from demo import ports, postgres, postgres_home
-from demo.airflow_api import AirflowApi
 from demo.processes import Program, Supervisor
 
 REDIS_VARIABLE = "ACCOUNTSYNC_REDIS_SERVER"
@@ -39,25 +40,21 @@ class Stack:
     """Programs for a Supervisor, made from the services. `variables` is the content of .env."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str], database: postgres.Server):
-        redis, self._api, *self._free = ports.free(12)
+        redis, self._api, *self._log_ports = ports.free(12)
         self.services = compose_file.services(variables)
         self.url = f"http://{_HOST}:{self._api}"
+        self.home = folder / "home"
         self._variables = variables
         self._database = database
-        self._home = folder / "home"
         self._bin = folder / "bin"
         self._addresses = {
-            _IMAGE_HOME: str(self._home),
+            _IMAGE_HOME: str(self.home),
             "postgres:5432": f"{_HOST}:{database.port}",
             "redis:6379": f"{_HOST}:{redis}",
             "api-server:8080": f"{_HOST}:{self._api}",
         }
-        _lay_out_image(self._home)
+        _lay_out_image(self.home)
         _provide_redis(self._bin, redis, folder)
-
-    @property
-    def dags(self) -> Path:
-        return self._home / "dags"
 
     def program(self, name: str, **options: Any) -> Program:
         """The service's command."""
@@ -70,12 +67,19 @@ class Stack:
             command = ["/bin/sh", "-c", *command]
         return self._program(f"check-{name}", name, command)
 
+    def is_healthy(self, name: str) -> bool:
+        check = self.check(name)
+        done = subprocess.run(
+            list(check.command), env=dict(check.environment), cwd=self.home, capture_output=True
+        )
+        return done.returncode == 0
+
     def _program(self, title: str, name: str, command: list[str], **options: Any) -> Program:
         return Program(
             name=title,
             command=[self._local(word) for word in command],
             environment=self._environment(name),
-            folder=self._home,
+            folder=self.home,
             **options,
         )
 
@@ -83,31 +87,30 @@ class Stack:
         service = self.services[name]
         given = dict(self._variables) if "env_file" in service else {}
         given |= {key: self._local(text) for key, text in service["environment"].items()}
-        image = compose_file.image_environment(self._home) if "build" in service else {}
-        return self._machine(name) | image | given | self._moved(name)
+        image = compose_file.image_environment(self.home) if "build" in service else {}
+        return self._container() | image | given | self._moved(name)
 
-    def _machine(self, name: str) -> dict[str, str]:
+    def _container(self) -> dict[str, str]:
         """What a container has by itself."""
-        folders = [str(self._bin), str(Path(sys.executable).parent)]
-        folders += [str(postgres_home.find_binaries()), os.environ["PATH"]]
+        folders = [self._bin, Path(sys.executable).parent, postgres_home.find_binaries()]
         return {
-            "PATH": os.pathsep.join(folders),
-            "HOME": str(self._home),
+            "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
+            "HOME": str(self.home),
             "HOSTNAME": socket.gethostname(),
             "LANG": "C.UTF-8",
-            "AIRFLOW_HOME": str(self._home),
+            "AIRFLOW_HOME": str(self.home),
             "PGPORT": str(self._database.port),
             "NO_PROXY": f"{_HOST},localhost",
         }
 
     def _moved(self, name: str) -> dict[str, str]:
         """Ports that services may share in containers, and not on one machine."""
-        number = self._free[list(self.services).index(name) % len(self._free)]
+        log_port = str(self._log_ports[list(self.services).index(name)])
         return {
             "AIRFLOW__API__HOST": _HOST,
             "AIRFLOW__API__PORT": str(self._api),
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(number),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(number),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": log_port,
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": log_port,
         }
 
     def _local(self, text: str) -> str:
@@ -132,17 +135,17 @@ def database(folder: Path, environment: Mapping[str, str]) -> Iterator[postgres.
         postgres.remove(folder)
 
 
-def start(stack: Stack, supervisor: Supervisor, api: AirflowApi) -> None:
-    """Start the services in the order that `depends_on` gives; wait for each group."""
-    ready = {"api-server": api.is_up}
+def start(stack: Stack, supervisor: Supervisor) -> None:
+    """Start all but PostgreSQL in the order of `depends_on`, with the waiting it asks for."""
+    awaited = compose_file.awaited(stack.services)
     for group in compose_file.start_order(stack.services):
         names = [name for name in group if name != "postgres"]
         once = [name for name in names if stack.services[name]["restart"] == "no"]
         supervisor.finish(*(stack.program(name) for name in once))
-        lasting = [name for name in names if name not in once]
-        supervisor.start(
-            *(stack.program(name, ready=ready.get(name, lambda: True)) for name in lasting)
-        )
+        for name in names:
+            if name not in once:
+                ready = partial(stack.is_healthy, name) if name in awaited else lambda: True
+                supervisor.start(stack.program(name, ready=ready))
 
 
 def _lay_out_image(home: Path) -> None:

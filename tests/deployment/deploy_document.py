@@ -11,19 +11,19 @@ import dotenv
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def commands(containing: str) -> str:
-    """The one block of shell commands that contains a text."""
-    blocks = _BLOCK.findall(compose_file.DOCUMENT.read_text())
-    (found,) = [block for block in blocks if containing in block]
-    return str(found)
+def blocks() -> list[str]:
+    """The blocks of shell commands."""
+    return _BLOCK.findall(compose_file.DOCUMENT.read_text())
 
 
-def filled_env(folder: Path) -> dict[str, str]:
-    """The .env that the document's own commands make, in a folder of ours."""
+def fill_env(folder: Path) -> None:
+    """Make .env in a folder of ours by the document's own commands."""
     shutil.copy(compose_file.ENV_EXAMPLE, folder)
-    script = commands(".env.example .env")
+    (script,) = [block for block in blocks() if ".env.example" in block]
     subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder, check=True)
-    return {
-        name: value or ""
-        for name, value in dotenv.dotenv_values(folder / ".env", interpolate=False).items()
-    }
+
+
+def read_env(folder: Path) -> dict[str, str]:
+    """The .env of the folder as Compose reads it."""
+    found = dotenv.dotenv_values(folder / ".env", interpolate=False)
+    return {name: value or "" for name, value in found.items()}

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from accountsync.errors import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
@@ -20,4 +22,15 @@ class Endpoint:
     proxy: str | None = None
 
     def as_context(self) -> dict[str, Any]:
-        return {"login": self.login, "password": self.password, "extra": self.extra}
+        extra = _Extra(self.extra)
+        extra.conn_id = self.conn_id
+        return {"login": self.login, "password": self.password, "extra": extra}
+
+
+class _Extra(dict[str, Any]):
+    """A key that the Connection lacks is the configuration's fault, never one person's."""
+
+    conn_id = ""
+
+    def __missing__(self, key: str) -> Any:
+        raise ConfigurationError(f"Connection {self.conn_id!r}: its extra has no {key!r}")

@@ -1,0 +1,82 @@
+"""What all tests share: one real PostgreSQL a session, one clone of a migrated database a test."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, make_url
+from sqlalchemy.engine import URL
+
+from accountsync.store import engine as store_engine
+from accountsync.store import schema
+from demo import postgres
+from tests.installation import Installation, installed
+
+DATABASE_VARIABLE = "ACCOUNTSYNC_DATABASE_URL"
+_SETTINGS = {"max_connections": "300", "fsync": "off", "synchronous_commit": "off"}
+
+
+def _session_folder(config: pytest.Config) -> Path:
+    """The same for all workers of one pytest run."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+    return Path(tempfile.gettempdir()) / f"accountsync-tests-{run[:12]}"
+
+
+@pytest.fixture(scope="session")
+def server_url(request: pytest.FixtureRequest) -> Iterator[URL]:
+    """A server on which databases may be made: ACCOUNTSYNC_DATABASE_URL's, else an embedded one."""
+    given = os.environ.get(DATABASE_VARIABLE)
+    if given:
+        yield make_url(given).set(drivername="postgresql+psycopg")
+        return
+    with postgres.shared(_session_folder(request.config), settings=_SETTINGS) as server:
+        yield make_url(server.url("postgres"))
+
+
+def _execute(url: URL, statement: str) -> None:
+    dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def template(server_url: URL) -> Iterator[str]:
+    """A database with the newest schema, to be cloned."""
+    name = f"template_{uuid4().hex[:12]}"
+    _execute(server_url, f"CREATE DATABASE {name}")
+    engine = store_engine.create(
+        server_url.set(database=name).render_as_string(hide_password=False)
+    )
+    with engine.begin() as connection:
+        schema.upgrade(connection)
+    engine.dispose()
+    yield name
+    _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(server_url: URL, template: str) -> Iterator[str]:
+    """A database of this test alone, with the newest schema and no rows."""
+    name = f"test_{uuid4().hex[:12]}"
+    _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server_url.set(database=name).render_as_string(hide_password=False)
+    _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = store_engine.create(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def installation(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    with installed(engine, monkeypatch) as installation:
+        yield installation
