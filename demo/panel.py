@@ -28,7 +28,7 @@ What happened
 
 What to try next
   20 people join:        {event}
-  then watch here; or trigger sync_hr_persons in Airflow instead of waiting for its schedule
+  then watch here: HR is read at once (left alone, every 10 minutes)
   3 people leave:        {event.replace("join 20", "leave 3")}
   break a target:        {_python()} -m simulators fault http://{HOST}:{ports.idaas} status code=503
   mend it:               {_python()} -m simulators fault http://{HOST}:{ports.idaas} clear

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 from . import postgres, stack
-from .chain import await_dags, run_chain
+from .chain import SYNC, await_dags, run_chain
 from .checks import check_machine
+from .http_json import call
 from .panel import panel
 from .processes import Supervisor, stop_leftovers
 from .progress import Progress
@@ -37,7 +38,7 @@ def run(
         say("HR is read, tasks are created, accounts are made:")
         counts = run_chain(parts, say)
         say(panel(ports, parts.secrets.admin_password, counts, state.root))
-        _stay(parts, Progress(parts, say, shown=counts.line()))
+        _stay(parts, Progress(parts, say, shown=counts.line()), say)
 
 
 def reset(state: State, say: Callable[[str], None]) -> None:
@@ -67,9 +68,21 @@ def _needed(state: State, ports: Ports, *, scim: bool) -> frozenset[str]:
     return frozenset(ports.names()) - spared
 
 
-def _stay(parts: stack.Stack, progress: Progress) -> None:
-    """Say when the counts change, until somebody interrupts or a part dies."""
+def _stay(parts: stack.Stack, progress: Progress, say: Callable[[str], None]) -> None:
+    """Say when the counts change, until somebody interrupts or a part dies.
+
+    When something happens to people, HR is read at once: nobody watches for ten minutes.
+    """
+    seen = _changes(parts)
     while True:
         parts.check()
         progress.look()
+        if _changes(parts) != seen:
+            seen = _changes(parts)
+            parts.api.trigger(SYNC)
+            say(f"  HR has changed: triggered {SYNC}")
         time.sleep(_LOOK_SECONDS)
+
+
+def _changes(parts: stack.Stack) -> int:
+    return int(call("GET", f"{parts.url('hr')}/_sim/state")["changes"])

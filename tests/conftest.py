@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,22 @@ from accountsync.store import schema
 from demo import postgres
 from tests.installation import Installation, installed
 
+REPOSITORY = Path(__file__).parents[1]
 DATABASE_VARIABLE = "ACCOUNTSYNC_DATABASE_URL"
+
+AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="accountsync-airflow-"))
+os.environ |= {  # before anybody imports Airflow
+    "AIRFLOW_HOME": str(AIRFLOW_HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(AIRFLOW_HOME / "logs"),
+}
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
 _SETTINGS = {"max_connections": "300", "fsync": "off", "synchronous_commit": "off"}
 
 

@@ -9,9 +9,9 @@ from airflow.sdk import DAG, task
 
 
 @task
-def worker() -> list[str]:
+def worker() -> str:
     """Titles of the processes above this one; Celery's hold the name of the node."""
-    return [" ".join(parent.cmdline()) for parent in psutil.Process().parents()]
+    return " | ".join(" ".join(parent.cmdline()) for parent in psutil.Process().parents()[:3])
 
 
 def on_queue(queue: str) -> Any:

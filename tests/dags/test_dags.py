@@ -1,0 +1,137 @@
+"""The DAG files: loaded, held to the house's rules, and run."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from tests.conftest import REPOSITORY
+from tests.installation import Installation
+
+DAGS = {
+    "sync_hr_persons": "hr_sync",
+    "create_account_tasks": "account_tasks",
+    "process_account_tasks": "account_processing",
+}
+FILES = sorted((REPOSITORY / "dags").glob("*.py"))
+
+pytestmark = [
+    pytest.mark.xdist_group("airflow"),
+    pytest.mark.filterwarnings("ignore"),  # Airflow's own
+]
+
+
+@pytest.fixture(scope="session")
+def metadata() -> None:
+    """Airflow's own database, for `dag.test()`."""
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True
+    )
+
+
+@pytest.fixture(scope="session")
+def bag(metadata: None) -> DagBag:
+    return DagBag(str(REPOSITORY / "dags"))
+
+
+def test_all_dags_load_without_errors(bag: DagBag) -> None:
+    assert bag.import_errors == {}
+    assert set(bag.dags) == set(DAGS)
+
+
+@pytest.mark.parametrize("dag_id", DAGS)
+def test_every_dag_keeps_the_house_rules(bag: DagBag, dag_id: str) -> None:
+    dag = bag.dags[dag_id]
+    assert Path(dag.fileloc).stem == dag_id
+    assert dag.max_active_runs == 1
+    assert dag.catchup is False
+    assert dag.tags == {"accountsync"}
+    assert dag.description
+    assert "### Purpose" in dag.doc_md
+    assert "### If it fails" in dag.doc_md
+    assert dag.on_failure_callback
+    for task in dag.tasks:
+        assert task.queue == DAGS[dag_id]
+        assert task.retries >= 1
+        assert task.retry_policy is not None
+        assert task.owner == "accountsync"
+        assert task.execution_timeout is not None
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_dag_file_only_wires(file: Path) -> None:
+    """At most 100 lines, and at the top no import of what does I/O."""
+    source = file.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 100
+    modules = {
+        node.module
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ImportFrom) and node.module and "accountsync" in node.module
+    }
+    assert modules <= {"accountsync.scheduling"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_dag_file_does_not_load_the_heavy_parts(file: Path) -> None:
+    """The causes of slow parsing; the time itself is only shown."""
+    script = (
+        "import runpy, sys, time; import airflow.sdk; begin = time.perf_counter();"
+        f"runpy.run_path({str(file)!r}); print(f'{{time.perf_counter() - begin:.3f}} s');"
+        "print([m for m in ('aiohttp', 'pypinyin', 'psycopg', 'fastapi') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=_environment(),
+    )
+    took, heavy = done.stdout.splitlines()[-2:]
+    sys.stdout.write(f"{file.stem}: parsed in {took}\n")
+    assert heavy == "[]"
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return os.environ | {"PYTHONPATH": str(REPOSITORY / "plugins")}
+
+
+def _run(bag: DagBag, dag_id: str, **conf: Any) -> Any:
+    return bag.dags[dag_id].test(run_conf=conf or None)
+
+
+def test_the_three_dags_run(bag: DagBag, installation: Installation) -> None:
+    """With `dag.test()`: Airflow's task runner in this process, our real store and servers."""
+    assert _run(bag, "sync_hr_persons", mode="full").state == "success"
+    assert _run(bag, "create_account_tasks").state == "success"
+    assert _run(bag, "process_account_tasks").state == "success"
+    assert _run(bag, "process_account_tasks", systems=["welink"], max_tasks=3).state == "success"
+    count = "SELECT count(*) FROM accountsync.account WHERE system = :s"
+    assert installation.scalar(count, s="idaas") == len(installation.sims.idaas.accounts()) > 0
+    assert installation.scalar(count, s="welink") == 3
+    run = installation.rows("SELECT airflow_run_id, mode FROM accountsync.sync_run")[0]
+    assert run["mode"] == "full"
+    assert run["airflow_run_id"].startswith("manual__")
+
+
+def test_a_broken_configuration_is_an_import_error_that_says_what_is_wrong(
+    tmp_path: Path, metadata: None
+) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("hr: []\nsystems: {idaas: {preset: idaaas}}\ntimezone: Mars/Base\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "dags", "list-import-errors", "-l", "-o", "plain"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=_environment() | {"ACCOUNTSYNC_CONFIG": str(broken), "COLUMNS": "400"},
+    )
+    assert "no preset 'idaaas'" in done.stdout
+    assert "known: ['exchange_mailbox'" in done.stdout
