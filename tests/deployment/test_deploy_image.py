@@ -1,4 +1,7 @@
-"""The Dockerfile: the official image, our lock, our code, an ordinary user. (No engine builds it here.)"""
+"""The Dockerfile: the official image, our lock, our code, an ordinary user.
+
+These tests read it; building it takes a Docker engine.
+"""
 
 import re
 

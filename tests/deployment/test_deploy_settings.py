@@ -85,9 +85,9 @@ def test_document_never_replaces_a_secret(tmp_path: Path) -> None:
 def test_document_speaks_of_services_and_queues_that_exist() -> None:
     services = set(compose_file.compose()["services"])
     commands = "".join(deploy_document.blocks())
-    named = re.findall(r"docker compose exec (?:-T )?(\S+)|--wait (\S+)|logs (\S+)", commands)
-    named += re.findall(r"--scale (\S+)=", commands)
-    assert {*filter(None, chain.from_iterable(named))} <= services
+    pattern = r"compose exec (?:-T )?(\S+)|--wait (\S+)|compose logs (\S+)|--scale ([\w-]+)="
+    named = {name for found in re.findall(pattern, commands) for name in found if name}
+    assert {"scheduler", "postgres", "init", "worker-account-processing"} <= named <= services
     text = compose_file.DOCUMENT.read_text()
     for name, service in compose_file.compose()["services"].items():
         assert f"`{name}`" in text

@@ -60,6 +60,7 @@ def test_composed_services_are_healthy_and_each_queue_has_its_worker(tmp_path: P
         stack.wait("queue_probe", lambda: not stack.api.run("queue_probe", probe.run_id).is_open)
         _expect_workers(stack, probe)
         _expect_persons(stack)
+        stack.supervisor.finish(stack.stack.program("init"))  # as every `up` does
         home = stack.stack.home
     assert pids.working_in(home) == [], "processes were left behind"
 

@@ -1,0 +1,58 @@
+"""What a benchmark leaves behind: a table on the screen, a JSON file and a chart beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """`ratio`: how many times the reference's value; None where there is nothing to compare with."""
+
+    case: str
+    value: float
+    unit: str
+    reference: str | None = None
+    ratio: float | None = None
+    peak_rss_mb: float | None = None
+
+
+def machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    python = platform.python_version()
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python {python}"
+
+
+def write(name: str, rows: list[Row]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    document = {"name": name, "machine": machine(), "rows": [asdict(row) for row in rows]}
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+    print(table(rows))
+
+
+def table(rows: list[Row]) -> str:
+    """Fixed-width, for people."""
+    cells = [("case", "value", "unit", "against", "ratio", "peak RSS")]
+    cells += [
+        (
+            row.case,
+            f"{row.value:,.0f}" if row.value >= 10 else f"{row.value:.2f}",
+            row.unit,
+            row.reference or "",
+            f"{row.ratio:.2f} x" if row.ratio is not None else "",
+            f"{row.peak_rss_mb:.0f} MB" if row.peak_rss_mb is not None else "",
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
