@@ -101,7 +101,7 @@ class HttpHrSource:
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, TransientError) else None
-    backoff = wait_exponential_jitter(initial=0.2, max=10, jitter=0.2)(state)
+    backoff = wait_exponential_jitter(multiplier=0.2, max=10, jitter=0.2)(state)
     return min(max(asked or 0.0, backoff), _LONGEST_WAIT_S)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import date, datetime
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -16,10 +14,10 @@ from accountsync.domain.person import PERSON_FIELDS, REQUIRED_FIELDS
 from accountsync.settings import HttpSource, SourceField
 
 Read = Callable[[Any], Any]
+_REMEMBERED = 20_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StagedRecord:
+class StagedRecord(NamedTuple):
     """`values`: in the order of PERSON_FIELDS. `raw`: the row as JSON. `problems`: `field: reason`."""
 
     values: tuple[Any, ...]
@@ -29,72 +27,96 @@ class StagedRecord:
 
 
 class RowMapper:
-    """Compiled once per run. `content_hash` covers the row and the mapping, so a new mapping rewrites."""
+    """Compiled once per run; a million rows go through `map`, so its usual path calls next to nothing.
+
+    `content_hash` covers the row and the mapping, so that a new mapping rewrites.
+    """
 
     def __init__(self, source: HttpSource) -> None:
         zone = ZoneInfo(source.zone)
-        self._fields = [
-            _FieldReader(name, kind, source.fields.get(name), zone)
-            for name, kind in PERSON_FIELDS.items()
+        fields = [source.fields.get(name) for name in PERSON_FIELDS]
+        self._keys = [None if f is None or "." in f.path else f.path for f in fields]
+        self._deep = [(n, _deep(f.path)) for n, f in enumerate(fields) if f and "." in f.path]
+        readers = [
+            (n, _FieldReader(name, kind, field, zone))
+            for n, ((name, kind), field) in enumerate(
+                zip(PERSON_FIELDS.items(), fields, strict=True)
+            )
+            if field
+        ]
+        self._texts = [(n, reader) for n, reader in readers if reader.is_plain_text]
+        self._others = [(n, reader) for n, reader in readers if not reader.is_plain_text]
+        self._required = [
+            (n, name) for n, name in enumerate(PERSON_FIELDS) if name in REQUIRED_FIELDS
         ]
         described = source.model_dump_json(include={"fields", "zone"})
-        self._key = hashlib.blake2b(described.encode(), digest_size=16).digest()
+        self._hash_key = hashlib.blake2b(described.encode(), digest_size=16).digest()
 
     def map(self, row: Any) -> StagedRecord:
         raw = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-        if not isinstance(row, Mapping):
-            return self._refused(raw, ["row: not an object"])
+        content_hash = hashlib.blake2b(raw, digest_size=16, key=self._hash_key).digest()
         problems: list[str] = []
-        values = tuple(field.read(row, problems) for field in self._fields)
+        if isinstance(row, dict):
+            values = self._values(row, problems)
+        else:
+            values = [None] * len(self._keys)
+            problems.append("row: not an object")
         if b"\\u0000" in raw:
             problems.append("row: holds a NUL character")
-        return StagedRecord(
-            values=values, raw=raw.decode(), content_hash=self._hash(raw), problems=problems
-        )
+        return StagedRecord(tuple(values), raw.decode(), content_hash, problems)
 
-    def _refused(self, raw: bytes, problems: list[str]) -> StagedRecord:
-        empty = (None,) * len(self._fields)
-        return StagedRecord(
-            values=empty, raw=raw.decode(), content_hash=self._hash(raw), problems=problems
-        )
-
-    def _hash(self, raw: bytes) -> bytes:
-        return hashlib.blake2b(raw, digest_size=16, key=self._key).digest()
+    def _values(self, row: dict[Any, Any], problems: list[str]) -> list[Any]:
+        values = [row.get(key) for key in self._keys]
+        for position, path in self._deep:
+            values[position] = path(row)
+        for position, reader in self._texts:
+            value = values[position]
+            if value.__class__ is str:
+                values[position] = value.strip() or None
+            elif value is not None:
+                values[position] = reader.read(value, problems)
+        for position, reader in self._others:
+            values[position] = reader.read(values[position], problems)
+        for position, name in self._required:
+            if values[position] is None and not any(p.startswith(name) for p in problems):
+                problems.append(f"{name}: is missing")
+        return values
 
 
 class _FieldReader:
-    def __init__(self, name: str, kind: type, field: SourceField | None, zone: ZoneInfo) -> None:
-        self._name = name
-        self._get = _getter(field.path) if field else _nothing
-        self._default = field.default if field else None
-        self._translate = field.translate if field else {}
-        self._required = name in REQUIRED_FIELDS
-        self._convert = _converter(kind, tuple(field.formats if field else ()), zone)
+    """`is_plain_text`: nothing to do but to strip."""
 
-    def read(self, row: Mapping[str, Any], problems: list[str]) -> Any:
-        value = self._get(row)
+    def __init__(self, name: str, kind: type, field: SourceField, zone: ZoneInfo) -> None:
+        self._name = name
+        self._default = field.default
+        self._translate = field.translate
+        self._convert = _converter(kind, tuple(field.formats), zone)
+        self._known: dict[str, Any] = {}
+        self.is_plain_text = kind is str and field.default is None and not field.translate
+
+    def read(self, value: Any, problems: list[str]) -> Any:
+        """Remembers what texts became: a million dates have few thousand different values."""
+        if value.__class__ is str and value in self._known:
+            return self._known[value]
+        try:
+            found = self._read(value)
+        except (ValueError, TypeError, OverflowError) as error:
+            problems.append(f"{self._name}: {error}")
+            return None
+        if value.__class__ is str and len(self._known) < _REMEMBERED:
+            self._known[value] = found
+        return found
+
+    def _read(self, value: Any) -> Any:
         if value is None or value == "":
             value = self._default
         if self._translate and value is not None:
             value = self._translate.get(str(value), value)
-        try:
-            value = None if value is None else self._convert(value)
-        except (ValueError, TypeError, OverflowError) as error:
-            problems.append(f"{self._name}: {error}")
-            return None
-        if self._required and not value:
-            problems.append(f"{self._name}: is missing")
-        return value or None
+        return None if value is None else self._convert(value) or None
 
 
-def _nothing(row: Any) -> None:
-    return None
-
-
-def _getter(path: str) -> Read:
+def _deep(path: str) -> Read:
     """`a.b.0.c`: keys of objects and positions in lists; what is not there is None."""
-    if "." not in path:
-        return lambda row: row.get(path)
     steps = [int(step) if step.isdigit() else step for step in path.split(".")]
 
     def get(row: Any) -> Any:
@@ -127,7 +149,6 @@ def _text(value: Any) -> str:
     raise TypeError(f"is a {type(value).__name__}, expected a text")
 
 
-@lru_cache(maxsize=65536)
 def _date(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> date:
     if len(text) == 10 and text[4] == "-":
         try:

@@ -100,13 +100,13 @@ def _plan(
     """A window is read as such; otherwise the watermark decides, never a clock (I1, I5)."""
     if window is not None:
         return ReadPlan(mode="window", since=window.start, window=window)
-    since = runs.watermark(connection, source=settings.name)
+    since = runs.read_from(connection, source=settings.name, overlap=settings.overlap)
     last_full = runs.last_snapshot_at(connection, source=settings.name)
     can_ask = since is not None and settings.changed_since is not None and last_full is not None
     due = last_full is None or now - last_full >= settings.full_every
     if since is None or not can_ask or mode == "full" or (mode == "auto" and due):
         return ReadPlan(mode="full", since=None)
-    return ReadPlan(mode="incremental", since=since - settings.overlap)
+    return ReadPlan(mode="incremental", since=since)
 
 
 def _start(connection: Connection, source: str, plan: ReadPlan, airflow_run_id: str | None) -> int:
@@ -209,8 +209,11 @@ def _merge(
     raw = feeds.open_rejects(connection, run_id=run_id, source=name)
     again = [_as_row(mapper.map(row), retried=True) for row in raw]
     feeds.add(connection, run_id=run_id, rows=again)
-    feeds.reject_taken_numbers(connection, run_id=run_id, source=name)
-    counts = persons.merge(connection, run_id=run_id, source=name, latest=now + _CLOCK_TOLERANCE)
+    latest, decides = now + _CLOCK_TOLERANCE, plan.mode == "full"
+    feeds.reject_taken_numbers(
+        connection, run_id=run_id, source=name, latest=latest, decides=decides
+    )
+    counts = persons.merge(connection, run_id=run_id, source=name, latest=latest, decides=decides)
     rejects.record(connection, run_id=run_id, source=name, complete=plan.mode == "full")
     if plan.mode == "full":
         snapshot = runs.add_snapshot(connection, source=name, run_id=run_id, rows=counts.fetched)

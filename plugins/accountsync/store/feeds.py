@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -19,6 +20,13 @@ from accountsync.store.engine import driver
 _TYPES = {"source_updated_at": "timestamptz", "hire_date": "date", "leave_date": "date"}
 _COLUMNS = ", ".join(f"{name} {_TYPES.get(name, 'text')}" for name in PERSON_FIELDS)
 _COPIED = ", ".join((*PERSON_FIELDS, "raw", "content_hash", "problems", "retried"))
+
+MAY_REPLACE = """(
+  (:decides AND NOT {row}.retried) OR {person}.source_updated_at > :latest
+  OR coalesce({row}.source_updated_at >= {person}.source_updated_at, true))"""
+"""Whether a staged row may replace what is known of a person. A full read is HR's present state, so it
+decides (`:decides`); of anything else the newer change time wins, except over one from the future,
+after `:latest` (I5)."""
 
 
 def table(run_id: int) -> str:
@@ -112,7 +120,7 @@ WITH twin AS (
   FROM {table} s LEFT JOIN accountsync.person p
     ON p.source = :source AND p.source_key = s.source_key
   WHERE s.problems IS NULL AND (p.id IS NULL OR p.employee_number <> s.employee_number)
-    AND coalesce(s.source_updated_at >= p.source_updated_at, true)
+    AND {taker_may_replace}
 ), refused AS (
   SELECT row FROM taker JOIN twin USING (employee_number)
   UNION
@@ -122,18 +130,27 @@ WITH twin AS (
     SELECT FROM {table} moving
     WHERE holder.source = :source AND moving.source_key = holder.source_key
       AND moving.problems IS NULL AND moving.employee_number <> holder.employee_number
-      AND coalesce(moving.source_updated_at >= holder.source_updated_at, true))
+      AND {mover_may_replace})
 )
 UPDATE {table} s SET problems = ARRAY['employee_number: belongs to another person']
 FROM refused WHERE s.ctid = refused.row
 """
 
 
-def reject_taken_numbers(connection: Connection, *, run_id: int, source: str) -> None:
+def reject_taken_numbers(
+    connection: Connection, *, run_id: int, source: str, latest: datetime, decides: bool
+) -> None:
     """A number that two rows newly want, or that somebody holds who does not give it up in this feed.
 
     Repeated until nothing changes: a refused row keeps its old number, which another row may want.
     """
-    statement = text(_REJECT_TAKEN_NUMBERS.format(table=table(run_id)))
-    while connection.execute(statement, {"source": source}).rowcount:
+    statement = text(
+        _REJECT_TAKEN_NUMBERS.format(
+            table=table(run_id),
+            taker_may_replace=MAY_REPLACE.format(row="s", person="p"),
+            mover_may_replace=MAY_REPLACE.format(row="moving", person="holder"),
+        )
+    )
+    bound = {"source": source, "latest": latest, "decides": decides}
+    while connection.execute(statement, bound).rowcount:
         pass

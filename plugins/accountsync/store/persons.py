@@ -9,14 +9,15 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.person import PERSON_FIELDS
-from accountsync.store.feeds import table
+from accountsync.store.feeds import MAY_REPLACE, table
 
 _FIELDS = [name for name in PERSON_FIELDS if name != "source_key"]
 _TRACKED = [name for name in _FIELDS if name != "source_updated_at"]
 
 _JOIN = "p.source = :source AND p.source_key = s.source_key AND s.problems IS NULL"
-_NOT_OLDER = "coalesce(s.source_updated_at >= p.source_updated_at, true)"
-_CHANGED = f"{_JOIN} AND p.content_hash <> s.content_hash AND {_NOT_OLDER}"
+_CHANGED = (
+    f"{_JOIN} AND p.content_hash <> s.content_hash AND {MAY_REPLACE.format(row='s', person='p')}"
+)
 
 _RECORD_CHANGES = f"""
 INSERT INTO accountsync.person_change (person_id, run_id, changes)
@@ -60,12 +61,15 @@ class MergeCounts:
     from_the_future: int
 
 
-def merge(connection: Connection, *, run_id: int, source: str, latest: datetime) -> MergeCounts:
-    """All staged rows that differ, and their history. Older data never replaces newer (I5).
+def merge(
+    connection: Connection, *, run_id: int, source: str, latest: datetime, decides: bool
+) -> MergeCounts:
+    """All staged rows that differ, and their history.
 
     `latest`: change times after it are from the future, reported and left out of `newest_change`.
+    `decides`: a full read, which also takes back what is newer in the store (see MAY_REPLACE).
     """
-    bound = {"source": source, "run_id": run_id}
+    bound = {"source": source, "run_id": run_id, "latest": latest, "decides": decides}
     connection.execute(text(_RECORD_CHANGES.format(table=table(run_id))), bound)
     updated = connection.execute(text(_UPDATE.format(table=table(run_id))), bound).rowcount
     inserted = connection.execute(text(_INSERT.format(table=table(run_id))), bound).rowcount

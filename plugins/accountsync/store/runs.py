@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
@@ -72,11 +72,19 @@ def fail(connection: Connection, *, run_id: int, error: str) -> None:
     )
 
 
-def watermark(connection: Connection, *, source: str) -> datetime | None:
-    value: datetime | None = connection.scalar(
-        text("SELECT value FROM accountsync.watermark WHERE source = :source"), {"source": source}
+def read_from(connection: Connection, *, source: str, overlap: timedelta) -> datetime | None:
+    """Where the next read starts: `overlap` before the watermark, and as long again as the read took
+    that set it. A row that changed after its page was read is older than the newest by at most that.
+    """
+    since: datetime | None = connection.scalar(
+        text(
+            "SELECT w.value - :overlap - greatest(r.finished_at - r.started_at, interval '0')"
+            " FROM accountsync.watermark w JOIN accountsync.sync_run r ON r.id = w.run_id"
+            " WHERE w.source = :source"
+        ),
+        {"source": source, "overlap": overlap},
     )
-    return value
+    return since
 
 
 def advance_watermark(connection: Connection, *, source: str, value: datetime, run_id: int) -> None:

@@ -1,0 +1,22 @@
+"""`python -m benchmarks [name…] [--scale small|full]`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+NAMES = ("hr_sync",)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", default=NAMES, metavar="name", help=", ".join(NAMES))
+    parser.add_argument("--scale", choices=("small", "full"), default="small")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        print(f"{name} ({arguments.scale})")
+        importlib.import_module(f"benchmarks.{name}").main(arguments.scale)
+
+
+if __name__ == "__main__":
+    main()
