@@ -22,7 +22,9 @@ from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.process_account_tasks import ProcessSummary
-from accountsync.settings import AnyTarget, HttpSource, Settings
+from accountsync.settings import Settings
+from accountsync.settings.hr import HttpSource
+from accountsync.settings.targets import AnyTarget
 from accountsync.store import engine as store_engine
 from accountsync.store.persons import MergeCounts
 from accountsync.targets import catalog

@@ -1,13 +1,14 @@
 """Readings of Chinese names: surname first, without tones.
 
-Sources: GB/T 28039-2011 (spelling of personal names), ISO 7098. Surnames have readings of their own
-(单 is shàn as a surname, dān elsewhere), which a general dictionary misreads; `SURNAMES` holds them.
+Sources: GB/T 28039-2011 (spelling of personal names), ISO 7098. Surnames have readings of their
+own (单 is shàn as a surname, dān elsewhere) that a general dictionary misreads: `SURNAMES`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from anyascii import anyascii
@@ -34,13 +35,21 @@ SURNAMES = {
     "申屠": "shentu", "太史": "taishi", "钟离": "zhongli", "鲜于": "xianyu", "闻人": "wenren",
     "西门": "ximen", "第五": "diwu", "公羊": "gongyang", "淳于": "chunyu", "耶律": "yelv",
     "完颜": "wanyan", "纳兰": "nalan", "梁丘": "liangqiu", "左丘": "zuoqiu", "谷梁": "guliang",
+    "都": "du", "薄": "bo", "洗": "xian", "贠": "yun", "角": "jue", "藏": "zang",
+    "單": "shan", "區": "ou", "蓋": "ge", "樂": "yue", "員": "yun", "繆": "miao", "闞": "kan",
+    "尉遲": "yuchi", "單于": "chanyu", "萬俟": "moqi",
 }  # fmt: skip
-"""Surname → reading, `v` for ü. Two characters: compound surnames, looked up first."""
+"""Surname → reading, `v` for ü, traditional forms last. Compound surnames are looked up first."""
 
-SEPARATORS = "·•・‧∙⋅.．-'’ \u3000"
-"""What stands between the parts of minority, foreign and mixed names; no part of a reading."""
+DOTS = "·•・‧∙⋅."
+"""Between the parts of a minority or foreign name, whose first part is no surname."""
 
 _LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff]+")
+_HAN = "\u2e80-\u2fdf\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_PADDING = re.compile(rf"(?<=[{_HAN}])\s+(?=[{_HAN}])")
+_REPEATED = re.compile(rf"([{_HAN}])々")
+_DOTTED = re.compile(rf"\w\s*[{re.escape(DOTS)}]\s*\w")
+_BETWEEN_PARTS = re.compile(rf"[\s{re.escape(DOTS)}'’-]+")
 
 
 @lru_cache(maxsize=65536)
@@ -49,26 +58,20 @@ def syllables(name: str) -> tuple[str, ...]:
 
     Raises NeedsDataError where a character has no known reading.
     """
-    parts = _split(unicodedata.normalize("NFKC", name).strip())
-    if not parts:
-        raise NeedsDataError("full_name has no readable character; correct it in HR")
-    first, *rest = parts
-    return _read_first(first, alone=not rest) + tuple(s for part in rest for s in _read(part))
+    text = unicodedata.normalize("NFKC", name)
+    _refuse(c for c in text if c in "?\ufffd" or unicodedata.category(c) in ("Co", "Cs", "Cn"))
+    text = _REPEATED.sub(r"\1\1", _PADDING.sub("", text))
+    read = _read if _DOTTED.search(text) else _read_surname_first
+    found = tuple(s for part in _BETWEEN_PARTS.split(text) for s in read(part) if s)
+    if not found:
+        raise NeedsDataError("the name has no readable character; correct it in HR")
+    return found
 
 
-def _split(name: str) -> list[str]:
-    for separator in SEPARATORS:
-        name = name.replace(separator, " ")
-    return name.split()
-
-
-def _read_first(part: str, *, alone: bool) -> tuple[str, ...]:
-    """The part with the surname. A minority name (several parts) has none to look up."""
-    if alone and not _LATIN.fullmatch(part):
-        for length in (2, 1):
-            surname = SURNAMES.get(part[:length])
-            if surname and (len(part) > length or length == 2):
-                return (surname, *_read(part[length:]))
+def _read_surname_first(part: str) -> tuple[str, ...]:
+    for length in (2, 1):
+        if surname := SURNAMES.get(part[:length]):
+            return (surname, *_read(part[length:]))
     return _read(part)
 
 
@@ -86,12 +89,15 @@ def _read(text: str) -> tuple[str, ...]:
 
 
 def _transliterate(run: str) -> str:
-    """Called with runs that are not Chinese, and with Chinese characters without a known reading."""
-    unread = [c for c in run if unicodedata.name(c, "").startswith("CJK")]
-    if unread:
-        codes = " ".join(f"U+{ord(c):04X}" for c in unread)
-        raise NeedsDataError(f"full_name holds a character without a known reading ({codes})")
+    """Called with runs that are not Chinese, and with Chinese characters of unknown reading."""
+    _refuse(re.findall(f"[{_HAN}]", run))
     return anyascii(run)
+
+
+def _refuse(unread: Iterable[str]) -> None:
+    """A lost or unreadable character would be missing from the person's names for ever."""
+    if codes := " ".join(f"U+{ord(c):04X}" for c in unread):
+        raise NeedsDataError(f"the name holds a character without a known reading ({codes})")
 
 
 def ascii_text(text: str) -> str:

@@ -17,5 +17,8 @@ def parse_duration(value: Any) -> timedelta:
     text = str(value).replace(" ", "")
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{value!r} is not a duration; write for example 30s, 10m, 24h, 7d, 1h30m")
-    parts = {_UNITS[unit]: int(number) for number, unit in re.findall(r"(\d+)([dhms])", text)}
-    return timedelta(**parts)
+    parts = re.findall(r"(\d+)([dhms])", text)
+    try:
+        return sum((timedelta(**{_UNITS[u]: int(n)}) for n, u in parts), timedelta())
+    except OverflowError as error:
+        raise ValueError(f"{value!r} is too long a duration") from error

@@ -1,17 +1,19 @@
 """Mapping values: how a configured text becomes a value.
 
-Three forms, one rule: a text that holds `{{` is a sandboxed Jinja expression; a dotted path whose first
-word is a known root (`person.full_name`) is read directly, the fast way; anything else is a constant.
-A text that is exactly one `{{ … }}` keeps the value's type (a list stays a list).
+Three forms, one rule: a text that holds `{{` is a sandboxed Jinja expression; a dotted path whose
+first word is a known root (`person.full_name`) is read directly, the fast way; anything else is a
+constant. A text that is exactly one `{{ … }}` keeps the value's type (a list stays a list).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NoReturn
+from urllib.parse import quote
 
-from jinja2 import StrictUndefined, TemplateError, UndefinedError, meta
+from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, meta, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from accountsync.domain import chinese_names, naming
@@ -21,7 +23,16 @@ Context = Mapping[str, Any]
 Value = Callable[[Context], Any]
 
 _PATH = re.compile(r"[a-z_]+(\.[A-Za-z0-9_]+)+")
-_SINGLE = re.compile(r"\{\{(?P<inside>(?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
+_SINGLE = re.compile(r"\{\{[-+]?(?P<inside>(?:(?!\{\{|\}\}).)*?)[-+]?\}\}", re.DOTALL)
+_BAD_DATA = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
 
 
 def pinyin(name: str) -> str:
@@ -43,15 +54,47 @@ FILTERS: Mapping[str, Callable[[str], str]] = {
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """No loader, no globals: an expression sees its context and our filters, nothing else."""
+    """No loader, no globals: an expression sees its context and our filters, nothing else.
 
-    def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, autoescape=False)
+    Nothing random, nothing that could grow without end; `body.items` is the key, not the method.
+    """
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def __init__(self, finalize: Callable[[Any], Any]) -> None:
+        super().__init__(undefined=StrictUndefined, autoescape=False, finalize=finalize)
         self.globals.clear()
+        self.filters.pop("random")
         self.filters.update(FILTERS)
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
 
-_SANDBOX = _Sandbox()
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or isinstance(left, str | list) or isinstance(right, str | list):
+            raise SecurityError(f"{operator} is refused")
+        return super().call_binop(context, operator, left, right)
+
+
+def _present(value: Any) -> Any:
+    """What stands inside a longer text: a value that is not there must not become "None"."""
+    if value is None:
+        raise UndefinedError
+    return value
+
+
+def _segment(value: Any) -> str:
+    """One segment of a URL's path, whatever the value holds."""
+    text = str(_present(value))
+    if text.strip() in ("", ".", ".."):
+        raise UndefinedError
+    return quote(text, safe="")
+
+
+_SANDBOX = _Sandbox(finalize=_present)
+_URL_SANDBOX = _Sandbox(finalize=_segment)
 
 
 def compile_value(text: str, *, roots: Collection[str]) -> Value:
@@ -63,10 +106,29 @@ def compile_value(text: str, *, roots: Collection[str]) -> Value:
     return lambda _: text
 
 
+def compile_expression(text: str, *, roots: Collection[str]) -> Value:
+    """An expression without braces, such as `body.data.users[0].id`."""
+    if "{{" in text:
+        raise ConfigurationError(f"{text!r} is an expression by itself: write it without {{{{ }}}}")
+    _check(f"{{{{ {text} }}}}", text, roots)
+    try:
+        compiled = _SANDBOX.compile_expression(text, undefined_to_none=False)
+    except TemplateError as error:
+        raise ConfigurationError(f"{text!r} is not a valid expression: {error.message}") from error
+    return _guarded(text, lambda context: _usable(compiled(context)))
+
+
 def compile_condition(text: str, *, roots: Collection[str]) -> Callable[[Context], bool]:
-    """An expression without braces, such as `person.status in valid_statuses`."""
-    value = _compile_expression(text, roots)
+    """An expression that is true or not, such as `person.status in valid_statuses`."""
+    value = compile_expression(text, roots=roots)
     return lambda context: bool(value(context))
+
+
+def compile_url_path(text: str, *, roots: Collection[str]) -> Value:
+    """A text in which every inserted value is percent-encoded: it cannot leave its segment."""
+    _check(text, text, roots)
+    template = _URL_SANDBOX.from_string(text)
+    return _guarded(text, lambda context: template.render(context))
 
 
 def compile_tree(node: Any, *, roots: Collection[str]) -> Value:
@@ -84,27 +146,44 @@ def compile_tree(node: Any, *, roots: Collection[str]) -> Value:
 
 def roots_in(node: Any, *, roots: Collection[str]) -> set[str]:
     """Which roots a tree of mapping values reads; constants read none."""
+    return {root for root, _ in reads(node, roots=roots)}
+
+
+def reads(node: Any, *, roots: Collection[str]) -> set[tuple[str, str | None]]:
+    """(root, field) of all that a tree of mapping values reads; field None: the root as a whole."""
     if isinstance(node, Mapping):
-        return {root for child in node.values() for root in roots_in(child, roots=roots)}
+        return {read for child in node.values() for read in reads(child, roots=roots)}
     if isinstance(node, list):
-        return {root for child in node for root in roots_in(child, roots=roots)}
+        return {read for child in node for read in reads(child, roots=roots)}
     if not isinstance(node, str):
         return set()
     if "{{" in node or "{%" in node:
-        return meta.find_undeclared_variables(_SANDBOX.parse(node))
-    first = node.partition(".")[0]
-    return {first} if _PATH.fullmatch(node) and first in roots else set()
+        return reads_of_template(node)
+    first, *rest = node.split(".")
+    return {(first, rest[0])} if _PATH.fullmatch(node) and first in roots else set()
+
+
+def reads_of_template(text: str) -> set[tuple[str, str | None]]:
+    tree = _SANDBOX.parse(text)
+    roots = meta.find_undeclared_variables(tree)
+    fields: set[tuple[str, str | None]] = {
+        (found.node.name, found.attr)
+        for found in tree.find_all(nodes.Getattr)
+        if isinstance(found.node, nodes.Name) and found.node.name in roots
+    }
+    return fields | {(root, None) for root in roots - {root for root, _ in fields}}
 
 
 def _compile_path(path: str) -> Value:
     first, *rest = path.split(".")
+    steps = [int(step) if step.isdecimal() else step for step in rest]
 
     def read(context: Context) -> Any:
         value = context[first]
-        for step in rest:
+        for step in steps:
             try:
                 value = value[step]
-            except (KeyError, TypeError):
+            except (LookupError, TypeError):
                 _refuse(path)
         return value
 
@@ -114,34 +193,37 @@ def _compile_path(path: str) -> Value:
 def _compile_template(text: str, roots: Collection[str]) -> Value:
     single = _SINGLE.fullmatch(text.strip())
     if single:
-        return _compile_expression(single["inside"].strip(), roots)
+        return compile_expression(single["inside"].strip(), roots=roots)
     _check(text, text, roots)
     template = _SANDBOX.from_string(text)
     return _guarded(text, lambda context: template.render(context))
 
 
-def _compile_expression(expression: str, roots: Collection[str]) -> Value:
-    _check(f"{{{{ {expression} }}}}", expression, roots)
-    compiled = _SANDBOX.compile_expression(expression, undefined_to_none=False)
-    return _guarded(expression, lambda context: _defined(compiled(context)))
-
-
-def _defined(value: Any) -> Any:
-    if isinstance(value, StrictUndefined):
-        str(value)  # raises UndefinedError with the name in it
+def _usable(value: Any) -> Any:
+    """A value of JSON's kinds, or a date: not undefined, no method, no half-made list."""
+    if isinstance(value, Iterator):
+        value = list(value)
+    for one in value if isinstance(value, list) else (value,):
+        if isinstance(one, Undefined):
+            str(one)  # raises what is wrong with it
+        if callable(one):
+            raise TypeError("a method, not a value")
     return value
 
 
 def _check(source: str, shown: str, roots: Collection[str]) -> None:
     try:
-        unknown = meta.find_undeclared_variables(_SANDBOX.parse(source)) - set(roots)
+        tree = _SANDBOX.parse(source)
         _SANDBOX.from_string(source)
     except TemplateError as error:
-        raise ConfigurationError(f"{shown!r} is not a valid expression: {error}") from error
+        raise ConfigurationError(f"{shown!r} is not a valid expression: {error.message}") from error
+    if any(True for _ in meta.find_referenced_templates(tree)):
+        raise ConfigurationError(f"{shown!r} refers to another template; there are none")
+    unknown = meta.find_undeclared_variables(tree) - set(roots)
     if unknown:
-        known = ", ".join(sorted(roots))
+        names, known = ", ".join(sorted(unknown)), ", ".join(sorted(roots))
         raise ConfigurationError(
-            f"{shown!r} uses {', '.join(sorted(unknown))}, which does not exist here; known: {known}"
+            f"{shown!r} uses {names}, which does not exist here; known: {known}"
         )
 
 
@@ -151,7 +233,7 @@ def _guarded(shown: str, value: Value) -> Value:
             return value(context)
         except UndefinedError:
             _refuse(shown)
-        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+        except _BAD_DATA as error:
             raise InvalidPersonError(f"{shown!r} failed: {type(error).__name__}") from error
 
     return evaluate

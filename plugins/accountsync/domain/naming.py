@@ -45,11 +45,12 @@ def choose_numbers(wanted: Sequence[NameSet], taken: Owner) -> dict[int, int]:
     Returns person id → number. A value that already belongs to the person counts as free for it.
     """
     owners = dict(taken)
+    has_names = frozenset(taken.values())
     chosen: dict[int, int] = {}
     hints: dict[tuple[tuple[str, str], ...], int] = {}
     for names in wanted:
-        bases = tuple(names.folded(1))
-        number = hints.get(bases, 1)
+        bases = tuple(names.bases.items())
+        number = 1 if names.person_id in has_names else hints.get(bases, 1)
         while any(
             owners.get(name, names.person_id) != names.person_id for name in names.folded(number)
         ):

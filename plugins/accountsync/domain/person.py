@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -29,23 +28,8 @@ PERSON_FIELDS: Mapping[str, type] = {
 REQUIRED_FIELDS = frozenset({"source_key", "employee_number", "full_name"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """`type` and `department` are the operators' mapping rows, or a NoMapping."""
-
-    id: int
-    employee_number: str
-    revision: int
-    fields: Mapping[str, Any]
-    type: Mapping[str, Any]
-    department: Mapping[str, Any]
-
-    def as_context(self) -> dict[str, Any]:
-        return {**self.fields, "type": self.type, "department": self.department}
-
-
 class Unavailable(Mapping[str, Any]):
-    """Stands in for data that is missing: every look-up raises the NeedsDataError that says what to add."""
+    """Stands in for missing data: every look-up raises the NeedsDataError that says what to add."""
 
     def __init__(self, message: str) -> None:
         self.message = message

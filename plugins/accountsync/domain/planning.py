@@ -21,7 +21,7 @@ class Action(Enum):
     SUPERSEDE = "supersede"
     """The open task's reason has gone."""
     LATER = "later"
-    """A call is under way: decide when it is over."""
+    """A call is under way, or a human has to look: decide when that is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class OpenTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """`state`: ready, waiting (for the systems in `waits_for`) or needs_data (for what `cause` says)."""
+    """`state`: ready, waiting (for the systems in `waits_for`) or needs_data (`cause` says what)."""
 
     person_id: int
     system: str
@@ -56,7 +56,8 @@ class PlannedTask:
     cause: str | None
 
 
-IN_DOUBT = frozenset({"running", "unknown"})
+IN_DOUBT = frozenset({"running", "unknown", "needs_human"})
+"""The account may be there: planning neither sends the task again nor gives it up (I6, I9)."""
 
 
 def decide(*, entitled: bool, account: Account | None, open_task: OpenTask | None) -> Action:

@@ -29,7 +29,10 @@ def next_attempt_at(
     """The time of the next attempt, or None: no more. A target's own Retry-After is obeyed."""
     if not isinstance(error, TransientError) or attempts >= rule.max_attempts:
         return None
-    delay = rule.delay(attempts, jitter=jitter)
-    if error.retry_after is not None:
-        delay = max(delay, timedelta(seconds=error.retry_after))
-    return now + delay
+    return now + max(rule.delay(attempts, jitter=jitter), asked_to_wait(error))
+
+
+def asked_to_wait(error: AccountSyncError) -> timedelta:
+    """By the target itself, with Retry-After; nothing if it did not."""
+    asked = error.retry_after if isinstance(error, TransientError) else None
+    return timedelta(seconds=asked or 0)

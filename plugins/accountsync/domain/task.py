@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from accountsync.domain.account import RemoteAccount
-from accountsync.domain.retry import RetryRule, next_attempt_at
+from accountsync.domain.retry import RetryRule, asked_to_wait, next_attempt_at
 from accountsync.errors import (
     AccountExistsError,
     AccountSyncError,
@@ -81,59 +81,77 @@ def succeeded(task: ClaimedTask, account: RemoteAccount, *, adopted: bool = Fals
 def probed(
     task: ClaimedTask, found: RemoteAccount | None, *, rules: Rules, now: datetime
 ) -> Result:
-    """Ours: recorded. Somebody else's: a human. Surely absent twice, with a gap: done again (I9)."""
+    """Ours: recorded. Another's: a human. Absent twice, with a gap: surely absent, done again (I9),
+    unless its attempts are used up."""
     if found is not None:
         return succeeded(task, found, adopted=True) if found.ours else _foreign(task)
     absences = task.absences + 1
-    sure = absences >= ABSENCES_NEEDED
-    return Result(
-        task=task,
-        outcome=Outcome.ABSENT,
-        state="ready" if sure else "unknown",
-        absences=0 if sure else absences,
-        next_attempt_at=now if sure else now + rules.probe_gap,
+    if absences < ABSENCES_NEEDED:
+        later = now + rules.probe_gap
+        return _absent(task, "unknown", absences=absences, next_attempt_at=later)
+    if task.attempts < rules.retry.max_attempts:
+        return _absent(task, "ready", next_attempt_at=now)
+    return _absent(
+        task,
+        "failed",
+        error_kind=UnknownOutcomeError.__name__,
+        message=f"{task.attempts} attempts without an answer; the account is surely absent",
     )
+
+
+def _absent(task: ClaimedTask, state: str, **facts: Any) -> Result:
+    return Result(task=task, outcome=Outcome.ABSENT, state=state, **facts)
 
 
 def existing(task: ClaimedTask, found: RemoteAccount | None, error: AccountExistsError) -> Result:
     """The target says the account exists: ours is adopted, anything else needs a human (I10)."""
-    if found is not None and found.ours:
+    if found is None:
+        message = "the target says that the account exists, but a look-up does not show it"
+        return _needs_human(task, AccountExistsError, message, code=error.code)
+    if found.ours:
         return succeeded(task, found, adopted=True)
     return _foreign(task, code=error.code)
 
 
 def unfindable(task: ClaimedTask) -> Result:
     """The target offers no look-up: only a human can say whether the account is there."""
-    return Result(
-        task=task,
-        outcome=Outcome.FAILED,
-        state="needs_human",
-        error_kind=UnknownOutcomeError.__name__,
-        message="it may have happened, and the target declares no `find`: look there yourself",
-    )
+    message = "it may have happened, and the target declares no `find`: look there yourself"
+    return _needs_human(task, UnknownOutcomeError, message)
 
 
 def _foreign(task: ClaimedTask, *, code: str | None = None) -> Result:
+    message = "the target has an account in the way that does not carry this person's key"
+    return _needs_human(task, AccountExistsError, message, code=code)
+
+
+def _needs_human(
+    task: ClaimedTask, kind: type[AccountSyncError], message: str, *, code: str | None = None
+) -> Result:
     return Result(
         task=task,
         outcome=Outcome.FAILED,
         state="needs_human",
-        error_kind=AccountExistsError.__name__,
+        error_kind=kind.__name__,
         code=code,
-        message="the target has an account in the way that does not carry this person's key",
+        message=message,
     )
 
 
 def failed(
     task: ClaimedTask, error: AccountSyncError, *, rules: Rules, now: datetime, jitter: float
 ) -> Result:
-    """What an error means for the task: again later, probe, not sent, or failed for good (I13)."""
-    later = now + rules.probe_gap
+    """What an error means for the task: again later, probe, not sent, or failed for good (I13).
+
+    A probe that fails leaves it unknown whether the account is there: never failed for good (I9).
+    """
+    later = now + max(rules.probe_gap, asked_to_wait(error))
     if isinstance(error, TargetDownError):
         state = "unknown" if task.probe else "ready"
         return _after(task, error, Outcome.NOT_SENT, state, later)
     if task.probe and isinstance(error, TransientError | UnknownOutcomeError):
         return _after(task, error, Outcome.RETRY, "unknown", later)
+    if task.probe:
+        return _after(task, error, Outcome.FAILED, "needs_human", None)
     if isinstance(error, UnknownOutcomeError):
         return _after(task, error, Outcome.UNKNOWN, "unknown", later)
     again = next_attempt_at(error, attempts=task.attempts, rule=rules.retry, now=now, jitter=jitter)

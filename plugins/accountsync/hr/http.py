@@ -14,7 +14,7 @@ from tenacity.wait import wait_exponential_jitter
 from accountsync.errors import IncompleteReadError, TransientError
 from accountsync.hr.proof import FeedProof
 from accountsync.hr.source import Page
-from accountsync.settings import READ_ROOTS, ChangedSince, HttpSource
+from accountsync.settings.hr import READ_ROOTS, ChangedSince, HttpSource
 from accountsync.wire.answer import Answer, answer_condition, answer_value
 from accountsync.wire.api import Api
 from accountsync.wire.request import RequestTemplate

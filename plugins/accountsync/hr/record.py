@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import orjson
 
 from accountsync.domain.person import PERSON_FIELDS, REQUIRED_FIELDS
-from accountsync.settings import HttpSource, SourceField
+from accountsync.settings.hr import HttpSource, SourceField
 
 Read = Callable[[Any], Any]
 _REMEMBERED = 20_000
+_LONGEST_TEXT = 500
+_LONG_ROW = 2_000
+"""Bytes. A shorter row holds nothing that is too long for an index of the store."""
 
 
 class StagedRecord(NamedTuple):
@@ -61,8 +64,8 @@ class RowMapper:
         else:
             values = [None] * len(self._keys)
             problems.append("row: not an object")
-        if b"\\u0000" in raw:
-            problems.append("row: holds a NUL character")
+        if len(raw) > _LONG_ROW or b"\\u0000" in raw:
+            _drop_unstorable(values, raw, problems)
         return StagedRecord(tuple(values), raw.decode(), content_hash, problems)
 
     def _values(self, row: dict[Any, Any], problems: list[str]) -> list[Any]:
@@ -81,6 +84,20 @@ class RowMapper:
             if values[position] is None and not any(p.startswith(name) for p in problems):
                 problems.append(f"{name}: is missing")
         return values
+
+
+def _drop_unstorable(values: list[Any], raw: bytes, problems: list[str]) -> None:
+    """What PostgreSQL would refuse goes to the rejected rows, before it stops the good ones (I3)."""
+    if b"\\u0000" in raw:
+        problems.append("row: holds a NUL character")
+    for position, name in enumerate(PERSON_FIELDS):
+        value = values[position]
+        if value.__class__ is not str:
+            continue
+        if len(value) > _LONGEST_TEXT:
+            problems.append(f"{name}: is longer than {_LONGEST_TEXT} characters")
+        if len(value) > _LONGEST_TEXT or "\x00" in value:
+            values[position] = None
 
 
 class _FieldReader:
@@ -134,7 +151,7 @@ def _converter(kind: type, formats: tuple[str, ...], zone: ZoneInfo) -> Read:
     if kind is date:
         return lambda value: _date(text, formats, zone) if (text := _text(value)) else None
     if kind is datetime:
-        return lambda value: _moment(text, formats, zone) if (text := _text(value)) else None
+        return lambda value: _instant(text, formats, zone) if (text := _text(value)) else None
     return _text
 
 
@@ -156,6 +173,11 @@ def _date(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> date:
         except ValueError:
             raise ValueError("is not a date of the calendar") from None
     return _moment(text, formats, zone).astimezone(zone).date()
+
+
+def _instant(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> datetime:
+    """In UTC; raises OverflowError where that is before year 1 or after 9999 (0001-01-01 in China)."""
+    return _moment(text, formats, zone).astimezone(UTC)
 
 
 def _moment(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> datetime:

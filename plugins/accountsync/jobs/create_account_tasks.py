@@ -17,7 +17,8 @@ from accountsync.domain.naming import NameSet
 from accountsync.domain.person import Unavailable
 from accountsync.domain.planning import Action, OpenTask, PlannedTask, SystemRule
 from accountsync.errors import RecordError
-from accountsync.settings import PERSON_ROOTS, SCOPE_ROOTS, Settings, Target
+from accountsync.settings import Settings
+from accountsync.settings.targets import PERSON_ROOTS, SCOPE_ROOTS, Target
 from accountsync.store import accounts, locks, mappings, names, persons, plans, schema, tasks
 
 log = logging.getLogger(__name__)

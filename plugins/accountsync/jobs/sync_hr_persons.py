@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from accountsync.errors import AccountSyncError, ConfigurationError, IncompleteReadError
 from accountsync.hr.record import RowMapper, StagedRecord
 from accountsync.hr.source import HrSource
-from accountsync.settings import HttpSource
+from accountsync.settings.hr import HttpSource
 from accountsync.store import feeds, locks, persons, rejects, runs, schema
 from accountsync.store.persons import MergeCounts
 

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, text
 from accountsync.errors import ConfigurationError
 from accountsync.store.tables import SCHEMA, Table
 
-
 _MIGRATIONS = str(Path(__file__).parent / "migrations")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from accountsync.settings import AnyTarget, RestTarget, ScimTarget
+from accountsync.settings.targets import AnyTarget, RestTarget, ScimTarget
 from accountsync.targets.connector import Connector
 from accountsync.targets.rest import RestConnector
 from accountsync.targets.scim import ScimConnector

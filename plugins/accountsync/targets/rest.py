@@ -12,7 +12,7 @@ from accountsync.errors import (
     RejectedByTargetError,
     TransientError,
 )
-from accountsync.settings import CALL_ROOTS, Call, Find, RestTarget
+from accountsync.settings.targets import CALL_ROOTS, Call, Find, RestTarget
 from accountsync.wire.answer import Answer, answer_condition, answer_value
 from accountsync.wire.api import Api
 from accountsync.wire.request import Rendered, RequestTemplate

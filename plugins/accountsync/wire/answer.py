@@ -10,7 +10,7 @@ from typing import Any
 
 from accountsync.domain.mapping import compile_condition, compile_value
 from accountsync.errors import RecordError
-from accountsync.settings import ANSWER_ROOTS
+from accountsync.settings.parts import ANSWER_ROOTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

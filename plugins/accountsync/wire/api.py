@@ -32,7 +32,7 @@ from accountsync.errors import (
     TransientError,
     UnknownOutcomeError,
 )
-from accountsync.settings import Rate
+from accountsync.settings.parts import Rate
 from accountsync.wire.answer import Answer, retry_after
 from accountsync.wire.auth import Authenticator
 from accountsync.wire.endpoint import Endpoint

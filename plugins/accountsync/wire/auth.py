@@ -10,7 +10,7 @@ from typing import Protocol
 
 from accountsync.domain.mapping import compile_value
 from accountsync.errors import ConfigurationError
-from accountsync.settings import (
+from accountsync.settings.parts import (
     REQUEST_ROOTS,
     TOKEN_ROOTS,
     Auth,

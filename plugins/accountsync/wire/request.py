@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accountsync.domain.mapping import Context, Value, compile_tree
-from accountsync.settings import Request
+from accountsync.settings.parts import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
