@@ -1,4 +1,4 @@
-"""What the DAG files share. Imported at every parse, so it imports next to nothing of the library."""
+"""What the DAG files share. Imported at every parse, so it imports little of the library."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ RETRY_POLICY = ExceptionRetryPolicy(
 """Our error tree in Airflow's words; what it does not name (and TransientError) is retried."""
 
 _MAIL = Path(__file__).parent / "web" / "templates" / "failure_mail.html"
-_SUBJECT = "[AccountSync] {{ dag.dag_id }} failed / 运行失败{% if failures %}: {{ failures[0].kind or 'killed / 被终止' }}{% endif %}"
+_SUBJECT = (
+    "[AccountSync] {{ dag.dag_id }} failed / 运行失败"
+    "{% if failures %}: {{ failures[0].kind or 'killed / 被终止' }}{% endif %}"
+)
 _FAILURE = "failure"
 """The XCom in which a failed task says of what."""
 
@@ -65,7 +68,7 @@ Callback = Callable[[Mapping[str, Any]], None]
 
 @cache
 def settings() -> Settings:
-    """Once a process. A broken configuration is an import error of the DAG that says what is wrong."""
+    """Once a process. A broken configuration is the DAG's import error, and says what is wrong."""
     return load(config_path())
 
 
@@ -102,7 +105,7 @@ def failure_mail() -> list[Callback]:
 
 
 def _send_failure_mail(context: Mapping[str, Any]) -> None:
-    """In the DAG processor. Everything the template uses is given: what is undefined loses the mail."""
+    """In the DAG processor. All that the template uses is given: what is undefined loses it."""
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     alerts = settings().alerts
@@ -117,7 +120,7 @@ def _send_failure_mail(context: Mapping[str, Any]) -> None:
 
 
 def _run_facts(context: Mapping[str, Any]) -> dict[str, Any]:
-    """`started` in the schedules' zone, and where the run is seen. A run may have failed without a task."""
+    """`started` in the schedules' zone, and where the run is seen."""
     from airflow.sdk.configuration import conf
 
     dag_id, run_id, run = context["dag"].dag_id, context["run_id"], context.get("dag_run")
@@ -128,7 +131,7 @@ def _run_facts(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _failures(context: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One a failed task: `task`, `label` of a mapped one, `log_url`; `kind`, `message` as kept."""
+    """One a failed task; none where Airflow itself ended the run."""
     ti = context.get("ti")
     if ti is None:
         return []
@@ -138,7 +141,8 @@ def _failures(context: Mapping[str, Any]) -> list[dict[str, Any]]:
         states = {}
     last = _key(ti.task_id, ti.map_index)
     failed = sorted({last} | {key for key, state in states.items() if state == "failed"})
-    return [_failure(ti, key) | ({"log_url": ti.log_url} if key == last else {}) for key in failed]
+    known = {"attempt": ti.try_number, "log_url": ti.log_url}
+    return [_failure(ti, key) | (known if key == last else {}) for key in failed]
 
 
 def _key(task_id: str, map_index: int | None) -> str:

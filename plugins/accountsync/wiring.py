@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,15 +15,17 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine
 
 from accountsync.errors import ConfigurationError
+from accountsync.hr.file import FileHrSource
 from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import HrSource
+from accountsync.hr.sql import SqlHrSource
 from accountsync.jobs import create_account_tasks as create
 from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.process_account_tasks import ProcessSummary
 from accountsync.settings import Settings
-from accountsync.settings.hr import HttpSource
+from accountsync.settings.hr import AnySource, FileSource, HttpSource, SqlSource
 from accountsync.settings.targets import AnyTarget
 from accountsync.store import engine as store_engine
 from accountsync.store.persons import MergeCounts
@@ -113,7 +115,7 @@ def sync_hr_persons(
     return sync.sync_hr_persons(
         engine=open_store(settings),
         settings=source,
-        open_source=partial(_hr_source, source, endpoint(source.conn_id)),
+        open_source=_hr_opener(source),
         now=utc_now(),
         mode=mode,
         window=window,
@@ -121,10 +123,40 @@ def sync_hr_persons(
     )
 
 
+def _hr_opener(source: AnySource) -> sync.OpenSource:
+    """Connections are looked up here, outside the event loop."""
+    match source:
+        case HttpSource():
+            return partial(_http_source, source, endpoint(source.conn_id))
+        case FileSource():
+            files = _file_source(source)
+            return lambda: nullcontext[HrSource](files)
+        case SqlSource():
+            query = SqlHrSource(source, engine=_sql_engine(source.conn_id))
+            return lambda: nullcontext[HrSource](query)
+
+
 @asynccontextmanager
-async def _hr_source(source: HttpSource, point: Endpoint) -> AsyncIterator[HrSource]:
+async def _http_source(source: HttpSource, point: Endpoint) -> AsyncIterator[HrSource]:
     async with _api(point, source) as api:
         yield HttpHrSource(source, api)
+
+
+def _file_source(source: FileSource) -> FileHrSource:
+    from airflow.sdk import ObjectStoragePath
+
+    archive = ObjectStoragePath(source.archive, conn_id=source.conn_id) if source.archive else None
+    folder = ObjectStoragePath(source.path, conn_id=source.conn_id)
+    return FileHrSource(source, folder=folder, archive=archive)
+
+
+def _sql_engine(conn_id: str) -> Engine:
+    """Of whatever database the Connection is for; its provider has to be installed."""
+    hook = _connection(conn_id).get_hook()
+    if not hasattr(hook, "get_sqlalchemy_engine"):
+        raise ConfigurationError(f"Connection {conn_id!r} is not one of a SQL database")
+    engine: Engine = hook.get_sqlalchemy_engine()
+    return engine
 
 
 def create_account_tasks(

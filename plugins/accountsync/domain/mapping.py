@@ -8,6 +8,7 @@ constant. A text that is exactly one `{{ … }}` keeps the value's type (a list 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -45,11 +46,17 @@ def pinyin_initial(name: str) -> str:
     return pinyin(name)[:1]
 
 
+def base64_text(text: str) -> str:
+    """For credentials in headers."""
+    return b64encode(text.encode()).decode()
+
+
 FILTERS: Mapping[str, Callable[[str], str]] = {
     "pinyin": pinyin,
     "pinyin_initial": pinyin_initial,
     "ascii": chinese_names.ascii_text,
     "fold": naming.fold,
+    "base64": base64_text,
 }
 
 

@@ -4,57 +4,95 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
 from accountsync.errors import IncompleteReadError, TransientError
+from accountsync.hr import paging
+from accountsync.hr.paging import Place
 from accountsync.hr.proof import FeedProof
-from accountsync.hr.source import Page
-from accountsync.settings.hr import READ_ROOTS, ChangedSince, HttpSource
+from accountsync.hr.source import Ask, Page
+from accountsync.settings.hr import PERSON_READ_ROOTS, READ_ROOTS, ChangedSince, HttpSource
 from accountsync.wire.answer import Answer, answer_condition, answer_value
 from accountsync.wire.api import Api
-from accountsync.wire.request import RequestTemplate
+from accountsync.wire.request import Rendered, RequestTemplate
 
 _ATTEMPTS_PER_PAGE = 5
 _LONGEST_WAIT_S = 60.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Received:
+    answer: Answer
+    rows: list[Any]
+
+
 class HttpHrSource:
-    """Reads page 1, then the others several at a time, then page 1 again (see FeedProof)."""
+    """Pages whose places are known are read several at a time, then the first once more (FeedProof);
+    pages that name their successor, one after the other."""
 
     def __init__(self, source: HttpSource, api: Api) -> None:
         self._api = api
-        self._page_size = source.page_size
+        self._source = source
         self._ahead = source.rate.concurrency
-        self._changed_since = source.changed_since
         self._request = RequestTemplate(source.request, roots=READ_ROOTS)
+        self._by_number = (
+            RequestTemplate(source.by_number, roots=PERSON_READ_ROOTS) if source.by_number else None
+        )
         self._success = answer_condition(source.success)
         self._records = answer_value(source.records)
-        self._total_pages = answer_value(source.pages.total_pages)
-        self._total_rows = answer_value(source.pages.total_rows or "none")
 
-    async def pages(self, *, since: datetime | None) -> AsyncIterator[Page]:
-        first = await self._page(1, since)
-        proof = FeedProof(first, page_size=self._page_size)
+    async def has_news(self) -> bool:
+        return True
+
+    async def merged(self) -> None:
+        return
+
+    def pages(self, ask: Ask) -> AsyncIterator[Page]:
+        if ask.numbers is not None and self._by_number is not None:
+            return self._persons(self._by_number, sorted(ask.numbers))
+        route = paging.route(self._source.paging, page_size=self._source.page_size)
+        match route:
+            case paging.KnownPlaces():
+                return self._known(route, ask)
+            case paging.Successors():
+                return self._successive(route, ask)
+            case _:
+                assert_never(route)
+
+    async def _persons(self, request: RequestTemplate, numbers: list[str]) -> AsyncIterator[Page]:
+        """A person the system does not have is an empty page, not an error."""
+        conn = {"conn": self._api.endpoint.as_context()}
+        for n, number in enumerate(numbers, start=1):
+            received = await self._receive(request.render(conn | {"employee_number": number}), n)
+            yield Page(number=n, rows=received.rows, total_pages=len(numbers), total_rows=None)
+
+    async def _known(self, route: paging.KnownPlaces, ask: Ask) -> AsyncIterator[Page]:
+        first = await self._page(route, 1, ask)
+        proof = FeedProof(page_size=self._source.page_size)
         proof.add(first)
         yield first
-        async for page in self._others(first.total_pages, since):
+        total_pages = first.total_pages or 1
+        async for page in self._others(route, total_pages, ask):
             proof.add(page)
             yield page
-        proof.finish(await self._page(1, since) if first.total_pages > 1 else first)
+        proof.finish(await self._page(route, 1, ask) if total_pages > 1 else None)
 
-    async def _others(self, total_pages: int, since: datetime | None) -> AsyncIterator[Page]:
+    async def _others(
+        self, route: paging.KnownPlaces, total_pages: int, ask: Ask
+    ) -> AsyncIterator[Page]:
         """Pages 2 … in order, some read ahead."""
         numbers = iter(range(2, total_pages + 1))
         ahead: list[asyncio.Task[Page]] = []
         try:
             while True:
                 while len(ahead) < self._ahead and (number := next(numbers, None)):
-                    ahead.append(asyncio.create_task(self._page(number, since)))
+                    ahead.append(asyncio.create_task(self._page(route, number, ask)))
                 if not ahead:
                     return
                 yield await ahead.pop(0)
@@ -63,7 +101,43 @@ class HttpHrSource:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
 
-    async def _page(self, number: int, since: datetime | None) -> Page:
+    async def _page(self, route: paging.KnownPlaces, number: int, ask: Ask) -> Page:
+        received = await self._receive(self._render(route.place(number), ask), number)
+        pages, rows = route.totals(received.answer)
+        return Page(number=number, rows=received.rows, total_pages=pages, total_rows=rows)
+
+    async def _successive(self, route: paging.Successors, ask: Ask) -> AsyncIterator[Page]:
+        proof = FeedProof(page_size=None)
+        place: Place | None = Place()
+        seen: set[Place] = set()
+        number = 0
+        while place is not None:
+            if place in seen:
+                raise IncompleteReadError(f"page {number} names an earlier page as the next one")
+            seen.add(place)
+            number += 1
+            received = await self._receive(self._render(place, ask), number)
+            total = route.total_rows(received.answer)
+            page = Page(number=number, rows=received.rows, total_pages=None, total_rows=total)
+            proof.add(page)
+            yield page
+            place = route.next_place(received.answer, base_url=self._api.endpoint.base_url)
+        proof.finish()
+
+    def _render(self, place: Place, ask: Ask) -> Rendered:
+        context = {
+            "conn": self._api.endpoint.as_context(),
+            "page": place.page,
+            "page_size": self._source.page_size,
+            "offset": place.offset,
+            "cursor": place.cursor,
+            "since": _formatted(ask.since, self._source.changed_since),
+            "until": _formatted(ask.until, self._source.changed_since),
+        }
+        request = self._request.render(context)
+        return place.applied_to(request)
+
+    async def _receive(self, request: Rendered, number: int) -> _Received:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
             stop=stop_after_attempt(_ATTEMPTS_PER_PAGE),
@@ -71,58 +145,27 @@ class HttpHrSource:
             reraise=True,
         ):
             with attempt:
-                return await self._read_page(number, since)
+                return await self._receive_once(request, number)
         raise AssertionError("unreachable: the last attempt re-raises")
 
-    async def _read_page(self, number: int, since: datetime | None) -> Page:
-        context = {
-            "conn": self._api.endpoint.as_context(),
-            "page": number,
-            "page_size": self._page_size,
-            "since": _formatted(since, self._changed_since),
-        }
-        answer = await self._api.read(self._request.render(context))
+    async def _receive_once(self, request: Rendered, number: int) -> _Received:
+        answer = await self._api.read(request)
         if not self._success(answer):
             raise TransientError(f"page {number}: HTTP {answer.status}, its body says failure")
-        return self._as_page(number, answer)
-
-    def _as_page(self, number: int, answer: Answer) -> Page:
         rows = self._records(answer)
         if not isinstance(rows, list):
             raise IncompleteReadError(f"page {number}: no list of records where one is declared")
-        return Page(
-            number=number,
-            rows=rows,
-            total_pages=_count(self._total_pages(answer), number),
-            total_rows=_optional_count(self._total_rows(answer), number),
-        )
+        return _Received(answer=answer, rows=rows)
 
 
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, TransientError) else None
-    backoff = wait_exponential_jitter(multiplier=0.2, max=10, jitter=0.2)(state)
+    backoff = wait_exponential_jitter(initial=0.2, max=10, jitter=0.2)(state)
     return min(max(asked or 0.0, backoff), _LONGEST_WAIT_S)
 
 
-def _formatted(since: datetime | None, changed_since: ChangedSince | None) -> str | None:
-    if since is None or changed_since is None:
+def _formatted(moment: datetime | None, changed_since: ChangedSince | None) -> str | None:
+    if moment is None or changed_since is None:
         return None
-    return since.astimezone(ZoneInfo(changed_since.zone)).strftime(changed_since.format)
-
-
-def _count(value: Any, page: int) -> int:
-    """Some APIs send counts as texts."""
-    count = _optional_count(value, page)
-    if count is None:
-        raise IncompleteReadError(f"page {page}: the number of pages is not declared")
-    return count
-
-
-def _optional_count(value: Any, page: int) -> int | None:
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise IncompleteReadError(f"page {page}: a declared count is not a number") from error
+    return moment.astimezone(ZoneInfo(changed_since.zone)).strftime(changed_since.format)

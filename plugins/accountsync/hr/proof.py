@@ -9,32 +9,42 @@ from accountsync.hr.source import Page
 
 
 class FeedProof:
-    """Told of every page in order, then asked. Each message says what disagreed."""
+    """Told of every page in order, then asked. Each message says what disagreed.
 
-    def __init__(self, first: Page, *, page_size: int) -> None:
-        self._first = first
+    `page_size`: rows of every page but the last; None where pages may be of any size.
+    """
+
+    def __init__(self, *, page_size: int | None) -> None:
         self._page_size = page_size
+        self._first: Page | None = None
         self._rows = 0
 
     def add(self, page: Page) -> None:
+        self._first = self._first or page
         self._same_totals(page)
-        if page.number < page.total_pages and len(page.rows) != self._page_size:
+        is_last = page.total_pages is None or page.number >= page.total_pages
+        if not is_last and self._page_size not in (None, len(page.rows)):
             raise IncompleteReadError(
                 f"page {page.number} of {page.total_pages} has {len(page.rows)} rows,"
                 f" expected {self._page_size}"
             )
         self._rows += len(page.rows)
 
-    def finish(self, first_again: Page) -> None:
-        """`first_again`: the first page, read once more at the end."""
-        self._same_totals(first_again)
-        if _outline(first_again.rows) != _outline(self._first.rows):
-            raise IncompleteReadError("the first page changed while the others were read")
+    def finish(self, first_again: Page | None = None) -> None:
+        """`first_again`: the first page, read once more at the end of several."""
+        if self._first is None:
+            raise IncompleteReadError("not one page was received")
+        if first_again is not None:
+            self._same_totals(first_again)
+            if _outline(first_again.rows) != _outline(self._first.rows):
+                raise IncompleteReadError("the first page changed while the others were read")
         total = self._first.total_rows
         if total is not None and total != self._rows:
             raise IncompleteReadError(f"{total} rows declared, {self._rows} received")
 
     def _same_totals(self, page: Page) -> None:
+        if self._first is None:
+            return
         then = (self._first.total_pages, self._first.total_rows)
         now = (page.total_pages, page.total_rows)
         if then != now:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -11,17 +12,20 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from accountsync.domain.person import PERSON_FIELDS, REQUIRED_FIELDS
-from accountsync.settings.hr import HttpSource, SourceField
+from accountsync.settings.hr import AnySource, SourceField
 
 Read = Callable[[Any], Any]
 _REMEMBERED = 20_000
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_ISO = re.compile(r"\d{4}-|\d{8}(?!\d)")
+"""fromisoformat alone would read some times in milliseconds as days of the 18th century."""
 _LONGEST_TEXT = 500
 _LONG_ROW = 2_000
 """Bytes. A shorter row holds nothing that is too long for an index of the store."""
 
 
 class StagedRecord(NamedTuple):
-    """`values`: in the order of PERSON_FIELDS. `raw`: the row as JSON. `problems`: `field: reason`."""
+    """`values`: in the order of PERSON_FIELDS. `raw`: JSON. `problems`: `field: reason`."""
 
     values: tuple[Any, ...]
     raw: str
@@ -30,12 +34,12 @@ class StagedRecord(NamedTuple):
 
 
 class RowMapper:
-    """Compiled once per run; a million rows go through `map`, so its usual path calls next to nothing.
+    """Compiled once per run; a million rows go through `map`: its usual path calls next to nothing.
 
     `content_hash` covers the row and the mapping, so that a new mapping rewrites.
     """
 
-    def __init__(self, source: HttpSource) -> None:
+    def __init__(self, source: AnySource) -> None:
         zone = ZoneInfo(source.zone)
         fields = [source.fields.get(name) for name in PERSON_FIELDS]
         self._keys = [None if f is None or "." in f.path else f.path for f in fields]
@@ -52,8 +56,9 @@ class RowMapper:
         self._required = [
             (n, name) for n, name in enumerate(PERSON_FIELDS) if name in REQUIRED_FIELDS
         ]
-        described = source.model_dump_json(include={"fields", "zone"})
-        self._hash_key = hashlib.blake2b(described.encode(), digest_size=16).digest()
+        described = source.model_dump(mode="json", include={"fields", "zone"})
+        described_raw = orjson.dumps(described, option=orjson.OPT_SORT_KEYS)
+        self._hash_key = hashlib.blake2b(described_raw, digest_size=16).digest()
 
     def map(self, row: Any) -> StagedRecord:
         raw = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
@@ -87,8 +92,8 @@ class RowMapper:
 
 
 def _drop_unstorable(values: list[Any], raw: bytes, problems: list[str]) -> None:
-    """What PostgreSQL would refuse goes to the rejected rows, before it stops the good ones (I3)."""
-    if b"\\u0000" in raw:
+    """What PostgreSQL would refuse is rejected here, before it stops the good rows (I3)."""
+    if _NUL.search(raw):
         problems.append("row: holds a NUL character")
     for position, name in enumerate(PERSON_FIELDS):
         value = values[position]
@@ -125,11 +130,18 @@ class _FieldReader:
         return found
 
     def _read(self, value: Any) -> Any:
+        if value.__class__ is str:
+            value = value.strip()
         if value is None or value == "":
             value = self._default
         if self._translate and value is not None:
-            value = self._translate.get(str(value), value)
+            value = self._translate.get(_spelt(value), value)
         return None if value is None else self._convert(value) or None
+
+
+def _spelt(value: Any) -> str:
+    """As JSON spells it: `translate: {"true": "1"}`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _deep(path: str) -> Read:
@@ -138,6 +150,8 @@ def _deep(path: str) -> Read:
 
     def get(row: Any) -> Any:
         for step in steps:
+            if isinstance(row, str):
+                return None
             try:
                 row = row[step]
             except (KeyError, IndexError, TypeError):
@@ -176,16 +190,20 @@ def _date(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> date:
 
 
 def _instant(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> datetime:
-    """In UTC; raises OverflowError where that is before year 1 or after 9999 (0001-01-01 in China)."""
+    """In UTC; raises OverflowError before year 1 or after 9999 (0001-01-01 in China)."""
     return _moment(text, formats, zone).astimezone(UTC)
 
 
 def _moment(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = _strptime(text, formats)
+    moment = _iso(text) or _strptime(text, formats)
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if _ISO.match(text) else None
+    except ValueError:
+        return None
 
 
 def _strptime(text: str, formats: tuple[str, ...]) -> datetime:

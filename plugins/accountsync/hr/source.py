@@ -9,12 +9,22 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What is read: everything; changes at or after `since`; of those, where the system can tell,
+    only changes before `until`; or the persons with these employee numbers."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    numbers: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """`total_pages` and `total_rows` as declared with this page; None where the API declares none."""
+    """`total_pages` and `total_rows` as declared with this page; None where none are declared."""
 
     number: int
     rows: list[Any]
-    total_pages: int
+    total_pages: int | None
     total_rows: int | None
 
 
@@ -24,6 +34,14 @@ class HrSource(Protocol):
     Raises IncompleteReadError when it did not; then nothing of it may be used.
     """
 
-    def pages(self, *, since: datetime | None) -> AsyncIterator[Page]:
-        """All rows changed at or after `since`, or all rows there are."""
+    async def has_news(self) -> bool:
+        """False: there is nothing to read now, which is no error (no new file has come)."""
+        ...
+
+    def pages(self, ask: Ask) -> AsyncIterator[Page]:
+        """May hold more than was asked for; the job keeps what it asked for."""
+        ...
+
+    async def merged(self) -> None:
+        """Called after what was read is safely in the store."""
         ...

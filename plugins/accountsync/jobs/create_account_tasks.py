@@ -81,12 +81,15 @@ def create_account_tasks(
 ) -> PlanSummary:
     """One plan in one transaction; a dry run is the same, rolled back at the end."""
     rules = compile_rules(settings)
-    with locks.held(engine, "plan"), engine.connect() as connection:
-        with connection.begin() as transaction:
-            schema.require_head(connection)
-            summary = _plan(connection, rules, now, airflow_run_id)
-            if dry_run:
-                transaction.rollback()
+    with (
+        locks.held(engine, "plan"),
+        engine.connect() as connection,
+        connection.begin() as transaction,
+    ):
+        schema.require_head(connection)
+        summary = _plan(connection, rules, now, airflow_run_id)
+        if dry_run:
+            transaction.rollback()
     log.info(
         "event=planned plan=%s persons=%s released=%s dry_run=%s counts=%s",
         summary.plan_id, summary.persons, summary.released, dry_run, dict(summary.counts),

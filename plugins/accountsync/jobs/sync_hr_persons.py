@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 
 from accountsync.errors import AccountSyncError, ConfigurationError, IncompleteReadError
 from accountsync.hr.record import RowMapper, StagedRecord
-from accountsync.hr.source import HrSource
-from accountsync.settings.hr import HttpSource
+from accountsync.hr.source import Ask, HrSource
+from accountsync.settings.hr import AnySource
 from accountsync.store import feeds, locks, persons, rejects, runs, schema
 from accountsync.store.persons import MergeCounts
 
@@ -49,11 +49,15 @@ class ReadPlan:
     since: datetime | None
     window: Window | None = None
 
+    @property
+    def until(self) -> datetime | None:
+        return self.window.end if self.window else None
+
 
 def sync_hr_persons(
     *,
     engine: Engine,
-    settings: HttpSource,
+    settings: AnySource,
     open_source: OpenSource,
     now: datetime,
     mode: Mode = "auto",
@@ -92,7 +96,7 @@ def _record_failure(engine: Engine, run_id: int, error: Exception) -> None:
 def _plan(
     connection: Connection,
     *,
-    settings: HttpSource,
+    settings: AnySource,
     mode: Mode,
     window: Window | None,
     now: datetime,
@@ -102,7 +106,7 @@ def _plan(
         return ReadPlan(mode="window", since=window.start, window=window)
     since = runs.read_from(connection, source=settings.name, overlap=settings.overlap)
     last_full = runs.last_snapshot_at(connection, source=settings.name)
-    can_ask = since is not None and settings.changed_since is not None and last_full is not None
+    can_ask = since is not None and settings.can_ask_for_changes and last_full is not None
     due = last_full is None or now - last_full >= settings.full_every
     if since is None or not can_ask or mode == "full" or (mode == "auto" and due):
         return ReadPlan(mode="full", since=None)
@@ -119,7 +123,7 @@ def _start(connection: Connection, source: str, plan: ReadPlan, airflow_run_id: 
 
 def _read_and_merge(
     engine: Engine,
-    settings: HttpSource,
+    settings: AnySource,
     open_source: OpenSource,
     plan: ReadPlan,
     run_id: int,
@@ -176,7 +180,7 @@ async def _copy(
     progress = _Progress(run_id)
     lot: list[StagedRow] = []
     async with open_source() as source:
-        async for page in source.pages(since=plan.since):
+        async for page in source.pages(Ask(since=plan.since, until=plan.until)):
             lot.extend(_as_row(mapper.map(row), retried=False) for row in page.rows)
             progress.page(page.number, page.total_pages, len(page.rows))
             if len(lot) >= _ROWS_PER_COPY:
@@ -196,7 +200,7 @@ def _as_row(record: StagedRecord, *, retried: bool) -> StagedRow:
 
 def _merge(
     connection: Connection,
-    settings: HttpSource,
+    settings: AnySource,
     mapper: RowMapper,
     plan: ReadPlan,
     run_id: int,
@@ -234,7 +238,7 @@ class _Progress:
         self._started = self._said = time.monotonic()
         self._rows = 0
 
-    def page(self, number: int, total: int, rows: int) -> None:
+    def page(self, number: int, total: int | None, rows: int) -> None:
         self._rows += rows
         now = time.monotonic()
         if now - self._said < _PROGRESS_EVERY_S:
@@ -244,7 +248,7 @@ class _Progress:
         log.info(
             "event=reading run=%s rows=%s rows_per_s=%.0f page=%s pages=%s left_s=%.0f",
             self._run_id, self._rows, self._rows / took, number, total,
-            took / number * (total - number),
+            took / number * (total - number) if total else float("nan"),
         )  # fmt: skip
 
 

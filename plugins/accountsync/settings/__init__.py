@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from accountsync.errors import ConfigurationError
-from accountsync.settings.hr import HttpSource
+from accountsync.settings.hr import AnySource
 from accountsync.settings.parts import Duration, Group, Name, Zone, template
 from accountsync.settings.targets import AnyTarget
 
@@ -49,7 +49,7 @@ class Settings(Group):
 
     timezone: Zone = "UTC"
     database: Database = Database()
-    hr: list[HttpSource] = Field(min_length=1)
+    hr: list[AnySource] = Field(min_length=1)
     names: dict[Name, Annotated[str, template(frozenset({"person"}))]] = {}
     systems: dict[Name, AnyTarget]
     retry: Retry = Retry()
@@ -78,7 +78,7 @@ class Settings(Group):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
-    def source(self, name: str) -> HttpSource:
+    def source(self, name: str) -> AnySource:
         for source in self.hr:
             if source.name == name:
                 return source

@@ -23,22 +23,74 @@ from accountsync.settings.parts import (
     checked_request,
 )
 
-READ_ROOTS = REQUEST_ROOTS | {"page", "page_size", "since"}
+READ_ROOTS = REQUEST_ROOTS | {"page", "page_size", "offset", "cursor", "since", "until"}
+PERSON_READ_ROOTS = REQUEST_ROOTS | {"employee_number"}
 
 ReadRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, READ_ROOTS))]
+PersonRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, PERSON_READ_ROOTS))]
 
 
-class Pages(Group):
-    """Paging by page number, from 1; the API declares how much there is."""
+class PageNumbers(Group):
+    """`{{ page }}`: pages are asked for by number, several at a time."""
 
-    total_pages: AnswerPath
+    kind: Literal["page_number"]
+    first: int = Field(1, description="the number of the first page")
+    total_pages: AnswerPath | None = None
+    total_rows: AnswerPath | None = None
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> PageNumbers:
+        if self.total_pages is None and self.total_rows is None:
+            raise ValueError("declare total_pages or total_rows: without one, no read is complete")
+        return self
+
+
+class Offsets(Group):
+    """`{{ offset }}`: rows are asked for by position, several lots at a time."""
+
+    kind: Literal["offset"]
+    total_rows: AnswerPath
+
+
+class Cursor(Group):
+    """`{{ cursor }}`: each answer says where the next begins; none there: that was the last."""
+
+    kind: Literal["cursor"]
+    next: AnswerPath
     total_rows: AnswerPath | None = None
 
 
-class ChangedSince(Group):
-    """How the API is asked for changes only."""
+class NextUrl(Group):
+    """Each answer holds the next page's address; none there: that was the last."""
 
-    format: str = Field("%Y-%m-%d %H:%M:%S", description="strftime format of `since`")
+    kind: Literal["next_url"]
+    next: AnswerPath
+    total_rows: AnswerPath | None = None
+
+
+class Link(Group):
+    """A `Link` header with rel="next" (RFC 8288); none there: that was the last page."""
+
+    kind: Literal["link"]
+    total_rows: AnswerPath | None = None
+
+
+class OnePage(Group):
+    """One answer holds everything."""
+
+    kind: Literal["none"]
+    total_rows: AnswerPath | None = None
+
+
+Paging = Annotated[
+    PageNumbers | Offsets | Cursor | NextUrl | Link | OnePage, Field(discriminator="kind")
+]
+
+
+class ChangedSince(Group):
+    """How the API is asked for changes only: the format of `{{ since }}` and `{{ until }}`."""
+
+    format: str = Field("%Y-%m-%d %H:%M:%S", description="strftime format")
     zone: Zone = Field("UTC", description="the zone the API assumes when the text has none")
 
 
@@ -55,31 +107,50 @@ def _as_field(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
-class HttpSource(Group):
-    """An HR system with an HTTP API."""
+class Absence(Group):
+    """What it means when complete snapshots lack a person (I4).
 
-    kind: Literal["http"]
+    ask: a human is asked · keep: nothing · leave: a leaver after `after_snapshots` of them.
+    """
+
+    policy: Literal["ask", "keep", "leave"] = "ask"
+    after_snapshots: PositiveInt = 3
+
+
+class FeedGuard(Group):
+    """When a feed is stopped for a human to look at, instead of being merged."""
+
+    floor: PositiveInt = Field(20, description="fewer affected rows never stop a feed")
+    rejects_percent: float = Field(10, description="rejected rows, of those received")
+    emptied_percent: float = Field(10, description="persons who lose the value of a key field")
+    changed_percent: float = Field(30, description="persons whose value of a key field changes")
+    shrunk_percent: float = Field(50, description="persons missing from a full read")
+    fields: list[str] = ["full_name", "person_type", "status", "department_code"]
+
+    @model_validator(mode="after")
+    def _fields_are_known(self) -> FeedGuard:
+        unknown = sorted(set(self.fields) - set(PERSON_FIELDS))
+        if unknown:
+            raise ValueError(f"fields: unknown {unknown}; known: {sorted(PERSON_FIELDS)}")
+        return self
+
+
+class Source(Group):
+    """What every kind of HR source has."""
+
     name: Name
-    conn_id: str
-    auth: Auth = NoAuth()
-    request: ReadRequest
-    success: AnswerCondition = "status == 200"
-    records: AnswerPath = "body"
-    pages: Pages
-    page_size: PositiveInt = 200
-    changed_since: ChangedSince | None = None
     fields: dict[str, Annotated[SourceField, BeforeValidator(_as_field)]]
     zone: Zone = Field("UTC", description="the zone of times and dates that carry none")
     valid_statuses: list[str] = ["1"]
-    rate: Rate = Rate()
-    timeout: Duration = timedelta(seconds=30)
     overlap: Duration = Field(timedelta(minutes=10), description="read again before the watermark")
     full_every: Duration = Field(
         timedelta(hours=24), description="a complete read at least so often"
     )
+    absence: Absence = Absence()
+    feed_guard: FeedGuard = FeedGuard()
 
     @model_validator(mode="after")
-    def _fields_are_known(self) -> HttpSource:
+    def _fields_are_known(self) -> Source:
         unknown = sorted(set(self.fields) - set(PERSON_FIELDS))
         missing = sorted(REQUIRED_FIELDS - set(self.fields))
         if unknown:
@@ -87,3 +158,81 @@ class HttpSource(Group):
         if missing:
             raise ValueError(f"fields: {missing} must be mapped")
         return self
+
+
+class HttpSource(Source):
+    """An HR system with an HTTP API."""
+
+    kind: Literal["http"]
+    conn_id: str
+    auth: Auth = NoAuth()
+    request: ReadRequest
+    success: AnswerCondition = "status == 200"
+    records: AnswerPath = "body"
+    paging: Paging
+    page_size: PositiveInt = 200
+    changed_since: ChangedSince | None = None
+    by_number: PersonRequest | None = Field(
+        None, description="reads one person; without it a read of some persons reads everybody"
+    )
+    rate: Rate = Rate()
+    timeout: Duration = timedelta(seconds=30)
+
+    @property
+    def can_ask_for_changes(self) -> bool:
+        return self.changed_since is not None
+
+
+class DoneMarker(Group):
+    """A file is complete when another one beside it says so; it may hold the number of rows."""
+
+    kind: Literal["done_marker"]
+    suffix: str = ".done"
+
+
+class StableSize(Group):
+    """A file is complete when its size has stood still."""
+
+    kind: Literal["stable_size"]
+    wait: Duration = timedelta(seconds=10)
+
+
+class FileSource(Source):
+    """Files at a path that Airflow's ObjectStoragePath understands: local, S3, GCS …
+
+    content full: each file holds everybody, the newest counts. changes: each holds changes, all count,
+    by name.
+    """
+
+    kind: Literal["file"]
+    path: str = Field(description="a folder, for example s3://hr-drop/persons")
+    pattern: str = Field("*", description="which files of the folder, for example persons-*.csv")
+    conn_id: str | None = None
+    format: Literal["csv", "jsonl", "json"]
+    content: Literal["full", "changes"] = "full"
+    encoding: str = Field("utf-8-sig", description="for example gb18030; a BOM is no data")
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    records: str | None = Field(None, description="json: dotted path of the list of records")
+    complete: Annotated[DoneMarker | StableSize, Field(discriminator="kind")] = DoneMarker(
+        kind="done_marker"
+    )
+    archive: str | None = Field(None, description="folder for files that were merged")
+
+    @property
+    def can_ask_for_changes(self) -> bool:
+        return self.content == "changes"
+
+
+class SqlSource(Source):
+    """A query through any Airflow SQL Connection, read with a server-side cursor."""
+
+    kind: Literal["sql"]
+    conn_id: str
+    query: str = Field(description="may use the parameters :since and :until, null for everything")
+
+    @property
+    def can_ask_for_changes(self) -> bool:
+        return ":since" in self.query
+
+
+AnySource = Annotated[HttpSource | FileSource | SqlSource, Field(discriminator="kind")]

@@ -22,7 +22,7 @@ from accountsync.errors import ConfigurationError
 
 REQUEST_ROOTS = frozenset({"conn"})
 TOKEN_ROOTS = REQUEST_ROOTS | {"token"}
-ANSWER_ROOTS = frozenset({"status", "body"})
+ANSWER_ROOTS = frozenset({"status", "headers", "body"})
 
 
 def _known_zone(name: str) -> str:
@@ -80,6 +80,7 @@ class Request(Group):
     headers: dict[str, str] = {}
     query: dict[str, Any] = {}
     body: Any = None
+    body_as: Literal["json", "form"] = "json"
 
 
 class NoAuth(Group):
@@ -112,10 +113,40 @@ class TokenAuth(Group):
     value: Annotated[str, template(TOKEN_ROOTS)] = "{{ token }}"
 
 
+class OAuth2Auth(Group):
+    """Client credentials (RFC 6749 §4.4): login is the client id, password the client secret."""
+
+    kind: Literal["oauth2"]
+    token_path: str = Field(description="a path of the Connection's host, or a whole address")
+    scope: str | None = None
+    client: Literal["basic", "body"] = Field("basic", description="where the credentials go")
+
+    def as_token(self) -> TokenAuth:
+        body = {"grant_type": "client_credentials", "scope": self.scope}
+        headers = {}
+        if self.client == "basic":
+            pair = "(conn.login | urlencode) ~ ':' ~ (conn.password | urlencode)"
+            headers = {"Authorization": f"Basic {{{{ ({pair}) | base64 }}}}"}
+        else:
+            body |= {"client_id": "{{ conn.login }}", "client_secret": "{{ conn.password }}"}
+        return TokenAuth(
+            kind="token",
+            request=Request(
+                method="POST", path=self.token_path, headers=headers, body=body, body_as="form"
+            ),
+            success="status == 200",
+            token="body.access_token",  # noqa: S106 (where it is, not what it is)
+            expires_in="body.expires_in | default(none)",
+            value="Bearer {{ token }}",
+        )
+
+
 def checked_request(request: Request, roots: frozenset[str]) -> Request:
     for node in (request.path, request.headers, request.query, request.body):
         compiled(node, compile_tree, roots)
     return request
 
 
-Auth = Annotated[NoAuth | BasicAuth | HeaderAuth | TokenAuth, Field(discriminator="kind")]
+Auth = Annotated[
+    NoAuth | BasicAuth | HeaderAuth | TokenAuth | OAuth2Auth, Field(discriminator="kind")
+]

@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from accountsync.domain.mapping import compile_condition, compile_value
+from accountsync.domain.mapping import compile_condition, compile_expression
 from accountsync.errors import RecordError
 from accountsync.settings.parts import ANSWER_ROOTS
+
+_LONGEST_WAIT_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`body` is the parsed JSON, or None for an empty body."""
+    """`body` is the parsed JSON, or None for an empty body. It may hold a token or a person."""
 
     status: int
-    headers: Mapping[str, str]
-    body: Any
+    headers: Mapping[str, str] = field(repr=False)
+    body: Any = field(repr=False)
 
     def as_context(self) -> dict[str, Any]:
-        return {"status": self.status, "body": self.body}
+        return {"status": self.status, "headers": self.headers, "body": self.body}
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Seconds to wait by the Retry-After header, which is a number or a date (RFC 9110 §10.2.3)."""
+    """Seconds to wait by the Retry-After header, which is a number or a date (RFC 9110 §10.2.3).
+
+    At most a day: nothing is parked for longer because of one answer.
+    """
     text = headers.get("Retry-After", "").strip()
-    if text.isdigit():
-        return float(text)
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_WAIT_S)
     try:
         at = parsedate_to_datetime(text)
     except ValueError:
         return None
-    return max(0.0, (at - now).total_seconds()) if at.tzinfo else None
+    if at.tzinfo is None:
+        return None
+    return min(max(0.0, (at - now).total_seconds()), _LONGEST_WAIT_S)
 
 
 def answer_condition(text: str) -> Callable[[Answer], bool]:
@@ -52,7 +59,7 @@ def answer_condition(text: str) -> Callable[[Answer], bool]:
 
 def answer_value(expression: str) -> Callable[[Answer], Any]:
     """A value out of `status` and `body`; None where the answer has another shape."""
-    value = compile_value(f"{{{{ {expression} }}}}", roots=ANSWER_ROOTS)
+    value = compile_expression(expression, roots=ANSWER_ROOTS)
 
     def read(answer: Answer) -> Any:
         try:

@@ -6,21 +6,22 @@ The one place where wire errors become ours:
 |-------------------------------------------------|------------------|---------------------|
 | could not connect, no token to be had           | TargetDownError  | TargetDownError     |
 | sent, then no answer (timeout, dropped, cut)    | TransientError   | UnknownOutcomeError |
-| 500, 502, 504; a 2xx that is not JSON           | TransientError   | UnknownOutcomeError |
+| 5xx but 501 and 503; a 2xx that is not JSON     | TransientError   | UnknownOutcomeError |
 | 408, 425, 429, 503 (with Retry-After)           | TransientError   | TransientError      |
 | 3xx                                             | TransientError   | TransientError      |
-| 401 twice, the second time with a new token     | ConfigurationError                     ||
+| 401, with a new token too; no HTTP address      | ConfigurationError                     ||
 | anything else                                   | the Answer, for the caller to judge    ||
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -39,8 +40,13 @@ from accountsync.wire.endpoint import Endpoint
 from accountsync.wire.request import Rendered
 
 _LATER = frozenset({408, 425, 429, 503})
-_IN_DOUBT = frozenset({500, 502, 504})
-_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_NOT_IMPLEMENTED = 501
+_NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
+_NEVER_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+)
 _CUT_OFF = (aiohttp.ClientError, TimeoutError)
 
 
@@ -62,7 +68,8 @@ class Api:
     ) -> None:
         self.endpoint = endpoint
         self._auth = auth
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, 10))
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s / 2, 10))
+        self._ssl = _ssl(endpoint)
         self._in_flight = asyncio.Semaphore(rate.concurrency)
         self._limiter = _limiter(rate.per_second)
         self._concurrency = rate.concurrency
@@ -96,49 +103,59 @@ class Api:
         headers = await self._auth.headers(self._token_read)
         answer = await self._send(request, headers, change=change)
         if answer.status == 401:
-            headers = await self._auth.headers(self._token_read, refused=headers)
-            answer = await self._send(request, headers, change=change)
+            refused, headers = headers, await self._auth.headers(self._token_read, refused=headers)
+            if headers != refused:
+                answer = await self._send(request, headers, change=change)
         if answer.status == 401:
             raise ConfigurationError(
                 f"{self.endpoint.conn_id}: HTTP 401 even with fresh credentials;"
-                f" check login and password of the Connection"
+                " check login and password of the Connection"
             )
         return answer
 
     async def _token_read(self, request: Rendered) -> Answer:
-        return await self._send(request, {}, change=False)
+        """Without a token nothing is sent: for the caller the target is down."""
+        try:
+            return await self._send(request, {}, change=False)
+        except TransientError as error:
+            raise TargetDownError(f"no token to be had: {error}") from error
 
     async def _send(self, request: Rendered, headers: dict[str, str], *, change: bool) -> Answer:
-        async with self._in_flight, self._turn():
+        """`from None`: aiohttp's errors quote the query, which may be about a person."""
+        async with self._in_flight:
+            if self._limiter:
+                await self._limiter.acquire()
             try:
                 status, got, raw = await self._exchange(request, headers)
+            except _NO_ADDRESS:
+                raise ConfigurationError(
+                    f"{self.endpoint.conn_id}: the host of the Connection makes no HTTP address"
+                ) from None
             except _NEVER_SENT as error:
-                raise TargetDownError(f"{self._place(request)}: {_reason(error)}") from error
+                raise TargetDownError(f"{self._place(request)}: {_reason(error)}") from None
             except _CUT_OFF as error:
-                raise self._in_doubt(request, _reason(error), change=change) from error
+                raise self._in_doubt(request, _reason(error), change=change) from None
         return self._judge(request, status, got, raw, change=change)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        if self._limiter:
-            await self._limiter.acquire()
-        yield
 
     async def _exchange(self, request: Rendered, headers: dict[str, str]) -> tuple[int, Any, bytes]:
         if self._session is None:
             raise RuntimeError("Api is used outside its context")
-        data = None if request.body is None else orjson.dumps(request.body)
+        content_type, data = _encoded(request)
         async with self._session.request(
             request.method,
-            self.endpoint.base_url + request.path,
+            self._address(request.path),
             params=request.query,
             data=data,
-            headers={"Content-Type": "application/json"} | request.headers | headers,
+            headers={"Content-Type": content_type} | request.headers | headers,
             allow_redirects=False,
-            ssl=_ssl(self.endpoint.verify),
+            ssl=self._ssl,
             proxy=self.endpoint.proxy,
         ) as response:
             return response.status, response.headers, await response.read()
+
+    def _address(self, path: str) -> str:
+        """A path of the Connection's host; only the configuration may name another one."""
+        return path if "://" in path else self.endpoint.base_url + path
 
     def _judge(
         self, request: Rendered, status: int, headers: Any, raw: bytes, *, change: bool
@@ -148,7 +165,7 @@ class Api:
                 f"{self._place(request)}: HTTP {status}",
                 retry_after=retry_after(headers, now=self._now()),
             )
-        if status in _IN_DOUBT:
+        if status >= 500 and status != _NOT_IMPLEMENTED:
             raise self._in_doubt(request, f"HTTP {status}", change=change)
         if 300 <= status < 400:
             raise TransientError(f"{self._place(request)}: HTTP {status}, redirects are refused")
@@ -170,8 +187,14 @@ class Api:
         return kind(f"{self._place(request)}: {reason}")
 
     def _place(self, request: Rendered) -> str:
-        """The path is configuration; query and body may be about a person and are left out."""
+        """Path, query and body may be about a person and are left out."""
         return f"{self.endpoint.conn_id} {request.method}"
+
+
+def _encoded(request: Rendered) -> tuple[str, bytes | None]:
+    if request.form:
+        return "application/x-www-form-urlencoded", urlencode(request.body).encode()
+    return "application/json", None if request.body is None else orjson.dumps(request.body)
 
 
 def _limiter(per_second: float | None) -> AsyncLimiter | None:
@@ -182,12 +205,17 @@ def _limiter(per_second: float | None) -> AsyncLimiter | None:
     return AsyncLimiter(burst, burst / per_second)
 
 
-def _ssl(verify: bool | str) -> Any:
-    if isinstance(verify, bool):
-        return verify
-    import ssl
-
-    return ssl.create_default_context(cafile=verify)
+def _ssl(endpoint: Endpoint) -> bool | ssl.SSLContext:
+    """One context for all requests: connections are pooled by it."""
+    if isinstance(endpoint.verify, bool):
+        return endpoint.verify
+    try:
+        return ssl.create_default_context(cafile=endpoint.verify)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{endpoint.conn_id}: `verify` in the Connection's extra is {endpoint.verify!r};"
+            " use true, false or a file of CA certificates"
+        ) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -6,10 +6,10 @@ import asyncio
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from accountsync.domain.mapping import compile_value
-from accountsync.errors import ConfigurationError
+from accountsync.errors import AccountSyncError, ConfigurationError
 from accountsync.settings.parts import (
     REQUEST_ROOTS,
     TOKEN_ROOTS,
@@ -17,6 +17,7 @@ from accountsync.settings.parts import (
     BasicAuth,
     HeaderAuth,
     NoAuth,
+    OAuth2Auth,
     TokenAuth,
 )
 from accountsync.wire.answer import Answer, answer_condition, answer_value
@@ -44,9 +45,11 @@ class FixedHeaders:
 
 
 class TokenFlow:
-    """Fetches a token when none is valid; many callers wait for one fetch (single flight)."""
+    """Fetches a token when none is valid; many callers wait for one fetch, and fail with it."""
 
-    def __init__(self, auth: TokenAuth, endpoint: Endpoint) -> None:
+    def __init__(
+        self, auth: TokenAuth, endpoint: Endpoint, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._endpoint = endpoint
         self._header = auth.header
         self._request = RequestTemplate(auth.request, roots=REQUEST_ROOTS)
@@ -54,20 +57,36 @@ class TokenFlow:
         self._token = answer_value(auth.token)
         self._expires_in = answer_value(auth.expires_in) if auth.expires_in else None
         self._value = compile_value(auth.value, roots=TOKEN_ROOTS)
+        self._clock = clock
         self._lock = asyncio.Lock()
         self._current: dict[str, str] | None = None
         self._renew_at = 0.0
+        self._fetches = 0
+        self._failure: AccountSyncError | None = None
 
     async def headers(self, send: Send, *, refused: dict[str, str] | None = None) -> dict[str, str]:
+        fetches = self._fetches
         async with self._lock:
+            if self._failure and self._fetches > fetches:
+                raise self._failure
             if refused is not None and self._current == refused:
                 self._current = None
-            if self._current is None or time.monotonic() >= self._renew_at:
-                self._current = await self._fetch(send)
+            if self._current is None or self._clock() >= self._renew_at:
+                self._current = await self._fetch_once(send)
             return self._current
 
+    async def _fetch_once(self, send: Send) -> dict[str, str]:
+        self._failure = None
+        try:
+            return await self._fetch(send)
+        except AccountSyncError as error:
+            self._failure = error
+            raise
+        finally:
+            self._fetches += 1
+
     async def _fetch(self, send: Send) -> dict[str, str]:
-        context = {"conn": self._endpoint.as_context()}
+        context: dict[str, Any] = {"conn": self._endpoint.as_context()}
         answer = await send(self._request.render(context))
         token = self._token(answer)
         if not self._success(answer) or not token:
@@ -75,14 +94,16 @@ class TokenFlow:
                 f"{self._endpoint.conn_id}: no token (HTTP {answer.status});"
                 " check login, password and extra of the Connection"
             )
-        self._renew_at = time.monotonic() + self._lifetime(answer)
+        self._renew_at = self._clock() + self._lifetime(answer)
         return {self._header: str(self._value(context | {"token": token}))}
 
     def _lifetime(self, answer: Answer) -> float:
-        if self._expires_in is None:
-            return float("inf")
-        seconds = float(self._expires_in(answer) or 0)
-        return max(seconds - _RENEW_EARLY_S, seconds / 2)
+        """Without a usable time a token serves until a 401."""
+        try:
+            seconds = float(self._expires_in(answer)) if self._expires_in else 0.0
+        except (TypeError, ValueError):
+            seconds = 0.0
+        return max(seconds - _RENEW_EARLY_S, seconds / 2) if seconds > 0 else float("inf")
 
 
 def authenticator(auth: Auth, endpoint: Endpoint) -> Authenticator:
@@ -97,3 +118,5 @@ def authenticator(auth: Auth, endpoint: Endpoint) -> Authenticator:
             return FixedHeaders({auth.name: str(value({"conn": endpoint.as_context()}))})
         case TokenAuth():
             return TokenFlow(auth, endpoint)
+        case OAuth2Auth():
+            return TokenFlow(auth.as_token(), endpoint)

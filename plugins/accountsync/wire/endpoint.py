@@ -19,18 +19,23 @@ class Endpoint:
     password: str = field(default="", repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     verify: bool | str = True
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
 
-    def as_context(self) -> dict[str, Any]:
-        extra = _Extra(self.extra)
-        extra.conn_id = self.conn_id
-        return {"login": self.login, "password": self.password, "extra": extra}
+    def as_context(self) -> Mapping[str, Any]:
+        facts = {"login": self.login, "password": self.password, "extra": self.extra}
+        return _Facts(f"Connection {self.conn_id!r}", facts)
 
 
-class _Extra(dict[str, Any]):
-    """A key that the Connection lacks is the configuration's fault, never one person's."""
+class _Facts(dict[str, Any]):
+    """What the Connection lacks is the configuration's fault, never one person's."""
 
-    conn_id = ""
+    def __init__(self, place: str, facts: Mapping[str, Any]) -> None:
+        super().__init__(
+            (key, _Facts(f"{place}: {key}", fact) if isinstance(fact, Mapping) else fact)
+            for key, fact in facts.items()
+            if fact is not None
+        )
+        self._place = place
 
     def __missing__(self, key: str) -> Any:
-        raise ConfigurationError(f"Connection {self.conn_id!r}: its extra has no {key!r}")
+        raise ConfigurationError(f"{self._place} has no {key!r}")

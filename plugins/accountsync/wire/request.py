@@ -3,44 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from accountsync.domain.mapping import Context, Value, compile_tree
+from accountsync.domain.mapping import Context, Value, compile_tree, compile_url_path
+from accountsync.errors import InvalidPersonError
 from accountsync.settings.parts import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """`query` and `body` hold no None: an entry without a value is not sent."""
+    """An entry without a value is not sent. All but the method may be about a person."""
 
     method: str
-    path: str
-    headers: dict[str, str]
-    query: dict[str, str]
-    body: Any
+    path: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    query: dict[str, str] = field(repr=False)
+    body: Any = field(repr=False)
+    form: bool = False
 
 
 class RequestTemplate:
     def __init__(self, request: Request, *, roots: Collection[str]) -> None:
         self._method = request.method
-        self._path = compile_tree(request.path, roots=roots)
+        self._form = request.body_as == "form"
+        self._path = compile_url_path(request.path, roots=roots)
         self._headers: Value = compile_tree(request.headers, roots=roots)
         self._query: Value = compile_tree(request.query, roots=roots)
         self._body: Value = compile_tree(request.body, roots=roots)
 
     def render(self, context: Context) -> Rendered:
+        headers = _without_none(self._headers(context))
         query = _without_none(self._query(context))
         return Rendered(
             method=self._method,
-            path=str(self._path(context)),
-            headers=self._headers(context),
+            path=self._path(context),
+            headers={key: _header(value) for key, value in headers.items()},
             query={key: str(value) for key, value in query.items()},
             body=_without_none(self._body(context)),
+            form=self._form,
         )
+
+
+def _header(value: Any) -> str:
+    text = str(value)
+    if not text.isprintable():
+        raise InvalidPersonError("the value of a header holds a control character")
+    return text
 
 
 def _without_none(node: Any) -> Any:
     if isinstance(node, dict):
         return {key: _without_none(value) for key, value in node.items() if value is not None}
+    if isinstance(node, list):
+        return [_without_none(value) for value in node]
     return node

@@ -1,0 +1,161 @@
+"""HR data dropped as files: CSV, JSON Lines or JSON, local or in an object store."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import islice
+from typing import IO, Any, Protocol
+
+import orjson
+
+from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
+from accountsync.hr.source import Ask, Page
+from accountsync.settings.hr import DoneMarker, FileSource
+
+_ROWS_PER_PAGE = 1000
+
+
+class Folder(Protocol):
+    """What is used of a path: a pathlib.Path, or Airflow's ObjectStoragePath."""
+
+    @property
+    def name(self) -> str: ...
+    def glob(self, pattern: str) -> Iterable[Any]: ...
+    def exists(self) -> bool: ...
+    def open(self, mode: str) -> Any: ...
+    def stat(self) -> Any: ...
+    def rename(self, target: Any) -> Any: ...
+    def __truediv__(self, name: str) -> Any: ...
+
+
+class FileHrSource:
+    """One file is one read. full: the newest complete file; changes: the first in order of names."""
+
+    def __init__(self, source: FileSource, *, folder: Folder, archive: Folder | None) -> None:
+        self._source = source
+        self._folder = folder
+        self._archive = archive
+        self._chosen: Any = None
+        self._superseded: list[Any] = []
+
+    async def has_news(self) -> bool:
+        if not await asyncio.to_thread(self._folder.exists):
+            raise TransientError("the folder of the files is not there")
+        complete = [file for file in await self._candidates() if await self._is_complete(file)]
+        if not complete:
+            return False
+        if self._source.content == "full":
+            *self._superseded, self._chosen = complete
+        else:
+            self._chosen = complete[0]
+        return True
+
+    async def _candidates(self) -> list[Any]:
+        found = await asyncio.to_thread(lambda: list(self._folder.glob(self._source.pattern)))
+        suffix = getattr(self._source.complete, "suffix", None)
+        files = [file for file in found if not (suffix and file.name.endswith(suffix))]
+        return sorted(files, key=lambda file: str(file.name))
+
+    async def _is_complete(self, file: Any) -> bool:
+        rule = self._source.complete
+        if isinstance(rule, DoneMarker):
+            return bool(await asyncio.to_thread(self._marker(file).exists))
+        before = await asyncio.to_thread(_state, file)
+        await asyncio.sleep(rule.wait.total_seconds())
+        return before == await asyncio.to_thread(_state, file)
+
+    def _marker(self, file: Any) -> Any:
+        return self._folder / (file.name + getattr(self._source.complete, "suffix", ""))
+
+    async def pages(self, ask: Ask) -> AsyncIterator[Page]:
+        """The file must not change while it is read, and hold as many rows as its marker says."""
+        before = await asyncio.to_thread(_state, self._chosen)
+        declared = await asyncio.to_thread(self._declared_rows)
+        rows = await asyncio.to_thread(self._open)
+        received = number = 0
+        while lot := await asyncio.to_thread(lambda: list(islice(rows, _ROWS_PER_PAGE))):
+            number += 1
+            received += len(lot)
+            yield Page(number=number, rows=lot, total_pages=None, total_rows=declared)
+        if declared is not None and declared != received:
+            raise IncompleteReadError(
+                f"{self._chosen.name}: {declared} rows declared by its marker, {received} read"
+            )
+        if before != await asyncio.to_thread(_state, self._chosen):
+            raise IncompleteReadError(f"{self._chosen.name} changed while it was read")
+
+    def _declared_rows(self) -> int | None:
+        if not isinstance(self._source.complete, DoneMarker):
+            return None
+        with self._marker(self._chosen).open("rb") as marker:
+            text = marker.read(64).strip()
+        return int(text) if text.isdigit() else None
+
+    def _open(self) -> Iterator[Any]:
+        return _strict(self._chosen.name, self._rows())
+
+    def _rows(self) -> Iterator[Any]:
+        with self._chosen.open("rb") as raw:
+            match self._source.format:
+                case "csv":
+                    yield from self._csv(raw)
+                case "jsonl":
+                    yield from _json_lines(raw, self._source.encoding)
+                case "json":
+                    text = raw.read().decode(self._source.encoding)
+                    yield from _records(orjson.loads(text), self._source.records)
+
+    def _csv(self, raw: IO[bytes]) -> Iterator[dict[str, Any]]:
+        text = io.TextIOWrapper(raw, encoding=self._source.encoding, newline="")
+        reader = csv.DictReader(text, delimiter=self._source.delimiter, strict=True)
+        for row in reader:
+            if None in row or None in row.values():
+                raise IncompleteReadError(
+                    f"{self._chosen.name} line {reader.line_num}: another number of cells than the"
+                    " first line has"
+                )
+            yield row
+
+    async def merged(self) -> None:
+        """Into the archive, older full files with it; without an archive they stay and are read again
+        when something newer comes, or a full read is due."""
+        if self._archive is not None:
+            for file in (*self._superseded, self._chosen):
+                await asyncio.to_thread(self._move, file, self._archive)
+
+    def _move(self, file: Any, archive: Folder) -> None:
+        """The marker last: a crash in between leaves a marker without a file, which is nothing."""
+        marker = self._marker(file)
+        file.rename(archive / file.name)
+        if isinstance(self._source.complete, DoneMarker) and marker.exists():
+            marker.rename(archive / marker.name)
+
+
+def _state(file: Any) -> tuple[Any, ...]:
+    found = file.stat()
+    return (found.st_size, getattr(found, "st_mtime", None))
+
+
+def _strict(name: str, rows: Iterator[Any]) -> Iterator[Any]:
+    """What cannot be decoded or parsed is no read at all."""
+    try:
+        yield from rows
+    except (UnicodeError, csv.Error, orjson.JSONDecodeError) as error:
+        raise IncompleteReadError(f"{name} cannot be read: {type(error).__name__}") from error
+
+
+def _json_lines(raw: IO[bytes], encoding: str) -> Iterator[Any]:
+    for line in io.TextIOWrapper(raw, encoding=encoding):
+        if line.strip():
+            yield orjson.loads(line)
+
+
+def _records(document: Any, path: str | None) -> Iterator[Any]:
+    for step in path.split(".") if path else ():
+        document = document.get(step) if isinstance(document, dict) else None
+    if not isinstance(document, list):
+        raise ConfigurationError(f"records: no list at {path or 'the top'} of the JSON file")
+    yield from document

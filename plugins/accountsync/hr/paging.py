@@ -1,0 +1,137 @@
+"""How one comes from page to page: places known beforehand, or each page naming the next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+from accountsync.errors import IncompleteReadError
+from accountsync.settings.hr import Cursor, Link, NextUrl, Offsets, OnePage, PageNumbers, Paging
+from accountsync.wire.answer import Answer, answer_value
+from accountsync.wire.request import Rendered
+
+_NEXT_LINK = re.compile(r'<(?P<url>[^>]*)>[^,]*;\s*rel="?(?:[^",]*\s)?next(?:\s[^",]*)?"?')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a page is; `url`: an address the system gave, already checked."""
+
+    page: int = 1
+    offset: int = 0
+    cursor: str | None = None
+    url: str | None = None
+
+    def applied_to(self, request: Rendered) -> Rendered:
+        """An address replaces path and query; everything else stays as declared."""
+        if self.url is None:
+            return request
+        parts = urlsplit(self.url)
+        return replace(request, path=parts.path, query=dict(parse_qsl(parts.query)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPlaces:
+    """`totals`: pages and rows as an answer declares them."""
+
+    place: Callable[[int], Place]
+    totals: Callable[[Answer], tuple[int, int | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Successors:
+    """`following`: cursor or address of the next page; nothing: that was the last."""
+
+    following: Callable[[Answer], Any]
+    by_url: bool
+    total: Callable[[Answer], Any]
+
+    def total_rows(self, answer: Answer) -> int | None:
+        return _optional_count(self.total(answer))
+
+    def next_place(self, answer: Answer, *, base_url: str) -> Place | None:
+        found = self.following(answer)
+        if found in (None, "", False):
+            return None
+        if not self.by_url:
+            return Place(cursor=str(found))
+        return Place(url=_same_origin(str(found), base_url))
+
+
+def route(paging: Paging, *, page_size: int) -> KnownPlaces | Successors:
+    match paging:
+        case PageNumbers():
+            return KnownPlaces(
+                place=lambda n: Place(page=paging.first + n - 1),
+                totals=_totals(paging.total_pages, paging.total_rows, page_size),
+            )
+        case Offsets():
+            return KnownPlaces(
+                place=lambda n: Place(offset=(n - 1) * page_size),
+                totals=_totals(None, paging.total_rows, page_size),
+            )
+        case Cursor():
+            return _successors(answer_value(paging.next), paging.total_rows, by_url=False)
+        case NextUrl():
+            return _successors(answer_value(paging.next), paging.total_rows, by_url=True)
+        case Link():
+            return _successors(_linked, paging.total_rows, by_url=True)
+        case OnePage():
+            return _successors(lambda _: None, paging.total_rows, by_url=False)
+
+
+def _successors(
+    following: Callable[[Answer], Any], total_rows: str | None, *, by_url: bool
+) -> Successors:
+    return Successors(following=following, by_url=by_url, total=answer_value(total_rows or "none"))
+
+
+def _totals(
+    total_pages: str | None, total_rows: str | None, page_size: int
+) -> Callable[[Answer], tuple[int, int | None]]:
+    """Pages are counted from the rows where the system declares only those."""
+    pages_of = answer_value(total_pages or "none")
+    rows_of = answer_value(total_rows or "none")
+
+    def totals(answer: Answer) -> tuple[int, int | None]:
+        rows = _optional_count(rows_of(answer))
+        if total_pages is not None:
+            return _count(pages_of(answer)), rows
+        return max(1, -(-_count(rows) // page_size)), rows
+
+    return totals
+
+
+def _linked(answer: Answer) -> str | None:
+    found = _NEXT_LINK.search(answer.headers.get("Link", ""))
+    return found["url"] if found else None
+
+
+def _same_origin(url: str, base_url: str) -> str:
+    """Credentials go to the Connection's host only, whatever an answer says."""
+    absolute = urlsplit(urljoin(base_url + "/", url))
+    base = urlsplit(base_url)
+    if (absolute.scheme, absolute.netloc) != (base.scheme, base.netloc):
+        raise IncompleteReadError("the next page's address is on another host; it is not followed")
+    path = absolute.path.removeprefix(base.path) if base.path else absolute.path
+    return f"{path}?{absolute.query}" if absolute.query else path
+
+
+def _count(value: Any) -> int:
+    count = _optional_count(value)
+    if count is None:
+        raise IncompleteReadError("the number of pages or rows is not declared")
+    return count
+
+
+def _optional_count(value: Any) -> int | None:
+    """Some APIs send counts as texts."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise IncompleteReadError("a declared count is not a number") from error
