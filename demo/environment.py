@@ -76,8 +76,8 @@ def generated_secrets(folder: Path) -> Secrets:
     return Secrets(
         admin_password=json.loads(passwords.read_text())[ADMIN],
         passwords_file=passwords,
-        jwt=secret(folder / "airflow-jwt"),
-        session=secret(folder / "airflow-session"),
+        jwt=secret(folder / "airflow-jwt", size=64),
+        session=secret(folder / "airflow-session", size=64),
     )
 
 

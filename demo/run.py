@@ -36,9 +36,10 @@ def run(
     with stack.running(state, ports, supervisor, persons=persons, scim=scim) as parts:
         await_dags(parts)
         say("HR is read, tasks are created, accounts are made:")
+        seen = _changes(parts)
         counts = run_chain(parts, say)
         say(panel(ports, parts.secrets.admin_password, counts, state.root))
-        _stay(parts, Progress(parts, say, shown=counts.line()), say)
+        _stay(parts, Progress(parts, say, shown=counts.line()), say, seen)
 
 
 def reset(state: State, say: Callable[[str], None]) -> None:
@@ -68,17 +69,18 @@ def _needed(state: State, ports: Ports, *, scim: bool) -> frozenset[str]:
     return frozenset(ports.names()) - spared
 
 
-def _stay(parts: stack.Stack, progress: Progress, say: Callable[[str], None]) -> None:
+def _stay(parts: stack.Stack, progress: Progress, say: Callable[[str], None], seen: int) -> None:
     """Say when the counts change, until somebody interrupts or a part dies.
 
-    When something happens to people, HR is read at once: nobody watches for ten minutes.
+    When something happens to people after the `seen` changes, HR is read at once: nobody watches
+    for ten minutes.
     """
-    seen = _changes(parts)
     while True:
         parts.check()
         progress.look()
-        if _changes(parts) != seen:
-            seen = _changes(parts)
+        changes = _changes(parts)
+        if changes != seen:
+            seen = changes
             parts.api.trigger(SYNC)
             say(f"  HR has changed: triggered {SYNC}")
         time.sleep(_LOOK_SECONDS)

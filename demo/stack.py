@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from . import pids, postgres
 from .airflow_api import AirflowApi
@@ -94,7 +93,7 @@ def _start(stack: Stack, state: State, variables: Mapping[str, str], persons: in
     supervisor, ports = stack.supervisor, stack.ports
     supervisor.start(_simulators(state, ports, persons, variables))
     if stack.scim:
-        supervisor.start(_scim(ports, variables))
+        supervisor.start(_scim(state, ports, variables))
     supervisor.finish(
         _command("migrate-airflow", variables, "airflow", "db", "migrate"),
         _command("migrate-store", variables, "accountsync", "db", "upgrade"),
@@ -149,14 +148,8 @@ def _simulators(state: State, ports: Ports, persons: int, variables: Mapping[str
     return _command("simulators", variables, "simulators", "all", *options, ready=ready)
 
 
-def _scim(ports: Ports, variables: Mapping[str, str]) -> Program:
-    """A SCIM server that is not ours; it keeps its resources in memory only."""
-    program = Path(sys.executable).with_name("scim2-server")
-    options = ["--hostname", HOST, "--port", str(ports.scim), "--bearer-token", SCIM_TOKEN]
-    return Program(
-        name="scim",
-        command=[str(program), *options],
-        environment=variables,
-        folder=REPOSITORY,
-        ready=lambda: answers(f"http://{HOST}:{ports.scim}/ServiceProviderConfig"),
-    )
+def _scim(state: State, ports: Ports, variables: Mapping[str, str]) -> Program:
+    """The fourth target, chosen by SCIM_CONFIG."""
+    words = ("demo.scim", str(ports.scim), SCIM_TOKEN, str(state.root / "scim.json"))
+    url = f"http://{HOST}:{ports.scim}/ServiceProviderConfig"
+    return _command("scim", variables, *words, ready=lambda: answers(url))

@@ -35,6 +35,16 @@ client = redis.Redis("{host}", {port}, password=os.environ["REDISCLI_AUTH"])
 print({{"ping": lambda: "PONG" if client.ping() else ""}}[sys.argv[1]]())
 """
 
+_GUARD = """
+import sys
+from pathlib import Path
+from demo import postgres
+from demo.processes import stop_leftovers
+sys.stdin.read()
+stop_leftovers(Path(sys.argv[1]))
+postgres.remove(Path(sys.argv[1]) / "postgres")
+"""
+
 
 class Stack:
     """Programs for a Supervisor, made from the services. `variables` is the content of .env."""
@@ -120,8 +130,25 @@ class Stack:
 
 
 @contextmanager
+def guarded(folder: Path) -> Iterator[None]:
+    """End what was started in the folder even when the tests themselves are killed.
+
+    The guard is a process that sleeps until the other end of its standard input is gone.
+    """
+    command = [sys.executable, "-c", _GUARD, str(folder)]
+    guard = subprocess.Popen(
+        command, cwd=compose_file.REPOSITORY, stdin=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        guard.communicate()
+
+
+@contextmanager
 def database(folder: Path, environment: Mapping[str, str]) -> Iterator[postgres.Server]:
     """PostgreSQL with the user and the database that the image makes from its environment."""
+    folder = folder / "postgres"
     user = sql.Identifier(environment["POSTGRES_USER"])
     create = sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}")
     try:

@@ -55,6 +55,7 @@ class Running:
 def test_composed_services_are_healthy_and_each_queue_has_its_worker(tmp_path: Path) -> None:
     with _running(tmp_path) as stack:
         _expect_health(stack)
+        _expect_dags(stack)
         probe = stack.api.trigger("queue_probe")
         stack.call("PATCH", "dags/sync_hr_persons", {"is_paused": False})
         stack.wait("queue_probe", lambda: not stack.api.run("queue_probe", probe.run_id).is_open)
@@ -77,7 +78,8 @@ def _running(folder: Path) -> Iterator[Running]:
     password = json.loads(variables["AIRFLOW_PASSWORDS"])["admin"]
     postgres = compose_file.services(variables)["postgres"]["environment"]
     with (
-        compose_stack.database(folder / "postgres", postgres) as database,
+        compose_stack.guarded(folder),
+        compose_stack.database(folder, postgres) as database,
         Supervisor(folder) as supervisor,
     ):
         stack = Stack(folder, variables, database)
@@ -115,6 +117,17 @@ def _expect_health(running: Running) -> None:
     running.supervisor.finish(*(running.stack.check(name) for name in checked))
 
 
+def _expect_dags(running: Running) -> None:
+    """The DAG processor has read every file of the image, and the probe."""
+    expected = {file.stem for file in (running.stack.home / "dags").glob("*.py")}
+
+    def known() -> set[str]:
+        return {dag["dag_id"] for dag in running.call("GET", "dags?limit=100")["dags"]}
+
+    running.wait("DAGs", lambda: running.api.import_errors() or known() == expected)
+    assert running.api.import_errors() == []
+
+
 def _expect_workers(running: Running, probe: DagRun) -> None:
     for name, service in running.stack.services.items():
         if name.startswith("worker-"):
@@ -127,13 +140,14 @@ def _expect_workers(running: Running, probe: DagRun) -> None:
 
 def _expect_persons(running: Running) -> None:
     """The scheduler ran the real DAG: HR's people are in the store that `init` made."""
-    running.wait("a run of sync_hr_persons", lambda: _states(running, "sync_hr_persons"))
-    assert _states(running, "sync_hr_persons")[0] == "success"
+
+    def ended() -> list[DagRun]:
+        return [run for run in running.api.runs("sync_hr_persons") if not run.is_open]
+
+    running.wait("a run of sync_hr_persons", ended)
+    run = ended()[0]
+    tasks, logs = running.api.failed_tasks(run), running.stack.home / "logs"
+    assert run.state == "success", f"sync_hr_persons: {tasks} failed, see {logs}"
     with psycopg.connect(running.database.dsn("accountsync")) as connection:
         found = connection.execute("SELECT count(*) FROM accountsync.person").fetchone()
     assert found == (_PERSONS,)
-
-
-def _states(running: Running, dag_id: str) -> list[str]:
-    """States of the runs that are over."""
-    return [run.state for run in running.api.runs(dag_id) if not run.is_open]

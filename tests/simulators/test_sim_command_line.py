@@ -6,25 +6,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from simulators.__main__ import main
-from simulators.client import HrClient, SimulatorError, TargetClient
+from simulators.client import HrClient, TargetClient
 from simulators.run import HrOptions, PortBusyError, running
 
 ROOT = Path(__file__).parents[2]
 SERVERS = ("hr", "idaas", "welink", "exchange", "mail", "smtp")
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in sockets]
-    for server in sockets:
-        server.close()
-    return ports
 
 
 @contextmanager
@@ -41,30 +33,29 @@ def started(*arguments: str, lines: int) -> Iterator[subprocess.Popen]:
 
 
 def test_all_starts_everything_and_ends_cleanly_on_sigterm():
-    ports = dict(zip(SERVERS, map(str, free_ports(6)), strict=True))
-    options = [word for name, port in ports.items() for word in (f"--{name}-port", port)]
+    options = [word for name in SERVERS for word in (f"--{name}-port", "0")]
     with started("all", "--persons", "50", *options, lines=6) as process:
-        assert [line.split()[0] for line in process.announced] == list(SERVERS)
-        assert HrClient(f"http://127.0.0.1:{ports['hr']}").state()["persons"] == 50
-        assert TargetClient(f"http://127.0.0.1:{ports['idaas']}").accounts() == []
+        urls = dict(line.split() for line in process.announced)
+        assert tuple(urls) == SERVERS
+        assert HrClient(urls["hr"]).state()["persons"] == 50
+        assert TargetClient(urls["idaas"]).accounts() == []
         process.send_signal(signal.SIGTERM)
-        _, complaints = process.communicate(timeout=20)
+        _, complaints = process.communicate(timeout=60)
     assert (process.returncode, complaints) == (0, "")
 
 
 def test_events_survive_kill_nine(tmp_path):
-    (port,) = map(str, free_ports(1))
-    command = ("hr", "--port", port, "--persons", "50", "--state", str(tmp_path))
-    hr = HrClient(f"http://127.0.0.1:{port}")
+    command = ("hr", "--port", "0", "--persons", "50", "--state", str(tmp_path))
     with started(*command, lines=1) as process:
+        hr = HrClient(process.announced[0].split()[1])
         hr.events(join=3, leave=2)
         expected = hr.persons()
         process.kill()
-        process.wait(20)
+        process.wait(60)
     with started(*command, lines=1) as process:
-        assert hr.persons() == expected
+        assert HrClient(process.announced[0].split()[1]).persons() == expected
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
@@ -92,15 +83,15 @@ def test_running_tells_the_caller_that_a_port_is_busy():
             pass
 
 
-def test_ending_does_not_wait_for_slow_requests(sims):
-    sims.hr.fault("latency", seconds=60.0)
-    with running(hr=HrOptions(persons=1)) as other:
-        other.hr.fault("latency", seconds=60.0)
-        connection = socket.create_connection(("127.0.0.1", other.ports["hr"]))
+def test_ending_does_not_wait_for_slow_requests():
+    with running(hr=HrOptions(persons=1)) as sims:
+        sims.hr.fault("latency", seconds=120.0)
+        connection = socket.create_connection(("127.0.0.1", sims.ports["hr"]))
         connection.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(0.1)
+        while not sims.hr.state()["in_flight"]:
+            time.sleep(0.01)
         start = time.monotonic()
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     connection.close()
 
 
@@ -133,9 +124,10 @@ def test_one_command_prints_the_mails(sims, capsys):
 
 
 def test_a_missing_simulator_is_one_clear_line(capsys):
-    (port,) = free_ports(1)
-    assert main(["event", "join", "1", "--hr-url", f"http://127.0.0.1:{port}"]) == 1
-    assert f"no simulator answers at http://127.0.0.1:{port}" in capsys.readouterr().err
+    with running(hr=HrOptions(persons=1)) as sims:
+        url = sims.hr.url
+    assert main(["event", "join", "1", "--hr-url", url]) == 1
+    assert f"no simulator answers at {url}" in capsys.readouterr().err
 
 
 def test_state_of_other_options_is_one_clear_line(tmp_path, capsys):
@@ -143,10 +135,3 @@ def test_state_of_other_options_is_one_clear_line(tmp_path, capsys):
         pass
     assert main(["hr", "--port", "0", "--persons", "6", "--state", str(tmp_path)]) == 1
     assert "was begun with" in capsys.readouterr().err
-
-
-def test_a_simulator_is_gone_after_its_block():
-    with running(hr=HrOptions(persons=1)) as sims:
-        url = sims.hr.url
-    with suppress(OSError), pytest.raises(SimulatorError):
-        HrClient(url).state()

@@ -1,5 +1,5 @@
 import pytest
-from conftest import IDAAS, TOKEN_BODIES, TOKEN_PATHS, Wire
+from sim_wire import IDAAS, TOKEN_BODIES, TOKEN_PATHS, Wire
 
 from simulators.run import NotRunningError, TargetOptions, running
 

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
-_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:\d+[dhms])+")
 
 
@@ -19,6 +19,15 @@ def parse_duration(value: Any) -> timedelta:
         raise ValueError(f"{value!r} is not a duration; write for example 30s, 10m, 24h, 7d, 1h30m")
     parts = re.findall(r"(\d+)([dhms])", text)
     try:
-        return sum((timedelta(**{_UNITS[u]: int(n)}) for n, u in parts), timedelta())
+        return timedelta(seconds=sum(int(number) * _SECONDS[unit] for number, unit in parts))
     except OverflowError as error:
         raise ValueError(f"{value!r} is too long a duration") from error
+
+
+def duration_text(duration: timedelta) -> str:
+    """5400 s → 1h30m: parse_duration reads it again."""
+    rest, text = int(duration.total_seconds()), ""
+    for unit, seconds in _SECONDS.items():
+        number, rest = divmod(rest, seconds)
+        text += f"{number}{unit}" if number else ""
+    return text or "0s"

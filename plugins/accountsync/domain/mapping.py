@@ -171,7 +171,11 @@ def reads(node: Any, *, roots: Collection[str]) -> set[tuple[str, str | None]]:
 
 
 def reads_of_template(text: str) -> set[tuple[str, str | None]]:
-    tree = _SANDBOX.parse(text)
+    """None where the text is no template: compiling it says what is wrong."""
+    try:
+        tree = _SANDBOX.parse(text)
+    except TemplateError:
+        return set()
     roots = meta.find_undeclared_variables(tree)
     fields: set[tuple[str, str | None]] = {
         (found.node.name, found.attr)

@@ -27,6 +27,11 @@ PERSON_FIELDS: Mapping[str, type] = {
 
 REQUIRED_FIELDS = frozenset({"source_key", "employee_number", "full_name"})
 
+RULE_FIELDS = (frozenset(PERSON_FIELDS) - {"source_key"}) | {
+    "id", "source", "revision", "attributes", "type", "department"
+}  # fmt: skip
+"""What `person` has in a mapping or a scope: `type` and `department` are the operators' rows."""
+
 
 class Unavailable(Mapping[str, Any]):
     """Stands in for missing data: every look-up raises the NeedsDataError that says what to add."""

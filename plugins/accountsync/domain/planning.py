@@ -44,7 +44,7 @@ class OpenTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """`state`: ready, waiting (for the systems in `waits_for`) or needs_data (`cause` says what)."""
+    """`state`: ready, waiting (for the systems in `waits_for`), needs_data (see `cause`)."""
 
     person_id: int
     system: str

@@ -19,9 +19,11 @@ from accountsync.settings.parts import (
     NoAuth,
     Rate,
     Request,
+    Timeout,
     Zone,
     checked_request,
 )
+from accountsync.settings.problems import Place, Problem, ProblemsError
 
 READ_ROOTS = REQUEST_ROOTS | {"page", "page_size", "offset", "cursor", "since", "until"}
 PERSON_READ_ROOTS = REQUEST_ROOTS | {"employee_number"}
@@ -117,6 +119,10 @@ class Absence(Group):
     after_snapshots: PositiveInt = 3
 
 
+def _unknown_field(place: Place) -> Problem:
+    return Problem(place, f"persons have no such field; known: {', '.join(sorted(PERSON_FIELDS))}")
+
+
 class FeedGuard(Group):
     """When a feed is stopped for a human to look at, instead of being merged."""
 
@@ -129,9 +135,8 @@ class FeedGuard(Group):
 
     @model_validator(mode="after")
     def _fields_are_known(self) -> FeedGuard:
-        unknown = sorted(set(self.fields) - set(PERSON_FIELDS))
-        if unknown:
-            raise ValueError(f"fields: unknown {unknown}; known: {sorted(PERSON_FIELDS)}")
+        if unknown := [name for name in self.fields if name not in PERSON_FIELDS]:
+            raise ProblemsError([_unknown_field(("fields", name)) for name in unknown])
         return self
 
 
@@ -151,12 +156,19 @@ class Source(Group):
 
     @model_validator(mode="after")
     def _fields_are_known(self) -> Source:
-        unknown = sorted(set(self.fields) - set(PERSON_FIELDS))
-        missing = sorted(REQUIRED_FIELDS - set(self.fields))
-        if unknown:
-            raise ValueError(f"fields: unknown {unknown}; known: {sorted(PERSON_FIELDS)}")
-        if missing:
-            raise ValueError(f"fields: {missing} must be mapped")
+        found = [
+            *(
+                _unknown_field(("fields", name))
+                for name in self.fields
+                if name not in PERSON_FIELDS
+            ),
+            *(
+                Problem(("fields", name), "must be mapped: every person has one")
+                for name in sorted(REQUIRED_FIELDS - set(self.fields))
+            ),
+        ]
+        if found:
+            raise ProblemsError(found)
         return self
 
 
@@ -176,7 +188,7 @@ class HttpSource(Source):
         None, description="reads one person; without it a read of some persons reads everybody"
     )
     rate: Rate = Rate()
-    timeout: Duration = timedelta(seconds=30)
+    timeout: Timeout = timedelta(seconds=30)
 
     @property
     def can_ask_for_changes(self) -> bool:
@@ -200,8 +212,8 @@ class StableSize(Group):
 class FileSource(Source):
     """Files at a path that Airflow's ObjectStoragePath understands: local, S3, GCS …
 
-    content full: each file holds everybody, the newest counts. changes: each holds changes, all count,
-    by name.
+    content full: each file holds everybody, the newest counts. changes: each holds changes, all
+    count, by name.
     """
 
     kind: Literal["file"]

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
+    AllowInfNan,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PositiveFloat,
     PositiveInt,
+    WithJsonSchema,
 )
 
-from accountsync.domain.durations import parse_duration
-from accountsync.domain.mapping import compile_condition, compile_tree
+from accountsync.domain.durations import duration_text, parse_duration
+from accountsync.domain.mapping import (
+    compile_condition,
+    compile_tree,
+    compile_url_path,
+    roots_in,
+)
 from accountsync.errors import ConfigurationError
+from accountsync.settings.problems import Place, Problem, ProblemsError
 
 REQUEST_ROOTS = frozenset({"conn"})
 TOKEN_ROOTS = REQUEST_ROOTS | {"token"}
@@ -28,7 +38,7 @@ ANSWER_ROOTS = frozenset({"status", "headers", "body"})
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(f"unknown time zone {name!r}; use a name such as Asia/Shanghai") from error
     return name
 
@@ -42,15 +52,39 @@ def template(roots: frozenset[str]) -> AfterValidator:
 
 
 def compiled(node: Any, compile_: Any, roots: frozenset[str]) -> Any:
-    """Refuses what would not compile; the text itself stays in the settings."""
-    try:
-        compile_(node, roots=roots)
-    except ConfigurationError as error:
-        raise ValueError(str(error)) from error
+    """Refuses what would not compile; the texts themselves stay in the settings."""
+    if found := list(_refused(node, compile_, roots, ())):
+        raise ProblemsError(found)
     return node
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+def _refused(node: Any, compile_: Any, roots: frozenset[str], place: Place) -> Iterator[Problem]:
+    if isinstance(node, Mapping):
+        for key, child in node.items():
+            yield from _refused(child, compile_, roots, (*place, key))
+    elif isinstance(node, list):
+        for n, child in enumerate(node):
+            yield from _refused(child, compile_, roots, (*place, n))
+    elif isinstance(node, str):
+        try:
+            compile_(node, roots=roots)
+        except ConfigurationError as error:
+            yield Problem(place, str(error))
+
+
+def _positive(duration: timedelta) -> timedelta:
+    if not duration:
+        raise ValueError("must be longer than 0s")
+    return duration
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(duration_text, when_used="json"),
+    WithJsonSchema({"type": "string", "examples": ["30s", "10m", "24h", "7d", "1h30m"]}),
+]
+Timeout = Annotated[Duration, AfterValidator(_positive)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 AnswerCondition = Annotated[str, condition(ANSWER_ROOTS)]
@@ -60,13 +94,19 @@ AnswerPath = Annotated[str, condition(ANSWER_ROOTS)]
 class Group(BaseModel):
     """Unknown keys are refused: a misspelt safety setting must not be ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def setting_names(group: type[Group] = Group) -> list[str]:
+    """The names of all settings there are."""
+    below = [name for part in group.__subclasses__() for name in setting_names(part)]
+    return sorted({*group.model_fields, *below})
 
 
 class Rate(Group):
     """How hard one API may be called."""
 
-    per_second: PositiveFloat | None = Field(
+    per_second: Annotated[PositiveFloat, AllowInfNan(False)] | None = Field(
         None, description="requests per second; none: unlimited"
     )
     concurrency: PositiveInt = Field(8, description="requests in flight at once")
@@ -93,12 +133,20 @@ class BasicAuth(Group):
     kind: Literal["basic"]
 
 
+def _from_connection(text: str) -> str:
+    if "conn" not in roots_in(text, roots=REQUEST_ROOTS):
+        raise ValueError(
+            "a secret has no place here: put it into the Connection, write {{ conn.password }}"
+        )
+    return text
+
+
 class HeaderAuth(Group):
     """One fixed header, for example an API key: `value: "{{ conn.password }}"`."""
 
     kind: Literal["header"]
     name: str = "Authorization"
-    value: Annotated[str, template(REQUEST_ROOTS)]
+    value: Annotated[str, template(REQUEST_ROOTS), AfterValidator(_from_connection)]
 
 
 class TokenAuth(Group):
@@ -142,8 +190,13 @@ class OAuth2Auth(Group):
 
 
 def checked_request(request: Request, roots: frozenset[str]) -> Request:
-    for node in (request.path, request.headers, request.query, request.body):
-        compiled(node, compile_tree, roots)
+    found = list(_refused(request.path, compile_url_path, roots, ("path",)))
+    for part in ("headers", "query", "body"):
+        found += _refused(getattr(request, part), compile_tree, roots, (part,))
+    if not request.path.startswith(("/", "https://", "http://")):
+        found.append(Problem(("path",), "must begin with /: it follows the Connection's host"))
+    if found:
+        raise ProblemsError(found)
     return request
 
 

@@ -12,16 +12,17 @@ from accountsync.settings.parts import (
     AnswerCondition,
     AnswerPath,
     Auth,
-    Duration,
     Group,
     Name,
     NoAuth,
     Rate,
     Request,
+    Timeout,
     checked_request,
     condition,
     template,
 )
+from accountsync.settings.problems import Problem, ProblemsError
 
 CALL_ROOTS = REQUEST_ROOTS | {"attributes", "key"}
 PERSON_ROOTS = frozenset({"person", "names", "accounts"})
@@ -64,13 +65,17 @@ class Target(Group):
     key: str = Field(description="the attribute that finds the account again, whatever happens")
     identifier: str = Field(description="the attribute kept as the account's identifier")
     rate: Rate = Rate()
-    timeout: Duration = timedelta(seconds=30)
+    timeout: Timeout = timedelta(seconds=30)
 
     @model_validator(mode="after")
     def _names_are_attributes(self) -> Target:
-        for field in ("key", "identifier"):
-            if getattr(self, field) not in self.attributes:
-                raise ValueError(f"{field}: {getattr(self, field)!r} is not one of the attributes")
+        found = [
+            Problem((field,), f"{getattr(self, field)!r} is not one of the attributes")
+            for field in ("key", "identifier")
+            if getattr(self, field) not in self.attributes
+        ]
+        if found:
+            raise ProblemsError(found)
         return self
 
 

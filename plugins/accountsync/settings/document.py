@@ -1,0 +1,80 @@
+"""The configuration as a document: YAML read strictly, presets merged in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from accountsync.errors import ConfigurationError
+from accountsync.settings.problems import Problem
+
+PRESETS = Path(__file__).parents[1] / "presets"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A key that stands twice in one mapping is refused: YAML would forget the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and keys.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value!r} stands here twice", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def read(path: Path) -> Any:
+    """Raises ConfigurationError where the file cannot be read or is no YAML."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read ({error.strerror}); ACCOUNTSYNC_CONFIG names the file"
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigurationError(f"{path}: is not valid YAML: {where}{error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: is not valid YAML: {error}") from error
+
+
+def with_presets(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Every `preset: NAME` replaced by that preset, the document's own keys winning."""
+    merged = dict(document)
+    problems: list[Problem] = []
+    if isinstance(merged.get("hr"), list):
+        merged["hr"] = [
+            _preset_merged(source, ("hr", n), problems) for n, source in enumerate(merged["hr"])
+        ]
+    if isinstance(merged.get("systems"), Mapping):
+        merged["systems"] = {
+            name: _preset_merged(target, ("systems", name), problems)
+            for name, target in merged["systems"].items()
+        }
+    return merged, problems
+
+
+def _preset_merged(own: Any, place: tuple[str | int, ...], problems: list[Problem]) -> Any:
+    if not isinstance(own, Mapping) or "preset" not in own:
+        return own
+    known = {path.stem: path for path in PRESETS.glob("*.yaml")}
+    name = str(own["preset"])
+    if name not in known:
+        said = f"there is no preset {name!r}; known: {', '.join(sorted(known))}"
+        problems.append(Problem((*place, "preset"), said))
+        return own
+    return _merged(read(known[name]), {key: own[key] for key in own if key != "preset"})
+
+
+def _merged(base: Any, own: Any) -> Any:
+    """Mappings are merged key by key; one of another `kind` replaces the preset's as a whole."""
+    if not (isinstance(base, Mapping) and isinstance(own, Mapping)):
+        return own
+    if "kind" in base and own.get("kind", base["kind"]) != base["kind"]:
+        return own
+    return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}

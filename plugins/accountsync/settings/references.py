@@ -1,0 +1,83 @@
+"""What one part of the configuration says about another. Works on any document, however broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from accountsync.domain.mapping import reads
+from accountsync.domain.person import RULE_FIELDS
+from accountsync.settings.problems import Place, Problem
+from accountsync.settings.targets import PERSON_ROOTS
+
+
+def wrong_references(document: Mapping[str, Any]) -> Iterator[Problem]:
+    systems = {n: t for n, t in _mapping(document.get("systems")).items() if isinstance(t, Mapping)}
+    names = _mapping(document.get("names"))
+    yield from _repeated_sources(document.get("hr"))
+    yield from _dependencies(systems)
+    for name, text in names.items():
+        yield from _unknown(("names", name), text, {"person": RULE_FIELDS})
+    for name, target in systems.items():
+        known = {"person": RULE_FIELDS, "names": frozenset(names), "accounts": frozenset(systems)}
+        for attribute, node in _mapping(target.get("attributes")).items():
+            place = ("systems", name, "attributes", attribute)
+            yield from _unknown(place, node, known)
+            yield from _not_waited_for(place, node, systems)
+        if isinstance(target.get("scope"), str):
+            scope = f"{{{{ {target['scope']} }}}}"
+            yield from _unknown(("systems", name, "scope"), scope, {"person": RULE_FIELDS})
+
+
+def _mapping(node: Any) -> Mapping[Any, Any]:
+    return node if isinstance(node, Mapping) else {}
+
+
+def _repeated_sources(hr: Any) -> Iterator[Problem]:
+    seen: set[Any] = set()
+    for n, source in enumerate(hr if isinstance(hr, list) else []):
+        name = _mapping(source).get("name")
+        if isinstance(name, str) and name in seen:
+            yield Problem(("hr", n, "name"), f"another source is called {name!r} too")
+        elif isinstance(name, str):
+            seen.add(name)
+
+
+def _depends_on(target: Mapping[str, Any]) -> list[str]:
+    named = target.get("depends_on")
+    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+
+
+def _dependencies(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """Unknown ones, and cycles (I12)."""
+    for name, target in systems.items():
+        for other in _depends_on(target):
+            if other not in systems:
+                known = ", ".join(systems)
+                said = f"there is no system {other!r}; known: {known}"
+                yield Problem(("systems", name, "depends_on"), said)
+    try:
+        TopologicalSorter({name: _depends_on(t) for name, t in systems.items()}).prepare()
+    except CycleError as error:
+        cycle = " → ".join(error.args[1])
+        yield Problem(("systems",), f"depend on each other in a circle: {cycle}")
+
+
+def _unknown(place: Place, node: Any, known: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
+    for root, field in sorted(reads(node, roots=PERSON_ROOTS), key=str):
+        if field is not None and root in known and field not in known[root]:
+            fields = ", ".join(sorted(known[root])) or "none"
+            yield Problem(place, f"there is no {root}.{field}; known: {fields}")
+
+
+def _not_waited_for(
+    place: Place, node: Any, systems: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Problem]:
+    """An account's facts can be read once it is there."""
+    name = str(place[1])
+    awaited = set(_depends_on(systems[name]))
+    for root, field in sorted(reads(node, roots=PERSON_ROOTS), key=str):
+        if root == "accounts" and field in systems and field not in awaited:
+            said = f"reads accounts.{field}: add {field!r} to systems.{name}.depends_on"
+            yield Problem(place, said)

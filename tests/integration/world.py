@@ -1,0 +1,229 @@
+"""AccountSync without Airflow: a real PostgreSQL, simulators, the real jobs, here or in a process
+of their own that a test may kill.
+
+    python -m tests.integration.world '{"job": "process", …}'     (see World.worker)
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import yaml
+from sqlalchemy import Engine, RowMapping, text
+
+from accountsync import settings as configuration
+from accountsync.hr.http import HttpHrSource
+from accountsync.hr.source import HrSource
+from accountsync.jobs import create_account_tasks as create
+from accountsync.jobs import process_account_tasks as process
+from accountsync.jobs import sync_hr_persons as sync
+from accountsync.jobs.create_account_tasks import PlanSummary
+from accountsync.jobs.process_account_tasks import ProcessSummary
+from accountsync.jobs.sync_hr_persons import Mode, Window
+from accountsync.settings import Settings
+from accountsync.settings.hr import HttpSource
+from accountsync.settings.targets import AnyTarget
+from accountsync.store import engine as store_engine
+from accountsync.store.persons import MergeCounts
+from accountsync.targets import catalog
+from accountsync.targets.connector import Connector
+from accountsync.wire.api import Api
+from accountsync.wire.auth import authenticator
+from accountsync.wire.endpoint import Endpoint
+from simulators.run import Sims
+from tests.installation import FAST_RETRY
+
+REPOSITORY = Path(__file__).parents[2]
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+Changes = Mapping[str, Mapping[str, Any]]
+HrRow = dict[str, Any]
+
+_SIMULATOR_OF = {"hr_api": "hr", "idaas": "idaas", "welink": "welink", "exchange": "exchange"}
+_EXTRA = {"project": "P1", "enterprise": "E1", "tenant_id": "T1", "enterprise_id": "E1"}
+_SMALL_PAGES = {"page_size": 7, "rate": {"concurrency": 3}}
+
+
+def settings_with(changes: Changes | None = None) -> Settings:
+    """The example configuration with small pages and retries that do not wait.
+
+    `changes`: by HR source or system, over what the example says.
+    """
+    changes = changes or {}
+    document = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text("utf-8"))
+    document["retry"] = FAST_RETRY
+    document["hr"][0] |= _SMALL_PAGES | changes.get("hieds", {})
+    for name, target in document["systems"].items():
+        target |= changes.get(name, {})
+    return configuration.parse(document, origin="test")
+
+
+def stamp(moment: datetime) -> str:
+    """As HR writes it: in China, without a zone."""
+    return moment.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def until(condition: Callable[[], Any], *, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("it did not happen")
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    engine: Engine
+    sims: Sims
+    changes: Changes = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        return settings_with(self.changes)
+
+    def sync(
+        self,
+        mode: Mode = "auto",
+        *,
+        window: Window | None = None,
+        now: datetime | None = None,
+        **changes: Any,
+    ) -> MergeCounts:
+        """`changes`: to the source, for this run."""
+        source = settings_with({"hieds": {**self.changes.get("hieds", {}), **changes}}).hr[0]
+        return sync.sync_hr_persons(
+            engine=self.engine,
+            settings=source,
+            open_source=partial(_source, source, self.endpoint(source.conn_id)),
+            now=now or utc_now(),
+            mode=mode,
+            window=window,
+            airflow_run_id="test",
+        )
+
+    def plan(self) -> PlanSummary:
+        return create.create_account_tasks(
+            engine=self.engine, settings=self.settings, now=utc_now(), airflow_run_id="test"
+        )
+
+    def process(
+        self, system: str, *, worker: str = "test", max_tasks: int | None = None
+    ) -> ProcessSummary:
+        target = self.settings.systems[system]
+        return process.process_account_tasks(
+            engine=self.engine,
+            system=system,
+            open_connector=partial(_connector, target, self.endpoint(target.conn_id)),
+            rules=process.rules_of(self.settings),
+            limits=process.Limits(
+                concurrency=target.rate.concurrency,
+                call_timeout=target.timeout,
+                seconds=20,
+                max_tasks=max_tasks,
+            ),
+            worker=worker,
+            clock=utc_now,
+        )
+
+    def due(self) -> list[str]:
+        found = process.find_due_targets(engine=self.engine, now=utc_now())
+        return [system for system in self.settings.systems if system in found]
+
+    def endpoint(self, conn_id: str) -> Endpoint:
+        simulator = _SIMULATOR_OF[conn_id]
+        return Endpoint(
+            conn_id=conn_id,
+            base_url=self.sims.url(simulator),
+            login="accountsync",
+            password=f"{simulator}-secret",
+            extra=_EXTRA,
+        )
+
+    def rows(self, query: str, **bound: Any) -> list[RowMapping]:
+        with self.engine.connect() as connection:
+            return list(connection.execute(text(query), bound).mappings())
+
+    def scalar(self, query: str, **bound: Any) -> Any:
+        with self.engine.connect() as connection:
+            return connection.scalar(text(query), bound)
+
+    def execute(self, statement: str, **bound: Any) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(statement), bound)
+
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Whoever writes to this table waits until the block ends."""
+        with self.engine.begin() as connection:
+            connection.execute(text(f"LOCK TABLE accountsync.{table} IN EXCLUSIVE MODE"))
+            yield
+
+    def somebody_waits(self) -> bool:
+        """Whether a statement waits for a lock on a table."""
+        query = (
+            "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+            " WHERE NOT granted AND locktype = 'relation' AND datname = current_database()"
+        )
+        return bool(self.scalar(query))
+
+    @contextmanager
+    def worker(self, job: str, **arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """A job in a process of its own; whatever is left of it at the end is killed."""
+        order = {
+            "job": job,
+            "arguments": arguments,
+            "database": self.engine.url.render_as_string(hide_password=False),
+            "ports": self.sims.ports,
+            "changes": self.changes,
+        }
+        command = [sys.executable, "-m", __name__, json.dumps(order)]
+        path = f"{REPOSITORY}:{REPOSITORY / 'plugins'}"
+        with subprocess.Popen(command, cwd=REPOSITORY, env={"PYTHONPATH": path}) as running:
+            try:
+                yield running
+            finally:
+                running.kill()
+
+
+@asynccontextmanager
+async def _source(source: HttpSource, point: Endpoint) -> AsyncIterator[HrSource]:
+    async with _api(source, point) as api:
+        yield HttpHrSource(source, api)
+
+
+@asynccontextmanager
+async def _connector(target: AnyTarget, point: Endpoint) -> AsyncIterator[Connector]:
+    async with _api(target, point) as api:
+        yield catalog.connector(target, api)
+
+
+def _api(declared: HttpSource | AnyTarget, point: Endpoint) -> Api:
+    timeout = declared.timeout / timedelta(seconds=1)
+    return Api(point, authenticator(declared.auth, point), rate=declared.rate, timeout_s=timeout)
+
+
+def _carry_out(order: Mapping[str, Any]) -> None:
+    sims = Sims()
+    sims.ports = order["ports"]
+    world = World(
+        engine=store_engine.create(order["database"]), sims=sims, changes=order["changes"]
+    )
+    getattr(world, order["job"])(**order["arguments"])
+
+
+if __name__ == "__main__":
+    _carry_out(json.loads(sys.argv[1]))
