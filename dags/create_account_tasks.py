@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
 from accountsync.scheduling import (
     ACCOUNT_TASKS,
     HR_PERSONS,
@@ -13,19 +16,18 @@ from accountsync.scheduling import (
     every,
 )
 from accountsync.scheduling import settings as load_settings
-from airflow.sdk import Param, dag, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 DOC = """
 ### Purpose
 Compares every changed person with the rules and writes one plan: the account tasks to carry out.
 
 ### Runs
-When `sync_hr_persons` changed somebody, every 10 minutes besides, and by hand. With `dry_run` the plan
-is derived and counted in the log, then thrown away.
+When `sync_hr_persons` changed somebody, every 10 minutes besides, and by hand. With `dry_run` the
+plan is derived and counted in the log, then thrown away.
 
 ### If it fails
-1. Open the log of `plan`: its last line says what. The plan is one transaction: nothing half-done stays.
+1. Open the log of `plan`: its last line says what. The plan is one transaction: nothing half-done
+   stays.
 2. Clear the task; planning again gives the same plan.
 3. Tasks in state `needs_data` are no failure: their `cause` names the mapping to import
    (`bin/accountsync mapping import …`); they continue by themselves.

@@ -5,25 +5,29 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from accountsync.scheduling import HR_PERSONS, airflow_run_id, dag_defaults, data_interval, every
-from accountsync.scheduling import settings as load_settings
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
+
+from accountsync.scheduling import HR_PERSONS, airflow_run_id, dag_defaults, data_interval, every
+from accountsync.scheduling import settings as load_settings
 
 DOC = """
 ### Purpose
 Reads every HR source and merges what changed into the store of persons: complete or nothing.
 
 ### Runs
-Every 10 minutes from the watermark (the newest change time HR has sent), completely once a day, by hand
-with the form, and as a backfill over exactly the backfill's intervals:
-`airflow backfill create --dag-id sync_hr_persons --from-date … --to-date … --max-active-runs 1`.
+Every 10 minutes from the watermark (the newest change time HR has sent), completely once a day, by
+hand with the form, and as a backfill over exactly the backfill's intervals, from the first start to
+the last start. Airflow takes a time without a zone for UTC, so say yours; `--dry-run` lists first:
+
+    airflow backfill create --dag-id sync_hr_persons --max-active-runs 1 \\
+      --from-date 2026-01-31T10:00+08:00 --to-date 2026-01-31T11:50+08:00
 
 ### If it fails
-1. Open the log of the red task: its last line says which source, what, and whether anything was changed.
-2. `IncompleteReadError`: HR's pages moved or its totals lied three times in a row. Nothing was changed.
-   Wait for the next run; if it persists, show HR's operators the message.
-3. `TargetDownError`, `TransientError`: HR did not answer. The next run reads the same changes again.
+1. Open the log of the red task: its last line says which source, what, whether anything changed.
+2. `IncompleteReadError`: HR's pages moved or its totals lied three times in a row. Nothing was
+   changed. Wait for the next run; if it persists, show HR's operators the message.
+3. `TargetDownError`, `TransientError`: HR did not answer. The next run reads the same changes.
 4. `ConfigurationError`: do what it says, then clear the task.
 """
 

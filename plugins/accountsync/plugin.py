@@ -1,4 +1,4 @@
-"""What Airflow's plugin manager gets. Imported by every task process, so it imports next to nothing."""
+"""What Airflow's plugin manager gets. Every task process imports it: it imports next to nothing."""
 
 from __future__ import annotations
 

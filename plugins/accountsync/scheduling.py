@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
@@ -28,6 +29,8 @@ from accountsync.errors import (
     TargetDownError,
 )
 from accountsync.settings import Settings, config_path, load
+
+log = logging.getLogger(__name__)
 
 HR_PERSONS = Asset("accountsync_hr_persons")
 ACCOUNT_TASKS = Asset("accountsync_account_tasks")
@@ -94,6 +97,7 @@ def dag_defaults(*, queue: str) -> dict[str, Any]:
             "retry_delay": timedelta(seconds=30),
             "retry_policy": RETRY_POLICY,
             "execution_timeout": timedelta(minutes=30),
+            "on_retry_callback": say_failure,
             "on_failure_callback": keep_failure,
         },
     }
@@ -108,7 +112,7 @@ def _send_failure_mail(context: Mapping[str, Any]) -> None:
     """In the DAG processor. All that the template uses is given: what is undefined loses it."""
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
-    alerts = settings().alerts
+    alerts, run_url = settings().alerts, _run_url(context)
     mail = SmtpNotifier(
         smtp_conn_id=alerts.smtp_conn_id,
         from_email=alerts.sender,
@@ -116,65 +120,86 @@ def _send_failure_mail(context: Mapping[str, Any]) -> None:
         subject=_SUBJECT,
         html_content=_MAIL.read_text(encoding="utf-8"),
     )
-    mail(dict(context) | {"failures": _failures(context)} | _run_facts(context))
+    facts = {"run_url": run_url, "started": _started(context)}
+    mail(dict(context) | facts | {"failures": _failures(context, run_url)})
 
 
-def _run_facts(context: Mapping[str, Any]) -> dict[str, Any]:
-    """`started` in the schedules' zone, and where the run is seen."""
+def _run_url(context: Mapping[str, Any]) -> str:
     from airflow.sdk.configuration import conf
 
-    dag_id, run_id, run = context["dag"].dag_id, context["run_id"], context.get("dag_run")
-    started = run.start_date.astimezone(settings().zone) if run and run.start_date else None
-    path = f"dags/{dag_id}/runs/{quote(run_id, safe='')}"
-    base = conf.get("api", "base_url", fallback="http://localhost:8080")
-    return {"started": started, "run_url": f"{base.rstrip('/')}/{path}"}
+    base = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    return f"{base}/dags/{context['dag'].dag_id}/runs/{quote(context['run_id'], safe='')}"
 
 
-def _failures(context: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _started(context: Mapping[str, Any]) -> datetime | None:
+    """In the schedules' zone."""
+    run = context.get("dag_run")
+    return run.start_date.astimezone(settings().zone) if run and run.start_date else None
+
+
+def _failures(context: Mapping[str, Any], run_url: str) -> list[dict[str, Any]]:
     """One a failed task; none where Airflow itself ended the run."""
     ti = context.get("ti")
     if ti is None:
         return []
     try:
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
-    except AirflowRuntimeError:  # a mail without the cause is better than none
+    except AirflowRuntimeError:  # a mail without the others is better than none
         states = {}
-    last = _key(ti.task_id, ti.map_index)
-    failed = sorted({last} | {key for key, state in states.items() if state == "failed"})
-    known = {"attempt": ti.try_number, "log_url": ti.log_url}
-    return [_failure(ti, key) | (known if key == last else {}) for key in failed]
+    last = (ti.task_id, ti.map_index)
+    failed = {_instance(key, ti.task.dag) for key, state in states.items() if state == "failed"}
+    known = {last: {"attempt": ti.try_number}}
+    return [_failure(ti, one, run_url) | known.get(one, {}) for one in sorted(failed | {last})]
 
 
-def _key(task_id: str, map_index: int | None) -> str:
-    """As Airflow names a task instance among the states of a run."""
-    return task_id if map_index is None or map_index < 0 else f"{task_id}_{map_index}"
-
-
-def _failure(ti: Any, key: str) -> dict[str, Any]:
+def _instance(key: str, dag: Any) -> tuple[str, int]:
+    """Task and map index (-1: not mapped) of what Airflow calls `task` or `task_3`."""
     task_id, _, number = key.rpartition("_")
-    mapped = number.isdigit() and task_id in ti.task.dag.task_ids
-    task_id, map_index = (task_id, int(number)) if mapped else (key, -1)
-    nothing = {"label": number if mapped else "", "attempt": None, "kind": None, "message": None}
+    mapped = number.isdigit() and task_id in dag.task_ids
+    return (task_id, int(number)) if mapped else (key, -1)
+
+
+def _failure(ti: Any, instance: tuple[str, int], run_url: str) -> dict[str, Any]:
+    """What `keep_failure` kept, if it could."""
+    task_id, map_index = instance
+    mapped = map_index >= 0
     try:
-        kept = ti.xcom_pull(task_ids=task_id, map_indexes=map_index, key=_FAILURE)
+        kept = ti.xcom_pull(task_ids=task_id, map_indexes=map_index, key=_FAILURE) or {}
     except AirflowRuntimeError:
-        kept = None
-    attempts = ti.task.dag.get_task(task_id).retries + 1
-    return nothing | {"task": task_id, "attempts": attempts, "log_url": None} | (kept or {})
+        kept = {}
+    return {
+        "task": task_id,
+        "attempts": ti.task.dag.get_task(task_id).retries + 1,
+        "log_url": f"{run_url}/tasks/{task_id}" + (f"/mapped/{map_index}" if mapped else ""),
+        "label": str(map_index) if mapped else "",
+        "attempt": None,
+        "kind": None,
+        "message": None,
+    } | kept
 
 
-def keep_failure(context: Mapping[str, Any]) -> None:
-    """What a task failed of, kept for the mail, which another process sends.
+def say_failure(context: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a task failed of, as the log's last line: Airflow's own ends with the frames.
 
     The messages of our errors name ids only (I15); of any other error only the kind is told.
     """
-    error, ti = context.get("exception"), context["ti"]
+    error = context.get("exception")
     if not isinstance(error, BaseException):  # killed: nobody knows
-        return
+        return None
     ours = isinstance(error, AccountSyncError)
     kind = type(error).__name__ if ours else f"{type(error).__module__}.{type(error).__name__}"
-    kept = {"kind": kind, "message": str(error) if ours else None, "attempt": ti.try_number}
-    ti.xcom_push(key=_FAILURE, value=kept | {"label": ti.rendered_map_index or ""})
+    message = str(error) if ours else None
+    log.info("::endgroup::")  # callbacks log into a folded group, where nobody looks
+    log.error("Failed: %s%s", kind, f": {message}" if message else "")
+    return {"kind": kind, "message": message}
+
+
+def keep_failure(context: Mapping[str, Any]) -> None:
+    """Said, and kept for the mail, which another process sends."""
+    said, ti = say_failure(context), context["ti"]
+    if said:
+        more = {"attempt": ti.try_number, "label": ti.rendered_map_index or ""}
+        ti.xcom_push(key=_FAILURE, value=said | more)
 
 
 def airflow_run_id() -> str:

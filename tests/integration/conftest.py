@@ -8,13 +8,22 @@ import pytest
 from sqlalchemy import Engine
 
 from simulators import run
-from simulators.run import HrOptions, Sims
+from simulators.run import HrOptions, Sims, TargetOptions
 from tests.integration.hr_world import HrWorld
+from tests.integration.targets_world import TargetsWorld
 
 
 @pytest.fixture(scope="module")
 def _hr_sims() -> Iterator[Sims]:
     with run.running(hr=HrOptions(persons=40)) as sims:
+        yield sims
+
+
+@pytest.fixture(scope="module")
+def _all_sims() -> Iterator[Sims]:
+    target = TargetOptions()
+    hr = HrOptions(persons=36)
+    with run.running(hr=hr, idaas=target, welink=target, exchange=target) as sims:
         yield sims
 
 
@@ -24,3 +33,16 @@ def world(engine: Engine, _hr_sims: Sims) -> HrWorld:
     _hr_sims.hr.heal()
     _hr_sims.hr.reset()
     return HrWorld(engine=engine, sims=_hr_sims)
+
+
+@pytest.fixture
+def planned(engine: Engine, _all_sims: Sims) -> TargetsWorld:
+    """Everybody of HR is known and planned; the targets are empty and well."""
+    for client in (_all_sims.hr, _all_sims.idaas, _all_sims.welink, _all_sims.exchange):
+        client.heal()
+        client.reset()
+    world = TargetsWorld(engine=engine, sims=_all_sims)
+    world.import_mappings()
+    world.sync()
+    world.plan()
+    return world

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -59,7 +59,12 @@ def settings_with(changes: Changes | None = None) -> Settings:
 
     `changes`: by HR source or system, over what the example says.
     """
-    changes = changes or {}
+    return _settings(json.dumps(changes or {}, sort_keys=True))
+
+
+@lru_cache
+def _settings(changed: str) -> Settings:
+    changes = json.loads(changed)
     document = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text("utf-8"))
     document["retry"] = FAST_RETRY
     document["hr"][0] |= _SMALL_PAGES | changes.get("hieds", {})

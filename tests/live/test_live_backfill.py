@@ -56,12 +56,13 @@ class Story:
 def story(airflow: Live) -> Iterator[Story]:
     """Late arrivals in every interval, a row that HR took back, two backfills."""
     airflow.settle()
+    airflow.in_step()
     before = _state(airflow, last_sync=_last_sync(airflow))
     outdated = _rewrite_history(airflow)
     dry_run = _backfill(airflow, "--dry-run")
     parallel = _carried_out(airflow)
     airflow.settle()
-    woken = _woken(airflow, parallel)
+    woken = [run.state for run in airflow.woken(CREATE, *parallel.intervals)]
     sequential = ("--max-active-runs", "1", "--reprocess-behavior", "completed")
     again = _carried_out(airflow, *sequential)
     airflow.settle()
@@ -219,16 +220,3 @@ def _overlapping(runs: list[Any]) -> bool:
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _woken(live: Live, done: Done) -> list[str]:
-    """States of the runs of create_account_tasks that followed from the backfill's events."""
-    events = live.rest("GET", "assets/events?limit=100&order_by=-timestamp")["asset_events"]
-    runs = {
-        run["run_id"]
-        for event in events
-        if event["source_run_id"] in done.intervals
-        for run in event["created_dagruns"]
-        if run["dag_id"] == CREATE
-    }
-    return [live.stack.api.run(CREATE, run).state for run in runs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demo.verdict import problems
-from tests.live.running import CREATE, PROCESS, SYNC, DagRun, Live
+from tests.live.running import CREATE, PROCESS, SYNC, Live
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
 
@@ -15,9 +15,10 @@ def test_one_trigger_of_the_first_dag_carries_joiners_to_every_target(live: Live
     joined = live.hr.events(join=3)["join"]
     run = live.trigger(SYNC)
     assert live.ended(run).state == "success"
-    planned = live.wait("a run of create_account_tasks", lambda: _woken(live, CREATE, run))
+    planned = live.wait("a run of create_account_tasks", lambda: live.woken(CREATE, run.run_id))[0]
     assert live.ended(planned).state == "success"
-    processed = live.wait("a run of process_account_tasks", lambda: _woken(live, PROCESS, planned))
+    waiting = "a run of process_account_tasks"
+    processed = live.wait(waiting, lambda: live.woken(PROCESS, planned.run_id))[0]
     assert live.ended(processed).state == "success"
     live.wait("quiet", live.is_quiet)
     assert live.moving() == 0
@@ -27,14 +28,8 @@ def test_one_trigger_of_the_first_dag_carries_joiners_to_every_target(live: Live
 
 
 def test_a_run_that_changed_nothing_wakes_nobody(live: Live) -> None:
+    live.in_step()
     run = live.trigger(SYNC)
     assert live.ended(run).state == "success"
     assert live.task(run, "announce")["state"] == "skipped"
-    assert _woken(live, CREATE, run) is None
-
-
-def _woken(live: Live, dag_id: str, by: DagRun) -> DagRun | None:
-    """The run of a DAG that follows from an asset event of another run."""
-    events = live.rest("GET", f"assets/events?source_run_id={by.run_id}")["asset_events"]
-    made = [run for event in events for run in event["created_dagruns"] if run["dag_id"] == dag_id]
-    return live.stack.api.run(dag_id, made[0]["run_id"]) if made else None
+    assert live.woken(CREATE, run.run_id) == []

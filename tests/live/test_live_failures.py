@@ -1,4 +1,4 @@
-"""A failed run sends one mail that its receiver can act on, and nothing that is nobody's business."""
+"""A failed run sends one mail that its receiver can act on, and that gives nothing away."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import re
 import signal
 import time
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -29,10 +31,8 @@ def test_wrong_credentials_send_one_mail_that_says_what_to_correct(live: Live) -
     _expect(mail, "ConfigurationError: hr_api: no token (HTTP 200); check login, password")
     _expect(mail, "Correct what the cause names", "请按上述原因修正", run.run_id)
     _expect_nothing_private(live, mail)
-    assert _links(mail) == [
-        f"{live.stack.api.url}/dags/{SYNC}/runs/{run.run_id}/tasks/read/mapped/0?try_number=1",
-        f"{live.stack.api.url}/dags/{SYNC}/runs/{run.run_id}",
-    ]
+    url = f"{live.stack.api.url}/dags/{SYNC}/runs/{quote(run.run_id, safe='')}"
+    assert re.findall(r' href="([^"]+)"', mail["html"]) == [f"{url}/tasks/read/mapped/0", url]
 
 
 def test_a_run_with_two_failed_targets_sends_one_mail_about_both(live: Live) -> None:
@@ -53,7 +53,7 @@ def test_a_killed_task_sends_one_mail_though_it_could_say_nothing(live: Live) ->
     live.hr.fault("latency", path=PERSONS_PATH, seconds=60)
     run = live.trigger(SYNC)
     for attempt in (1, 2, 3):
-        os.kill(live.wait("HR to be read", lambda: _pid(live, run, attempt)), signal.SIGKILL)
+        os.kill(live.wait("HR to be read", partial(_pid, live, run, attempt)), signal.SIGKILL)
         _skip_retry_delay(live, run)
     assert live.ended(run).state == "failed"
     mail = _only_mail(live, run)
@@ -77,14 +77,6 @@ def _expect(mail: Any, *texts: str) -> None:
     seen = " ".join(re.sub(r"<[^>]+>", "", mail["html"]).split())
     for text in texts:
         assert text in seen
-
-
-def _links(mail: Any) -> list[str]:
-    return [link.replace("%3A", ":").replace("%2B", "+") for link in _hrefs(mail)]
-
-
-def _hrefs(mail: Any) -> list[str]:
-    return re.findall(r'href="([^"]+)"', mail["html"])
 
 
 def _expect_nothing_private(live: Live, mail: Any) -> None:

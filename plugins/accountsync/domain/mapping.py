@@ -63,7 +63,7 @@ FILTERS: Mapping[str, Callable[[str], str]] = {
 class _Sandbox(ImmutableSandboxedEnvironment):
     """No loader, no globals: an expression sees its context and our filters, nothing else.
 
-    Nothing random, nothing that could grow without end; `body.items` is the key, not the method.
+    Nothing random, no powers and no repeated texts; `body.items` is the key, not the method.
     """
 
     intercepted_binops = frozenset({"*", "**"})
@@ -80,7 +80,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or isinstance(left, str | list) or isinstance(right, str | list):
+        if operator == "**" or any(isinstance(one, str | list | tuple) for one in (left, right)):
             raise SecurityError(f"{operator} is refused")
         return super().call_binop(context, operator, left, right)
 

@@ -32,7 +32,7 @@ class Folder(Protocol):
 
 
 class FileHrSource:
-    """One file is one read. full: the newest complete file; changes: the first in order of names."""
+    """One file is one read. full: the newest complete file; changes: the first by name."""
 
     def __init__(self, source: FileSource, *, folder: Folder, archive: Folder | None) -> None:
         self._source = source
@@ -120,8 +120,8 @@ class FileHrSource:
             yield row
 
     async def merged(self) -> None:
-        """Into the archive, older full files with it; without an archive they stay and are read again
-        when something newer comes, or a full read is due."""
+        """Into the archive, older full files with it; without an archive they stay and are read
+        again when something newer comes, or a full read is due."""
         if self._archive is not None:
             for file in (*self._superseded, self._chosen):
                 await asyncio.to_thread(self._move, file, self._archive)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
 from accountsync.errors import IncompleteReadError, TransientError
@@ -33,8 +34,8 @@ class _Received:
 
 
 class HttpHrSource:
-    """Pages whose places are known are read several at a time, then the first once more (FeedProof);
-    pages that name their successor, one after the other."""
+    """Pages whose places are known are read several at a time, then the first once more
+    (FeedProof); pages that name their successor, one after the other."""
 
     def __init__(self, source: HttpSource, api: Api) -> None:
         self._api = api
@@ -78,14 +79,15 @@ class HttpHrSource:
         proof.add(first)
         yield first
         total_pages = first.total_pages or 1
-        async for page in self._others(route, total_pages, ask):
-            proof.add(page)
-            yield page
+        async with aclosing(self._others(route, total_pages, ask)) as others:
+            async for page in others:
+                proof.add(page)
+                yield page
         proof.finish(await self._page(route, 1, ask) if total_pages > 1 else None)
 
     async def _others(
         self, route: paging.KnownPlaces, total_pages: int, ask: Ask
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Pages 2 … in order, some read ahead."""
         numbers = iter(range(2, total_pages + 1))
         ahead: list[asyncio.Task[Page]] = []
@@ -139,7 +141,7 @@ class HttpHrSource:
 
     async def _receive(self, request: Rendered, number: int) -> _Received:
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(TransientError),
+            retry=retry_if_exception(_is_soon_over),
             stop=stop_after_attempt(_ATTEMPTS_PER_PAGE),
             wait=_wait,
             reraise=True,
@@ -158,11 +160,16 @@ class HttpHrSource:
         return _Received(answer=answer, rows=rows)
 
 
+def _is_soon_over(error: BaseException) -> bool:
+    """Who asks for more time than a read has is asked again by the next run (I13)."""
+    return isinstance(error, TransientError) and (error.retry_after or 0) <= _LONGEST_WAIT_S
+
+
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, TransientError) else None
-    backoff = wait_exponential_jitter(initial=0.2, max=10, jitter=0.2)(state)
-    return min(max(asked or 0.0, backoff), _LONGEST_WAIT_S)
+    backoff = wait_exponential_jitter(multiplier=0.2, max=10, jitter=0.2)(state)
+    return max(asked or 0.0, backoff)
 
 
 def _formatted(moment: datetime | None, changed_since: ChangedSince | None) -> str | None:

@@ -17,17 +17,23 @@ class FeedProof:
     def __init__(self, *, page_size: int | None) -> None:
         self._page_size = page_size
         self._first: Page | None = None
+        self._pages = 0
         self._rows = 0
 
     def add(self, page: Page) -> None:
         self._first = self._first or page
         self._same_totals(page)
+        if page.rows and page.total_pages is not None and page.number > page.total_pages:
+            raise IncompleteReadError(
+                f"page {page.number} has rows, but {page.total_pages} pages are declared"
+            )
         is_last = page.total_pages is None or page.number >= page.total_pages
         if not is_last and self._page_size not in (None, len(page.rows)):
             raise IncompleteReadError(
                 f"page {page.number} of {page.total_pages} has {len(page.rows)} rows,"
                 f" expected {self._page_size}"
             )
+        self._pages += 1
         self._rows += len(page.rows)
 
     def finish(self, first_again: Page | None = None) -> None:
@@ -38,6 +44,9 @@ class FeedProof:
             self._same_totals(first_again)
             if _outline(first_again.rows) != _outline(self._first.rows):
                 raise IncompleteReadError("the first page changed while the others were read")
+        pages = self._first.total_pages
+        if pages is not None and self._pages != max(pages, 1):
+            raise IncompleteReadError(f"{pages} pages declared, {self._pages} received")
         total = self._first.total_rows
         if total is not None and total != self._rows:
             raise IncompleteReadError(f"{total} rows declared, {self._rows} received")

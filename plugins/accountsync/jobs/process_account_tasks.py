@@ -1,7 +1,7 @@
 """Carry out the due tasks of one target, many at once, each exactly once.
 
 A claim and its attempt are committed before the call, the result after it; no transaction is open
-during a call (I9). One processor a target: an advisory lock says so, leases cover a lost connection.
+during a call (I9). One processor a target: an advisory lock sees to it, leases to lost connections.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from accountsync.domain import task as outcomes
 from accountsync.domain.mapping import compile_tree
@@ -32,7 +33,7 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.settings import Settings
-from accountsync.store import locks, schema, tasks
+from accountsync.store import accounts, locks, schema, tasks
 from accountsync.store.tasks import Claim
 from accountsync.targets.connector import Connector
 
@@ -126,14 +127,17 @@ def rules_of(settings: Settings) -> Rules:
 
 
 class _Queue:
-    """The store as one processor sees it. Its calls block; the processor runs them in a thread."""
+    """The store as one processor sees it. Its calls block; the processor runs them in a thread.
+
+    A second try of an Airflow task is another worker than the first, which may still be alive.
+    """
 
     def __init__(
         self, *, engine: Engine, system: str, worker: str, limits: Limits, clock: Clock
     ) -> None:
         self._engine = engine
         self.system = system
-        self._worker = worker
+        self._worker = f"{worker}/{uuid4().hex[:8]}"
         self.limits = limits
         self.clock = clock
         self._until = time.monotonic() + limits.seconds
@@ -172,6 +176,7 @@ class _Queue:
 
     def record(self, results: Sequence[Result]) -> None:
         with self._engine.begin() as connection:
+            results = _without_taken(connection, self.system, results)
             self._released += tasks.record(
                 connection,
                 system=self.system,
@@ -194,6 +199,28 @@ class _Queue:
     @property
     def progress(self) -> str:
         return " ".join(f"{outcome}={count}" for outcome, count in sorted(self._outcomes.items()))
+
+
+def _without_taken(
+    connection: Connection, system: str, results: Sequence[Result]
+) -> Sequence[Result]:
+    """A key that went from one person to another finds the first one's account: that is nobody
+    else's to take over (I8, I10)."""
+    found = {result.task.person_id: result.account for result in results if result.account}
+    taken = accounts.taken(connection, system=system, found=found)
+    return [
+        replace(
+            result,
+            outcome=Outcome.FAILED,
+            state="needs_human",
+            account=None,
+            error_kind=AccountExistsError.__name__,
+            message="the account found is another person's already",
+        )
+        if result.task.person_id in taken
+        else result
+        for result in results
+    ]
 
 
 class _Processor:
@@ -229,11 +256,12 @@ class _Processor:
         enough = self._queue.limits.concurrency
         while not self.stopped_by:
             self._recorded.clear()
+            idle = not self._held
             claims = await asyncio.to_thread(self._queue.claim)
             for claim in claims:
                 self._held.add(claim.row["id"])
                 self._todo.put_nowait(claim)
-            if not claims and not self._held:
+            if not claims and idle:
                 return
             while self._todo.qsize() >= enough or (not claims and self._held):
                 await self._recorded.wait()
@@ -248,7 +276,7 @@ class _Processor:
             self._done.put_nowait(result)
 
     async def _carry_out(self, claim: Claim) -> Result:
-        """Every error of the tree becomes a result; what stops the target leaves the rest unsent."""
+        """Every error of the tree becomes a result; what stops the target: the rest is unsent."""
         task = claim.as_task(claim.row["desired"])
         try:
             if self.stopped_by:
@@ -297,7 +325,7 @@ class _Processor:
         )
 
     def _say(self, result: Result) -> None:
-        """What did not just work, for the operator: who, where, which attempt, why, what follows."""
+        """What did not just work, for the operator: who, where, which attempt, why, what next."""
         if result.error_kind is None or result.outcome is Outcome.NOT_SENT:
             return
         task = result.task

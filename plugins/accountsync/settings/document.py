@@ -18,12 +18,15 @@ class _StrictLoader(yaml.SafeLoader):
     """A key that stands twice in one mapping is refused: YAML would forget the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        seen: set[str] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and keys.count(key.value) > 1:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"{key.value!r} stands here twice", problem_mark=key.start_mark
                 )
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -65,7 +68,7 @@ def _preset_merged(own: Any, place: tuple[str | int, ...], problems: list[Proble
     known = {path.stem: path for path in PRESETS.glob("*.yaml")}
     name = str(own["preset"])
     if name not in known:
-        said = f"there is no preset {name!r}; known: {', '.join(sorted(known))}"
+        said = f"there is no preset {name!r}; known: {sorted(known)}"
         problems.append(Problem((*place, "preset"), said))
         return own
     return _merged(read(known[name]), {key: own[key] for key in own if key != "preset"})

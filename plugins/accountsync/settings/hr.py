@@ -17,6 +17,7 @@ from accountsync.settings.parts import (
     Group,
     Name,
     NoAuth,
+    OrPreset,
     Rate,
     Request,
     Timeout,
@@ -156,17 +157,10 @@ class Source(Group):
 
     @model_validator(mode="after")
     def _fields_are_known(self) -> Source:
-        found = [
-            *(
-                _unknown_field(("fields", name))
-                for name in self.fields
-                if name not in PERSON_FIELDS
-            ),
-            *(
-                Problem(("fields", name), "must be mapped: every person has one")
-                for name in sorted(REQUIRED_FIELDS - set(self.fields))
-            ),
-        ]
+        unknown = [name for name in self.fields if name not in PERSON_FIELDS]
+        found = [_unknown_field(("fields", name)) for name in unknown]
+        for name in sorted(REQUIRED_FIELDS - set(self.fields)):
+            found.append(Problem(("fields", name), "must be mapped: every person has one"))
         if found:
             raise ProblemsError(found)
         return self
@@ -247,4 +241,4 @@ class SqlSource(Source):
         return ":since" in self.query
 
 
-AnySource = Annotated[HttpSource | FileSource | SqlSource, Field(discriminator="kind")]
+AnySource = Annotated[HttpSource | FileSource | SqlSource, Field(discriminator="kind"), OrPreset()]

@@ -14,11 +14,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     PositiveFloat,
     PositiveInt,
     WithJsonSchema,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from accountsync.domain.durations import duration_text, parse_duration
 from accountsync.domain.mapping import (
@@ -94,7 +97,17 @@ AnswerPath = Annotated[str, condition(ANSWER_ROOTS)]
 class Group(BaseModel):
     """Unknown keys are refused: a misspelt safety setting must not be ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OrPreset:
+    """For the JSON schema: where a `preset` is named, the rest may be left out."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        preset = {"type": "object", "properties": {"preset": {"type": "string"}}}
+        return {"anyOf": [preset | {"required": ["preset"]}, handler(schema)]}
 
 
 def setting_names(group: type[Group] = Group) -> list[str]:

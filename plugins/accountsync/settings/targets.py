@@ -15,6 +15,7 @@ from accountsync.settings.parts import (
     Group,
     Name,
     NoAuth,
+    OrPreset,
     Rate,
     Request,
     Timeout,
@@ -97,4 +98,4 @@ class ScimTarget(Target):
     identifier: str = "userName"
 
 
-AnyTarget = Annotated[RestTarget | ScimTarget, Field(discriminator="kind")]
+AnyTarget = Annotated[RestTarget | ScimTarget, Field(discriminator="kind"), OrPreset()]

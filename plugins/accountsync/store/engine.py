@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext, make_url
 
 
 def create(url: str) -> Engine:
-    """`url`: any PostgreSQL URL; the driver is psycopg 3 whatever it says. Times come back in UTC."""
-    return create_engine(
+    """`url`: any PostgreSQL URL; the driver is psycopg 3 whatever it says. Times are in UTC."""
+    engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         pool_size=4,
+        hide_parameters=True,
         connect_args={
             "application_name": "accountsync",
             "connect_timeout": 10,
             "options": "-c timezone=UTC",
         },
     )
+    event.listen(engine, "handle_error", _leave_out_values)
+    return engine
+
+
+def _leave_out_values(context: ExceptionContext) -> None:
+    """Errors end in logs, and what PostgreSQL quotes in them are persons (I15): the rows under
+    DETAIL and CONTEXT always, and in data errors (class 22) the message itself."""
+    error, wrapper = context.original_exception, context.sqlalchemy_exception
+    if not isinstance(error, psycopg.Error) or wrapper is None or error.sqlstate is None:
+        return
+    said = "" if error.sqlstate.startswith("22") else f" {error.diag.message_primary}"
+    error.args = (f"SQLSTATE {error.sqlstate}{said}",)
+    wrapper.args = (f"({type(error).__name__}) {error.args[0]}",)
 
 
 def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:

@@ -24,9 +24,9 @@ _COPIED = ", ".join((*PERSON_FIELDS, "raw", "content_hash", "problems", "retried
 MAY_REPLACE = """(
   (:decides AND NOT {row}.retried) OR {person}.source_updated_at > :latest
   OR coalesce({row}.source_updated_at >= {person}.source_updated_at, true))"""
-"""Whether a staged row may replace what is known of a person. A full read is HR's present state, so it
-decides (`:decides`); of anything else the newer change time wins, except over one from the future,
-after `:latest` (I5)."""
+"""Whether a staged row may replace what is known of a person. A full read is HR's present state,
+so it decides (`:decides`); of anything else the newer change time wins, except over one from the
+future, after `:latest` (I5)."""
 
 
 def table(run_id: int) -> str:
@@ -34,7 +34,7 @@ def table(run_id: int) -> str:
 
 
 def create(connection: Connection, *, run_id: int) -> None:
-    """`raw` is json, not jsonb: it keeps what jsonb refuses, and costs nothing where nothing changed."""
+    """`raw` is json, not jsonb: it keeps what jsonb refuses, and is free where nothing changed."""
     connection.execute(
         text(
             f"CREATE UNLOGGED TABLE {table(run_id)}"
@@ -140,7 +140,7 @@ FROM refused WHERE s.ctid = refused.row
 def reject_taken_numbers(
     connection: Connection, *, run_id: int, source: str, latest: datetime, decides: bool
 ) -> None:
-    """A number that two rows newly want, or that somebody holds who does not give it up in this feed.
+    """A number that two rows newly want, or that its holder does not give up in this feed.
 
     Repeated until nothing changes: a refused row keeps its old number, which another row may want.
     """

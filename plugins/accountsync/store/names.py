@@ -21,12 +21,12 @@ _TAKEN = text(  # rides on ix_name_registry_namespace_folded_base and the unique
     " ON n.namespace = w.namespace AND (n.folded_base = w.name OR n.folded = w.name)"
 )
 
-_GIVE = text(
+_GIVE = text(  # in one order, so that two planners wait for each other and never both
     "INSERT INTO accountsync.name_registry"
     " (namespace, folded, folded_base, value, number, person_id)"
     " SELECT * FROM unnest(CAST(:spaces AS text[]), CAST(:folded AS text[]),"
     " CAST(:bases AS text[]), CAST(:values AS text[]), CAST(:numbers AS bigint[]),"
-    " CAST(:persons AS bigint[]))"
+    " CAST(:persons AS bigint[])) ORDER BY 1, 2"
     " ON CONFLICT (namespace, folded) DO UPDATE SET current = true"
     " WHERE name_registry.person_id = excluded.person_id"
     " RETURNING person_id, namespace, value, folded"
@@ -46,7 +46,7 @@ def current(connection: Connection, persons: Sequence[int]) -> Names:
 def allocate(connection: Connection, wanted: Sequence[NameSet]) -> Names:
     """Each person's names: those the person has, and new ones for the namespaces that lack one.
 
-    The lowest number that is free in all of them at once; first come, first served in the order given.
+    The lowest number that is free in all of them at once; first come, first served, in that order.
     """
     names = current(connection, [w.person_id for w in wanted])
     lacking = [_lacking(w, names.get(w.person_id, {})) for w in wanted]
@@ -96,8 +96,8 @@ def _give(connection: Connection, wanted: Sequence[NameSet], numbers: Mapping[in
 
 
 def _release(connection: Connection, lost: Sequence[NameSet]) -> None:
-    """Who lost a name to another base's number (`li12`: 12th of `li`, 2nd of `li1`) starts again with
-    the whole set. What such a person got in the same round stays reserved, but is not current."""
+    """Who lost a name to another base's number (`li12`: 12th of `li`, 2nd of `li1`) starts again
+    with the whole set. What such a person got in the same round stays reserved, not current."""
     if lost:
         connection.execute(
             text(

@@ -25,7 +25,8 @@ SELECT p.id, :run_id, difference.changes
 FROM {{table}} s JOIN accountsync.person p ON {_CHANGED}
 CROSS JOIN LATERAL (
   SELECT jsonb_object_agg(field, jsonb_build_array(old, new)) AS changes
-  FROM (VALUES {", ".join(f"('{f}', p.{f}::text, s.{f}::text)" for f in _TRACKED)}) v (field, old, new)
+  FROM (VALUES {", ".join(f"('{f}', p.{f}::text, s.{f}::text)" for f in _TRACKED)})
+    v (field, old, new)
   WHERE old IS DISTINCT FROM new
 ) difference
 WHERE difference.changes IS NOT NULL
@@ -97,7 +98,7 @@ def merge(
 
 
 def mark_absences(connection: Connection, *, run_id: int, source: str, snapshot: int) -> int:
-    """After a full read: who is missing since this snapshot, who is back. Returns how many are missing.
+    """After a full read: who is missing since this snapshot, who is back. Counts the missing.
 
     Writes only where that changes; absence alone changes nothing else (I4).
     """

@@ -73,8 +73,9 @@ def fail(connection: Connection, *, run_id: int, error: str) -> None:
 
 
 def read_from(connection: Connection, *, source: str, overlap: timedelta) -> datetime | None:
-    """Where the next read starts: `overlap` before the watermark, and as long again as the read took
-    that set it. A row that changed after its page was read is older than the newest by at most that.
+    """Where the next read starts: `overlap` before the watermark, and as long again as the read
+    that set it took. A row that changed after its page was read is older than the newest by at most
+    that.
     """
     since: datetime | None = connection.scalar(
         text(

@@ -1,6 +1,6 @@
 """The tables of schema `accountsync`, with every rule that the database can hold.
 
-Times are `timestamptz`. States and operations are texts with a check, their members explained below.
+Times are `timestamptz`. States and operations are texts with a check, explained below.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ OPEN_STATES = (
 )
 """A task in one of these is not over: at most one per person and system.
 
-planned: derived, not yet judged by the guard · held: the guard wants a human · needs_data: a mapping of
-ours is missing · waiting: for the targets in `waits_for` · ready: to be claimed · running: claimed, under
-a lease · unknown: it may have happened, a probe decides · needs_human: only a human can decide.
+planned: derived, not yet judged by the guard · held: the guard wants a human · needs_data: a
+mapping of ours is missing · waiting: for the targets in `waits_for` · ready: to be claimed ·
+running: claimed, under a lease · unknown: it may have happened, a probe decides · needs_human: only
+a human can decide.
 """
 FINAL_STATES = ("succeeded", "failed", "superseded", "cancelled")
 TASK_STATES = OPEN_STATES + FINAL_STATES
@@ -89,8 +90,8 @@ def _now() -> Mapped[datetime]:
 
 
 class PersonRow(Table):
-    """Identity is `source` + `source_key`. `employee_number` is unique at commit only, so that swapped
-    or re-issued numbers converge in one merge."""
+    """Identity is `source` + `source_key`. `employee_number` is unique at commit only, so that
+    swapped or re-issued numbers converge in one merge."""
 
     __tablename__ = "person"
     __table_args__ = (
@@ -206,7 +207,7 @@ class SnapshotRow(Table):
 
 
 class RejectedRecordRow(Table):
-    """A row HR sent that cannot be used. Open until a later read brings it right, or HR drops it (I3).
+    """A row of HR that cannot be used. Open until a read brings it right, or HR drops it (I3).
 
     `record_key`: the row's own key, or a hash of the row where it has none.
     """
@@ -262,7 +263,7 @@ class PersonTypeMappingRow(Table):
 
 
 class NameRow(Table):
-    """Every name ever given or seen, and whose it is. Rows are never deleted (a trigger refuses, I8)."""
+    """Every name ever given or seen, and whose it is. A trigger refuses to delete any (I8)."""
 
     __tablename__ = "name_registry"
     __table_args__ = (
@@ -297,6 +298,7 @@ class AccountRow(Table):
             _one_of("provenance", ("created", "adopted", "imported")), name="provenance"
         ),
         Index("uq_account_remote_id", "system", "remote_id", unique=True),
+        Index(None, "system", "identifier"),
     )
 
     id: Mapped[int] = _id()
@@ -328,7 +330,7 @@ class PlanRow(Table):
 
 
 class AccountTaskRow(Table):
-    """One operation on one account. `waits_for`: the targets whose account has to be there first."""
+    """One operation on one account. `waits_for`: the targets that need an account first."""
 
     __tablename__ = "account_task"
     __table_args__ = (
@@ -391,7 +393,7 @@ class AccountTaskRow(Table):
 
 
 class TaskAttemptRow(Table):
-    """One call to a target, recorded before it is made (I9). `outcome` is null until it is known."""
+    """One call to a target, recorded before it is made (I9). `outcome`: null until known."""
 
     __tablename__ = "task_attempt"
     __table_args__ = (

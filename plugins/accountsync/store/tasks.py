@@ -1,4 +1,4 @@
-"""The queue of account tasks: due, claimed, recorded. Every statement names the index it rides on."""
+"""The queue of account tasks: due, claimed, recorded. Statements name the index they ride on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.task import ClaimedTask, Outcome, Result
+from accountsync.store.tables import OPEN_STATES
 
 _DUE = text(  # ix_account_task_due, ix_account_task_unknown, ix_account_task_lease
     "SELECT system, count(*) AS tasks FROM accountsync.account_task"
@@ -33,15 +34,17 @@ WITH due AS (
   RETURNING t.*
 ), attempt AS (
   INSERT INTO accountsync.task_attempt (task_id, number, kind, worker, started_at)
-  SELECT c.id, coalesce((SELECT max(number) FROM accountsync.task_attempt a WHERE a.task_id = c.id), 0)
-    + 1, '{kind}', :worker, :now FROM claimed c
+  SELECT c.id, 1 + coalesce(
+      (SELECT max(number) FROM accountsync.task_attempt a WHERE a.task_id = c.id), 0),
+    '{kind}', :worker, :now FROM claimed c
   RETURNING id, task_id
 )
 SELECT c.id, attempt.id AS attempt_id, c.person_id, p.employee_number, c.operation, c.desired,
   c.late_bound, c.attempts, c.absences,
   (SELECT jsonb_object_agg(a.system, a.attributes || jsonb_build_object(
      'identifier', a.identifier, 'remote_id', a.remote_id))
-   FROM accountsync.account a WHERE a.person_id = c.person_id AND c.late_bound <> '{{}}') AS accounts
+   FROM accountsync.account a
+   WHERE a.person_id = c.person_id AND c.late_bound <> '{{}}') AS accounts
 FROM claimed c JOIN attempt ON attempt.task_id = c.id
 JOIN accountsync.person p ON p.id = c.person_id
 ORDER BY c.priority, c.id
@@ -79,7 +82,13 @@ FROM (
   FROM accountsync.account_task w WHERE w.state = 'waiting' {persons}
 ) still
 WHERE t.id = still.id AND t.waits_for <> still.systems
+RETURNING t.state
 """
+
+_LOCK_WAITING = text(  # ix_account_task_waiting
+    "SELECT id FROM accountsync.account_task WHERE state = 'waiting' AND person_id = ANY(:persons)"
+    " ORDER BY id FOR UPDATE"
+)
 
 _FINISH_ATTEMPT = text(
     "UPDATE accountsync.task_attempt SET finished_at = :now, outcome = :outcome,"
@@ -103,9 +112,12 @@ _KEEP_ACCOUNT = text(
 )
 
 _FAIL_DEPENDANTS = text(  # ix_account_task_waiting
-    "UPDATE accountsync.account_task SET state = 'failed', waits_for = '{}', finished_at = :now,"
+    "UPDATE accountsync.account_task t SET state = 'failed', waits_for = '{}', finished_at = :now,"
     " cause = :system || ' failed for good', error_kind = 'DependencyFailed'"
     " WHERE state = 'waiting' AND person_id = ANY(:persons) AND :system = ANY(waits_for)"
+    "  AND NOT EXISTS (SELECT FROM accountsync.account_task going WHERE"
+    "   going.person_id = t.person_id AND going.system = :system"
+    f"   AND going.state IN {OPEN_STATES!r})"
     " RETURNING person_id, system"
 )
 
@@ -184,15 +196,21 @@ def release_satisfied(
     bound: dict[str, Any] = {"now": now}
     if persons is not None:
         bound["persons"] = list(persons)
-    return connection.execute(text(_RELEASE_SATISFIED.format(persons=only)), bound).rowcount
+    states = connection.scalars(text(_RELEASE_SATISFIED.format(persons=only)), bound)
+    return sum(state == "ready" for state in states)
 
 
 def record(
     connection: Connection, *, system: str, worker: str, results: Sequence[Result], now: datetime
 ) -> int:
-    """Attempts, tasks, accounts and dependants of a lot of results. Returns dependants released."""
+    """Attempts, tasks, accounts and dependants of a lot of results. Returns dependants released.
+
+    Who waits for these persons is locked first: of two targets that finish at the same time the
+    second then sees the first one's accounts (I12).
+    """
     if not results:
         return 0
+    connection.execute(_LOCK_WAITING, {"persons": [r.task.person_id for r in results]})
     rows = [_as_row(result, system, worker, now) for result in results]
     connection.execute(_FINISH_ATTEMPT, rows)
     connection.execute(_FINISH_TASK, rows)

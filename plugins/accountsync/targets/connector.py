@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from accountsync.domain.account import RemoteAccount
+from accountsync.errors import NeedsDataError
 
 
 class Connector(Protocol):
@@ -27,3 +28,10 @@ class Connector(Protocol):
     async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
         """By stable key. None only when the account is surely absent (as of now)."""
         ...
+
+
+def required(attributes: Mapping[str, Any], name: str) -> str:
+    """Asked for before anything is sent. Raises NeedsDataError: the task is older than its rules."""
+    if attributes.get(name) is None:
+        raise NeedsDataError(f"the task was planned without the attribute {name!r}")
+    return str(attributes[name])

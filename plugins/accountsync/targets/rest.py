@@ -11,8 +11,10 @@ from accountsync.errors import (
     ConfigurationError,
     RejectedByTargetError,
     TransientError,
+    UnknownOutcomeError,
 )
 from accountsync.settings.targets import CALL_ROOTS, Call, Find, RestTarget
+from accountsync.targets.connector import required
 from accountsync.wire.answer import Answer, answer_condition, answer_value
 from accountsync.wire.api import Api
 from accountsync.wire.request import Rendered, RequestTemplate
@@ -33,11 +35,12 @@ class RestConnector:
         return self._find is not None
 
     async def create(self, attributes: Mapping[str, Any]) -> RemoteAccount:
+        identifier = required(attributes, self._identifier)
         answer = await self._api.change(self._render(self._create.request, attributes))
         self._create.judge(answer)
         remote_id = self._create.remote_id(answer)
         return RemoteAccount(
-            identifier=str(attributes[self._identifier]),
+            identifier=identifier,
             remote_id=None if remote_id is None else str(remote_id),
             ours=True,
         )
@@ -58,9 +61,9 @@ class RestConnector:
         """Some targets ignore the filter: what came back must carry the key that was asked for."""
         remote_id, identifier = find.remote_id(answer), find.identifier(answer)
         return RemoteAccount(
-            identifier=str(identifier or attributes[self._identifier]),
+            identifier=str(identifier or required(attributes, self._identifier)),
             remote_id=None if remote_id is None else str(remote_id),
-            ours=str(find.key(answer)).casefold() == str(attributes[self._key]).casefold(),
+            ours=str(find.key(answer)).casefold() == required(attributes, self._key).casefold(),
         )
 
     def _render(self, request: RequestTemplate, attributes: Mapping[str, Any]) -> Rendered:
@@ -68,7 +71,7 @@ class RestConnector:
             {
                 "conn": self._api.endpoint.as_context(),
                 "attributes": attributes,
-                "key": attributes[self._key],
+                "key": required(attributes, self._key),
             }
         )
 
@@ -83,13 +86,17 @@ class _DeclaredCall:
         self._error_code = answer_value(call.error_code or "status")
 
     def judge(self, answer: Answer) -> None:
+        """A 2xx in which neither success nor an error can be found is an unknown outcome (I9)."""
         if self._success(answer):
             return
-        code = str(self._error_code(answer))
+        error_code = self._error_code(answer)
+        code = str(error_code)
         if self._exists(answer) or answer.status == 409:
             raise AccountExistsError("the target says: already exists", code=code)
         if self._retry(answer):
             raise TransientError(f"the target says: later (code {code})")
+        if 200 <= answer.status < 300 and (error_code is None or not answer.body):
+            raise UnknownOutcomeError(f"HTTP {answer.status}, neither success nor an error in it")
         raise RejectedByTargetError(f"HTTP {answer.status}, code {code}", code=code)
 
 

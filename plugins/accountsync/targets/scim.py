@@ -14,12 +14,15 @@ from accountsync.errors import (
     TransientError,
     UnknownOutcomeError,
 )
+from accountsync.targets.connector import required
 from accountsync.wire.answer import Answer
 from accountsync.wire.api import Api
 from accountsync.wire.request import Rendered
 
 _MEDIA_TYPE = "application/scim+json"
 _HEADERS = {"Content-Type": _MEDIA_TYPE, "Accept": _MEDIA_TYPE}
+_NEEDED = ("externalId", "userName")
+_CANNOT_FILTER = (400, 403, 501)
 _USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 
 
@@ -30,35 +33,42 @@ class ScimConnector:
         self._api = api
 
     async def create(self, attributes: Mapping[str, Any]) -> RemoteAccount:
-        """POST /Users (RFC 7644 §3.3). A 202 only says that it will be tried: unknown."""
+        """POST /Users (RFC 7644 §3.3). A 202 only says that it will be tried, and a 201 without the
+        user not who was made: unknown."""
+        for name in _NEEDED:
+            required(attributes, name)
         body = {"schemas": [_USER], "active": True, **attributes}
         answer = await self._api.change(_request("POST", "/Users", body=body))
-        if answer.status == 202:
-            raise UnknownOutcomeError("HTTP 202: accepted, not done yet")
+        if answer.status == 201 and isinstance(answer.body, dict) and "id" in answer.body:
+            return _account(answer.body, attributes, ours=True)
+        if 200 <= answer.status < 300:
+            raise UnknownOutcomeError(f"HTTP {answer.status} without the user that was made")
         if answer.status == 409:
             raise AccountExistsError("uniqueness", code=_scim_type(answer))
-        if answer.status != 201 or not isinstance(answer.body, dict) or "id" not in answer.body:
-            raise RejectedByTargetError(f"HTTP {answer.status}", code=_scim_type(answer))
-        return _account(answer.body, attributes, ours=True)
+        raise RejectedByTargetError(f"HTTP {answer.status}", code=_scim_type(answer))
 
     async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
-        """By externalId, then by userName: some servers cannot filter by the first."""
-        for attribute in ("externalId", "userName"):
+        """By externalId, then by userName: by the first some servers find nothing, refuse, or list
+        everybody. The second has to be answered."""
+        for attribute in _NEEDED:
             found = await self._lookup(attribute, attributes)
             if found is not None:
                 return found
         return None
 
     async def _lookup(self, attribute: str, attributes: Mapping[str, Any]) -> RemoteAccount | None:
-        wanted = str(attributes[attribute])
+        wanted = required(attributes, attribute)
         query = {"filter": f"{attribute} eq {orjson.dumps(wanted).decode()}", "count": "10"}
         answer = await self._api.read(_request("GET", "/Users", query=query))
+        decides = attribute == _NEEDED[-1]
+        if not decides and answer.status in _CANNOT_FILTER:
+            return None
         resources = _resources(answer)
         for resource in resources:
             if str(resource.get(attribute, "")).casefold() == wanted.casefold():
                 ours = resource.get("externalId") == attributes["externalId"]
                 return _account(resource, attributes, ours=ours)
-        if resources:
+        if resources and decides:
             raise TransientError(f"the filter on {attribute} was ignored: no sure answer")
         return None
 

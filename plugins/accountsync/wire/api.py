@@ -155,7 +155,8 @@ class Api:
 
     def _address(self, path: str) -> str:
         """A path of the Connection's host; only the configuration may name another one."""
-        return path if "://" in path else self.endpoint.base_url + path
+        is_whole = path.startswith(("https://", "http://"))
+        return path if is_whole else self.endpoint.base_url + path
 
     def _judge(
         self, request: Rendered, status: int, headers: Any, raw: bytes, *, change: bool

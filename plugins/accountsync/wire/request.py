@@ -47,7 +47,7 @@ class RequestTemplate:
 
 def _header(value: Any) -> str:
     text = str(value)
-    if not text.isprintable():
+    if any(c < " " or c == "\x7f" for c in text):
         raise InvalidPersonError("the value of a header holds a control character")
     return text
 

@@ -316,6 +316,13 @@ def upgrade() -> None:
         schema="accountsync",
     )
     op.create_index(
+        op.f("ix_account_system_identifier"),
+        "account",
+        ["system", "identifier"],
+        unique=False,
+        schema="accountsync",
+    )
+    op.create_index(
         "uq_account_remote_id",
         "account",
         ["system", "remote_id"],
@@ -384,7 +391,8 @@ def upgrade() -> None:
             name=op.f("ck_account_task_waits_for"),
         ),
         sa.CheckConstraint(
-            "(state IN ('succeeded', 'failed', 'superseded', 'cancelled')) = (finished_at IS NOT NULL)",
+            "(state IN ('succeeded', 'failed', 'superseded', 'cancelled'))"
+            " = (finished_at IS NOT NULL)",
             name=op.f("ck_account_task_finished"),
         ),
         sa.CheckConstraint(
@@ -392,7 +400,8 @@ def upgrade() -> None:
             name=op.f("ck_account_task_operation"),
         ),
         sa.CheckConstraint(
-            "state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'running', 'unknown', 'needs_human', 'succeeded', 'failed', 'superseded', 'cancelled')",
+            "state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'running', 'unknown',"
+            " 'needs_human', 'succeeded', 'failed', 'superseded', 'cancelled')",
             name=op.f("ck_account_task_state"),
         ),
         sa.ForeignKeyConstraint(
@@ -457,7 +466,8 @@ def upgrade() -> None:
         unique=True,
         schema="accountsync",
         postgresql_where=sa.text(
-            "state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'running', 'unknown', 'needs_human')"
+            "state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'running', 'unknown',"
+            " 'needs_human')"
         ),
     )
     op.create_table(
@@ -542,7 +552,8 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=True),
         sa.CheckConstraint("kind IN ('call', 'probe')", name=op.f("ck_task_attempt_kind")),
         sa.CheckConstraint(
-            "outcome IN ('succeeded', 'adopted', 'absent', 'retry', 'unknown', 'failed', 'not_sent')",
+            "outcome IN ('succeeded', 'adopted', 'absent', 'retry', 'unknown', 'failed',"
+            " 'not_sent')",
             name=op.f("ck_task_attempt_outcome"),
         ),
         sa.ForeignKeyConstraint(
@@ -579,7 +590,8 @@ def downgrade() -> None:
         table_name="account_task",
         schema="accountsync",
         postgresql_where=sa.text(
-            "state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'running', 'unknown', 'needs_human')"
+            "state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'running', 'unknown',"
+            " 'needs_human')"
         ),
     )
     op.drop_index(
@@ -612,6 +624,7 @@ def downgrade() -> None:
     )
     op.drop_table("account_task", schema="accountsync")
     op.drop_index("uq_account_remote_id", table_name="account", schema="accountsync")
+    op.drop_index(op.f("ix_account_system_identifier"), table_name="account", schema="accountsync")
     op.drop_table("account", schema="accountsync")
     op.drop_index(
         "ix_person_to_plan",

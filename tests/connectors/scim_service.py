@@ -1,0 +1,111 @@
+"""scim2-server, a SCIM service provider that is not ours, behind a door that can misbehave.
+
+The door is a simulator: it forwards, and takes faults at `/_sim/faults` like all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from aiohttp import web
+from scim2_server.memory import InMemoryStorage
+from scim2_server.testserver.application import BearerTokenApplication
+from scim2_server.utils import load_default_provider
+
+from simulators.client import SimClient
+from simulators.run import HOST
+from simulators.server import System, make_app, reply
+
+TOKEN = "scim-secret"
+_USER_TYPE = "User"
+logging.getLogger("scim2_server").setLevel(logging.ERROR)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """It would print every request."""
+
+
+@contextmanager
+def running() -> Iterator[SimClient]:
+    storage = InMemoryStorage()
+    app = BearerTokenApplication(storage, load_default_provider(), bearer_tokens=[TOKEN])
+    with make_server(HOST, 0, app, server_class=_Server, handler_class=_Quiet) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        with _door(server.server_port, storage) as url:
+            yield SimClient(url)
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def _door(port: int, storage: InMemoryStorage) -> Iterator[str]:
+    system = System(
+        name="scim",
+        refuse=lambda _, code, message: {"status": str(code or 400), "detail": message},
+        state=lambda: {"accounts": len(storage.resources)},
+        reset=lambda: _forget(storage),
+    )
+
+    async def forward(request: web.Request) -> web.Response:
+        body = await request.read()
+        return await asyncio.to_thread(_forwarded, port, request, body)
+
+    async def accounts(_: web.Request) -> web.Response:
+        return reply({"accounts": [one.model_dump() for one in storage.resources]})
+
+    routes = [web.get("/_sim/accounts", accounts), web.route("*", "/{path:(?!_sim).*}", forward)]
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    runner = web.AppRunner(make_app(system, routes), access_log=None, shutdown_timeout=0.1)
+
+    async def begin() -> int:
+        await runner.setup()
+        await web.TCPSite(runner, HOST, 0).start()
+        return int(runner.addresses[0][1])
+
+    thread = Thread(target=loop.run_until_complete, args=(stop.wait(),), daemon=True)
+    listening = loop.run_until_complete(begin())
+    thread.start()
+    try:
+        yield f"http://{HOST}:{listening}"
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.run_until_complete(runner.cleanup())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+def _forget(storage: InMemoryStorage) -> None:
+    with storage.lock:
+        storage.resources = []
+
+
+def _forwarded(port: int, request: web.Request, body: bytes) -> web.Response:
+    kept = ("Content-Type", "Accept", "Authorization")
+    headers = {name: request.headers[name] for name in kept if name in request.headers}
+    connection = HTTPConnection(HOST, port, timeout=10)
+    try:
+        connection.request(request.method, request.raw_path, body, headers)
+        answer = connection.getresponse()
+        return web.Response(
+            status=answer.status,
+            body=answer.read(),
+            headers={"Content-Type": answer.headers["Content-Type"] or "application/scim+json"},
+        )
+    finally:
+        connection.close()

@@ -1,0 +1,88 @@
+"""The store on one side, the targets on the other, and the ways to compare them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+
+from accountsync.__main__ import _read_csv
+from accountsync.errors import AccountSyncError
+from accountsync.store import mappings
+from simulators.client import TargetClient
+from tests.installation import DATA
+from tests.integration.world import World
+
+_CSV = {"departments": "departments.csv", "person-types": "person_types.csv"}
+_CREATE = {"idaas": "/user/onboarding", "welink": "/user/create", "email": "/EnableMailbox"}
+_FIND = {"idaas": "/user", "welink": "/user/detail", "email": "/GetMailbox"}
+_KEY = {"idaas": "employeeNumber", "welink": "corpUserId", "email": "SAMAccountName"}
+
+
+class TargetsWorld(World):
+    def import_mappings(self) -> None:
+        with self.engine.begin() as connection:
+            for kind, file in _CSV.items():
+                table = mappings.TABLES[kind]
+                mappings.write(connection, table, _read_csv(DATA / file, table))
+
+    def target(self, system: str) -> TargetClient:
+        return self.sims.exchange if system == "email" else getattr(self.sims, system)
+
+    def drain(self, *, rounds: int = 40) -> None:
+        """Every target that has something due, until none has; a target that gives up is left."""
+        for _ in range(rounds):
+            due = self.due()
+            if not due:
+                return
+            for system in due:
+                with suppress(AccountSyncError):
+                    self.process(system)
+
+    def let_leases_run_out(self) -> None:
+        self.execute(
+            "UPDATE accountsync.account_task SET lease_until = now() - interval '1 second'"
+            " WHERE state = 'running'"
+        )
+
+    def entitled(self) -> set[str]:
+        """Employee numbers of those who should have everything."""
+        return {p["employeeNumber"] for p in self.sims.hr.persons() if p["employeeStatus"] == "1"}
+
+    def there(self, system: str) -> Counter[str]:
+        """Employee number, or whatever the target is keyed by → accounts that really exist."""
+        return Counter(account[_KEY[system]] for account in self.target(system).accounts())
+
+    def tasks(self, system: str) -> Mapping[str, str]:
+        """Key at the target → state of the task."""
+        rows = self.rows(
+            "SELECT desired->>:key AS key, p.employee_number AS number, t.state"
+            " FROM accountsync.account_task t JOIN accountsync.person p ON p.id = t.person_id"
+            " WHERE t.system = :system ORDER BY t.id",
+            system=system,
+            key=_KEY[system],
+        )
+        return {row["key"] or row["number"]: row["state"] for row in rows}
+
+    def requests(self, system: str) -> tuple[int, int]:
+        """Creations and look-ups that reached the target."""
+        counted = self.target(system).state()["requests"]
+        routes = (_CREATE[system], _FIND[system])
+        creations, lookups = (
+            sum(n for route, n in counted.items() if route.endswith(suffix)) for suffix in routes
+        )
+        return creations, lookups
+
+    def unexplained(self) -> list[str]:
+        """What may be in no store after the work: attempts without an outcome, tasks that are
+        neither over nor say what they wait for."""
+        return [
+            f"{row['what']} {row['id']}"
+            for row in self.rows(
+                "SELECT 'attempt' AS what, id FROM accountsync.task_attempt WHERE outcome IS NULL"
+                " OR finished_at IS NULL UNION ALL SELECT 'task ' || state, id"
+                " FROM accountsync.account_task WHERE NOT (state = 'succeeded'"
+                "  OR state = 'waiting' AND cardinality(waits_for) > 0"
+                "  OR state IN ('failed', 'superseded', 'needs_human') AND cause IS NOT NULL)"
+            )
+        ]

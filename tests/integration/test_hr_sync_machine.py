@@ -1,0 +1,157 @@
+"""Whatever happens in HR, whatever runs and fails in between: the store ends where HR is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from accountsync.errors import AccountSyncError
+from accountsync.jobs.sync_hr_persons import Window
+from tests.integration.hr_world import HrWorld
+from tests.integration.world import HrRow, utc_now
+
+PAGE = "hr_person_info"
+PASSING_FAULTS: list[dict[str, Any]] = [
+    {"kind": "page_loss", "rows": 1, "times": 1},
+    {"kind": "page_loss", "times": 3},
+    {"kind": "shifting_pages", "mode": "remove", "times": 1},
+    {"kind": "shifting_pages", "mode": "insert", "skip": 1, "times": 1},
+    {"kind": "lying_totals", "times": 2},
+    {"kind": "duplicate_rows", "replace": True, "times": 1},
+    {"kind": "future_stamp", "times": 2},
+    {"kind": "bad_rows", "rows": 3, "times": 2},
+    {"kind": "expired_token", "path": PAGE, "times": 1},
+    {"kind": "drop_after", "path": PAGE, "times": 1},
+    {"kind": "truncated", "path": PAGE, "times": 1},
+]
+_FORGET = [
+    f"DELETE FROM accountsync.{table}"
+    for table in ("person_change", "rejected_record", "watermark", "person", "snapshot", "sync_run")
+]
+people = st.integers(min_value=0, max_value=10**6)
+hours = st.integers(min_value=-2, max_value=30)
+
+
+class HrAndStore(RuleBasedStateMachine):
+    """`world` is set by the test."""
+
+    world: HrWorld
+
+    def __init__(self) -> None:
+        super().__init__()
+        for statement in _FORGET:
+            self.world.execute(statement)
+        self.world.hr.heal()
+        self.world.hr.reset()
+        self.newest: datetime | None = None
+        self.fresh_numbers = 0
+
+    def _somebody(self, number: int) -> HrRow:
+        rows = self.world.hr.persons()
+        return rows[number % len(rows)]
+
+    @rule(
+        counts=st.dictionaries(
+            st.sampled_from(["join", "move", "leave", "rename", "swap_numbers"]),
+            st.integers(min_value=1, max_value=3),
+            min_size=1,
+        )
+    )
+    def things_happen(self, counts: dict[str, int]) -> None:
+        self.world.hr.happen(counts)
+
+    @rule(number=people)
+    def somebody_vanishes(self, number: int) -> None:
+        self.world.hr.vanish(self._somebody(number)["personId"])
+
+    @rule(number=people, ago=hours)
+    def somebody_is_edited_with_an_odd_stamp(self, number: int, ago: int) -> None:
+        self.world.change(self._somebody(number), ago=timedelta(hours=ago), fullName=f"王{ago}")
+
+    @rule(number=people)
+    def somebody_loses_the_number(self, number: int) -> None:
+        self.world.change(self._somebody(number), employeeNumber=None)
+
+    @rule(number=people, other=people)
+    def somebody_gets_the_number_of_somebody_else(self, number: int, other: int) -> None:
+        taken = self._somebody(other)["employeeNumber"]
+        self.world.change(self._somebody(number), employeeNumber=taken)
+
+    @rule(fault=st.sampled_from(PASSING_FAULTS), mode=st.sampled_from(["incremental", "full"]))
+    def a_run_is_disturbed(self, fault: dict[str, Any], mode: Any) -> None:
+        before = self.world.everything()
+        self.world.hr.faults(fault)
+        with suppress(AccountSyncError):
+            self.world.sync(mode)
+        self.world.hr.heal()
+        if self.world.last_run["state"] == "failed":
+            assert self.world.everything() == before
+
+    @rule(mode=st.sampled_from(["incremental", "incremental", "full"]))
+    def a_run_goes_well(self, mode: Any) -> None:
+        self.world.sync(mode)
+
+    @rule(first=hours, length=st.integers(min_value=1, max_value=30))
+    def a_window_is_read(self, first: int, length: int) -> None:
+        start = utc_now() - timedelta(hours=first + length)
+        before = self.world.rows("SELECT xmin::text, * FROM accountsync.watermark")
+        self.world.sync(window=Window(start=start, end=start + timedelta(hours=length)))
+        assert self.world.rows("SELECT xmin::text, * FROM accountsync.watermark") == before
+
+    @invariant()
+    def the_watermark_goes_forward_and_stays_out_of_the_future(self) -> None:
+        """I1."""
+        now = self.world.watermark
+        assert now is None or now <= utc_now() + timedelta(minutes=5)
+        assert self.newest is None or (now is not None and now >= self.newest)
+        self.newest = now
+
+    @invariant()
+    def no_run_leaves_a_table_behind(self) -> None:
+        assert self.world.staged_tables() == []
+
+    @invariant()
+    def counts_add_up(self) -> None:
+        """I14: nothing is counted twice, nothing is negative."""
+        odd = "SELECT * FROM accountsync.sync_run WHERE unchanged < 0 OR state = 'running'"
+        assert self.world.rows(odd) == []
+
+    def teardown(self) -> None:
+        """A full run equals HR but for whom it rejected. Once HR has tidied up, but for nobody."""
+        self.world.sync("full")
+        assert self.world.differences().keys() <= self.world.open_rejects().keys()
+        while rejected := self.world.open_rejects():
+            for row in self.world.hr.persons():
+                if str(row["personId"]) in rejected:
+                    self.fresh_numbers += 1
+                    self.world.change(row, employeeNumber=f"9{self.fresh_numbers:07}")
+            self.world.sync("full")
+        assert self.world.differences() == {}
+
+
+_profile: Callable[..., Any] = settings(
+    max_examples=15,
+    stateful_step_count=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.slow
+def test_whatever_happens_the_store_ends_where_hr_is(world: HrWorld) -> None:
+    """I1–I5, I14."""
+
+    class Machine(HrAndStore):
+        pass
+
+    Machine.world = world
+    run_state_machine_as_test(Machine, settings=_profile)  # type: ignore[arg-type]

@@ -1,0 +1,53 @@
+"""What a database error says (I15)."""
+
+from __future__ import annotations
+
+import traceback
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from tests.store.people import add_persons
+
+NAME, PHONE = "欧阳娜娜", "13912345678"
+
+
+def _told(engine: Engine, statement: str, **bound: object) -> str:
+    """The whole traceback, as it would stand in the log of a task."""
+    with pytest.raises(DBAPIError) as caught, engine.begin() as connection:
+        connection.execute(text(statement), bound)
+    return "".join(traceback.format_exception(caught.value))
+
+
+def test_an_error_about_a_person_does_not_quote_the_person(engine: Engine) -> None:
+    with engine.begin() as connection:
+        add_persons(connection, 1)
+    told = [
+        _told(
+            engine,
+            "INSERT INTO accountsync.person (source, full_name, phone) VALUES ('hieds', :n, :p)",
+            n=NAME,
+            p=PHONE,
+        ),
+        _told(
+            engine,
+            "UPDATE accountsync.person SET full_name = :n, phone = :p, origin = 'nowhere'",
+            n=NAME,
+            p=PHONE,
+        ),
+        _told(engine, "SELECT CAST(:n AS date)", n=NAME),
+        _told(engine, "SELECT CAST(:p AS smallint)", p=PHONE),
+    ]
+    for text_of_one in told:
+        assert NAME not in text_of_one
+        assert PHONE not in text_of_one
+    assert "ck_person_origin" in told[1]
+    assert "SQLSTATE 22007" in told[2]
+
+
+def test_an_error_still_says_what_it_is(engine: Engine) -> None:
+    with pytest.raises(IntegrityError, match="null value in column"), engine.begin() as connection:
+        connection.execute(text("INSERT INTO accountsync.person (source) VALUES ('hieds')"))
+    with pytest.raises(DataError, match="22012"), engine.begin() as connection:
+        connection.execute(text("SELECT 1 / 0"))

@@ -1,0 +1,392 @@
+"""The queue of account tasks: claimed once, leased, released, recorded (I9, I12, I13)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, RowMapping, text
+
+from accountsync.domain.account import RemoteAccount
+from accountsync.domain.task import Outcome, Result
+from accountsync.store import tasks
+from accountsync.store.tasks import Claim
+from tests.store.people import add_account, add_persons, add_plan, add_task
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LEASE = timedelta(minutes=2)
+MINUTE = timedelta(minutes=1)
+
+
+def _claim(
+    connection: Connection, limit: int = 100, *, worker: str = "w", now: datetime = NOW
+) -> list[Claim]:
+    return tasks.claim(connection, system="idaas", limit=limit, worker=worker, lease=LEASE, now=now)
+
+
+def _record(connection: Connection, *results: Result, system: str = "idaas") -> int:
+    return tasks.record(connection, system=system, worker="w", results=results, now=NOW)
+
+
+def _task(connection: Connection, task_id: int) -> RowMapping:
+    query = "SELECT * FROM accountsync.account_task WHERE id = :id"
+    return connection.execute(text(query), {"id": task_id}).mappings().one()
+
+
+def _attempts(connection: Connection, task_id: int) -> list[RowMapping]:
+    query = "SELECT * FROM accountsync.task_attempt WHERE task_id = :id ORDER BY number"
+    return list(connection.execute(text(query), {"id": task_id}).mappings())
+
+
+def _result(claim: Claim, outcome: Outcome, state: str, **fields: Any) -> Result:
+    return Result(task=claim.as_task({"k": "v"}), outcome=outcome, state=state, **fields)
+
+
+def _succeeded(claim: Claim, remote_id: str | None = None) -> Result:
+    identifier = f"name-{claim.row['person_id']}"
+    account = RemoteAccount(identifier=identifier, remote_id=remote_id, ours=True)
+    return _result(claim, Outcome.SUCCEEDED, "succeeded", account=account)
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def plan_id(connection: Connection) -> int:
+    return add_plan(connection)
+
+
+@pytest.fixture
+def people(connection: Connection) -> list[int]:
+    return add_persons(connection, 10)
+
+
+def test_claiming_burns_an_attempt_and_records_it_before_the_call(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I9."""
+    task_id = add_task(connection, plan_id=plan_id, person_id=people[0], next_attempt_at=NOW)
+    (claim,) = _claim(connection)
+    task = _task(connection, task_id)
+    assert (task["state"], task["attempts"], task["claimed_by"]) == ("running", 1, "w")
+    assert task["lease_until"] == NOW + LEASE
+    (attempt,) = _attempts(connection, task_id)
+    assert attempt["id"] == claim.row["attempt_id"]
+    assert (attempt["number"], attempt["kind"], attempt["outcome"]) == (1, "call", None)
+
+
+def test_only_what_is_due_in_this_system_is_claimed_the_oldest_first(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I13: dead tasks never starve live ones."""
+    due = [
+        add_task(connection, plan_id=plan_id, person_id=p, next_attempt_at=NOW - n * MINUTE)
+        for n, p in enumerate(people[:4])
+    ]
+    later = NOW + MINUTE
+    add_task(connection, plan_id=plan_id, person_id=people[4], next_attempt_at=later)
+    whose = {"plan_id": plan_id, "person_id": people[5]}
+    add_task(connection, **whose, state="failed", finished_at=NOW, next_attempt_at=NOW)
+    add_task(connection, **whose, state="needs_human", next_attempt_at=NOW)
+    add_task(connection, **whose, system="welink", next_attempt_at=NOW)
+    assert [c.row["id"] for c in _claim(connection, 3)] == sorted(due[1:])
+    assert [c.row["id"] for c in _claim(connection)] == [due[0]]
+    assert _claim(connection) == []
+    assert tasks.due_systems(connection, now=NOW) == {"welink": 1}
+
+
+def test_unknown_outcomes_are_claimed_first_as_probes_that_burn_nothing(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I9."""
+    ready, unknown = (
+        add_task(
+            connection,
+            plan_id=plan_id,
+            person_id=p,
+            state=state,
+            attempts=3,
+            next_attempt_at=NOW,
+        )
+        for p, state in zip(people, ("ready", "unknown"), strict=False)
+    )
+    (probe,) = _claim(connection, 1)
+    assert (probe.row["id"], probe.probe, probe.row["attempts"]) == (unknown, True, 3)
+    (call,) = _claim(connection, 1)
+    assert (call.row["id"], call.probe, call.row["attempts"]) == (ready, False, 4)
+
+
+def test_two_claimers_at_once_never_get_the_same_task(engine: Engine) -> None:
+    """I9: also without the lock that keeps processors apart."""
+    with engine.begin() as connection:
+        plan_id = add_plan(connection)
+        for n, person_id in enumerate(add_persons(connection, 120)):
+            state = "unknown" if n % 4 == 0 else "ready"
+            add_task(
+                connection,
+                plan_id=plan_id,
+                person_id=person_id,
+                state=state,
+                next_attempt_at=NOW,
+            )
+
+    def work(worker: str) -> list[int]:
+        found: list[int] = []
+        while True:
+            with engine.begin() as connection:
+                claims = _claim(connection, 7, worker=worker)
+            if not claims:
+                return found
+            found += [claim.row["id"] for claim in claims]
+
+    with ThreadPoolExecutor(4) as threads:
+        shares = list(threads.map(work, "abcd"))
+    assert set(Counter(task_id for share in shares for task_id in share).values()) == {1}
+    assert sum(map(len, shares)) == 120
+    with engine.connect() as connection:
+        attempts = "SELECT count(*), count(DISTINCT task_id) FROM accountsync.task_attempt"
+        assert tuple(connection.execute(text(attempts)).one()) == (120, 120)
+
+
+def test_a_claim_that_another_is_making_is_passed_over_without_waiting(engine: Engine) -> None:
+    with engine.begin() as connection:
+        plan_id = add_plan(connection)
+        for person_id in add_persons(connection, 4):
+            add_task(connection, plan_id=plan_id, person_id=person_id, next_attempt_at=NOW)
+    with engine.begin() as one, engine.begin() as other:
+        other.execute(text("SET LOCAL lock_timeout = '2s'"))
+        first, second = _claim(one, 3), _claim(other, 3)
+    assert (len(first), len(second)) == (3, 1)
+
+
+def test_a_lease_that_ran_out_becomes_an_unknown_outcome(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I9: what a dead worker had begun is probed, whether it was a call or a probe."""
+    whose = {"plan_id": plan_id, "next_attempt_at": NOW}
+    call = add_task(connection, person_id=people[0], **whose)
+    probe = add_task(connection, person_id=people[1], state="unknown", **whose)
+    _claim(connection)
+    tasks.expire_leases(connection, system="idaas", now=NOW + LEASE)
+    assert _task(connection, call)["state"] == "running"
+    late = NOW + LEASE + MINUTE
+    tasks.expire_leases(connection, system="welink", now=late)
+    assert _task(connection, call)["state"] == "running"
+    assert tasks.due_systems(connection, now=late) == {"idaas": 2}
+    tasks.expire_leases(connection, system="idaas", now=late)
+    for task_id in (call, probe):
+        task = _task(connection, task_id)
+        assert (task["state"], task["lease_until"], task["claimed_by"]) == ("unknown", None, None)
+        assert task["cause"] == "the worker died while the call was under way"
+        (attempt,) = _attempts(connection, task_id)
+        assert (attempt["outcome"], attempt["error_kind"]) == ("unknown", "LeaseExpired")
+        assert attempt["finished_at"] == late
+    assert all(claim.probe for claim in _claim(connection, now=late))
+
+
+def test_a_renewed_lease_does_not_run_out(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    task_id = add_task(connection, plan_id=plan_id, person_id=people[0], next_attempt_at=NOW)
+    _claim(connection)
+    for worker, until in (("w", NOW + 10 * LEASE), ("somebody else", NOW)):
+        tasks.renew_leases(connection, tasks=[task_id], worker=worker, until=until)
+    tasks.expire_leases(connection, system="idaas", now=NOW + 9 * LEASE)
+    assert _task(connection, task_id)["state"] == "running"
+
+
+def test_a_task_is_released_when_the_last_account_it_waits_for_is_there(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I12."""
+    task_id = add_task(
+        connection,
+        plan_id=plan_id,
+        person_id=people[0],
+        system="email",
+        state="waiting",
+        waits_for=["idaas", "welink"],
+    )
+    assert tasks.release_satisfied(connection, now=NOW) == 0
+    add_account(connection, person_id=people[1], system="idaas")
+    add_account(connection, person_id=people[0], system="idaas")
+    assert tasks.release_satisfied(connection, now=NOW, persons=people) == 0
+    assert _task(connection, task_id)["waits_for"] == ["welink"]
+    add_account(connection, person_id=people[0], system="welink")
+    assert tasks.release_satisfied(connection, now=NOW, persons=people[1:]) == 0
+    assert _task(connection, task_id)["state"] == "waiting"
+    assert tasks.release_satisfied(connection, now=NOW, persons=people[:1]) == 1
+    assert _task(connection, task_id)["state"] == "ready"
+
+
+def test_a_disabled_account_is_not_enough_to_go_on(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I12."""
+    whose = {"person_id": people[0], "plan_id": plan_id}
+    add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    add_account(connection, person_id=people[0], system="idaas")
+    connection.execute(text("UPDATE accountsync.account SET state = 'disabled'"))
+    assert tasks.release_satisfied(connection, now=NOW) == 0
+
+
+def test_success_makes_dependants_ready_in_the_same_transaction(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I12."""
+    whose = {"person_id": people[0], "plan_id": plan_id}
+    first = add_task(connection, **whose, next_attempt_at=NOW)
+    second = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    assert _record(connection, *map(_succeeded, _claim(connection))) == 1
+    assert _task(connection, first)["state"] == "succeeded"
+    assert _task(connection, second)["state"] == "ready"
+    assert _attempts(connection, first)[0]["outcome"] == "succeeded"
+
+
+def test_two_targets_that_finish_at_once_release_who_waits_for_both(engine: Engine) -> None:
+    """I12: neither sees the other's account before both have committed."""
+    with engine.begin() as connection:
+        plan_id, (person_id,) = add_plan(connection), add_persons(connection, 1)
+        whose = {"plan_id": plan_id, "person_id": person_id}
+        for system in ("idaas", "welink"):
+            add_task(connection, **whose, system=system, next_attempt_at=NOW)
+        task_id = add_task(
+            connection, **whose, system="email", state="waiting", waits_for=["idaas", "welink"]
+        )
+        claims = {
+            system: tasks.claim(
+                connection, system=system, limit=1, worker="w", lease=LEASE, now=NOW
+            )[0]
+            for system in ("idaas", "welink")
+        }
+
+    def finish(system: str) -> None:
+        with engine.begin() as connection:
+            _record(connection, _succeeded(claims[system]), system=system)
+
+    with ThreadPoolExecutor(1) as threads, engine.begin() as connection:
+        _record(connection, _succeeded(claims["idaas"]), system="idaas")
+        other = threads.submit(finish, "welink")
+        with engine.connect() as watcher:
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            while not watcher.scalar(text(waiting)) and not other.done():
+                watcher.rollback()
+        connection.commit()
+        other.result()
+    with engine.connect() as connection:
+        assert _task(connection, task_id)["state"] == "ready"
+
+
+def test_failure_for_good_fails_who_waits_and_says_for_whom(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I12: through the chain; each names what it waited for."""
+    whose = {"person_id": people[0], "plan_id": plan_id}
+    add_task(connection, **whose, next_attempt_at=NOW)
+    near = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    far = add_task(connection, **whose, system="wiki", state="waiting", waits_for=["email", "x"])
+    other = add_task(connection, **whose, system="shop", state="waiting", waits_for=["x"])
+    somebody = add_task(
+        connection,
+        plan_id=plan_id,
+        person_id=people[1],
+        system="email",
+        state="waiting",
+        waits_for=["idaas"],
+    )
+    (claim,) = _claim(connection)
+    _record(connection, _result(claim, Outcome.FAILED, "failed", message="no"))
+    assert _task(connection, near)["cause"] == "idaas failed for good"
+    assert _task(connection, far)["cause"] == "email failed for good"
+    assert {_task(connection, t)["state"] for t in (near, far)} == {"failed"}
+    assert {_task(connection, t)["state"] for t in (other, somebody)} == {"waiting"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "attempts"),
+    [(Outcome.RETRY, "ready", 1), (Outcome.UNKNOWN, "unknown", 1), (Outcome.NOT_SENT, "ready", 0)],
+)
+def test_what_was_not_sent_burns_no_attempt(
+    connection: Connection,
+    plan_id: int,
+    people: list[int],
+    outcome: Outcome,
+    state: str,
+    attempts: int,
+) -> None:
+    """I13."""
+    task_id = add_task(connection, plan_id=plan_id, person_id=people[0], next_attempt_at=NOW)
+    (claim,) = _claim(connection)
+    _record(connection, _result(claim, outcome, state, next_attempt_at=NOW + MINUTE))
+    task = _task(connection, task_id)
+    assert (task["state"], task["attempts"]) == (state, attempts)
+    assert task["next_attempt_at"] == NOW + MINUTE
+    assert _attempts(connection, task_id)[0]["outcome"] == outcome.value
+
+
+def test_a_late_result_of_a_worker_that_was_given_up_does_not_end_the_task(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I9, I12: nor those that wait for it. Whoever has the task now decides."""
+    whose = {"person_id": people[0], "plan_id": plan_id}
+    task_id = add_task(connection, **whose, next_attempt_at=NOW)
+    waiting = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    (late,) = _claim(connection, worker="w")
+    tasks.expire_leases(connection, system="idaas", now=NOW + 2 * LEASE)
+    _claim(connection, worker="x", now=NOW + 2 * LEASE)
+    _record(connection, _result(late, Outcome.FAILED, "failed"))
+    task = _task(connection, task_id)
+    assert (task["state"], task["claimed_by"]) == ("running", "x")
+    assert _task(connection, waiting)["state"] == "waiting"
+
+
+def _scans(connection: Connection, statement: Any, bound: Mapping[str, Any]) -> set[str]:
+    """How PostgreSQL finds rows of the queue: the index, or the kind of node that uses none."""
+    explained = text(f"EXPLAIN (FORMAT JSON) {statement.text}")
+    nodes = [connection.execute(explained, dict(bound)).scalar_one()[0]["Plan"]]
+    found: set[str] = set()
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        if node.get("Relation Name") in ("account_task", "task_attempt") and "Scan" in str(node):
+            found.add(node.get("Index Name", node["Node Type"]))
+    return found - {"ModifyTable"}
+
+
+def test_claiming_reads_its_partial_indexes_only(engine: Engine) -> None:
+    """I13: whatever lies there already done, claiming costs the same."""
+    done = (
+        "INSERT INTO accountsync.account_task (plan_id, person_id, system, operation, desired,"
+        " state, finished_at) SELECT :plan_id, p.id, 'idaas', 'create', '{}', 'succeeded', now()"
+        " FROM accountsync.person p, generate_series(1, 50) g"
+    )
+    due = (
+        "INSERT INTO accountsync.account_task (plan_id, person_id, system, operation, desired,"
+        " state) SELECT :plan_id, id, 'idaas', 'create', '{}',"
+        " CASE WHEN id % 5 = 0 THEN 'unknown' ELSE 'ready' END FROM accountsync.person"
+    )
+    with engine.begin() as connection:
+        plan_id = add_plan(connection)
+        add_persons(connection, 2000)
+        for statement in (done, due):
+            connection.execute(text(statement), {"plan_id": plan_id})
+        connection.execute(text("ANALYZE accountsync.account_task"))
+        bound = {
+            "system": "idaas",
+            "limit": 32,
+            "worker": "w",
+            "now": datetime.now(UTC),
+            "lease_until": datetime.now(UTC),
+        }
+        ready = _scans(connection, tasks._CLAIM_READY, bound)
+        unknown = _scans(connection, tasks._CLAIM_UNKNOWN, bound)
+    others = {"pk_account_task", "uq_task_attempt_task_id_number"}
+    assert ready == {"ix_account_task_due"} | others
+    assert unknown == {"ix_account_task_unknown"} | others

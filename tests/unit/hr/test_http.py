@@ -1,0 +1,171 @@
+"""Reading an HR system over HTTP: all of it, in order, or an error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from accountsync.errors import IncompleteReadError, TransientError
+from accountsync.hr.http import HttpHrSource
+from accountsync.hr.source import Ask, Page
+from accountsync.settings.hr import HttpSource
+from tests.unit.wire.server import Server, api, endpoint, json, serving, status
+
+EVERYBODY = Ask(since=None)
+ROWS = [{"id": n} for n in range(1, 11)]
+SIZE = 3
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def a_source(**more: Any) -> HttpSource:
+    return HttpSource.model_validate(
+        {
+            "kind": "http",
+            "name": "main",
+            "conn_id": "hr",
+            "request": {
+                "method": "POST",
+                "path": "/persons",
+                "body": {"page": "{{ page }}", "size": "{{ page_size }}", "since": "{{ since }}"},
+            },
+            "records": "body.rows",
+            "paging": {
+                "kind": "page_number",
+                "total_pages": "body.pages",
+                "total_rows": "body.total",
+            },
+            "page_size": SIZE,
+            "fields": {"source_key": "id", "employee_number": "n", "full_name": "f"},
+        }
+        | more
+    )
+
+
+def paged(rows: list[Any], **answers: Handler) -> Handler:
+    """`page_2=…`: what this page answers instead."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked = await request.json()
+        special = answers.get(f"page_{asked['page']}")
+        if special:
+            return await special(request)
+        first = (asked["page"] - 1) * asked["size"]
+        body = {
+            "rows": rows[first : first + asked["size"]],
+            "pages": -(-len(rows) // asked["size"]),
+            "total": len(rows),
+        }
+        return web.json_response(body)
+
+    return answer
+
+
+async def read(
+    handler: Handler, *, ask: Ask = EVERYBODY, **settings: Any
+) -> tuple[list[Page], Server]:
+    async with serving({"/persons": handler}) as server, api(endpoint(server.url)) as client:
+        source = HttpHrSource(a_source(**settings), client)
+        return [page async for page in source.pages(ask)], server
+
+
+def test_all_pages_come_in_order_and_the_first_is_looked_at_again() -> None:
+    pages, server = asyncio.run(read(paged(ROWS)))
+    assert [page.number for page in pages] == [1, 2, 3, 4]
+    assert [row for page in pages for row in page.rows] == ROWS
+    assert len(server.calls) == 5
+
+
+@pytest.mark.parametrize("rows", [[], ROWS[:2], ROWS[:3]])
+def test_one_page_is_read_once(rows: list[Any]) -> None:
+    pages, server = asyncio.run(read(paged(rows)))
+    assert [page.rows for page in pages] == [rows]
+    assert len(server.calls) == 1
+
+
+def test_changes_are_asked_for_in_the_zone_of_the_system() -> None:
+    """PREDECESSOR fault 2."""
+    asked = []
+
+    async def remember(request: web.Request) -> web.StreamResponse:
+        asked.append((await request.json()).get("since"))
+        return await json({"rows": [], "pages": 0, "total": 0})(request)
+
+    moment = datetime(2026, 1, 31, 20, tzinfo=UTC)
+    changed_since = {"zone": "Asia/Shanghai"}
+    asyncio.run(read(remember, ask=Ask(since=moment), changed_since=changed_since))
+    asyncio.run(read(remember, changed_since=changed_since))
+    asyncio.run(read(remember, ask=Ask(since=moment)))
+    assert asked == ["2026-02-01 04:00:00", None, None]
+
+
+def once(handler: Handler, then: Handler) -> Handler:
+    handlers = [handler]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await (handlers.pop() if handlers else then)(request)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        status(500),
+        status(429, Retry_After="0"),
+        status(200, text="<html>", kind="text/html"),
+        json({"code": "busy"}),
+        json({"rows": {}}),
+    ],
+)
+def test_a_page_that_fails_is_read_again(trouble: Handler) -> None:
+    """PREDECESSOR fault 1: a failed page is never the end of the data."""
+    good = paged(ROWS)
+    pages, _ = asyncio.run(read(paged(ROWS, page_2=once(trouble, good))))
+    assert [row for page in pages for row in page.rows] == ROWS
+
+
+def test_who_is_asked_to_wait_longer_than_a_run_lasts_gives_up_at_once() -> None:
+    """I13: calling again earlier than asked would be the wrong thing to do."""
+
+    async def scenario() -> None:
+        handler = paged(ROWS, page_1=status(429, Retry_After="600"))
+        async with serving({"/persons": handler}) as server, api(endpoint(server.url)) as client:
+            source = HttpHrSource(a_source(), client)
+            with pytest.raises(TransientError) as raised:
+                await asyncio.wait_for(anext(aiter(source.pages(EVERYBODY))), timeout=5)
+            assert raised.value.retry_after == timedelta(minutes=10).total_seconds()
+            assert len(server.calls) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_read_that_proved_incomplete_calls_no_more() -> None:
+    """The pages read ahead are given up before the error leaves."""
+
+    async def never(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    torn = json({"rows": [{"id": 4}], "pages": 4, "total": 10})
+
+    async def scenario() -> set[asyncio.Task[Any]]:
+        handler = paged(ROWS, page_2=torn, page_3=never, page_4=never)
+        async with serving({"/persons": handler}) as server, api(endpoint(server.url)) as client:
+            source = HttpHrSource(a_source(), client)
+            before = asyncio.all_tasks()
+            with pytest.raises(IncompleteReadError, match="page 2 of 4 has 1 rows"):
+                [page async for page in source.pages(EVERYBODY)]
+            ours = {"HttpHrSource._page"}
+            return {
+                task
+                for task in asyncio.all_tasks() - before
+                if getattr(task.get_coro(), "__qualname__", "") in ours
+            }
+
+    assert asyncio.run(scenario()) == set()

@@ -1,0 +1,328 @@
+"""One row of HR: what is read from it, and what is wrong with it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accountsync.domain.person import PERSON_FIELDS
+from accountsync.hr.record import RowMapper, StagedRecord
+from accountsync.settings.hr import HttpSource
+
+FIELDS: dict[str, Any] = {
+    "source_key": "id",
+    "employee_number": "number",
+    "full_name": "name",
+    "status": "status",
+    "email": "contact.mails.0.address",
+    "hire_date": "hired",
+    "source_updated_at": "changed",
+}
+ROW = {"id": 7, "number": "E1", "name": "单小明"}
+CHINA = timezone(timedelta(hours=8))
+
+
+def mapper(*, zone: str = "Asia/Shanghai", **fields: Any) -> RowMapper:
+    return RowMapper(
+        HttpSource.model_validate(
+            {
+                "kind": "http",
+                "name": "main",
+                "conn_id": "hr",
+                "request": {"path": "/"},
+                "paging": {"kind": "none"},
+                "zone": zone,
+                "fields": FIELDS | fields,
+            }
+        )
+    )
+
+
+def mapped(row: Any, **settings: Any) -> StagedRecord:
+    return mapper(**settings).map(row)
+
+
+def value_of(record: StagedRecord, field: str) -> Any:
+    return record.values[list(PERSON_FIELDS).index(field)]
+
+
+def read(field: str, value: Any, **settings: Any) -> Any:
+    """The field's value where the row is otherwise good; fails if there is a problem."""
+    record = mapped(ROW | {FIELDS[field]: value}, **settings)
+    assert record.problems == []
+    return value_of(record, field)
+
+
+def problems_with(field: str, value: Any, **settings: Any) -> list[str]:
+    record = mapped(ROW | {FIELDS[field]: value}, **settings)
+    assert value_of(record, field) is None
+    return record.problems
+
+
+def test_a_good_row_has_all_values_in_order_and_no_problem() -> None:
+    record = mapped(ROW | {"contact": {"mails": [{"address": "a@x.cn"}]}, "hired": "2026-01-02"})
+    assert len(record.values) == len(PERSON_FIELDS)
+    assert value_of(record, "source_key") == "7"
+    assert value_of(record, "full_name") == "单小明"
+    assert value_of(record, "email") == "a@x.cn"
+    assert value_of(record, "hire_date") == date(2026, 1, 2)
+    assert value_of(record, "phone") is None
+    assert orjson.loads(record.raw)["name"] == "单小明"
+    assert record.problems == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1", "1"),
+        (" 1 ", "1"),
+        ("", None),
+        ("  \u3000", None),
+        (None, None),
+        (1, "1"),
+        (0, "0"),
+        (-5, "-5"),
+        (2**63, "9223372036854775808"),
+    ],
+)
+def test_texts_and_whole_numbers_are_texts(value: Any, text: str | None) -> None:
+    assert read("status", value) == text
+
+
+@pytest.mark.parametrize("value", [True, False, 1.5, [], ["1"], {}, {"a": 1}])
+def test_other_types_are_a_problem_of_their_field(value: Any) -> None:
+    (problem,) = problems_with("status", value)
+    assert problem == f"status: is a {type(value).__name__}, expected a text"
+
+
+@pytest.mark.parametrize("row", [None, [], "text", 5, True])
+def test_a_row_that_is_no_object_is_a_problem(row: Any) -> None:
+    record = mapped(row)
+    assert record.problems == ["row: not an object"]
+    assert set(record.values) == {None}
+    assert orjson.loads(record.raw) == row
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+@pytest.mark.parametrize("field", ["source_key", "employee_number", "full_name"])
+def test_what_everybody_has_must_be_there(field: str, value: Any) -> None:
+    assert problems_with(field, value) == [f"{field}: is missing"]
+    missing = {key: value for key, value in ROW.items() if key != FIELDS[field]}
+    assert mapped(missing).problems == [f"{field}: is missing"]
+
+
+def test_all_problems_of_a_row_are_listed() -> None:
+    record = mapped({"id": None, "number": [], "name": "x", "hired": "soon"})
+    assert sorted(problem.partition(":")[0] for problem in record.problems) == [
+        "employee_number",
+        "hire_date",
+        "source_key",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "email"),
+    [
+        ({}, None),
+        ({"contact": None}, None),
+        ({"contact": "a@x.cn"}, None),
+        ({"contact": {"mails": []}}, None),
+        ({"contact": {"mails": "abc"}}, None),
+        ({"contact": {"mails": ["abc"]}}, None),
+        ({"contact": {"mails": [{"address": " a@x.cn "}]}}, "a@x.cn"),
+        ({"contact": {"mails": [None, {"address": "b@x.cn"}]}}, None),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_no_value(row: dict[str, Any], email: str | None) -> None:
+    record = mapped(ROW | row)
+    assert record.problems == []
+    assert value_of(record, "email") == email
+
+
+SLASHES = {"hire_date": {"path": "hired", "formats": ["%d/%m/%Y", "%Y/%m/%d", "%Y%m%d%H%M%S"]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2026-01-02", date(2026, 1, 2)),
+        (" 2026-01-02 ", date(2026, 1, 2)),
+        ("20260102", date(2026, 1, 2)),
+        (20260102, date(2026, 1, 2)),
+        ("2026-01-02 23:59:59", date(2026, 1, 2)),
+        ("2026-01-02T00:00:00", date(2026, 1, 2)),
+        ("2026-01-01T16:00:00Z", date(2026, 1, 2)),
+        ("2026-01-02T01:00:00+09:00", date(2026, 1, 2)),
+        ("2026-01-02T00:30:00+09:00", date(2026, 1, 1)),
+        ("9999-12-31", date(9999, 12, 31)),
+        ("9999-12-31 23:59:59", date(9999, 12, 31)),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_date_is_the_day_in_the_zone_of_the_source(text: Any, day: date | None) -> None:
+    assert read("hire_date", text) == day
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("02/01/2026", date(2026, 1, 2)),
+        ("2026/01/02", date(2026, 1, 2)),
+        ("20260102101500", date(2026, 1, 2)),
+        ("2026-01-02", date(2026, 1, 2)),
+    ],
+)
+def test_formats_of_the_configuration_come_after_iso(text: str, day: date) -> None:
+    assert read("hire_date", text, **SLASHES) == day
+
+
+NOT_ISO = "hire_date: is neither ISO 8601 nor one of the configured formats"
+MILLISECONDS = 1_712_010_112_345
+"""Of 2024; fromisoformat reads the digits as 23:45 on a day of 1712."""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("2026-02-30", "hire_date: is not a date of the calendar"),
+        ("0000-00-00", "hire_date: is not a date of the calendar"),
+        ("02/01/2026", NOT_ISO),
+        ("2026-1-2", NOT_ISO),
+        ("soon", NOT_ISO),
+        (1, NOT_ISO),
+        (MILLISECONDS, NOT_ISO),
+        (str(MILLISECONDS), NOT_ISO),
+        (1_704_067_200, NOT_ISO),
+        ("9999-12-31T23:59:59Z", "hire_date: date value out of range"),
+        (True, "hire_date: is a bool, expected a text"),
+    ],
+)
+def test_what_is_no_date_is_a_problem_and_not_repeated(text: Any, problem: str) -> None:
+    assert problems_with("hire_date", text) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-02 08:00:00", datetime(2026, 1, 2, tzinfo=UTC)),
+        ("2026-01-02T00:00:00Z", datetime(2026, 1, 2, tzinfo=UTC)),
+        ("2026-01-02T08:00:00.5+08:00", datetime(2026, 1, 2, 0, 0, 0, 500_000, tzinfo=UTC)),
+        ("2026-01-02", datetime(2026, 1, 1, 16, tzinfo=UTC)),
+        ("20260102T0800", datetime(2026, 1, 2, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_without_a_zone_is_in_that_of_the_source(text: str, moment: datetime) -> None:
+    """PREDECESSOR fault 2."""
+    found = read("source_updated_at", text)
+    assert found == moment
+    assert found.tzinfo is not None
+
+
+def test_another_zone_gives_another_moment() -> None:
+    text = "2026-01-02 08:00:00"
+    here = read("source_updated_at", text)
+    there = read("source_updated_at", text, zone="UTC")
+    assert there - here == timedelta(hours=8)
+
+
+def test_a_moment_before_the_calendar_begins_is_a_problem() -> None:
+    (problem,) = problems_with("source_updated_at", "0001-01-01 00:00:00")
+    assert problem.startswith("source_updated_at: ")
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [("A", "1"), (" A ", "1"), (5, "9"), ("other", "other"), (True, "1"), (False, "0")],
+)
+def test_values_are_translated_as_json_spells_them(value: Any, status: str) -> None:
+    translate = {"A": "1", "5": "9", "true": "1", "false": "0"}
+    assert read("status", value, status={"path": "status", "translate": translate}) == status
+
+
+@pytest.mark.parametrize("value", [None, "", "   ", ...])
+def test_a_default_stands_in_for_what_is_not_there(value: Any) -> None:
+    row = ROW if value is ... else ROW | {"status": value}
+    record = mapped(row, status={"path": "status", "default": "1"})
+    assert value_of(record, "status") == "1"
+
+
+def test_a_default_is_translated_too() -> None:
+    field = {"path": "status", "default": "A", "translate": {"A": "1"}}
+    assert read("status", "", status=field) == "1"
+
+
+@pytest.mark.parametrize("field", ["full_name", "status", "hire_date"])
+def test_a_nul_character_is_refused_before_the_database_does(field: str) -> None:
+    record = mapped(ROW | {FIELDS[field]: "a\x00b"})
+    assert "row: holds a NUL character" in record.problems
+    assert value_of(record, field) is None
+
+
+def test_a_nul_character_anywhere_in_the_row_is_found() -> None:
+    assert mapped(ROW | {"x": {"y": ["\x00"]}}).problems == ["row: holds a NUL character"]
+
+
+@pytest.mark.parametrize("text", ["\\u0000", "\\\\u0000", "C:\\u0000x"])
+def test_a_text_that_only_looks_like_one_is_fine(text: str) -> None:
+    assert mapped(ROW | {"x": text}).problems == []
+
+
+@given(st.text() | st.just("\\") | st.lists(st.sampled_from(["\\", "\x00", "u0000"])).map("".join))
+def test_exactly_rows_with_a_nul_character_are_refused(text: str) -> None:
+    refused = "row: holds a NUL character" in mapped(ROW | {"x": text}).problems
+    assert refused == ("\x00" in text)
+
+
+def test_a_text_too_long_for_the_store_is_refused() -> None:
+    (problem,) = problems_with("status", "x" * 2500)
+    assert "longer than" in problem
+
+
+def test_the_hash_follows_the_row_and_the_mapping() -> None:
+    base = mapped(ROW).content_hash
+    assert mapped(dict(reversed(ROW.items()))).content_hash == base
+    assert mapped(ROW | {"unmapped": 1}).content_hash != base
+    assert mapped(ROW, status={"path": "state"}).content_hash != base
+    assert mapped(ROW, status={"path": "status", "default": "1"}).content_hash != base
+    assert mapped(ROW, zone="UTC").content_hash != base
+
+
+def test_the_order_of_the_configuration_changes_no_hash() -> None:
+    """Every person would be written again."""
+    turned = dict(reversed({**FIELDS, "status": {"path": "status"}}.items()))
+    source = {"kind": "http", "name": "main", "conn_id": "hr", "request": {"path": "/"}}
+    document = source | {"paging": {"kind": "none"}, "zone": "Asia/Shanghai", "fields": turned}
+    again = RowMapper(HttpSource.model_validate(document)).map(ROW)
+    assert again.content_hash == mapped(ROW).content_hash
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 2**63) | st.floats(allow_nan=False) | st.text(),
+    lambda children: st.lists(children, max_size=3)
+    | st.dictionaries(st.text(max_size=5), children, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(["id", "number", "name", "hired", "changed"]), JSON) | JSON)
+def test_no_row_raises_and_every_row_is_usable_or_has_a_problem(row: Any) -> None:
+    """I3: a bad row never stops the good ones, and is never lost."""
+    record = mapped(row)
+    assert len(record.values) == len(PERSON_FIELDS)
+    if not record.problems:
+        assert all(value_of(record, field) for field in ("source_key", "full_name"))
+    assert orjson.loads(record.raw) == row
+
+
+@given(st.text(min_size=3, alphabet="abcdefghijklmnopqrstuvwxyz单仇"))
+def test_problems_do_not_quote_the_row(name: str) -> None:
+    """I15."""
+    record = mapped({"id": [name], "number": {name: 1}, "name": [name], "hired": f"{name}!"})
+    assert len(record.problems) == 4
+    assert not [problem for problem in record.problems if f"{name}!" in problem]
