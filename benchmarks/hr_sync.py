@@ -1,7 +1,7 @@
 """Reading HR: first load, unchanged re-read, 1 % change, incremental; against three references.
 
-`bare`: fetch, COPY, one merge (benchmarks/bare.py): what the machine can do. `dlt`: a peer, its REST
-source merged into the same PostgreSQL. `orm`: one ORM merge a row, as the predecessor worked.
+`bare`: fetch, COPY, one merge (benchmarks/bare.py): what the machine can do. `dlt`: a peer, its
+REST source merged into the same PostgreSQL. `orm`: one ORM merge a row, as the predecessor worked.
 """
 
 from __future__ import annotations

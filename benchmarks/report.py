@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """`ratio`: how many times the reference's value; None where there is nothing to compare with."""
+    """`ratio`: how many times the reference's value; None: nothing to compare with."""
 
     case: str
     value: float

@@ -35,6 +35,7 @@ os.environ |= {  # before anybody imports Airflow
 def pytest_unconfigure() -> None:
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
+
 _SETTINGS = {"max_connections": "300", "fsync": "off", "synchronous_commit": "off"}
 
 

@@ -31,7 +31,7 @@ class Connector(Protocol):
 
 
 def required(attributes: Mapping[str, Any], name: str) -> str:
-    """Asked for before anything is sent. Raises NeedsDataError: the task is older than its rules."""
+    """Asked before anything is sent. Raises NeedsDataError: the task is older than its rules."""
     if attributes.get(name) is None:
         raise NeedsDataError(f"the task was planned without the attribute {name!r}")
     return str(attributes[name])
