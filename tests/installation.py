@@ -16,7 +16,7 @@ from sqlalchemy import Engine, RowMapping, text
 
 from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.__main__ import _read_csv
+from accountsync.cli.mapping import read_csv
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.process_account_tasks import ProcessSummary
 from accountsync.settings import Settings
@@ -95,7 +95,7 @@ def installed(
                 ("person-types", "person_types.csv"),
             ):
                 table = mappings.TABLES[kind]
-                mappings.write(connection, table, _read_csv(DATA / file, table))
+                mappings.write(connection, table, read_csv(DATA / file, table))
         yield Installation(settings=example_settings(**changes), engine=engine, sims=sims)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
-from accountsync.__main__ import _read_csv
+from accountsync.cli.mapping import read_csv
 from accountsync.errors import AccountSyncError
 from accountsync.store import mappings
 from simulators.client import TargetClient
@@ -24,7 +24,7 @@ class TargetsWorld(World):
         with self.engine.begin() as connection:
             for kind, file in _CSV.items():
                 table = mappings.TABLES[kind]
-                mappings.write(connection, table, _read_csv(DATA / file, table))
+                mappings.write(connection, table, read_csv(DATA / file, table))
 
     def target(self, system: str) -> TargetClient:
         return self.sims.exchange if system == "email" else getattr(self.sims, system)

@@ -1,6 +1,6 @@
 """Who may import whom.
 
-`dags, web, __main__ → wiring, jobs → hr, targets, store → wire → domain → errors`
+`dags, web, __main__ → cli → wiring, jobs → hr, targets, store → wire → domain → errors`
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "scheduling": {"settings", "errors"},
     "web": {"wiring", "store", "settings", "errors"},
     "plugin": set(),
-    "__main__": {"wiring", "jobs", "store", "settings", "domain", "errors"},
+    "cli": {"wiring", "jobs", "store", "settings", "domain", "errors"},
+    "__main__": {"cli", "errors"},
     "__init__": set(),
 }
 MAY_USE_AIRFLOW = {"plugin", "wiring", "scheduling", "web"}

@@ -349,6 +349,16 @@ def upgrade() -> None:
             nullable=False,
             comment="attribute → mapping value over `accounts`, read at the claim",
         ),
+        sa.Column(
+            "account_state",
+            sa.Text(),
+            server_default="active",
+            nullable=False,
+            comment="the account's state once the task has succeeded",
+        ),
+        sa.Column(
+            "reason", sa.Text(), nullable=True, comment="the rule that asks for it, e.g. `left`"
+        ),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("waits_for", sa.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column(
@@ -398,6 +408,10 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "operation IN ('create', 'update', 'rename', 'enable', 'disable', 'delete')",
             name=op.f("ck_account_task_operation"),
+        ),
+        sa.CheckConstraint(
+            "account_state IN ('active', 'disabled', 'deleted')",
+            name=op.f("ck_account_task_account_state"),
         ),
         sa.CheckConstraint(
             "state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'running', 'unknown',"

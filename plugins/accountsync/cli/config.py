@@ -1,0 +1,42 @@
+"""The configuration file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from accountsync import settings as configuration
+from accountsync.settings import Settings
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+ConfigFile = Annotated[
+    Path | None, typer.Argument(help="default: ACCOUNTSYNC_CONFIG, else config/accountsync.yaml")
+]
+
+
+@app.command("check")
+def config_check(file: ConfigFile = None) -> None:
+    """Validate the configuration; list every problem."""
+    path = file or configuration.config_path()
+    settings = configuration.load(path)
+    sources = ", ".join(source.name for source in settings.hr)
+    typer.echo(f"{path}: valid. HR: {sources}. Targets: {', '.join(settings.systems)}.")
+
+
+@app.command("show")
+def config_show(file: ConfigFile = None) -> None:
+    """Print the configuration with presets and defaults filled in."""
+    settings = configuration.load(file or configuration.config_path())
+    shown = settings.model_dump(mode="json", exclude_none=True)
+    typer.echo(yaml.safe_dump(shown, allow_unicode=True, sort_keys=False), nl=False)
+
+
+@app.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of the configuration, for editors."""
+    typer.echo(json.dumps(Settings.model_json_schema(), indent=2, ensure_ascii=False))

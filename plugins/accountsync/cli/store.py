@@ -1,0 +1,18 @@
+"""The store, opened for one command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from accountsync import settings as configuration
+from accountsync import wiring
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    engine = wiring.open_store(configuration.load(configuration.config_path()))
+    with engine.begin() as connection:
+        yield connection

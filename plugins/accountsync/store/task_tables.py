@@ -1,0 +1,153 @@
+"""Plans, account tasks, their attempts, and the audit trail."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from accountsync.store.base import (
+    FINAL_STATES,
+    OPEN_STATES,
+    OPERATIONS,
+    TASK_STATES,
+    Table,
+    identity,
+    now,
+    one_of,
+)
+
+_OPEN = text(one_of("state", OPEN_STATES))
+
+
+class PlanRow(Table):
+    """The account tasks derived in one run. `counts`: `{"system": {"operation": n}}`."""
+
+    __tablename__ = "plan"
+    __table_args__ = (CheckConstraint(one_of("state", ("released", "dry_run")), name="state"),)
+
+    id: Mapped[int] = identity()
+    airflow_run_id: Mapped[str | None]
+    state: Mapped[str]
+    persons: Mapped[int]
+    counts: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = now()
+
+
+class AccountTaskRow(Table):
+    """One operation on one account. `waits_for`: the targets that need an account first."""
+
+    __tablename__ = "account_task"
+    __table_args__ = (
+        CheckConstraint(one_of("operation", OPERATIONS), name="operation"),
+        CheckConstraint(one_of("state", TASK_STATES), name="state"),
+        CheckConstraint(
+            one_of("account_state", ("active", "disabled", "deleted")), name="account_state"
+        ),
+        CheckConstraint("(state = 'waiting') = (cardinality(waits_for) > 0)", name="waits_for"),
+        CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+        CheckConstraint(
+            f"({one_of('state', FINAL_STATES)}) = (finished_at IS NOT NULL)", name="finished"
+        ),
+        Index(
+            "uq_account_task_open",
+            "person_id",
+            "system",
+            unique=True,
+            postgresql_where=text(one_of("state", OPEN_STATES)),
+        ),
+        Index(
+            "ix_account_task_due",
+            "system",
+            "priority",
+            "next_attempt_at",
+            "id",
+            postgresql_where=text("state = 'ready'"),
+        ),
+        Index(
+            "ix_account_task_unknown",
+            "system",
+            "next_attempt_at",
+            postgresql_where=text("state = 'unknown'"),
+        ),
+        Index(
+            "ix_account_task_lease",
+            "system",
+            "lease_until",
+            postgresql_where=text("state = 'running'"),
+        ),
+        Index("ix_account_task_waiting", "person_id", postgresql_where=text("state = 'waiting'")),
+        Index(None, "plan_id"),
+        Index(None, "person_id", "system", "id"),
+    )
+
+    id: Mapped[int] = identity()
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    system: Mapped[str]
+    operation: Mapped[str]
+    desired: Mapped[dict[str, Any]] = mapped_column(comment="attribute → value, as planned")
+    late_bound: Mapped[dict[str, Any]] = mapped_column(
+        server_default="{}", comment="attribute → mapping value over `accounts`, read at the claim"
+    )
+    account_state: Mapped[str] = mapped_column(
+        server_default="active", comment="the account's state once the task has succeeded"
+    )
+    reason: Mapped[str | None] = mapped_column(comment="the rule that asks for it, e.g. `left`")
+    state: Mapped[str]
+    waits_for: Mapped[list[str]] = mapped_column(server_default="{}")
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default="5", comment="0 goes first")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    absences: Mapped[int] = mapped_column(
+        SmallInteger, server_default="0", comment="probes in a row that surely found nothing"
+    )
+    next_attempt_at: Mapped[datetime] = now()
+    lease_until: Mapped[datetime | None]
+    claimed_by: Mapped[str | None]
+    cause: Mapped[str | None]
+    error_kind: Mapped[str | None]
+    created_at: Mapped[datetime] = now()
+    finished_at: Mapped[datetime | None]
+
+
+class TaskAttemptRow(Table):
+    """One call to a target, recorded before it is made (I9). `outcome`: null until known."""
+
+    __tablename__ = "task_attempt"
+    __table_args__ = (
+        UniqueConstraint("task_id", "number"),
+        CheckConstraint(one_of("kind", ("call", "probe")), name="kind"),
+        CheckConstraint(
+            one_of(
+                "outcome",
+                ("succeeded", "adopted", "absent", "retry", "unknown", "failed", "not_sent"),
+            ),
+            name="outcome",
+        ),
+    )
+
+    id: Mapped[int] = identity()
+    task_id: Mapped[int] = mapped_column(ForeignKey("account_task.id"))
+    number: Mapped[int]
+    kind: Mapped[str]
+    worker: Mapped[str]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    error_kind: Mapped[str | None]
+    code: Mapped[str | None]
+    message: Mapped[str | None]
+
+
+class AuditEventRow(Table):
+    """Who did what. Append only (a trigger refuses anything else)."""
+
+    __tablename__ = "audit_event"
+
+    id: Mapped[int] = identity()
+    at: Mapped[datetime] = now()
+    actor: Mapped[str]
+    action: Mapped[str]
+    details: Mapped[dict[str, Any]]
