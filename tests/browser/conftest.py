@@ -37,8 +37,9 @@ def chromium() -> str:
     pytest.skip(missing)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
+    """Of one module: while Playwright runs, its event loop is this thread's, and nobody else's."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(_OPTIONS))
         yield browser
@@ -46,7 +47,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def airflow(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Live]:
+def airflow(chromium: str, request: pytest.FixtureRequest) -> Iterator[Live]:
     with shared(request.config) as live:
         yield live
 
@@ -58,7 +59,7 @@ def live(airflow: Live) -> Iterator[Live]:
     airflow.heal()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cookies(browser: Browser, airflow: Live) -> Path:
     """Logged in once, through the form."""
     context = browser.new_context()
