@@ -131,6 +131,7 @@ def _row(
 
 def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
     from accountsync import settings, wiring
+    from accountsync.jobs.sync_order import SyncOrder
 
     logging.disable(logging.WARNING)
     parts = urlsplit(url)
@@ -149,7 +150,8 @@ def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
     parsed = settings.parse({"hr": [source], "systems": {}}, origin="benchmark")
     wiring.endpoint("hr_api")  # Airflow's own imports are not what is measured
     begin = time.perf_counter()
-    counts = wiring.sync_hr_persons(parsed, "hieds", mode=mode)  # type: ignore[arg-type]
+    order = SyncOrder(mode=mode)  # type: ignore[arg-type]
+    counts = wiring.sync_hr_persons(parsed, "hieds", order=order)
     return {"seconds": time.perf_counter() - begin, "fetched": counts.fetched}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from accountsync.scheduling import HR_PERSONS, airflow_run_id, dag_defaults, data_interval, every
@@ -25,11 +25,16 @@ the last start. Airflow takes a time without a zone for UTC, so say yours; `--dr
 
 ### If it fails
 1. Open the log of the red task: its last line says which source, what, whether anything changed.
-2. `IncompleteReadError`: HR's pages moved or its totals lied three times in a row. Nothing was
+2. `SafetyStopError`: the feed looks broken and is held. `accountsync feed show` tells what it would
+   change; approve it if HR says so, else reject it. Meanwhile runs go on reading changes.
+3. `IncompleteReadError`: HR's pages moved or its totals lied three times in a row. Nothing was
    changed. Wait for the next run; if it persists, show HR's operators the message.
-3. `TargetDownError`, `TransientError`: HR did not answer. The next run reads the same changes.
-4. `ConfigurationError`: do what it says, then clear the task.
+4. `TargetDownError`, `TransientError`: HR did not answer. The next run reads the same changes.
+5. `ConfigurationError`: do what it says, then clear the task.
 """
+NONE_OR_TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
+MODES = ["auto", "incremental", "full", "window", "person"]
+ABOUT_MODE = "auto: changes since the watermark, everything when that is due"
 
 
 @dag(
@@ -38,38 +43,40 @@ the last start. Airflow takes a time without a zone for UTC, so say yours; `--dr
     description="HR system → persons",
     doc_md=DOC,
     params={
-        "mode": Param(
-            "auto",
-            enum=["auto", "incremental", "full"],
-            description="auto: changes since the watermark, everything when that is due",
-        )
+        "mode": Param("auto", enum=MODES, description=ABOUT_MODE),
+        "from": Param(None, description="window: changed at or after", **NONE_OR_TIME),
+        "to": Param(None, description="window: changed before", **NONE_OR_TIME),
+        "numbers": Param([], type="array", description="person: employee numbers, one a line"),
+        "sources": Param([], type="array", examples=[source.name for source in load_settings().hr]),
+        "dry_run": Param(False, type="boolean", description="compare, and change nothing"),
     },
     **dag_defaults(queue="hr_sync"),
 )
 def sync_hr_persons() -> None:
     @task(map_index_template="{{ task.op_kwargs['source'] }}")
     def read(source: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Returns the run's counts."""
+        """Returns what changed: counts, differences by field, examples by employee number."""
         from accountsync import wiring
-        from accountsync.jobs.sync_hr_persons import require_bounds
+        from accountsync.jobs.sync_order import order_of, sources_of
 
-        start, end = data_interval() or (None, None)
-        counts = wiring.sync_hr_persons(
-            load_settings(),
-            source,
-            mode=(params or {})["mode"],
-            window=require_bounds(start, end),
-            airflow_run_id=airflow_run_id(),
+        settings, said = load_settings(), params or {}
+        order = order_of(said, interval=data_interval(), zone=settings.zone)
+        if source not in sources_of(said, known=[source.name for source in settings.hr]):
+            raise AirflowSkipException("not among the `sources` asked for")
+        result = wiring.sync_hr_persons(
+            settings, source, order=order, airflow_run_id=airflow_run_id()
         )
-        return asdict(counts) | {"newest_change": str(counts.newest_change)}
+        return asdict(result) | {"newest_change": str(result.newest_change)}
 
-    @task(outlets=[HR_PERSONS], retries=5)
-    def announce(counts: list[dict[str, Any]], *, outlet_events: Any = None) -> None:
+    @task(outlets=[HR_PERSONS], retries=5, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    def announce(results: list[dict[str, Any]], *, outlet_events: Any = None) -> None:
         """Tells `create_account_tasks`, if anything changed."""
-        changed = sum(source["inserted"] + source["updated"] for source in counts)
-        if not changed:
+        done = [one for one in results if not one["dry_run"] and one["inserted"] + one["updated"]]
+        if not done:
             raise AirflowSkipException("nothing changed")
-        outlet_events[HR_PERSONS].extra = {"changed": changed}
+        changed = sum(one["inserted"] + one["updated"] for one in done)
+        runs = {one["source"]: one["run_id"] for one in done}
+        outlet_events[HR_PERSONS].extra = {"changed": changed, "runs": runs}
 
     announce(read.expand(source=[source.name for source in load_settings().hr]))  # type: ignore[arg-type]
 

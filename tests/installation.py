@@ -19,9 +19,10 @@ from accountsync import wiring
 from accountsync.cli.mapping import read_csv
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.process_account_tasks import ProcessSummary
+from accountsync.jobs.sync_hr_persons import SyncResult
+from accountsync.jobs.sync_order import SyncOrder
 from accountsync.settings import Settings
 from accountsync.store import mappings
-from accountsync.store.persons import MergeCounts
 from simulators import run
 from simulators.run import HrOptions, Sims, TargetOptions
 
@@ -35,10 +36,9 @@ class Installation:
     engine: Engine
     sims: Sims
 
-    def sync(self, mode: Any = "auto", **options: Any) -> MergeCounts:
-        return wiring.sync_hr_persons(
-            self.settings, "hieds", mode=mode, airflow_run_id="test", **options
-        )
+    def sync(self, mode: Any = "auto", **options: Any) -> SyncResult:
+        order = SyncOrder(mode=mode, **options)
+        return wiring.sync_hr_persons(self.settings, "hieds", order=order, airflow_run_id="test")
 
     def plan(self, **options: Any) -> PlanSummary:
         return wiring.create_account_tasks(self.settings, airflow_run_id="test", **options)

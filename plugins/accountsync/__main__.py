@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from accountsync.cli import config, db, mapping
+from accountsync.cli import config, db, feed, mapping
 from accountsync.errors import AccountSyncError
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
+app.add_typer(feed.app, name="feed")
 app.add_typer(mapping.app, name="mapping")
 
 

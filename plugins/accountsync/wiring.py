@@ -20,15 +20,19 @@ from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import HrSource
 from accountsync.hr.sql import SqlHrSource
 from accountsync.jobs import create_account_tasks as create
+from accountsync.jobs import held_feeds
 from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.process_account_tasks import ProcessSummary
+from accountsync.jobs.staging import OpenSource
+from accountsync.jobs.sync_hr_persons import SyncResult
+from accountsync.jobs.sync_order import SyncOrder
 from accountsync.settings import Settings
 from accountsync.settings.hr import AnySource, FileSource, HttpSource, SqlSource
 from accountsync.settings.targets import AnyTarget
 from accountsync.store import engine as store_engine
-from accountsync.store.persons import MergeCounts
+from accountsync.store.runs import Outcome
 from accountsync.targets import catalog
 from accountsync.targets.connector import Connector
 from accountsync.wire.api import Api, utc_now
@@ -106,10 +110,9 @@ def sync_hr_persons(
     settings: Settings,
     name: str,
     *,
-    mode: sync.Mode = "auto",
-    window: sync.Window | None = None,
+    order: SyncOrder | None = None,
     airflow_run_id: str | None = None,
-) -> MergeCounts:
+) -> SyncResult:
     """The job of one HR source, with its API opened and closed."""
     source = settings.source(name)
     return sync.sync_hr_persons(
@@ -117,13 +120,26 @@ def sync_hr_persons(
         settings=source,
         open_source=_hr_opener(source),
         now=utc_now(),
-        mode=mode,
-        window=window,
+        order=order or SyncOrder(),
         airflow_run_id=airflow_run_id,
     )
 
 
-def _hr_opener(source: AnySource) -> sync.OpenSource:
+def approve_feed(settings: Settings, feed: int, *, actor: str, comment: str) -> Outcome:
+    """Merges a feed that the feed guard held."""
+    engine = open_store(settings)
+    source = held_feeds.describe(engine=engine, feed=feed).source
+    return held_feeds.approve(
+        engine=engine,
+        settings=settings.source(source),
+        feed=feed,
+        actor=actor,
+        comment=comment,
+        now=utc_now(),
+    )
+
+
+def _hr_opener(source: AnySource) -> OpenSource:
     """Connections are looked up here, outside the event loop."""
     match source:
         case HttpSource():

@@ -404,14 +404,14 @@ def test_rows_that_hr_spoils_on_the_way_are_kept_and_closed_when_they_come_right
     """I3: broken date, no key, wrong types. Those without a key are told by their content."""
     world.hr.fault("bad_rows", rows=3)
     counts = world.sync()
-    assert counts.rejected == len(world.open_rejects()) == 2 * 6
-    assert counts.inserted == 40 - 2 * 6
-    assert world.sync("full").rejected == 12
-    assert len(world.open_rejects()) == 12
+    assert counts.rejected == len(world.open_rejects()) == 3 * 6
+    assert counts.inserted == 40 - 3 * 6
+    assert world.sync("full").rejected == 18
+    assert len(world.open_rejects()) == 18
     world.hr.heal()
     world.sync("full")
     assert world.differences() == {}
-    assert sorted(world.closed_rejects().values()) == ["fixed"] * 6 + ["gone from HR"] * 6
+    assert sorted(world.closed_rejects().values()) == ["fixed"] * 12 + ["gone from HR"] * 6
 
 
 def test_a_row_without_a_change_time_is_read_and_moves_no_watermark(world: HrWorld) -> None:

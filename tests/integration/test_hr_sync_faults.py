@@ -15,7 +15,7 @@ from accountsync.errors import (
     TargetDownError,
     TransientError,
 )
-from accountsync.jobs.sync_hr_persons import Mode
+from accountsync.jobs.sync_order import Mode
 from tests.integration.hr_world import HrWorld
 from tests.integration.world import utc_now
 
@@ -138,15 +138,6 @@ def test_the_message_of_an_incomplete_read_says_what_disagreed(world: HrWorld) -
     world.hr.fault("lying_totals")
     with pytest.raises(IncompleteReadError, match="41 rows declared, 40 received"):
         world.sync()
-
-
-def test_an_empty_hr_is_a_complete_read_of_nobody(world: HrWorld) -> None:
-    """I4: that everybody is missing is marked, and nothing else happens."""
-    world.sync()
-    for row in world.hr.persons():
-        world.hr.vanish(row["personId"])
-    assert world.sync("full").fetched == 0
-    assert len(world.absent()) == 40
 
 
 def test_a_token_that_expires_in_mid_run_is_renewed_once(world: HrWorld) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from accountsync.errors import AccountSyncError
-from accountsync.jobs.sync_hr_persons import Window
+from accountsync.jobs.sync_order import Window
 from tests.integration.hr_world import HrWorld
 from tests.integration.world import HrRow, utc_now
 

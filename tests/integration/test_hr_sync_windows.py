@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from accountsync.errors import ConfigurationError
-from accountsync.jobs.sync_hr_persons import Window, require_bounds
+from accountsync.jobs.sync_order import Window, window_of
 from tests.integration.hr_world import HrWorld
 from tests.integration.world import SHANGHAI, HrRow, utc_now
 
@@ -20,7 +20,7 @@ def _moment(row: HrRow) -> datetime:
     return datetime.fromisoformat(row["lastUpdateDate"]).replace(tzinfo=SHANGHAI)
 
 
-def _last_hours(first: int, last: int) -> Window:
+def last_hours(first: int, last: int) -> Window:
     """From so many hours ago to so many hours ago."""
     now = utc_now()
     return Window(start=now - first * HOUR, end=now - last * HOUR)
@@ -38,12 +38,12 @@ def test_a_window_uses_the_rows_changed_in_it_and_no_other(world: HrWorld) -> No
 
 
 def test_a_window_never_moves_the_watermark(world: HrWorld) -> None:
-    world.sync(window=_last_hours(24 * 2000, -1))
+    world.sync(window=last_hours(24 * 2000, -1))
     assert world.watermark is None
     world.sync()
     before = world.rows("SELECT xmin::text, * FROM accountsync.watermark")
     world.change(world.hr.persons()[0])
-    world.sync(window=_last_hours(1, -1))
+    world.sync(window=last_hours(1, -1))
     assert world.differences() == {}
     assert world.rows("SELECT xmin::text, * FROM accountsync.watermark") == before
 
@@ -52,7 +52,7 @@ def test_a_window_takes_no_snapshot_and_misses_nobody(world: HrWorld) -> None:
     """I4: who is not in it may well be there."""
     world.sync()
     world.hr.vanish(world.hr.persons()[0]["personId"])
-    world.sync(window=_last_hours(24 * 2000, -1))
+    world.sync(window=last_hours(24 * 2000, -1))
     assert world.absent() == {}
     assert world.scalar("SELECT count(*) FROM accountsync.snapshot") == 1
 
@@ -63,7 +63,7 @@ def test_a_window_never_overwrites_newer_data(world: HrWorld) -> None:
     world.change(row, ago=HOUR, fullName="新")
     world.sync()
     world.change(row, ago=3 * HOUR, fullName="旧")
-    counts = world.sync(window=_last_hours(4, 2))
+    counts = world.sync(window=last_hours(4, 2))
     assert (counts.fetched, counts.updated, counts.unchanged) == (1, 0, 1)
     assert world.person(row)["full_name"] == "新"
 
@@ -76,14 +76,14 @@ def test_a_window_takes_no_number_from_somebody_newer(world: HrWorld) -> None:
     world.sync()
     world.change(giver, ago=3 * HOUR, employeeNumber="99000001")
     world.change(taker, ago=3 * HOUR, employeeNumber=giver["employeeNumber"])
-    counts = world.sync(window=_last_hours(4, 2))
+    counts = world.sync(window=last_hours(4, 2))
     assert (counts.updated, counts.unchanged) == (0, 2)
     assert world.person(giver)["employee_number"] == giver["employeeNumber"]
     assert world.person(taker)["employee_number"] == taker["employeeNumber"]
 
 
 def test_a_window_may_be_repeated_any_number_of_times(world: HrWorld) -> None:
-    window = _last_hours(24 * 2000, -1)
+    window = last_hours(24 * 2000, -1)
     world.sync(window=window)
     before = world.everything()
     assert world.sync(window=window).unchanged == 40
@@ -95,7 +95,7 @@ def test_a_bad_row_in_a_window_is_kept_like_any_other(world: HrWorld) -> None:
     """I3."""
     world.sync()
     bad = world.change(world.hr.persons()[0], employeeNumber=None)
-    world.sync(window=_last_hours(1, -1))
+    world.sync(window=last_hours(1, -1))
     assert world.open_rejects().keys() == {str(bad["personId"])}
 
 
@@ -104,7 +104,7 @@ def test_windows_and_a_scheduled_run_at_once_end_where_hr_is(world: HrWorld) -> 
     for number, row in enumerate(world.hr.persons()):
         world.change(row, ago=number * HOUR / 10)
     world.hr.fault("latency", path="hr_person_info", seconds=0.05)
-    runs: list[dict[str, Any]] = [{"window": _last_hours(n + 1, n)} for n in range(4)]
+    runs: list[dict[str, Any]] = [{"window": last_hours(n + 1, n)} for n in range(4)]
     runs.append({"mode": "full"})
     with ThreadPoolExecutor(len(runs)) as threads:
         done = list(threads.map(lambda options: world.sync(**options), runs))
@@ -118,5 +118,5 @@ def test_a_window_needs_both_ends_in_order(start: int | None, end: int | None) -
     now = utc_now()
     bounds = [None if hours is None else now + hours * HOUR for hours in (start, end)]
     with pytest.raises(ConfigurationError, match="a window needs"):
-        require_bounds(*bounds)
-    assert require_bounds(None, None) is None
+        window_of(*bounds)
+    assert window_of(None, None) is None

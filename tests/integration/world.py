@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,12 +30,12 @@ from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.process_account_tasks import ProcessSummary
-from accountsync.jobs.sync_hr_persons import Mode, Window
+from accountsync.jobs.sync_hr_persons import SyncResult
+from accountsync.jobs.sync_order import Mode, SyncOrder, Window
 from accountsync.settings import Settings
 from accountsync.settings.hr import HttpSource
 from accountsync.settings.targets import AnyTarget
 from accountsync.store import engine as store_engine
-from accountsync.store.persons import MergeCounts
 from accountsync.targets import catalog
 from accountsync.targets.connector import Connector
 from accountsync.wire.api import Api
@@ -105,18 +105,20 @@ class World:
         mode: Mode = "auto",
         *,
         window: Window | None = None,
+        numbers: Iterable[str] = (),
+        dry_run: bool = False,
         now: datetime | None = None,
         **changes: Any,
-    ) -> MergeCounts:
+    ) -> SyncResult:
         """`changes`: to the source, for this run."""
         source = settings_with({"hieds": {**self.changes.get("hieds", {}), **changes}}).hr[0]
+        asked: Mode = "window" if window else "person" if numbers else mode
         return sync.sync_hr_persons(
             engine=self.engine,
             settings=source,
             open_source=partial(_source, source, self.endpoint(source.conn_id)),
             now=now or utc_now(),
-            mode=mode,
-            window=window,
+            order=SyncOrder(mode=asked, window=window, numbers=frozenset(numbers), dry_run=dry_run),
             airflow_run_id="test",
         )
 

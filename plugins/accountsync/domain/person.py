@@ -19,6 +19,7 @@ PERSON_FIELDS: Mapping[str, type] = {
     "email": str,
     "phone": str,
     "hire_date": date,
+    "effective_date": date,
     "leave_date": date,
     "time_zone": str,
     "source_updated_at": datetime,

@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from accountsync.errors import AccountSyncError, ConfigurationError, IncompleteReadError
-from accountsync.hr.record import RowMapper, StagedRecord
-from accountsync.hr.source import Ask, HrSource
+from accountsync.errors import AccountSyncError, SafetyStopError
+from accountsync.hr.record import RowMapper
+from accountsync.jobs import held_feeds
+from accountsync.jobs.merging import StagedFeed, merge
+from accountsync.jobs.read_plan import ReadPlan, plan_read
+from accountsync.jobs.staging import OpenSource, say_merged, stage
+from accountsync.jobs.sync_order import SyncOrder
 from accountsync.settings.hr import AnySource
-from accountsync.store import feeds, locks, persons, rejects, runs, schema
+from accountsync.store import feeds, locks, runs, schema
 from accountsync.store.persons import MergeCounts
+from accountsync.store.runs import Outcome
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["auto", "incremental", "full"]
-_READS_PER_RUN = 3
-_CLOCK_TOLERANCE = timedelta(minutes=5)
-_ROWS_PER_COPY = 5000
-_PROGRESS_EVERY_S = 10.0
-
-StagedRow = tuple[Any, ...]
-OpenSource = Callable[[], AbstractAsyncContextManager[HrSource]]
+_AUTO = SyncOrder()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """A backfill's data interval: changed at or after `start`, before `end`."""
+class SyncResult(MergeCounts):
+    """What a run did or, dry, would have done: then `stopped_by` says whether the feed guard would
+    have held the feed."""
 
-    start: datetime
-    end: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadPlan:
-    """What is read and what it proves. `since` None: everything."""
-
-    mode: Literal["incremental", "full", "window"]
-    since: datetime | None
-    window: Window | None = None
-
-    @property
-    def until(self) -> datetime | None:
-        return self.window.end if self.window else None
+    run_id: int
+    source: str
+    mode: str
+    dry_run: bool
+    differences: Mapping[str, Any]
+    stopped_by: Sequence[str]
 
 
 def sync_hr_persons(
@@ -60,25 +47,88 @@ def sync_hr_persons(
     settings: AnySource,
     open_source: OpenSource,
     now: datetime,
-    mode: Mode = "auto",
-    window: Window | None = None,
+    order: SyncOrder = _AUTO,
     airflow_run_id: str | None = None,
-) -> MergeCounts:
+) -> SyncResult:
     """Complete or nothing: one lock per source, one transaction for merge, counts and watermark.
 
-    Raises IncompleteReadError when no read of `_READS_PER_RUN` proved complete.
+    Raises IncompleteReadError when no read proved complete, SafetyStopError when the feed guard
+    held the feed.
     """
     with locks.held(engine, f"hr/{settings.name}"):
         with engine.begin() as connection:
             schema.require_head(connection)
-            plan = _plan(connection, settings=settings, mode=mode, window=window, now=now)
-            run_id = _start(connection, settings.name, plan, airflow_run_id)
-        log.info("event=read_started source=%s run=%s mode=%s", settings.name, run_id, plan.mode)
+            plan = plan_read(connection, settings=settings, order=order, now=now)
+            run_id = _start(connection, settings.name, plan, order, airflow_run_id)
+        log.info(
+            "event=read_started source=%s run=%s mode=%s dry_run=%s",
+            settings.name, run_id, plan.mode, order.dry_run,
+        )  # fmt: skip
+        feed = StagedFeed(
+            run_id=run_id,
+            settings=settings,
+            plan=plan,
+            mapper=RowMapper(settings),
+            now=now,
+            decides=plan.is_present_state,
+        )
         try:
-            return _read_and_merge(engine, settings, open_source, plan, run_id, now)
+            outcome = _read_and_merge(engine, open_source, feed, order)
+        except SafetyStopError:
+            raise
         except Exception as error:
             _record_failure(engine, run_id, error)
             raise
+    return _result(feed, order, outcome)
+
+
+def _start(
+    connection: Connection,
+    source: str,
+    plan: ReadPlan,
+    order: SyncOrder,
+    airflow_run_id: str | None,
+) -> int:
+    for dead in runs.unfinished(connection, source=source):
+        feeds.drop(connection, run_id=dead)
+    run_id = runs.start(
+        connection,
+        source=source,
+        mode=plan.mode,
+        airflow_run_id=airflow_run_id,
+        dry_run=order.dry_run,
+    )
+    feeds.create(connection, run_id=run_id)
+    return run_id
+
+
+def _read_and_merge(
+    engine: Engine, open_source: OpenSource, feed: StagedFeed, order: SyncOrder
+) -> Outcome:
+    if not stage(engine, open_source, feed.mapper, feed.plan, feed.run_id):
+        return _finish(engine, feed, Outcome())
+    with engine.connect() as connection, connection.begin() as transaction:
+        outcome = merge(connection, feed)
+        if order.dry_run or outcome.stopped_by:
+            transaction.rollback()
+        else:
+            feeds.drop(connection, run_id=feed.run_id)
+            held_feeds.supersede(connection, feed)
+    if order.dry_run:
+        return _finish(engine, feed, outcome)
+    if outcome.stopped_by:
+        held_feeds.hold(engine, feed, outcome)
+    if feed.plan.follows_changes:
+        say_merged(open_source)
+    return outcome
+
+
+def _finish(engine: Engine, feed: StagedFeed, outcome: Outcome) -> Outcome:
+    """A run that merged nothing: there was nothing to read, or it was a dry one."""
+    with engine.begin() as connection:
+        runs.succeed(connection, run_id=feed.run_id, outcome=outcome)
+        feeds.drop(connection, run_id=feed.run_id)
+    return outcome
 
 
 def _record_failure(engine: Engine, run_id: int, error: Exception) -> None:
@@ -93,169 +143,21 @@ def _record_failure(engine: Engine, run_id: int, error: Exception) -> None:
         log.warning("event=failure_not_recorded run=%s error=%s", run_id, kind)
 
 
-def _plan(
-    connection: Connection,
-    *,
-    settings: AnySource,
-    mode: Mode,
-    window: Window | None,
-    now: datetime,
-) -> ReadPlan:
-    """A window is read as such; otherwise the watermark decides, never a clock (I1, I5)."""
-    if window is not None:
-        return ReadPlan(mode="window", since=window.start, window=window)
-    since = runs.read_from(connection, source=settings.name, overlap=settings.overlap)
-    last_full = runs.last_snapshot_at(connection, source=settings.name)
-    can_ask = since is not None and settings.can_ask_for_changes and last_full is not None
-    due = last_full is None or now - last_full >= settings.full_every
-    if since is None or not can_ask or mode == "full" or (mode == "auto" and due):
-        return ReadPlan(mode="full", since=None)
-    return ReadPlan(mode="incremental", since=since)
-
-
-def _start(connection: Connection, source: str, plan: ReadPlan, airflow_run_id: str | None) -> int:
-    for dead in runs.unfinished(connection, source=source):
-        feeds.drop(connection, run_id=dead)
-    run_id = runs.start(connection, source=source, mode=plan.mode, airflow_run_id=airflow_run_id)
-    feeds.create(connection, run_id=run_id)
-    return run_id
-
-
-def _read_and_merge(
-    engine: Engine,
-    settings: AnySource,
-    open_source: OpenSource,
-    plan: ReadPlan,
-    run_id: int,
-    now: datetime,
-) -> MergeCounts:
-    mapper = RowMapper(settings)
-    _stage(engine, open_source, mapper, plan, run_id)
-    with engine.begin() as connection:
-        counts = _merge(connection, settings, mapper, plan, run_id, now)
+def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome) -> SyncResult:
+    counts = outcome.counts
     log.info(
-        "event=merged source=%s run=%s fetched=%s retried=%s inserted=%s updated=%s unchanged=%s"
+        "event=%s source=%s run=%s fetched=%s retried=%s inserted=%s updated=%s unchanged=%s"
         " rejected=%s from_the_future=%s",
-        settings.name, run_id, counts.fetched, counts.retried, counts.inserted, counts.updated,
+        "compared" if order.dry_run else "merged",
+        feed.source, feed.run_id, counts.fetched, counts.retried, counts.inserted, counts.updated,
         counts.unchanged, counts.rejected, counts.from_the_future,
     )  # fmt: skip
-    return counts
-
-
-def _stage(
-    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
-) -> None:
-    """The whole feed into the run's table; a read that proves incomplete starts again."""
-    for read in range(1, _READS_PER_RUN + 1):
-        try:
-            _read_once(engine, open_source, mapper, plan, run_id)
-        except IncompleteReadError as error:
-            log.warning("event=read_incomplete run=%s read=%s reason=%s", run_id, read, error)
-            if read == _READS_PER_RUN:
-                raise IncompleteReadError(
-                    f"{_READS_PER_RUN} reads in a row were incomplete, nothing was changed;"
-                    f" the last one: {error}"
-                ) from error
-        else:
-            return
-
-
-def _read_once(
-    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
-) -> None:
-    with engine.begin() as connection:
-        feeds.empty(connection, run_id=run_id)
-    asyncio.run(_copy(engine, open_source, mapper, plan, run_id))
-    with engine.begin() as connection:
-        feeds.build_indexes(connection, run_id=run_id)
-        repeated = feeds.repeated_keys(connection, run_id=run_id)
-    if repeated:
-        raise IncompleteReadError(f"{repeated} rows repeat the key of another row")
-
-
-async def _copy(
-    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
-) -> None:
-    """Rows go out in lots of their own transaction: none is open while HR is waited for."""
-    progress = _Progress(run_id)
-    lot: list[StagedRow] = []
-    async with open_source() as source:
-        async for page in source.pages(Ask(since=plan.since, until=plan.until)):
-            lot.extend(_as_row(mapper.map(row), retried=False) for row in page.rows)
-            progress.page(page.number, page.total_pages, len(page.rows))
-            if len(lot) >= _ROWS_PER_COPY:
-                await asyncio.to_thread(_write, engine, run_id, lot)
-                lot = []
-    await asyncio.to_thread(_write, engine, run_id, lot)
-
-
-def _write(engine: Engine, run_id: int, lot: list[StagedRow]) -> None:
-    with engine.begin() as connection:
-        feeds.add(connection, run_id=run_id, rows=lot)
-
-
-def _as_row(record: StagedRecord, *, retried: bool) -> StagedRow:
-    return (*record.values, record.raw, record.content_hash, record.problems or None, retried)
-
-
-def _merge(
-    connection: Connection,
-    settings: AnySource,
-    mapper: RowMapper,
-    plan: ReadPlan,
-    run_id: int,
-    now: datetime,
-) -> MergeCounts:
-    """Everything a successful run writes, in the caller's one transaction."""
-    name = settings.name
-    if plan.window:
-        feeds.keep_window(connection, run_id=run_id, start=plan.window.start, end=plan.window.end)
-    raw = feeds.open_rejects(connection, run_id=run_id, source=name)
-    again = [_as_row(mapper.map(row), retried=True) for row in raw]
-    feeds.add(connection, run_id=run_id, rows=again)
-    latest, decides = now + _CLOCK_TOLERANCE, plan.mode == "full"
-    feeds.reject_taken_numbers(
-        connection, run_id=run_id, source=name, latest=latest, decides=decides
+    return SyncResult(
+        **asdict(counts),
+        run_id=feed.run_id,
+        source=feed.source,
+        mode=feed.plan.mode,
+        dry_run=order.dry_run,
+        differences=outcome.differences,
+        stopped_by=outcome.stopped_by,
     )
-    counts = persons.merge(connection, run_id=run_id, source=name, latest=latest, decides=decides)
-    rejects.record(connection, run_id=run_id, source=name, complete=plan.mode == "full")
-    if plan.mode == "full":
-        snapshot = runs.add_snapshot(connection, source=name, run_id=run_id, rows=counts.fetched)
-        persons.mark_absences(connection, run_id=run_id, source=name, snapshot=snapshot)
-    if counts.newest_change and not plan.window:
-        runs.advance_watermark(connection, source=name, value=counts.newest_change, run_id=run_id)
-    read_to = plan.window.end if plan.window else counts.newest_change
-    runs.succeed(connection, run_id=run_id, counts=counts, read_from=plan.since, read_to=read_to)
-    feeds.drop(connection, run_id=run_id)
-    return counts
-
-
-class _Progress:
-    """A line in the log every few seconds: rows, rows a second, pages, time left."""
-
-    def __init__(self, run_id: int) -> None:
-        self._run_id = run_id
-        self._started = self._said = time.monotonic()
-        self._rows = 0
-
-    def page(self, number: int, total: int | None, rows: int) -> None:
-        self._rows += rows
-        now = time.monotonic()
-        if now - self._said < _PROGRESS_EVERY_S:
-            return
-        self._said = now
-        took = now - self._started
-        log.info(
-            "event=reading run=%s rows=%s rows_per_s=%.0f page=%s pages=%s left_s=%.0f",
-            self._run_id, self._rows, self._rows / took, number, total,
-            took / number * (total - number) if total else float("nan"),
-        )  # fmt: skip
-
-
-def require_bounds(start: datetime | None, end: datetime | None) -> Window | None:
-    """Both or none, in order. Raises ConfigurationError."""
-    if start is None and end is None:
-        return None
-    if start is None or end is None or start >= end:
-        raise ConfigurationError("a window needs `from` and `to`, `from` before `to`")
-    return Window(start=start, end=end)

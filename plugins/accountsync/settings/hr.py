@@ -125,14 +125,30 @@ def _unknown_field(place: Place) -> Problem:
 
 
 class FeedGuard(Group):
-    """When a feed is stopped for a human to look at, instead of being merged."""
+    """When a feed is held for a human to look at, instead of being merged.
+
+    Besides these: a full read of nobody. Missing persons and leavers never stop a feed.
+    """
 
     floor: PositiveInt = Field(20, description="fewer affected rows never stop a feed")
-    rejects_percent: float = Field(10, description="rejected rows, of those received")
-    emptied_percent: float = Field(10, description="persons who lose the value of a key field")
-    changed_percent: float = Field(30, description="persons whose value of a key field changes")
-    shrunk_percent: float = Field(50, description="persons missing from a full read")
-    fields: list[str] = ["full_name", "person_type", "status", "department_code"]
+    rejects_percent: float = Field(10, description="newly rejected rows, of those received")
+    emptied_percent: float = Field(
+        10, description="persons who lose the value of a key field, of those in the feed"
+    )
+    changed_percent: float = Field(
+        30, description="persons whose value of a key field changes, of all of the source"
+    )
+    fields: list[str] = Field(
+        [
+            "employee_number",
+            "full_name",
+            "person_type",
+            "status",
+            "department_code",
+            "email",
+        ],
+        description="the key fields",
+    )
 
     @model_validator(mode="after")
     def _fields_are_known(self) -> FeedGuard:
@@ -154,6 +170,10 @@ class Source(Group):
     )
     absence: Absence = Absence()
     feed_guard: FeedGuard = FeedGuard()
+
+    @property
+    def can_read_everything(self) -> bool:
+        return True
 
     @model_validator(mode="after")
     def _fields_are_known(self) -> Source:
@@ -227,6 +247,10 @@ class FileSource(Source):
     @property
     def can_ask_for_changes(self) -> bool:
         return self.content == "changes"
+
+    @property
+    def can_read_everything(self) -> bool:
+        return self.content == "full"
 
 
 class SqlSource(Source):

@@ -5,9 +5,9 @@ Staged rows carry what the merge needs; `problems` not null means the row is rej
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -17,8 +17,8 @@ from sqlalchemy import Connection, text
 from accountsync.domain.person import PERSON_FIELDS
 from accountsync.store.engine import driver
 
-_TYPES = {"source_updated_at": "timestamptz", "hire_date": "date", "leave_date": "date"}
-_COLUMNS = ", ".join(f"{name} {_TYPES.get(name, 'text')}" for name in PERSON_FIELDS)
+_TYPES: Mapping[type, str] = {str: "text", date: "date", datetime: "timestamptz"}
+_COLUMNS = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in PERSON_FIELDS.items())
 _COPIED = ", ".join((*PERSON_FIELDS, "raw", "content_hash", "problems", "retried"))
 
 MAY_REPLACE = """(
@@ -98,6 +98,52 @@ def open_rejects(connection: Connection, *, run_id: int, source: str) -> Iterato
         {"source": source},
     )
     return (orjson.loads(raw) for (raw,) in rows.all())
+
+
+def keep(connection: Connection, *, run_id: int) -> None:
+    """For a human to look at: it has to outlive a crash of the database, which empties unlogged
+    tables."""
+    connection.execute(text(f"ALTER TABLE {table(run_id)} SET LOGGED"))
+
+
+def count(connection: Connection, *, run_id: int) -> int:
+    return int(connection.scalar(text(f"SELECT count(*) FROM {table(run_id)}")) or 0)
+
+
+def fingerprint(connection: Connection, *, run_id: int) -> str:
+    """The same for feeds of the same rows, in whatever order they came."""
+    found = connection.scalar(
+        text(
+            "SELECT md5(coalesce(string_agg(content_hash, ''::bytea ORDER BY content_hash), ''))"
+            f" FROM {table(run_id)}"
+        )
+    )
+    return str(found)
+
+
+def keep_numbers(connection: Connection, *, run_id: int, numbers: Iterable[str]) -> None:
+    """A read of some persons uses the rows with their employee numbers only."""
+    connection.execute(
+        text(
+            f"DELETE FROM {table(run_id)}"
+            " WHERE employee_number IS NULL OR employee_number <> ALL(:numbers)"
+        ),
+        {"numbers": list(numbers)},
+    )
+
+
+def without_row(connection: Connection, *, run_id: int, numbers: Iterable[str]) -> list[str]:
+    """Those of the employee numbers that no row has."""
+    return list(
+        connection.scalars(
+            text(
+                "SELECT number FROM unnest(CAST(:numbers AS text[])) AS asked (number)"
+                f" WHERE NOT EXISTS (SELECT FROM {table(run_id)} WHERE employee_number = number)"
+                " ORDER BY 1"
+            ),
+            {"numbers": list(numbers)},
+        )
+    )
 
 
 def keep_window(connection: Connection, *, run_id: int, start: Any, end: Any) -> None:

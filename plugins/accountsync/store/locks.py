@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 _WAIT = text("SELECT pg_advisory_lock(hashtextextended(:name, 0))")
 _TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
 _RELEASE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
+_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 @contextmanager
@@ -36,3 +37,8 @@ def held_or_not(engine: Engine, name: str) -> Iterator[bool]:
         finally:
             if got:
                 connection.execute(_RELEASE, {"name": f"accountsync/{name}"})
+
+
+def take(connection: Connection, name: str) -> None:
+    """Waits for its turn; the lock ends with the transaction."""
+    connection.execute(_IN_TURN, {"name": f"accountsync/{name}"})

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from accountsync.store.base import Table, identity, now, one_of
 
+SYNC_STATES = ("running", "succeeded", "failed", "held", "rejected", "superseded")
+
 
 class PersonRow(Table):
     """Identity is `source` + `source_key`. `employee_number` is unique at commit only, so that
@@ -43,6 +45,7 @@ class PersonRow(Table):
     email: Mapped[str | None]
     phone: Mapped[str | None]
     hire_date: Mapped[date | None]
+    effective_date: Mapped[date | None]
     leave_date: Mapped[date | None]
     time_zone: Mapped[str | None]
     source_updated_at: Mapped[datetime | None]
@@ -51,6 +54,9 @@ class PersonRow(Table):
     revision: Mapped[int] = mapped_column(server_default="1")
     planned_revision: Mapped[int] = mapped_column(server_default="0")
     next_evaluation_at: Mapped[datetime | None]
+    presumed_left_at: Mapped[datetime | None] = mapped_column(
+        comment="absence that a rule or a human takes for leaving; undone when seen again"
+    )
     absent_since_snapshot: Mapped[int | None] = mapped_column(
         ForeignKey("snapshot.id"),
         comment="first complete snapshot without this person; null: seen in the latest one",
@@ -73,23 +79,31 @@ class PersonChangeRow(Table):
 
 
 class SyncRunRow(Table):
-    """One read of one source. Counts add up or the run cannot be called succeeded (I14)."""
+    """One read of one source. Counts add up or the run cannot be called succeeded (I14).
+
+    held: the feed guard stopped its feed, which stays staged until a human approves (succeeded) or
+    rejects it, or a newer feed takes its place (superseded).
+    """
 
     __tablename__ = "sync_run"
     __table_args__ = (
-        CheckConstraint(one_of("state", ("running", "succeeded", "failed")), name="state"),
-        CheckConstraint(one_of("mode", ("incremental", "full", "window")), name="mode"),
+        CheckConstraint(one_of("state", SYNC_STATES), name="state"),
+        CheckConstraint(one_of("mode", ("incremental", "full", "window", "person")), name="mode"),
         CheckConstraint(
-            "state <> 'succeeded' OR fetched + retried = inserted + updated + unchanged + rejected",
+            "state NOT IN ('succeeded', 'held')"
+            " OR fetched + retried = inserted + updated + unchanged + rejected",
             name="counts_add_up",
         ),
+        CheckConstraint("NOT dry_run OR state <> 'held'", name="dry_run"),
         Index(None, "source", "id"),
+        Index("ix_sync_run_held", "source", "id", postgresql_where=text("state = 'held'")),
     )
 
     id: Mapped[int] = identity()
     source: Mapped[str]
     mode: Mapped[str]
     airflow_run_id: Mapped[str | None]
+    dry_run: Mapped[bool] = mapped_column(server_default="false")
     state: Mapped[str] = mapped_column(server_default="running")
     read_from: Mapped[datetime | None]
     read_to: Mapped[datetime | None]
@@ -101,6 +115,13 @@ class SyncRunRow(Table):
     updated: Mapped[int] = mapped_column(server_default="0")
     unchanged: Mapped[int] = mapped_column(server_default="0")
     rejected: Mapped[int] = mapped_column(server_default="0")
+    differences: Mapped[dict[str, Any]] = mapped_column(
+        server_default="{}", comment="what the feed changes, by field, and who, by employee number"
+    )
+    stopped_by: Mapped[list[str]] = mapped_column(
+        server_default="{}", comment="the feed guard's reasons"
+    )
+    fingerprint: Mapped[str | None] = mapped_column(comment="of a held feed's rows")
     error: Mapped[str | None]
     started_at: Mapped[datetime] = now()
     finished_at: Mapped[datetime | None]

@@ -8,8 +8,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, text
 
+from accountsync.domain.feed_guard import FieldChange
 from accountsync.domain.person import PERSON_FIELDS
 from accountsync.store.feeds import MAY_REPLACE, table
+
+EXAMPLES = 5
 
 _FIELDS = [name for name in PERSON_FIELDS if name != "source_key"]
 _TRACKED = [name for name in _FIELDS if name != "source_updated_at"]
@@ -20,6 +23,7 @@ _CHANGED = (
 )
 
 _RECORD_CHANGES = f"""
+WITH recorded AS (
 INSERT INTO accountsync.person_change (person_id, run_id, changes)
 SELECT p.id, :run_id, difference.changes
 FROM {{table}} s JOIN accountsync.person p ON {_CHANGED}
@@ -30,6 +34,12 @@ CROSS JOIN LATERAL (
   WHERE old IS DISTINCT FROM new
 ) difference
 WHERE difference.changes IS NOT NULL
+RETURNING person_id, changes
+)
+SELECT change.key, count(*), count(*) FILTER (WHERE change.value->>1 IS NULL),
+  (array_agg(p.employee_number ORDER BY p.employee_number))[1:{EXAMPLES}]
+FROM recorded r CROSS JOIN LATERAL jsonb_each(r.changes) change
+JOIN accountsync.person p ON p.id = r.person_id GROUP BY 1 ORDER BY 1
 """
 
 _UPDATE = f"""
@@ -40,11 +50,15 @@ FROM {{table}} s WHERE {_CHANGED}
 """
 
 _INSERT = f"""
+WITH made AS (
 INSERT INTO accountsync.person (source, source_key, {", ".join(_FIELDS)}, attributes, content_hash)
 SELECT :source, s.source_key, {", ".join(f"s.{f}" for f in _FIELDS)}, s.raw::jsonb, s.content_hash
 FROM {{table}} s
 WHERE s.problems IS NULL AND NOT EXISTS (
   SELECT FROM accountsync.person p WHERE p.source = :source AND p.source_key = s.source_key)
+RETURNING employee_number
+)
+SELECT (SELECT count(*) FROM made), ARRAY(SELECT employee_number FROM made LIMIT {EXAMPLES})
 """
 
 
@@ -52,28 +66,42 @@ WHERE s.problems IS NULL AND NOT EXISTS (
 class MergeCounts:
     """`fetched + retried = inserted + updated + unchanged + rejected` (I14)."""
 
-    fetched: int
-    retried: int
-    inserted: int
-    updated: int
-    unchanged: int
-    rejected: int
-    newest_change: datetime | None
-    from_the_future: int
+    fetched: int = 0
+    retried: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    newest_change: datetime | None = None
+    from_the_future: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """`changes`: by field, what the merge changed about persons it knew · `newcomers`: employee
+    numbers of a few whom it inserted."""
+
+    counts: MergeCounts
+    changes: list[FieldChange]
+    newcomers: list[str]
 
 
 def merge(
     connection: Connection, *, run_id: int, source: str, latest: datetime, decides: bool
-) -> MergeCounts:
+) -> Merged:
     """All staged rows that differ, and their history.
 
     `latest`: change times after it are from the future, reported and left out of `newest_change`.
     `decides`: a full read, which also takes back what is newer in the store (see MAY_REPLACE).
     """
     bound = {"source": source, "run_id": run_id, "latest": latest, "decides": decides}
-    connection.execute(text(_RECORD_CHANGES.format(table=table(run_id))), bound)
+    recorded = connection.execute(text(_RECORD_CHANGES.format(table=table(run_id))), bound)
+    changes = [
+        FieldChange(field=field, changed=changed, emptied=emptied, examples=tuple(examples))
+        for field, changed, emptied, examples in recorded
+    ]
     updated = connection.execute(text(_UPDATE.format(table=table(run_id))), bound).rowcount
-    inserted = connection.execute(text(_INSERT.format(table=table(run_id))), bound).rowcount
+    inserted, newcomers = connection.execute(text(_INSERT.format(table=table(run_id))), bound).one()
     row = connection.execute(
         text(
             "SELECT count(*) FILTER (WHERE NOT retried), count(*) FILTER (WHERE retried),"
@@ -85,7 +113,7 @@ def merge(
         {"latest": latest},
     ).one()
     fetched, retried, rejected, newest, future = row
-    return MergeCounts(
+    counts = MergeCounts(
         fetched=fetched,
         retried=retried,
         inserted=inserted,
@@ -95,14 +123,16 @@ def merge(
         newest_change=newest,
         from_the_future=future,
     )
+    return Merged(counts=counts, changes=changes, newcomers=sorted(newcomers))
 
 
 def mark_absences(connection: Connection, *, run_id: int, source: str, snapshot: int) -> int:
     """After a full read: who is missing since this snapshot, who is back. Counts the missing.
 
-    Writes only where that changes; absence alone changes nothing else (I4).
+    Writes only where that changes; absence alone changes nothing else (I4). Who was made after the
+    read began (it was held, and is merged late) is not missing from it.
     """
-    bound = {"source": source, "snapshot": snapshot}
+    bound = {"source": source, "snapshot": snapshot, "run_id": run_id}
     connection.execute(
         text(
             "UPDATE accountsync.person p SET absent_since_snapshot = NULL"
@@ -114,7 +144,9 @@ def mark_absences(connection: Connection, *, run_id: int, source: str, snapshot:
     connection.execute(
         text(
             "UPDATE accountsync.person p SET absent_since_snapshot = :snapshot"
-            " WHERE p.source = :source AND p.absent_since_snapshot IS NULL AND NOT EXISTS ("
+            " WHERE p.source = :source AND p.absent_since_snapshot IS NULL"
+            " AND p.created_at <= (SELECT started_at FROM accountsync.sync_run WHERE id = :run_id)"
+            " AND NOT EXISTS ("
             f"  SELECT FROM {table(run_id)} s WHERE s.source_key = p.source_key AND NOT s.retried)"
         ),
         bound,

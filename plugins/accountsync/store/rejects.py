@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, text
 
 from accountsync.store.feeds import table
@@ -31,6 +33,34 @@ UPDATE accountsync.rejected_record r SET closed_at = now(), closed_because = 'go
 WHERE r.source = :source AND r.closed_at IS NULL AND NOT EXISTS (
   SELECT FROM {table} s WHERE NOT s.retried AND {key} = r.record_key)
 """
+
+
+_REASONS = """
+SELECT reason, count(*), (array_agg(s.employee_number ORDER BY s.employee_number)
+  FILTER (WHERE s.employee_number IS NOT NULL))[1:{examples}]
+FROM {table} s CROSS JOIN LATERAL unnest(s.problems) reason GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+
+_NEW = """
+SELECT count(*) FROM {table} s WHERE s.problems IS NOT NULL AND NOT s.retried AND NOT EXISTS (
+  SELECT FROM accountsync.rejected_record r
+  WHERE r.source = :source AND r.closed_at IS NULL AND r.record_key = {key})
+"""
+
+
+def reasons(connection: Connection, *, run_id: int, examples: int) -> list[dict[str, Any]]:
+    """Of the staged rows that are rejected: each reason, how often, a few employee numbers."""
+    statement = _REASONS.format(table=table(run_id), examples=examples)
+    return [
+        {"reason": reason, "rows": rows, "examples": numbers or []}
+        for reason, rows, numbers in connection.execute(text(statement))
+    ]
+
+
+def count_new(connection: Connection, *, run_id: int, source: str) -> int:
+    """Staged rows that are rejected, and were not before. To be asked before `record`."""
+    statement = _NEW.format(table=table(run_id), key=_KEY)
+    return int(connection.scalar(text(statement), {"source": source}) or 0)
 
 
 def record(connection: Connection, *, run_id: int, source: str, complete: bool) -> None:

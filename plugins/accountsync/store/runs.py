@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
+import orjson
 from sqlalchemy import Connection, text
 
 from accountsync.store.persons import MergeCounts
 
 
-def start(connection: Connection, *, source: str, mode: str, airflow_run_id: str | None) -> int:
+def start(
+    connection: Connection,
+    *,
+    source: str,
+    mode: str,
+    airflow_run_id: str | None,
+    dry_run: bool = False,
+) -> int:
     """Under the source's lock no other run can be alive: what still says `running` died."""
     connection.execute(
         text(
@@ -22,44 +32,76 @@ def start(connection: Connection, *, source: str, mode: str, airflow_run_id: str
     return int(
         connection.execute(
             text(
-                "INSERT INTO accountsync.sync_run (source, mode, airflow_run_id)"
-                " VALUES (:source, :mode, :airflow_run_id) RETURNING id"
+                "INSERT INTO accountsync.sync_run (source, mode, airflow_run_id, dry_run)"
+                " VALUES (:source, :mode, :airflow_run_id, :dry_run) RETURNING id"
             ),
-            {"source": source, "mode": mode, "airflow_run_id": airflow_run_id},
+            {
+                "source": source,
+                "mode": mode,
+                "airflow_run_id": airflow_run_id,
+                "dry_run": dry_run,
+            },
         ).scalar_one()
     )
 
 
 def unfinished(connection: Connection, *, source: str) -> list[int]:
-    """Runs of the source that ended without a merge and may have left a staged table."""
+    """Runs of the source that died and left a staged table; a held feed's stays."""
     return list(
         connection.scalars(
             text(
                 "SELECT r.id FROM accountsync.sync_run r WHERE r.source = :source"
-                " AND to_regclass('accountsync.staged_' || r.id) IS NOT NULL"
+                " AND r.state <> 'held' AND to_regclass('accountsync.staged_' || r.id) IS NOT NULL"
             ),
             {"source": source},
         )
     )
 
 
-def succeed(
-    connection: Connection,
-    *,
-    run_id: int,
-    counts: MergeCounts,
-    read_from: datetime | None,
-    read_to: datetime | None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run says about itself. `read_from`, `read_to`: change times; None: unbounded.
+
+    `stopped_by`: why the feed guard held its feed, or in a dry run would have.
+    """
+
+    counts: MergeCounts = MergeCounts()
+    differences: Mapping[str, Any] = field(default_factory=dict)
+    read_from: datetime | None = None
+    read_to: datetime | None = None
+    stopped_by: Sequence[str] = ()
+
+
+_RECORD = text(
+    "UPDATE accountsync.sync_run SET state = :state, finished_at = now(),"
+    " read_from = :read_from, read_to = :read_to, fetched = :fetched, retried = :retried,"
+    " inserted = :inserted, updated = :updated, unchanged = :unchanged,"
+    " rejected = :rejected, differences = CAST(:differences AS jsonb), stopped_by = :stopped_by,"
+    " fingerprint = coalesce(:fingerprint, fingerprint) WHERE id = :run_id"
+)
+
+
+def succeed(connection: Connection, *, run_id: int, outcome: Outcome) -> None:
+    _record(connection, run_id, outcome, state="succeeded", fingerprint=None)
+
+
+def hold(connection: Connection, *, run_id: int, outcome: Outcome, fingerprint: str) -> None:
+    _record(connection, run_id, outcome, state="held", fingerprint=fingerprint)
+
+
+def _record(
+    connection: Connection, run_id: int, outcome: Outcome, *, state: str, fingerprint: str | None
 ) -> None:
-    connection.execute(
-        text(
-            "UPDATE accountsync.sync_run SET state = 'succeeded', finished_at = now(),"
-            " read_from = :read_from, read_to = :read_to, fetched = :fetched, retried = :retried,"
-            " inserted = :inserted, updated = :updated, unchanged = :unchanged,"
-            " rejected = :rejected WHERE id = :run_id"
-        ),
-        asdict(counts) | {"run_id": run_id, "read_from": read_from, "read_to": read_to},
-    )
+    bound = asdict(outcome.counts) | {
+        "run_id": run_id,
+        "state": state,
+        "read_from": outcome.read_from,
+        "read_to": outcome.read_to,
+        "differences": orjson.dumps(outcome.differences).decode(),
+        "stopped_by": list(outcome.stopped_by),
+        "fingerprint": fingerprint,
+    }
+    connection.execute(_RECORD, bound)
 
 
 def fail(connection: Connection, *, run_id: int, error: str) -> None:
@@ -101,12 +143,36 @@ def advance_watermark(connection: Connection, *, source: str, value: datetime, r
     )
 
 
-def last_snapshot_at(connection: Connection, *, source: str) -> datetime | None:
-    taken: datetime | None = connection.scalar(
-        text("SELECT max(taken_at) FROM accountsync.snapshot WHERE source = :source"),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    id: int
+    rows: int
+    taken_at: datetime
+
+
+def last_snapshot(connection: Connection, *, source: str) -> Snapshot | None:
+    row = connection.execute(
+        text(
+            "SELECT id, rows, taken_at FROM accountsync.snapshot WHERE source = :source"
+            " ORDER BY id DESC LIMIT 1"
+        ),
+        {"source": source},
+    ).one_or_none()
+    return Snapshot(id=row.id, rows=row.rows, taken_at=row.taken_at) if row else None
+
+
+def last_full_read_at(connection: Connection, *, source: str) -> datetime | None:
+    """Of a snapshot, or of a full read that is held: until somebody decides, changes are read."""
+    read: datetime | None = connection.scalar(
+        text(
+            "SELECT greatest("
+            " (SELECT max(taken_at) FROM accountsync.snapshot WHERE source = :source),"
+            " (SELECT max(started_at) FROM accountsync.sync_run"  # rides on ix_sync_run_held
+            "  WHERE source = :source AND state = 'held' AND mode = 'full'))"
+        ),
         {"source": source},
     )
-    return taken
+    return read
 
 
 def add_snapshot(connection: Connection, *, source: str, run_id: int, rows: int) -> int:

@@ -380,8 +380,7 @@ def names_read(tree: ast.Module) -> set[str]:
 
 AWAITED = {
     "absence", "after_snapshots", "policy",
-    "feed_guard", "floor", "rejects_percent", "emptied_percent", "changed_percent",
-    "shrunk_percent",
+    "floor", "rejects_percent", "emptied_percent", "changed_percent",
 }  # fmt: skip
 """Settings whose readers are being built: the list may only shrink."""
 

@@ -96,6 +96,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("mode", sa.Text(), nullable=False),
         sa.Column("airflow_run_id", sa.Text(), nullable=True),
+        sa.Column("dry_run", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("state", sa.Text(), server_default="running", nullable=False),
         sa.Column("read_from", sa.DateTime(timezone=True), nullable=True),
         sa.Column("read_to", sa.DateTime(timezone=True), nullable=True),
@@ -111,6 +112,21 @@ def upgrade() -> None:
         sa.Column("updated", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("unchanged", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("rejected", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column(
+            "differences",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="what the feed changes, by field, and who, by employee number",
+        ),
+        sa.Column(
+            "stopped_by",
+            sa.ARRAY(sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="the feed guard's reasons",
+        ),
+        sa.Column("fingerprint", sa.Text(), nullable=True, comment="of a held feed's rows"),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column(
             "started_at",
@@ -120,14 +136,17 @@ def upgrade() -> None:
         ),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "mode IN ('incremental', 'full', 'window')", name=op.f("ck_sync_run_mode")
+            "mode IN ('incremental', 'full', 'window', 'person')", name=op.f("ck_sync_run_mode")
         ),
         sa.CheckConstraint(
-            "state <> 'succeeded' OR fetched + retried = inserted + updated + unchanged + rejected",
+            "state NOT IN ('succeeded', 'held')"
+            " OR fetched + retried = inserted + updated + unchanged + rejected",
             name=op.f("ck_sync_run_counts_add_up"),
         ),
+        sa.CheckConstraint("NOT dry_run OR state <> 'held'", name=op.f("ck_sync_run_dry_run")),
         sa.CheckConstraint(
-            "state IN ('running', 'succeeded', 'failed')", name=op.f("ck_sync_run_state")
+            "state IN ('running', 'succeeded', 'failed', 'held', 'rejected', 'superseded')",
+            name=op.f("ck_sync_run_state"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sync_run")),
         schema="accountsync",
@@ -138,6 +157,14 @@ def upgrade() -> None:
         ["source", "id"],
         unique=False,
         schema="accountsync",
+    )
+    op.create_index(
+        "ix_sync_run_held",
+        "sync_run",
+        ["source", "id"],
+        unique=False,
+        schema="accountsync",
+        postgresql_where=sa.text("state = 'held'"),
     )
     op.create_table(
         "rejected_record",
@@ -219,6 +246,7 @@ def upgrade() -> None:
         sa.Column("email", sa.Text(), nullable=True),
         sa.Column("phone", sa.Text(), nullable=True),
         sa.Column("hire_date", sa.Date(), nullable=True),
+        sa.Column("effective_date", sa.Date(), nullable=True),
         sa.Column("leave_date", sa.Date(), nullable=True),
         sa.Column("time_zone", sa.Text(), nullable=True),
         sa.Column("source_updated_at", sa.DateTime(timezone=True), nullable=True),
@@ -227,6 +255,12 @@ def upgrade() -> None:
         sa.Column("revision", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("planned_revision", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("next_evaluation_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "presumed_left_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="absence that a rule or a human takes for leaving; undone when seen again",
+        ),
         sa.Column(
             "absent_since_snapshot",
             sa.BigInteger(),
@@ -663,6 +697,12 @@ def downgrade() -> None:
         postgresql_where=sa.text("closed_at IS NULL"),
     )
     op.drop_table("rejected_record", schema="accountsync")
+    op.drop_index(
+        "ix_sync_run_held",
+        table_name="sync_run",
+        schema="accountsync",
+        postgresql_where=sa.text("state = 'held'"),
+    )
     op.drop_index(op.f("ix_sync_run_source_id"), table_name="sync_run", schema="accountsync")
     op.drop_table("sync_run", schema="accountsync")
     op.drop_table("plan", schema="accountsync")

@@ -1,0 +1,82 @@
+"""Feeds of HR that the feed guard held."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from accountsync import settings as configuration
+from accountsync import wiring
+from accountsync.jobs import held_feeds
+from accountsync.settings import Settings
+from accountsync.store.held_feeds import HeldFeed
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+Feed = Annotated[int, typer.Argument(help="its number, from `feed list`")]
+Comment = Annotated[str, typer.Option(help="why; kept in the audit trail")]
+Actor = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
+
+
+def _settings() -> Settings:
+    return configuration.load(configuration.config_path())
+
+
+@app.command("list")
+def feed_list() -> None:
+    """List the feeds that wait for a decision."""
+    found = held_feeds.list_held(engine=wiring.open_store(_settings()))
+    for feed in found:
+        typer.echo(f"{feed.id}  {feed.source}  {feed.mode}  held {feed.held_at:%Y-%m-%d %H:%M} UTC")
+        for reason in feed.stopped_by:
+            typer.echo(f"    {reason}")
+    if not found:
+        typer.echo("no feed is held")
+
+
+@app.command("show")
+def feed_show(feed: Feed) -> None:
+    """Print what a held feed would change: counts, fields, examples by employee number."""
+    found = held_feeds.describe(engine=wiring.open_store(_settings()), feed=feed)
+    typer.echo("\n".join(_lines(found)))
+
+
+@app.command("approve")
+def feed_approve(feed: Feed, comment: Comment, actor: Actor = "") -> None:
+    """Merge exactly this feed."""
+    who = actor or getpass.getuser()
+    counts = wiring.approve_feed(_settings(), feed, actor=who, comment=comment).counts
+    typer.echo(
+        f"feed {feed} merged: {counts.inserted} inserted, {counts.updated} updated,"
+        f" {counts.unchanged} unchanged, {counts.rejected} rejected"
+    )
+
+
+@app.command("reject")
+def feed_reject(feed: Feed, comment: Comment, actor: Actor = "") -> None:
+    """Throw this feed away; the next run that is due reads anew."""
+    engine = wiring.open_store(_settings())
+    held_feeds.reject(engine=engine, feed=feed, actor=actor or getpass.getuser(), comment=comment)
+    typer.echo(f"feed {feed} rejected, nothing of it was merged")
+
+
+def _lines(feed: HeldFeed) -> Iterator[str]:
+    yield f"feed {feed.id} of {feed.source}: {feed.mode}, {feed.state}"
+    yield from (f"  stopped: {reason}" for reason in feed.stopped_by)
+    yield (
+        f"  {feed.fetched} rows: {feed.inserted} to insert, {feed.updated} to update,"
+        f" {feed.unchanged} unchanged, {feed.rejected} rejected"
+    )
+    for field, change in feed.differences.get("fields", {}).items():
+        yield (
+            f"  {field}: {change['changed']} changed, {change['emptied']} of them emptied;"
+            f" for example {', '.join(change['examples'])}"
+        )
+    for reject in feed.differences.get("rejected", []):
+        examples = ", ".join(reject["examples"]) or "rows without a number"
+        yield f"  rejected, {reject['reason']}: {reject['rows']}; for example {examples}"
+    if newcomers := feed.differences.get("inserted"):
+        yield f"  new: for example {', '.join(newcomers)}"

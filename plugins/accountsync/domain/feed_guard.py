@@ -1,0 +1,84 @@
+"""Does a feed look as if it would poison the store? Absence and leaving never do (I4, I7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LEAVING_FIELDS = frozenset({"status", "leave_date"})
+"""That these change is what leaving looks like: the plan's guard looks at it. Only that they are
+emptied counts here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChange:
+    """How many persons a feed changes in one field, how many of them it leaves without a value.
+
+    `examples`: employee numbers.
+    """
+
+    field: str
+    changed: int
+    emptied: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """`known`: persons in the source's last complete read · `matched`: rows about persons of the
+    store · `rejected`: rows rejected now that were not before."""
+
+    is_complete: bool
+    received: int
+    rejected: int
+    known: int
+    matched: int
+    changes: Sequence[FieldChange]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Percentages. `floor`: fewer affected rows never stop a feed."""
+
+    floor: int
+    rejects_percent: float
+    emptied_percent: float
+    changed_percent: float
+    fields: Sequence[str]
+
+
+def reasons_to_stop(feed: Feed, limits: Limits) -> list[str]:
+    """None: it may be merged."""
+    if feed.is_complete and feed.received == 0 and feed.known > 0:
+        return [f"not one row, where the last complete read had {feed.known}"]
+    found = []
+    if _exceeds(feed.rejected, feed.received, limits.rejects_percent, limits.floor):
+        found.append(
+            f"{feed.rejected} of {feed.received} rows are newly rejected,"
+            f" allowed are {limits.rejects_percent:g} %"
+        )
+    watched = [change for change in feed.changes if change.field in limits.fields]
+    for change in sorted(watched, key=lambda change: change.field):
+        found += _about(change, feed, limits)
+    return found
+
+
+def _about(change: FieldChange, feed: Feed, limits: Limits) -> list[str]:
+    population = max(feed.known, feed.matched)
+    if _exceeds(change.emptied, feed.matched, limits.emptied_percent, limits.floor):
+        return [
+            f"{change.field}: {change.emptied} of {feed.matched} persons lose it,"
+            f" allowed are {limits.emptied_percent:g} %"
+        ]
+    if change.field in LEAVING_FIELDS:
+        return []
+    if _exceeds(change.changed, population, limits.changed_percent, limits.floor):
+        return [
+            f"{change.field}: changes for {change.changed} of {population} persons,"
+            f" allowed are {limits.changed_percent:g} %"
+        ]
+    return []
+
+
+def _exceeds(affected: int, of: int, percent: float, floor: int) -> bool:
+    return affected >= floor and affected * 100 > of * percent

@@ -1,0 +1,151 @@
+"""Feeds that the feed guard stopped: kept as they were read, until a human decides or a newer feed
+takes their place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NoReturn
+
+from sqlalchemy import Connection, Engine
+
+from accountsync.errors import ConfigurationError, SafetyStopError
+from accountsync.hr.record import RowMapper
+from accountsync.jobs.merging import StagedFeed, merge
+from accountsync.jobs.read_plan import ReadPlan
+from accountsync.settings.hr import AnySource
+from accountsync.store import audit, feeds, locks, runs
+from accountsync.store import held_feeds as held
+from accountsync.store.held_feeds import HeldFeed
+from accountsync.store.runs import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def list_held(*, engine: Engine) -> Sequence[HeldFeed]:
+    with engine.connect() as connection:
+        return held.open_ones(connection)
+
+
+def describe(*, engine: Engine, feed: int) -> HeldFeed:
+    """Counts, differences by field and examples by employee number, as the guard saw them.
+
+    Raises ConfigurationError when no feed of this number was ever held.
+    """
+    with engine.connect() as connection:
+        return _find(connection, feed)
+
+
+def approve(
+    *, engine: Engine, settings: AnySource, feed: int, actor: str, comment: str, now: datetime
+) -> Outcome:
+    """Merges exactly the rows that were staged, once; what newer feeds brought since stays.
+
+    `settings`: of the feed's source. Raises SafetyStopError when the feed is held no more.
+    """
+    with locks.held(engine, f"hr/{settings.name}"), engine.begin() as connection:
+        found = _held_one(connection, feed)
+        if feeds.count(connection, run_id=feed) != found.fetched:
+            raise SafetyStopError(f"feed {feed}: its staged rows are not complete, reject it")
+        staged = _staged(connection, settings, found, now)
+        outcome = replace(
+            merge(connection, staged), stopped_by=found.stopped_by, read_to=found.read_to
+        )
+        runs.succeed(connection, run_id=feed, outcome=outcome)
+        feeds.drop(connection, run_id=feed)
+        supersede(connection, staged)
+        _audit(connection, "feed_approved", found, actor, comment)
+    return outcome
+
+
+def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
+    """Throws the feed away; the next run that is due reads anew. Raises like `approve`."""
+    source = describe(engine=engine, feed=feed).source
+    with locks.held(engine, f"hr/{source}"), engine.begin() as connection:
+        found = _held_one(connection, feed)
+        held.close(connection, feed=feed, state="rejected")
+        feeds.drop(connection, run_id=feed)
+        _audit(connection, "feed_rejected", found, actor, comment)
+
+
+def hold(engine: Engine, feed: StagedFeed, outcome: Outcome) -> NoReturn:
+    """Keeps the staged rows, in the place of older feeds that this one covers. Raises
+    SafetyStopError, always. Called under the source's lock."""
+    with engine.begin() as connection:
+        fingerprint = feeds.fingerprint(connection, run_id=feed.run_id)
+        same = [old for old in _covered(connection, feed) if old.fingerprint == fingerprint]
+        if same:
+            error = _stop(same[0])
+            runs.fail(connection, run_id=feed.run_id, error=f"SafetyStopError: {error}")
+            feeds.drop(connection, run_id=feed.run_id)
+        else:
+            supersede(connection, feed)
+            feeds.keep(connection, run_id=feed.run_id)
+            runs.hold(connection, run_id=feed.run_id, outcome=outcome, fingerprint=fingerprint)
+            error = _stop(_find(connection, feed.run_id))
+    log.error("event=feed_held source=%s run=%s", feed.source, feed.run_id)
+    raise error
+
+
+def supersede(connection: Connection, feed: StagedFeed) -> None:
+    """A newer feed, merged or held itself, takes the place of those that it covers."""
+    for old in _covered(connection, feed):
+        held.close(connection, feed=old.id, state="superseded")
+        feeds.drop(connection, run_id=old.id)
+        log.info("event=feed_superseded source=%s feed=%s by=%s", old.source, old.id, feed.run_id)
+
+
+def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
+    """A full read covers everything; incremental ones start at the same watermark or before."""
+    return [
+        old
+        for old in held.open_ones(connection, source=feed.source)
+        if old.id < feed.run_id
+        and (feed.plan.is_complete or old.mode == feed.plan.mode == "incremental")
+    ]
+
+
+def _staged(
+    connection: Connection, settings: AnySource, found: HeldFeed, now: datetime
+) -> StagedFeed:
+    """As it was read; where something newer was merged since, that is HR's present state."""
+    plan = ReadPlan(mode=found.mode, since=found.read_from)  # type: ignore[arg-type]
+    newer = held.merged_since(connection, source=found.source, feed=found.id)
+    return StagedFeed(
+        run_id=found.id,
+        settings=settings,
+        plan=plan,
+        mapper=RowMapper(settings),
+        now=now,
+        decides=plan.is_present_state and not newer,
+    )
+
+
+def _find(connection: Connection, feed: int) -> HeldFeed:
+    found = held.find(connection, feed)
+    if found is None:
+        raise ConfigurationError(f"no feed {feed} was ever held; list them: accountsync feed list")
+    return found
+
+
+def _held_one(connection: Connection, feed: int) -> HeldFeed:
+    found = _find(connection, feed)
+    if found.state != "held":
+        said = "approved" if found.state == "succeeded" else found.state
+        raise SafetyStopError(f"feed {feed} of {found.source} is held no more: it was {said}")
+    return found
+
+
+def _stop(found: HeldFeed) -> SafetyStopError:
+    return SafetyStopError(
+        f"{found.source}: feed {found.id} is held, nothing of it was merged:"
+        f" {'; '.join(found.stopped_by)}. Look at it: accountsync feed show {found.id};"
+        " then approve or reject it there, or in Airflow"
+    )
+
+
+def _audit(connection: Connection, action: str, found: HeldFeed, actor: str, comment: str) -> None:
+    details = {"feed": found.id, "source": found.source, "comment": comment}
+    audit.record(connection, actor=actor, action=action, details=details)

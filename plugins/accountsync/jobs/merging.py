@@ -1,0 +1,132 @@
+"""A staged feed into the store: everything a run writes, in the caller's one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from accountsync.domain.feed_guard import Feed, Limits, reasons_to_stop
+from accountsync.hr.record import RowMapper
+from accountsync.jobs.read_plan import ReadPlan
+from accountsync.jobs.staging import as_row
+from accountsync.settings.hr import AnySource
+from accountsync.store import feeds, locks, persons, rejects, runs
+from accountsync.store.persons import EXAMPLES, Merged
+from accountsync.store.runs import Outcome
+
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedFeed:
+    """A complete read, staged. `decides`: it is HR's present state, and may take back what is newer
+    in the store."""
+
+    run_id: int
+    settings: AnySource
+    plan: ReadPlan
+    mapper: RowMapper
+    now: datetime
+    decides: bool
+
+    @property
+    def source(self) -> str:
+        return self.settings.name
+
+    @property
+    def latest(self) -> datetime:
+        """Change times after it are from the future."""
+        return self.now + _CLOCK_TOLERANCE
+
+
+def merge(connection: Connection, feed: StagedFeed) -> Outcome:
+    """Sources are read at the same time and merged one after the other: they share the employee
+    numbers. The caller takes everything back where the outcome says `stopped_by`."""
+    locks.take(connection, "hr/merge")
+    run_id, source, plan = feed.run_id, feed.source, feed.plan
+    _retry_rejected(connection, feed)
+    feeds.reject_taken_numbers(
+        connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
+    )
+    newly_rejected = rejects.count_new(connection, run_id=run_id, source=source)
+    merged = persons.merge(
+        connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
+    )
+    outcome = Outcome(
+        counts=merged.counts,
+        differences=_differences(connection, feed, merged),
+        read_from=plan.since,
+        read_to=plan.until or merged.counts.newest_change,
+        stopped_by=_reasons_to_stop(connection, feed, merged, newly_rejected),
+    )
+    rejects.record(connection, run_id=run_id, source=source, complete=plan.is_complete)
+    _advance(connection, feed, outcome)
+    runs.succeed(connection, run_id=run_id, outcome=outcome)
+    return outcome
+
+
+def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome) -> None:
+    """Snapshot and watermark, as far as the feed proves them (I1, I4)."""
+    counts, source = outcome.counts, feed.source
+    if feed.plan.is_complete:
+        snapshot = runs.add_snapshot(
+            connection, source=source, run_id=feed.run_id, rows=counts.fetched
+        )
+        persons.mark_absences(connection, run_id=feed.run_id, source=source, snapshot=snapshot)
+    if feed.plan.follows_changes and counts.newest_change:
+        runs.advance_watermark(
+            connection, source=source, value=counts.newest_change, run_id=feed.run_id
+        )
+
+
+def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
+    """I3; a read of some persons says nothing about others."""
+    if feed.plan.mode == "person":
+        return
+    raw = feeds.open_rejects(connection, run_id=feed.run_id, source=feed.source)
+    again = [as_row(feed.mapper.map(row), retried=True) for row in raw]
+    feeds.add(connection, run_id=feed.run_id, rows=again)
+
+
+def _reasons_to_stop(
+    connection: Connection, feed: StagedFeed, merged: Merged, newly_rejected: int
+) -> list[str]:
+    counts = merged.counts
+    snapshot = runs.last_snapshot(connection, source=feed.source)
+    limits = Limits(**feed.settings.feed_guard.model_dump())
+    return reasons_to_stop(
+        Feed(
+            is_complete=feed.plan.is_complete,
+            received=counts.fetched,
+            rejected=newly_rejected,
+            known=snapshot.rows if snapshot else 0,
+            matched=counts.updated + counts.unchanged,
+            changes=merged.changes,
+        ),
+        limits,
+    )
+
+
+def _differences(connection: Connection, feed: StagedFeed, merged: Merged) -> dict[str, Any]:
+    """Employee numbers are the only personal data in it (I15)."""
+    found: dict[str, Any] = {
+        "fields": {
+            change.field: {
+                "changed": change.changed,
+                "emptied": change.emptied,
+                "examples": list(change.examples),
+            }
+            for change in merged.changes
+        }
+    }
+    found["inserted"] = merged.newcomers
+    if merged.counts.rejected:
+        found["rejected"] = rejects.reasons(connection, run_id=feed.run_id, examples=EXAMPLES)
+    if feed.plan.numbers:
+        found["not_found"] = feeds.without_row(
+            connection, run_id=feed.run_id, numbers=feed.plan.numbers
+        )
+    return {name: value for name, value in found.items() if value}

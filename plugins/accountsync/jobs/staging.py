@@ -1,0 +1,128 @@
+"""HR's rows into the run's own table: a complete read, or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from sqlalchemy import Engine
+
+from accountsync.errors import IncompleteReadError
+from accountsync.hr.record import RowMapper, StagedRecord
+from accountsync.hr.source import Ask, HrSource
+from accountsync.jobs.read_plan import ReadPlan
+from accountsync.store import feeds
+
+log = logging.getLogger(__name__)
+
+_READS_PER_RUN = 3
+_ROWS_PER_COPY = 5000
+_PROGRESS_EVERY_S = 10.0
+
+StagedRow = tuple[Any, ...]
+OpenSource = Callable[[], AbstractAsyncContextManager[HrSource]]
+
+
+def stage(
+    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
+) -> bool:
+    """The whole feed into the run's table; a read that proves incomplete starts again.
+
+    False: the source has nothing new. Raises IncompleteReadError when no read proved complete.
+    """
+    for read in range(1, _READS_PER_RUN + 1):
+        try:
+            return _read_once(engine, open_source, mapper, plan, run_id)
+        except IncompleteReadError as error:
+            log.warning("event=read_incomplete run=%s read=%s reason=%s", run_id, read, error)
+            if read == _READS_PER_RUN:
+                raise IncompleteReadError(
+                    f"{_READS_PER_RUN} reads in a row were incomplete, nothing was changed;"
+                    f" the last one: {error}"
+                ) from error
+    raise AssertionError("unreachable: the last read returns or raises")
+
+
+def as_row(record: StagedRecord, *, retried: bool) -> StagedRow:
+    return (*record.values, record.raw, record.content_hash, record.problems or None, retried)
+
+
+def say_merged(open_source: OpenSource) -> None:
+    """What was read is safely in the store: the source may put it away."""
+    asyncio.run(_say_merged(open_source))
+
+
+async def _say_merged(open_source: OpenSource) -> None:
+    async with open_source() as source:
+        await source.merged()
+
+
+def _read_once(
+    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
+) -> bool:
+    with engine.begin() as connection:
+        feeds.empty(connection, run_id=run_id)
+    if not asyncio.run(_copy(engine, open_source, mapper, plan, run_id)):
+        return False
+    with engine.begin() as connection:
+        feeds.build_indexes(connection, run_id=run_id)
+        repeated = feeds.repeated_keys(connection, run_id=run_id)
+        if repeated:
+            raise IncompleteReadError(f"{repeated} rows repeat the key of another row")
+        if plan.window:
+            start, end = plan.window.start, plan.window.end
+            feeds.keep_window(connection, run_id=run_id, start=start, end=end)
+        if plan.numbers:
+            feeds.keep_numbers(connection, run_id=run_id, numbers=plan.numbers)
+    return True
+
+
+async def _copy(
+    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
+) -> bool:
+    """Rows go out in lots of their own transaction: none is open while HR is waited for."""
+    progress = _Progress(run_id)
+    lot: list[StagedRow] = []
+    ask = Ask(since=plan.since, until=plan.until, numbers=plan.numbers or None)
+    async with open_source() as source:
+        if not await source.has_news():
+            return False
+        async for page in source.pages(ask):
+            lot.extend(as_row(mapper.map(row), retried=False) for row in page.rows)
+            progress.page(page.number, page.total_pages, len(page.rows))
+            if len(lot) >= _ROWS_PER_COPY:
+                await asyncio.to_thread(_write, engine, run_id, lot)
+                lot = []
+    await asyncio.to_thread(_write, engine, run_id, lot)
+    return True
+
+
+def _write(engine: Engine, run_id: int, lot: list[StagedRow]) -> None:
+    with engine.begin() as connection:
+        feeds.add(connection, run_id=run_id, rows=lot)
+
+
+class _Progress:
+    """A line in the log every few seconds: rows, rows a second, pages, time left."""
+
+    def __init__(self, run_id: int) -> None:
+        self._run_id = run_id
+        self._started = self._said = time.monotonic()
+        self._rows = 0
+
+    def page(self, number: int, total: int | None, rows: int) -> None:
+        self._rows += rows
+        now = time.monotonic()
+        if now - self._said < _PROGRESS_EVERY_S:
+            return
+        self._said = now
+        took = now - self._started
+        log.info(
+            "event=reading run=%s rows=%s rows_per_s=%.0f page=%s pages=%s left_s=%.0f",
+            self._run_id, self._rows, self._rows / took, number, total,
+            took / number * (total - number) if total else float("nan"),
+        )  # fmt: skip

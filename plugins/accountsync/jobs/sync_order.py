@@ -1,0 +1,114 @@
+"""What a run of `sync_hr_persons` is asked to read, checked before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any, Literal, get_args
+
+from accountsync.errors import ConfigurationError
+
+Mode = Literal["auto", "incremental", "full", "window", "person"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Changed at or after `start`, before `end`."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOrder:
+    """auto: what is due · incremental: from the watermark · full: everybody · window: what changed
+    in `window` · person: who has one of the employee `numbers`.
+
+    `dry_run`: the same, taken back before it is committed.
+    """
+
+    mode: Mode = "auto"
+    window: Window | None = None
+    numbers: frozenset[str] = frozenset()
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.mode == "window") != (self.window is not None):
+            raise ConfigurationError("mode `window`, and no other, needs `from` and `to`")
+        if (self.mode == "person") != bool(self.numbers):
+            raise ConfigurationError("mode `person`, and no other, needs `numbers`")
+
+
+def order_of(
+    params: Mapping[str, Any], *, interval: tuple[datetime, datetime] | None, zone: tzinfo
+) -> SyncOrder:
+    """Of a trigger form and a backfill's interval, which is its window. `zone`: of a `from` or `to`
+    that names none. Raises ConfigurationError."""
+    mode = params.get("mode", "auto")
+    if mode not in MODES:
+        raise ConfigurationError(f"mode: {mode!r} is none of {', '.join(MODES)}")
+    if interval is not None:
+        mode = _of_backfill(params)
+    start, end = interval or (_moment(params, "from", zone), _moment(params, "to", zone))
+    return SyncOrder(
+        mode=mode,
+        window=window_of(start, end),
+        numbers=frozenset(_texts(params, "numbers")),
+        dry_run=_flag(params, "dry_run"),
+    )
+
+
+def sources_of(params: Mapping[str, Any], *, known: Sequence[str]) -> list[str]:
+    """Which HR sources are read: those named, in the configuration's order; none named: all."""
+    named = _texts(params, "sources")
+    if unknown := sorted(set(named) - set(known)):
+        raise ConfigurationError(
+            f"sources: no HR source is called {', '.join(unknown)}; known: {', '.join(known)}"
+        )
+    return [name for name in known if name in named or not named]
+
+
+def window_of(start: datetime | None, end: datetime | None) -> Window | None:
+    """Both or none, in order. Raises ConfigurationError."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None or start >= end:
+        raise ConfigurationError("a window needs `from` and `to`, `from` before `to`")
+    return Window(start=start, end=end)
+
+
+def _of_backfill(params: Mapping[str, Any]) -> Mode:
+    if params.get("mode", "auto") not in ("auto", "window") or _texts(params, "numbers"):
+        raise ConfigurationError("a backfill reads its own intervals: leave `mode` at auto")
+    if params.get("from") or params.get("to"):
+        raise ConfigurationError("a backfill reads its own intervals: leave out `from` and `to`")
+    return "window"
+
+
+def _moment(params: Mapping[str, Any], name: str, zone: tzinfo) -> datetime | None:
+    said = params.get(name)
+    if said in (None, ""):
+        return None
+    try:
+        moment = datetime.fromisoformat(str(said))
+    except ValueError:
+        raise ConfigurationError(
+            f"{name}: {said!r} is no time, say 2026-01-31T10:00+08:00"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def _texts(params: Mapping[str, Any], name: str) -> list[str]:
+    said = params.get(name) or []
+    if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+        raise ConfigurationError(f'{name}: write a list of texts, say ["…"]')
+    return [one.strip() for one in said if one.strip()]
+
+
+def _flag(params: Mapping[str, Any], name: str) -> bool:
+    said = params.get(name) or False
+    if not isinstance(said, bool):
+        raise ConfigurationError(f"{name}: write true or false")
+    return said

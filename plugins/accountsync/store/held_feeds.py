@@ -1,0 +1,83 @@
+"""Feeds that the feed guard stopped: runs in state `held`, each with its staged table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+_COLUMNS = (
+    "id, source, mode, state, fetched, retried, inserted, updated, unchanged, rejected, read_from,"
+    " read_to, differences, stopped_by, fingerprint, started_at, finished_at AS held_at"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldFeed:
+    """`state`: `held`, or what became of it."""
+
+    id: int
+    source: str
+    mode: str
+    state: str
+    fetched: int
+    retried: int
+    inserted: int
+    updated: int
+    unchanged: int
+    rejected: int
+    read_from: datetime | None
+    read_to: datetime | None
+    differences: dict[str, Any]
+    stopped_by: list[str]
+    fingerprint: str
+    started_at: datetime
+    held_at: datetime
+
+
+def open_ones(connection: Connection, *, source: str | None = None) -> Sequence[HeldFeed]:
+    """Rides on ix_sync_run_held."""
+    rows = connection.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM accountsync.sync_run WHERE state = 'held'"
+            " AND (CAST(:source AS text) IS NULL OR source = :source) ORDER BY source, id"
+        ),
+        {"source": source},
+    )
+    return [HeldFeed(**row) for row in rows.mappings()]
+
+
+def find(connection: Connection, feed: int) -> HeldFeed | None:
+    """Whatever became of it; None: no feed of this number was ever held."""
+    row = connection.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM accountsync.sync_run"
+            " WHERE id = :feed AND fingerprint IS NOT NULL"
+        ),
+        {"feed": feed},
+    ).mappings()
+    found = row.one_or_none()
+    return HeldFeed(**found) if found else None
+
+
+def close(connection: Connection, *, feed: int, state: str) -> None:
+    """`state`: rejected or superseded."""
+    connection.execute(
+        text("UPDATE accountsync.sync_run SET state = :state WHERE id = :feed AND state = 'held'"),
+        {"feed": feed, "state": state},
+    )
+
+
+def merged_since(connection: Connection, *, source: str, feed: int) -> bool:
+    """Whether a newer run of the source has merged anything."""
+    found = connection.scalar(
+        text(
+            "SELECT EXISTS (SELECT FROM accountsync.sync_run WHERE source = :source"
+            " AND id > :feed AND state = 'succeeded' AND NOT dry_run)"
+        ),
+        {"source": source, "feed": feed},
+    )
+    return bool(found)
