@@ -5,7 +5,8 @@ as in `{"SAMAccountName": "z00100001"}`) and answers HTTP 200 with
 `{"jsonValue": {"success": [mailbox…], "fail": [{…item, "Message"}…]}}`.
 
 * EnableMailbox `SAMAccountName, Alias`: makes a mailbox, or wakes a disabled one
-* GetMailbox, DisableMailbox, RemoveMailbox `SAMAccountName`
+* GetMailbox, DisableMailbox, RemoveMailbox `SAMAccountName`; ConnectMailbox the same: wakes a
+  disabled one, makes none
 * SetMailbox `SAMAccountName` and any of `Alias`, `EmailAddress`, and fields of your own
 * `GET /api/Exchange/mailboxes?page&size` → the same shape plus `"total", "page", "size"`
 
@@ -47,6 +48,7 @@ def make_exchange(
         "EnableMailbox": exchange.enable,
         "GetMailbox": exchange.find,
         "SetMailbox": exchange.set,
+        "ConnectMailbox": exchange.connect,
         "DisableMailbox": exchange.disable,
         "RemoveMailbox": exchange.remove,
     }
@@ -97,6 +99,9 @@ class _Exchange:
         if "Alias" in fields:
             fields.setdefault("EmailAddress", f"{fields['Alias']}@{self.email_domain}")
         return self.book.change(self.find(item), **fields)
+
+    def connect(self, item: JsonObject) -> Account:
+        return self.book.change(self.find(item), enabled=True)
 
     def disable(self, item: JsonObject) -> Account:
         return self.book.change(self.find(item), enabled=False)

@@ -82,13 +82,17 @@ def _scim(number: str) -> Attributes:
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """`person`: what the planner would send for an employee number. `change_key`: the same names
-    for somebody else, where the target keeps names apart from its key."""
+    for somebody else, where the target keeps names apart from its key. `change`: what an update may
+    change; `rename`: what changes with the name, where there is one beside the key."""
 
     name: str
     person: Callable[[str], Attributes]
     create_path: str
     find_path: str
+    disable_path: str
     change_key: Mapping[str, str] | None
+    change: Mapping[str, str]
+    rename: Mapping[str, str] | None
 
 
 KINDS = [
@@ -98,6 +102,9 @@ KINDS = [
         create_path="/user/onboarding$",
         find_path="/user$",
         change_key={"employeeNumber": "someone"},
+        disable_path="/disable$",
+        change={"mobile": "10000000009"},
+        rename={"userName": "neu1", "email": "neu1@example.com"},
     ),
     Kind(
         name="welink",
@@ -105,6 +112,9 @@ KINDS = [
         create_path="/user/create$",
         find_path="/user/detail$",
         change_key=None,
+        disable_path="/user/disable$",
+        change={"mobileNumber": "10000000009"},
+        rename=None,
     ),
     Kind(
         name="email",
@@ -112,6 +122,9 @@ KINDS = [
         create_path="/EnableMailbox$",
         find_path="/GetMailbox$",
         change_key={"SAMAccountName": "someone"},
+        disable_path="/DisableMailbox$",
+        change={"Alias": "neu1"},
+        rename={"Alias": "neu1", "EmailAddress": "neu1@example.com"},
     ),
     Kind(
         name="scim",
@@ -119,6 +132,9 @@ KINDS = [
         create_path="/Users$",
         find_path="/Users$",
         change_key={"externalId": "someone"},
+        disable_path="/Users/",
+        change={"displayName": "欧阳"},
+        rename={"userName": "neu1"},
     ),
 ]
 

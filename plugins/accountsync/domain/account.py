@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+OPERATIONS = ("create", "update", "rename", "enable", "disable", "delete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +25,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteAccount:
-    """An account found in, or just made in, a target.
+    """An account found in, or just made or changed in, a target.
 
     `ours`: it carries the person's stable key; an account that merely has the same name does not.
+    In a list nobody is looked for: it carries a stable key at all. `enabled`: None where the target
+    does not say. `attributes`: what it shows of those the configuration maps, under their names.
     """
 
     identifier: str
     remote_id: str | None
     ours: bool
+    enabled: bool | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)

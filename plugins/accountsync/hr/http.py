@@ -14,13 +14,13 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_exponential_jitter
 
 from accountsync.errors import IncompleteReadError, TransientError
-from accountsync.hr import paging
-from accountsync.hr.paging import Place
-from accountsync.hr.proof import FeedProof
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import PERSON_READ_ROOTS, READ_ROOTS, ChangedSince, HttpSource
+from accountsync.wire import paging
 from accountsync.wire.answer import Answer, answer_condition, answer_value
 from accountsync.wire.api import Api
+from accountsync.wire.paging import Place
+from accountsync.wire.proof import FeedProof
 from accountsync.wire.request import Rendered, RequestTemplate
 
 _ATTEMPTS_PER_PAGE = 5

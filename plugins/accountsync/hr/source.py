@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
+
+from accountsync.wire.paging import Page as Page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,16 +18,6 @@ class Ask:
     since: datetime | None = None
     until: datetime | None = None
     numbers: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """`total_pages` and `total_rows` as declared with this page; None where none are declared."""
-
-    number: int
-    rows: list[Any]
-    total_pages: int | None
-    total_rows: int | None
 
 
 class HrSource(Protocol):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
+from accountsync.settings.paging import Paging
 from accountsync.settings.parts import (
+    ANSWER_ROOTS,
     REQUEST_ROOTS,
     AnswerCondition,
     AnswerPath,
@@ -25,35 +28,106 @@ from accountsync.settings.parts import (
 )
 from accountsync.settings.problems import Problem, ProblemsError
 
-CALL_ROOTS = REQUEST_ROOTS | {"attributes", "key"}
+CREATE_ROOTS = REQUEST_ROOTS | {"attributes", "key", "enabled"}
+CHANGE_ROOTS = REQUEST_ROOTS | {"attributes", "key", "account", "changed"}
+FIND_ROOTS = REQUEST_ROOTS | {"attributes", "key"}
+LIST_ROOTS = REQUEST_ROOTS | {"page", "page_size", "offset", "cursor"}
+ITEM_ROOTS = ANSWER_ROOTS | {"item"}
 PERSON_ROOTS = frozenset({"person", "names", "accounts"})
 SCOPE_ROOTS = frozenset({"person", "valid_statuses"})
 
-CallRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, CALL_ROOTS))]
+CreateRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, CREATE_ROOTS))]
+ChangeRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, CHANGE_ROOTS))]
+FindRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, FIND_ROOTS))]
+ListRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, LIST_ROOTS))]
+ItemPath = Annotated[str, condition(ITEM_ROOTS)]
+
+Verdict = Literal["retry", "reject", "exists", "missing", "needs_data", "down"]
 
 
-class Call(Group):
-    """One declared operation of a target."""
+def _text_keys(table: Any) -> Any:
+    """YAML reads `404:` as a number."""
+    return {str(key): value for key, value in table.items()} if isinstance(table, dict) else table
 
-    request: CallRequest
+
+ErrorTable = Annotated[dict[str, Verdict], BeforeValidator(_text_keys)]
+
+
+class Judged(Group):
+    """What an answer means: success first, then the conditions, then the table of errors.
+
+    retry: again later · reject: refused for good · exists: already there · missing: not there ·
+    needs_data: a mapping of ours is missing · down: stop calling this target. Without any of these
+    HTTP 409 is exists, 404 and 410 are missing (not for `create`), the rest is reject.
+    """
+
     success: AnswerCondition = "200 <= status < 300"
-    remote_id: AnswerPath | None = Field(None, description="the target's own id, from the answer")
     exists: AnswerCondition | None = Field(None, description="the answer means: already there")
+    missing: AnswerCondition | None = Field(None, description="the answer means: not there")
     retry: AnswerCondition | None = Field(None, description="the answer means: try again later")
-    error_code: AnswerPath | None = Field(None, description="what the target calls its error")
+    error_code: AnswerPath | None = Field(None, description="default: that of the target")
+    errors: ErrorTable = Field({}, description="adds to that of the target")
+
+    @property
+    def conditions(self) -> Mapping[Verdict, str]:
+        declared: dict[Verdict, str | None] = {
+            "exists": self.exists,
+            "missing": self.missing,
+            "retry": self.retry,
+        }
+        return {verdict: text for verdict, text in declared.items() if text}
 
 
-class Find(Group):
+class Create(Judged):
+    """`enabled` says whether the account is to be made usable; a request that does not read it
+    is followed by `disable` where it is not."""
+
+    request: CreateRequest
+    remote_id: AnswerPath | None = Field(None, description="the target's own id, from the answer")
+
+
+class Change(Judged):
+    """`account`: identifier, remote_id and attributes as we know them. `attributes`: as they are to
+    be. `changed`: those of them that differ from what was applied last."""
+
+    request: ChangeRequest
+    remote_id: AnswerPath | None = Field(None, description="where a change gives a new one")
+
+
+class Shown(Group):
+    """How an account looks in an answer. All are values of `item`."""
+
+    key: ItemPath = Field(description="the stable key")
+    identifier: ItemPath | None = Field(None, description="default: the attribute's value")
+    remote_id: ItemPath | None = None
+    enabled: ItemPath | None = Field(None, description="true, false or unknown (none)")
+    attributes: dict[str, ItemPath] = Field({}, description="attribute → its value in the target")
+
+
+class Find(Shown):
     """The look-up by stable key; `found` and `absent` are exclusive, anything else is no answer."""
 
-    request: CallRequest
+    request: FindRequest
     found: AnswerCondition
     absent: AnswerCondition
-    key: AnswerPath = Field(
-        description="the key of the account found: it must be the one asked for"
-    )
-    remote_id: AnswerPath | None = None
-    identifier: AnswerPath | None = None
+    item: AnswerPath = Field("body", description="the account found")
+
+
+class Listing(Shown):
+    """All accounts of the target, lot by lot."""
+
+    request: ListRequest
+    success: AnswerCondition = "status == 200"
+    items: AnswerPath = Field("body", description="the accounts of one answer")
+    paging: Paging
+    page_size: PositiveInt = 100
+
+
+class Check(Group):
+    """A request that changes nothing and needs the credentials."""
+
+    request: Annotated[Request, AfterValidator(lambda r: checked_request(r, REQUEST_ROOTS))]
+    success: AnswerCondition = "status == 200"
 
 
 class Target(Group):
@@ -85,8 +159,30 @@ class RestTarget(Target):
 
     kind: Literal["rest"]
     auth: Auth = NoAuth()
-    create: Call
+    error_code: AnswerPath = Field("status", description="what the target calls its error")
+    errors: ErrorTable = Field({}, description="error code → what it means")
+    create: Create | None = None
+    update: Change | None = Field(None, description="attributes changed")
+    rename: Change | None = Field(None, description="the identifier changed")
+    enable: Change | None = Field(None, description="a disabled account is usable again")
+    disable: Change | None = Field(None, description="nobody can use the account any more")
+    delete: Change | None = Field(None, description="the account goes for good")
     find: Find | None = None
+    list: Listing | None = Field(None, description="all accounts, for adoption and reconciliation")
+    check: Check | None = Field(None, description="the connection test; default: `list`")
+
+    @property
+    def calls(self) -> Mapping[str, Create | Change]:
+        """Operation → how it is called."""
+        declared: dict[str, Create | Change | None] = {
+            "create": self.create,
+            "update": self.update,
+            "rename": self.rename,
+            "enable": self.enable,
+            "disable": self.disable,
+            "delete": self.delete,
+        }
+        return {operation: call for operation, call in declared.items() if call}
 
 
 class ScimTarget(Target):

@@ -22,9 +22,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from accountsync.domain.account import OPERATIONS as OPERATIONS
+
 SCHEMA = "accountsync"
 
-OPERATIONS = ("create", "update", "rename", "enable", "disable", "delete")
 OPEN_STATES = (
     "planned",
     "held",

@@ -16,6 +16,6 @@ def connector(target: AnyTarget, api: Api) -> Connector:
         case RestTarget():
             return RestConnector(target, api)
         case ScimTarget():
-            return ScimConnector(api)
+            return ScimConnector(target, api)
         case _:
             assert_never(target)

@@ -2,53 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from accountsync.domain.account import RemoteAccount
+from accountsync.domain.account import Account, RemoteAccount
 from accountsync.errors import (
-    AccountExistsError,
+    AccountMissingError,
+    AccountSyncError,
     ConfigurationError,
     RejectedByTargetError,
     TransientError,
     UnknownOutcomeError,
 )
-from accountsync.settings.targets import CALL_ROOTS, Call, Find, RestTarget
+from accountsync.settings.targets import RestTarget
 from accountsync.targets.connector import required
-from accountsync.wire.answer import Answer, answer_condition, answer_value
+from accountsync.targets.declared import DeclaredCall, DeclaredFind
+from accountsync.targets.rest_check import check
+from accountsync.targets.rest_list import listed
+from accountsync.wire.answer import Answer
 from accountsync.wire.api import Api
 from accountsync.wire.request import Rendered, RequestTemplate
-
-Condition = Callable[[Answer], bool]
 
 
 class RestConnector:
     def __init__(self, target: RestTarget, api: Api) -> None:
+        self._target = target
         self._api = api
-        self._key = target.key
-        self._identifier = target.identifier
-        self._create = _DeclaredCall(target.create)
-        self._find = _DeclaredFind(target.find) if target.find else None
+        self._calls = {
+            operation: DeclaredCall(call, target) for operation, call in target.calls.items()
+        }
+        self._find = DeclaredFind(target.find, target) if target.find else None
+
+    @property
+    def operations(self) -> frozenset[str]:
+        return frozenset(self._calls)
 
     @property
     def can_find(self) -> bool:
         return self._find is not None
 
-    async def create(self, attributes: Mapping[str, Any]) -> RemoteAccount:
-        identifier = required(attributes, self._identifier)
-        answer = await self._api.change(self._render(self._create.request, attributes))
-        self._create.judge(answer)
-        remote_id = self._create.remote_id(answer)
-        return RemoteAccount(
+    @property
+    def can_list(self) -> bool:
+        return self._target.list is not None
+
+    async def create(self, attributes: Mapping[str, Any], *, enabled: bool = True) -> RemoteAccount:
+        """Where the request cannot make it disabled, it is disabled next: should that fail, the
+        account is there and usable, and a look shows it."""
+        call = self._call("create")
+        identifier = required(attributes, self._target.identifier)
+        if not (enabled or call.reads_enabled):
+            self._call("disable")
+        context = self._context(attributes) | {"enabled": enabled}
+        answer = await self._change(call, context)
+        made = RemoteAccount(
             identifier=identifier,
-            remote_id=None if remote_id is None else str(remote_id),
+            remote_id=_remote_id(call, answer),
+            ours=True,
+            enabled=True if call.reads_enabled is False else enabled,
+        )
+        return made if made.enabled == enabled else await self._disabled(made, attributes)
+
+    async def _disabled(self, made: RemoteAccount, attributes: Mapping[str, Any]) -> RemoteAccount:
+        account = Account(
+            state="active",
+            identifier=made.identifier,
+            remote_id=made.remote_id,
+            attributes=attributes,
+        )
+        try:
+            await self.disable(account, attributes)
+        except AccountSyncError as error:
+            raise UnknownOutcomeError(f"created, but not yet disabled: {error}") from error
+        return replace(made, enabled=False)
+
+    async def update(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        return await self._changed("update", account, attributes)
+
+    async def rename(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        return await self._changed("rename", account, attributes)
+
+    async def enable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        self._call("enable")
+        if "update" in self._calls and _differing(account, attributes):
+            await self._changed("update", account, attributes)
+        return replace(await self._changed("enable", account, attributes), enabled=True)
+
+    async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        changed = await self._changed("disable", account, attributes)
+        return replace(changed, identifier=account.identifier, enabled=False)
+
+    async def delete(self, account: Account) -> None:
+        await self._changed("delete", account, account.attributes)
+
+    async def _changed(
+        self, operation: str, account: Account, attributes: Mapping[str, Any]
+    ) -> RemoteAccount:
+        call = self._call(operation)
+        if call.reads_remote_id and account.remote_id is None:
+            account = await self._identified(account, attributes)
+        context = self._context(attributes) | {
+            "account": account.as_context(),
+            "changed": _differing(account, attributes),
+        }
+        answer = await self._change(call, context)
+        return RemoteAccount(
+            identifier=required(attributes, self._target.identifier),
+            remote_id=_remote_id(call, answer) or account.remote_id,
             ours=True,
         )
+
+    async def _identified(self, account: Account, attributes: Mapping[str, Any]) -> Account:
+        """One that was recorded without the target's own id: it is looked up by its key."""
+        found = await self.find(attributes)
+        if found is None:
+            raise AccountMissingError("a look-up by key does not show the account")
+        if not found.ours:
+            raise RejectedByTargetError("the account found does not carry this person's key")
+        return replace(account, remote_id=found.remote_id)
 
     async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
         if self._find is None:
             raise ConfigurationError(f"{self._api.endpoint.conn_id}: the target declares no `find`")
-        answer = await self._api.read(self._render(self._find.request, attributes))
+        answer = await self._api.read(self._render(self._find.request, self._context(attributes)))
         if self._find.is_absent(answer):
             return None
         if not self._find.is_found(answer):
@@ -56,59 +132,48 @@ class RestConnector:
         return self._found(self._find, answer, attributes)
 
     def _found(
-        self, find: _DeclaredFind, answer: Answer, attributes: Mapping[str, Any]
+        self, find: DeclaredFind, answer: Answer, attributes: Mapping[str, Any]
     ) -> RemoteAccount:
         """Some targets ignore the filter: what came back must carry the key that was asked for."""
-        remote_id, identifier = find.remote_id(answer), find.identifier(answer)
-        return RemoteAccount(
-            identifier=str(identifier or required(attributes, self._identifier)),
-            remote_id=None if remote_id is None else str(remote_id),
-            ours=str(find.key(answer)).casefold() == required(attributes, self._key).casefold(),
+        item = find.item(answer)
+        wanted = required(attributes, self._target.key)
+        return find.view.account(
+            item,
+            ours=find.view.key(item).casefold() == wanted.casefold(),
+            identifier=required(attributes, self._target.identifier),
         )
 
-    def _render(self, request: RequestTemplate, attributes: Mapping[str, Any]) -> Rendered:
-        return request.render(
-            {
-                "conn": self._api.endpoint.as_context(),
-                "attributes": attributes,
-                "key": required(attributes, self._key),
-            }
-        )
+    def list(self) -> AsyncIterator[RemoteAccount]:
+        return listed(self._target, self._api)
+
+    async def check(self) -> str:
+        return await check(self._target, self._api)
+
+    def _call(self, operation: str) -> DeclaredCall:
+        if operation not in self._calls:
+            raise RejectedByTargetError(
+                f"the target declares no `{operation}`", code="not_declared"
+            )
+        return self._calls[operation]
+
+    async def _change(self, call: DeclaredCall, context: Mapping[str, Any]) -> Answer:
+        answer = await self._api.change(self._render(call.request, context))
+        call.judge(answer)
+        return answer
+
+    def _context(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        return {"attributes": attributes, "key": required(attributes, self._target.key)}
+
+    def _render(self, request: RequestTemplate, context: Mapping[str, Any]) -> Rendered:
+        return request.render({"conn": self._api.endpoint.as_context(), **context})
 
 
-class _DeclaredCall:
-    def __init__(self, call: Call) -> None:
-        self.request = RequestTemplate(call.request, roots=CALL_ROOTS)
-        self.remote_id = answer_value(call.remote_id or "none")
-        self._success = answer_condition(call.success)
-        self._exists = _condition(call.exists)
-        self._retry = _condition(call.retry)
-        self._error_code = answer_value(call.error_code or "status")
-
-    def judge(self, answer: Answer) -> None:
-        """A 2xx in which neither success nor an error can be found is an unknown outcome (I9)."""
-        if self._success(answer):
-            return
-        error_code = self._error_code(answer)
-        code = str(error_code)
-        if self._exists(answer) or answer.status == 409:
-            raise AccountExistsError("the target says: already exists", code=code)
-        if self._retry(answer):
-            raise TransientError(f"the target says: later (code {code})")
-        if 200 <= answer.status < 300 and (error_code is None or not answer.body):
-            raise UnknownOutcomeError(f"HTTP {answer.status}, neither success nor an error in it")
-        raise RejectedByTargetError(f"HTTP {answer.status}, code {code}", code=code)
+def _differing(account: Account, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, value in attributes.items() if account.attributes.get(name) != value
+    }
 
 
-class _DeclaredFind:
-    def __init__(self, find: Find) -> None:
-        self.request = RequestTemplate(find.request, roots=CALL_ROOTS)
-        self.is_found = answer_condition(find.found)
-        self.is_absent = answer_condition(find.absent)
-        self.key = answer_value(find.key)
-        self.remote_id = answer_value(find.remote_id or "none")
-        self.identifier = answer_value(find.identifier or "none")
-
-
-def _condition(text: str | None) -> Condition:
-    return answer_condition(text) if text else lambda answer: False
+def _remote_id(call: DeclaredCall, answer: Answer) -> str | None:
+    remote_id = call.remote_id(answer)
+    return None if remote_id is None else str(remote_id)

@@ -92,6 +92,10 @@ class Api:
         if self._session:
             await self._session.close()
 
+    async def authenticate(self) -> None:
+        """Gets a token where one is needed. Raises ConfigurationError where none is given."""
+        await self._auth.headers(self._token_read)
+
     async def read(self, request: Rendered) -> Answer:
         return await self._authenticated(request, change=False)
 

@@ -9,11 +9,29 @@ from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from accountsync.errors import IncompleteReadError
-from accountsync.settings.hr import Cursor, Link, NextUrl, Offsets, OnePage, PageNumbers, Paging
+from accountsync.settings.paging import (
+    Cursor,
+    Link,
+    NextUrl,
+    Offsets,
+    OnePage,
+    PageNumbers,
+    Paging,
+)
 from accountsync.wire.answer import Answer, answer_value
 from accountsync.wire.request import Rendered
 
 _NEXT_LINK = re.compile(r'<(?P<url>[^>]*)>[^,]*;\s*rel="?(?:[^",]*\s)?next(?:\s[^",]*)?"?')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """`total_pages` and `total_rows` as declared with this page; None where none are declared."""
+
+    number: int
+    rows: list[Any]
+    total_pages: int | None
+    total_rows: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

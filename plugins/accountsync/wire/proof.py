@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accountsync.errors import IncompleteReadError
-from accountsync.hr.source import Page
+from accountsync.wire.paging import Page
 
 
 class FeedProof:

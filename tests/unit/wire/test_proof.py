@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accountsync.errors import IncompleteReadError
-from accountsync.hr.proof import FeedProof
-from accountsync.hr.source import Page
+from accountsync.wire.paging import Page
+from accountsync.wire.proof import FeedProof
 
 SIZE = 3
 

@@ -1,0 +1,172 @@
+"""What the configuration declares of a target's HTTP API, compiled once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from accountsync.domain.account import RemoteAccount
+from accountsync.domain.mapping import compile_expression, reads
+from accountsync.errors import (
+    AccountExistsError,
+    AccountMissingError,
+    AccountSyncError,
+    NeedsDataError,
+    RecordError,
+    RejectedByTargetError,
+    TargetDownError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from accountsync.settings.targets import (
+    CHANGE_ROOTS,
+    CREATE_ROOTS,
+    FIND_ROOTS,
+    ITEM_ROOTS,
+    Change,
+    Create,
+    Find,
+    Judged,
+    RestTarget,
+    Shown,
+    Verdict,
+)
+from accountsync.wire.answer import Answer, answer_condition, answer_value
+from accountsync.wire.request import RequestTemplate
+
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
+_BY_STATUS: Mapping[int, Verdict] = {404: "missing", 409: "exists", 410: "missing"}
+
+
+class DeclaredCall:
+    """One operation that changes something."""
+
+    def __init__(self, call: Create | Change, target: RestTarget) -> None:
+        is_create = isinstance(call, Create)
+        self.request = RequestTemplate(
+            call.request, roots=CREATE_ROOTS if is_create else CHANGE_ROOTS
+        )
+        read = reads(call.request.model_dump(), roots=CREATE_ROOTS | CHANGE_ROOTS)
+        self.reads_enabled = ("enabled", None) in read
+        self.reads_remote_id = ("account", "remote_id") in read
+        self.remote_id = answer_value(call.remote_id or "none")
+        self.judge = Judgement(call, target, may_be_missing=not is_create)
+
+
+class Judgement:
+    """Raises what an answer means; returns where it means success."""
+
+    def __init__(self, call: Judged, target: RestTarget, *, may_be_missing: bool) -> None:
+        self._success = answer_condition(call.success)
+        self._conditions = [
+            (verdict, answer_condition(text)) for verdict, text in call.conditions.items()
+        ]
+        self._code = answer_value(call.error_code or target.error_code)
+        self._table = {**target.errors, **call.errors}
+        self._may_be_missing = may_be_missing
+
+    def __call__(self, answer: Answer) -> None:
+        """A 2xx in which neither success nor an error can be found is an unknown outcome (I9)."""
+        if self._success(answer):
+            return
+        code = self._code(answer)
+        verdict = self._verdict(answer, code)
+        if verdict is None and 200 <= answer.status < 300 and (code is None or not answer.body):
+            raise UnknownOutcomeError(f"HTTP {answer.status}, neither success nor an error in it")
+        raise _error(verdict or "reject", answer, _code_text(code) or str(answer.status))
+
+    def _verdict(self, answer: Answer, code: Any) -> Verdict | None:
+        for verdict, holds in self._conditions:
+            if holds(answer):
+                return verdict
+        for one in (str(code), str(answer.status)):
+            if one in self._table:
+                return self._table[one]
+        usual = _BY_STATUS.get(answer.status)
+        return None if usual == "missing" and not self._may_be_missing else usual
+
+
+def _code_text(code: Any) -> str | None:
+    """A text that is no code may tell about a person (I15)."""
+    text = str(code)
+    return text if code is not None and _CODE.fullmatch(text) else None
+
+
+def _error(verdict: Verdict, answer: Answer, code: str) -> AccountSyncError:
+    said = f"HTTP {answer.status}, code {code}"
+    match verdict:
+        case "retry":
+            return TransientError(f"the target says: later ({said})")
+        case "exists":
+            return AccountExistsError("the target says: already exists", code=code)
+        case "missing":
+            return AccountMissingError("the target says: no such account", code=code)
+        case "needs_data":
+            return NeedsDataError(f"the target lacks what a mapping names ({said})", code=code)
+        case "down":
+            return TargetDownError(f"the target says: closed ({said})")
+        case "reject":
+            return RejectedByTargetError(said, code=code)
+
+
+class ItemView:
+    """One account out of an answer, as declared."""
+
+    def __init__(self, shown: Shown, *, key: str, identifier: str) -> None:
+        self._names = (key, identifier)
+        self._key = _item_value(shown.key)
+        self._identifier = _item_value(shown.identifier or "none")
+        self._remote_id = _item_value(shown.remote_id or "none")
+        self._enabled = _item_value(shown.enabled or "none")
+        self._attributes = {name: _item_value(text) for name, text in shown.attributes.items()}
+
+    def key(self, context: Mapping[str, Any]) -> str:
+        return _text(self._key(context)) or ""
+
+    def account(
+        self, context: Mapping[str, Any], *, ours: bool, identifier: str | None = None
+    ) -> RemoteAccount:
+        """`identifier`: what it is where the answer does not show it."""
+        key_name, identifier_name = self._names
+        key = self.key(context)
+        shown = _text(self._identifier(context))
+        shown = shown or (key if key_name == identifier_name else "") or identifier or ""
+        own = {key_name: key or None, identifier_name: shown or None}
+        enabled = self._enabled(context)
+        return RemoteAccount(
+            identifier=shown,
+            remote_id=_text(self._remote_id(context)),
+            ours=ours,
+            enabled=enabled if isinstance(enabled, bool) else None,
+            attributes=own | {name: read(context) for name, read in self._attributes.items()},
+        )
+
+
+class DeclaredFind:
+    def __init__(self, find: Find, target: RestTarget) -> None:
+        self.request = RequestTemplate(find.request, roots=FIND_ROOTS)
+        self.is_found = answer_condition(find.found)
+        self.is_absent = answer_condition(find.absent)
+        self._item = answer_value(find.item)
+        self.view = ItemView(find, key=target.key, identifier=target.identifier)
+
+    def item(self, answer: Answer) -> dict[str, Any]:
+        return {**answer.as_context(), "item": self._item(answer)}
+
+
+def _item_value(text: str) -> Any:
+    """None where the item has another shape."""
+    value = compile_expression(text, roots=ITEM_ROOTS)
+
+    def read(context: Mapping[str, Any]) -> Any:
+        try:
+            return value(context)
+        except RecordError:
+            return None
+
+    return read
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
