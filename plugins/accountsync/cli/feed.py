@@ -1,17 +1,19 @@
-"""Feeds of HR that the feed guard held."""
+"""Feeds of HR: those that the feed guard held, and who is missing from them."""
 
 from __future__ import annotations
 
 import getpass
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.jobs import held_feeds
+from accountsync.jobs import absences, held_feeds
 from accountsync.settings import Settings
+from accountsync.store.absences import Absent
 from accountsync.store.held_feeds import HeldFeed
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -61,6 +63,44 @@ def feed_reject(feed: Feed, comment: Comment, actor: Actor = "") -> None:
     engine = wiring.open_store(_settings())
     held_feeds.reject(engine=engine, feed=feed, actor=actor or getpass.getuser(), comment=comment)
     typer.echo(f"feed {feed} rejected, nothing of it was merged")
+
+
+@app.command("absent")
+def feed_absent(
+    every: Annotated[bool, typer.Option("--all", help="also those about whom nobody asks")] = False,
+) -> None:
+    """List who is missing from complete reads for so long that a human has to say what it means."""
+    settings = _settings()
+    found = absences.list_absent(engine=wiring.open_store(settings), sources=settings.hr)
+    shown = [one for one in found if one.is_asked or every]
+    for one in shown:
+        typer.echo(_absence_line(one.absent))
+    if not shown:
+        typer.echo("nobody is missing")
+
+
+@app.command("presume-left")
+def feed_presume_left(
+    numbers: Annotated[list[str], typer.Argument(help="employee numbers, from `feed absent`")],
+    comment: Comment,
+    actor: Actor = "",
+) -> None:
+    """Take missing persons for leavers, until HR has them again."""
+    who = actor or getpass.getuser()
+    engine = wiring.open_store(_settings())
+    absences.presume_left(
+        engine=engine, numbers=numbers, actor=who, comment=comment, now=datetime.now(UTC)
+    )
+    typer.echo(f"{len(set(numbers))} taken for leavers")
+
+
+def _absence_line(absent: Absent) -> str:
+    left = absent.presumed_left_at
+    return (
+        f"{absent.employee_number}  {absent.source}  since {absent.since:%F %H:%M} UTC,"
+        f" {absent.snapshots} complete reads"
+        + (f", taken for a leaver on {left:%F}" if left else "")
+    )
 
 
 def _lines(feed: HeldFeed) -> Iterator[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import orjson
 
@@ -53,6 +54,7 @@ class RowMapper:
         ]
         self._texts = [(n, reader) for n, reader in readers if reader.is_plain_text]
         self._others = [(n, reader) for n, reader in readers if not reader.is_plain_text]
+        self._zone_at, self._zone = list(PERSON_FIELDS).index("time_zone"), source.zone
         self._required = [
             (n, name) for n, name in enumerate(PERSON_FIELDS) if name in REQUIRED_FIELDS
         ]
@@ -85,6 +87,7 @@ class RowMapper:
                 values[position] = reader.read(value, problems)
         for position, reader in self._others:
             values[position] = reader.read(values[position], problems)
+        values[self._zone_at] = values[self._zone_at] or self._zone
         for position, name in self._required:
             if values[position] is None and not any(p.startswith(name) for p in problems):
                 problems.append(f"{name}: is missing")
@@ -112,9 +115,9 @@ class _FieldReader:
         self._name = name
         self._default = field.default
         self._translate = field.translate
-        self._convert = _converter(kind, tuple(field.formats), zone)
+        self._convert = _zone if name == "time_zone" else _converter(kind, field.formats, zone)
         self._known: dict[str, Any] = {}
-        self.is_plain_text = kind is str and field.default is None and not field.translate
+        self.is_plain_text = self._convert is _text and not (field.default or field.translate)
 
     def read(self, value: Any, problems: list[str]) -> Any:
         """Remembers what texts became: a million dates have few thousand different values."""
@@ -161,7 +164,7 @@ def _deep(path: str) -> Read:
     return get
 
 
-def _converter(kind: type, formats: tuple[str, ...], zone: ZoneInfo) -> Read:
+def _converter(kind: type, formats: Sequence[str], zone: ZoneInfo) -> Read:
     if kind is date:
         return lambda value: _date(text, formats, zone) if (text := _text(value)) else None
     if kind is datetime:
@@ -180,7 +183,20 @@ def _text(value: Any) -> str:
     raise TypeError(f"is a {type(value).__name__}, expected a text")
 
 
-def _date(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> date:
+def _zone(value: Any) -> str:
+    """Whose days begin when: dates of the person's life are days in it."""
+    name = _text(value)
+    if name and name not in _zones():
+        raise ValueError("is no time zone of the IANA database")
+    return name
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _date(text: str, formats: Sequence[str], zone: ZoneInfo) -> date:
     if len(text) == 10 and text[4] == "-":
         try:
             return date.fromisoformat(text)
@@ -189,12 +205,12 @@ def _date(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> date:
     return _moment(text, formats, zone).astimezone(zone).date()
 
 
-def _instant(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> datetime:
+def _instant(text: str, formats: Sequence[str], zone: ZoneInfo) -> datetime:
     """In UTC; raises OverflowError before year 1 or after 9999 (0001-01-01 in China)."""
     return _moment(text, formats, zone).astimezone(UTC)
 
 
-def _moment(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> datetime:
+def _moment(text: str, formats: Sequence[str], zone: ZoneInfo) -> datetime:
     moment = _iso(text) or _strptime(text, formats)
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
@@ -206,7 +222,7 @@ def _iso(text: str) -> datetime | None:
         return None
 
 
-def _strptime(text: str, formats: tuple[str, ...]) -> datetime:
+def _strptime(text: str, formats: Sequence[str]) -> datetime:
     for form in formats:
         try:
             return datetime.strptime(text, form)  # noqa: DTZ007 (the caller adds the source's zone)

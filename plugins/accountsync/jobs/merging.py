@@ -13,7 +13,7 @@ from accountsync.hr.record import RowMapper
 from accountsync.jobs.read_plan import ReadPlan
 from accountsync.jobs.staging import as_row
 from accountsync.settings.hr import AnySource
-from accountsync.store import feeds, locks, persons, rejects, runs
+from accountsync.store import absences, feeds, locks, persons, rejects, runs
 from accountsync.store.persons import EXAMPLES, Merged
 from accountsync.store.runs import Outcome
 
@@ -71,14 +71,28 @@ def merge(connection: Connection, feed: StagedFeed) -> Outcome:
 def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome) -> None:
     """Snapshot and watermark, as far as the feed proves them (I1, I4)."""
     counts, source = outcome.counts, feed.source
+    absences.welcome_back(connection, run_id=feed.run_id, source=source)
     if feed.plan.is_complete:
         snapshot = runs.add_snapshot(
             connection, source=source, run_id=feed.run_id, rows=counts.fetched
         )
-        persons.mark_absences(connection, run_id=feed.run_id, source=source, snapshot=snapshot)
+        absences.mark(connection, run_id=feed.run_id, source=source, snapshot=snapshot)
+        _presume_left(connection, feed)
     if feed.plan.follows_changes and counts.newest_change:
         runs.advance_watermark(
             connection, source=source, value=counts.newest_change, run_id=feed.run_id
+        )
+
+
+def _presume_left(connection: Connection, feed: StagedFeed) -> None:
+    policy = feed.settings.absence
+    if policy.policy == "leave":
+        absences.presume_left(
+            connection,
+            run_id=feed.run_id,
+            source=feed.source,
+            after_snapshots=policy.after_snapshots,
+            now=feed.now,
         )
 
 

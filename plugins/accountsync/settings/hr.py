@@ -57,7 +57,8 @@ def _as_field(value: Any) -> Any:
 class Absence(Group):
     """What it means when complete snapshots lack a person (I4).
 
-    ask: a human is asked · keep: nothing · leave: a leaver after `after_snapshots` of them.
+    ask: after `after_snapshots` of them a human is asked · keep: nothing · leave: after so many a
+    leaver, until seen again.
     """
 
     policy: Literal["ask", "keep", "leave"] = "ask"

@@ -30,6 +30,16 @@ class PersonRow(Table):
             "next_evaluation_at",
             postgresql_where=text("next_evaluation_at IS NOT NULL"),
         ),
+        Index(
+            "ix_person_absent",
+            "source",
+            "absent_since_snapshot",
+            postgresql_where=text("absent_since_snapshot IS NOT NULL"),
+        ),
+        CheckConstraint(
+            "presumed_left_at IS NULL OR absent_since_snapshot IS NOT NULL",
+            name="presumed_left",
+        ),
     )
 
     id: Mapped[int] = identity()

@@ -126,43 +126,9 @@ def merge(
     return Merged(counts=counts, changes=changes, newcomers=sorted(newcomers))
 
 
-def mark_absences(connection: Connection, *, run_id: int, source: str, snapshot: int) -> int:
-    """After a full read: who is missing since this snapshot, who is back. Counts the missing.
-
-    Writes only where that changes; absence alone changes nothing else (I4). Who was made after the
-    read began (it was held, and is merged late) is not missing from it.
-    """
-    bound = {"source": source, "snapshot": snapshot, "run_id": run_id}
-    connection.execute(
-        text(
-            "UPDATE accountsync.person p SET absent_since_snapshot = NULL"
-            f" FROM {table(run_id)} s WHERE p.source = :source AND p.source_key = s.source_key"
-            " AND NOT s.retried AND p.absent_since_snapshot IS NOT NULL"
-        ),
-        bound,
-    )
-    connection.execute(
-        text(
-            "UPDATE accountsync.person p SET absent_since_snapshot = :snapshot"
-            " WHERE p.source = :source AND p.absent_since_snapshot IS NULL"
-            " AND p.created_at <= (SELECT started_at FROM accountsync.sync_run WHERE id = :run_id)"
-            " AND NOT EXISTS ("
-            f"  SELECT FROM {table(run_id)} s WHERE s.source_key = p.source_key AND NOT s.retried)"
-        ),
-        bound,
-    )
-    missing = connection.scalar(
-        text(
-            "SELECT count(*) FROM accountsync.person"
-            " WHERE source = :source AND absent_since_snapshot IS NOT NULL"
-        ),
-        bound,
-    )
-    return int(missing or 0)
-
-
 _TO_PLAN = text(  # rides on ix_person_to_plan
-    f"SELECT id, source, revision, attributes, {', '.join(_FIELDS)} FROM accountsync.person"
+    f"SELECT id, source, revision, attributes, presumed_left_at, {', '.join(_FIELDS)}"
+    " FROM accountsync.person"
     " WHERE revision > planned_revision AND id > :after ORDER BY id LIMIT :limit"
 )
 

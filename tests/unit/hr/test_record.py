@@ -58,6 +58,19 @@ def read(field: str, value: Any, **settings: Any) -> Any:
     return value_of(record, field)
 
 
+def test_a_persons_zone_is_the_rows_or_the_sources() -> None:
+    """DESIGN §5: the days of a life are days in the person's own zone."""
+    assert value_of(mapped(ROW), "time_zone") == "Asia/Shanghai"
+    assert value_of(mapped(ROW, zone="Europe/Paris"), "time_zone") == "Europe/Paris"
+    of_row = mapper(time_zone={"path": "tz", "translate": {"CST": "Asia/Shanghai"}}, zone="UTC")
+    for said, zone in (("America/Lima", "America/Lima"), ("CST", "Asia/Shanghai"), (" ", "UTC")):
+        record = of_row.map(ROW | {"tz": said})
+        assert (value_of(record, "time_zone"), record.problems) == (zone, [])
+    assert of_row.map(ROW | {"tz": "Mars/Base"}).problems == [
+        "time_zone: is no time zone of the IANA database"
+    ]
+
+
 def problems_with(field: str, value: Any, **settings: Any) -> list[str]:
     record = mapped(ROW | {FIELDS[field]: value}, **settings)
     assert value_of(record, field) is None

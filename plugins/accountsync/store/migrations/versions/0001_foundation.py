@@ -280,6 +280,10 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.CheckConstraint("origin IN ('hr', 'request')", name=op.f("ck_person_origin")),
+        sa.CheckConstraint(
+            "presumed_left_at IS NULL OR absent_since_snapshot IS NOT NULL",
+            name=op.f("ck_person_presumed_left"),
+        ),
         sa.CheckConstraint("planned_revision <= revision", name=op.f("ck_person_planned_revision")),
         sa.ForeignKeyConstraint(
             ["absent_since_snapshot"],
@@ -295,6 +299,14 @@ def upgrade() -> None:
         ),
         sa.UniqueConstraint("source", "source_key", name=op.f("uq_person_source_source_key")),
         schema="accountsync",
+    )
+    op.create_index(
+        "ix_person_absent",
+        "person",
+        ["source", "absent_since_snapshot"],
+        unique=False,
+        schema="accountsync",
+        postgresql_where=sa.text("absent_since_snapshot IS NOT NULL"),
     )
     op.create_index(
         "ix_person_next_evaluation_at",
@@ -679,6 +691,12 @@ def downgrade() -> None:
         table_name="person",
         schema="accountsync",
         postgresql_where=sa.text("revision > planned_revision"),
+    )
+    op.drop_index(
+        "ix_person_absent",
+        table_name="person",
+        schema="accountsync",
+        postgresql_where=sa.text("absent_since_snapshot IS NOT NULL"),
     )
     op.drop_index(
         "ix_person_next_evaluation_at",
