@@ -1,12 +1,18 @@
-"""The connectors under contract, each with a server of its own and what tests must know of it."""
+"""The connectors under contract, each with a target of its own and what tests must know of it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -23,6 +29,7 @@ from simulators.client import SimClient
 from simulators.departments import IDAAS_DEPARTMENTS
 from simulators.run import TargetOptions
 from tests.connectors import scim_service
+from tests.integration.world import until
 
 Attributes = dict[str, Any]
 NAME, PHONE, PINYIN = "欧阳娜娜", "10098765432", "ouyangnana"
@@ -79,25 +86,68 @@ def _scim(number: str) -> Attributes:
     }
 
 
+class Subject(Protocol):
+    """A connector under contract, with an empty target of its own.
+
+    To put another one under contract: write such a class and enter what opens it in `SUBJECTS`.
+    `person`: what the planner would send for an employee number. `change_key`: the same names for
+    somebody else, where the target keeps names apart from its key. `change`: what an update may
+    change. `rename`: what changes with the name, where there is one beside the key.
+    """
+
+    name: str
+    target: AnyTarget
+    change_key: Attributes | None
+    change: Attributes
+    rename: Attributes | None
+
+    def person(self, number: str) -> Attributes: ...
+
+    def reset(self) -> None:
+        """Empties the target; whatever misbehaves behaves again."""
+        ...
+
+    def accounts(self) -> int:
+        """How many the target really has, not asked through the connector."""
+        ...
+
+    def connector(
+        self, *, reachable: bool = True, dry_run: bool = False
+    ) -> AbstractAsyncContextManager[Connector]: ...
+
+
+Act = Callable[[Connector], Awaitable[Any]]
+
+
+def do(subject: Subject, act: Act, **options: Any) -> Any:
+    """One act with a connector that is opened and closed for it."""
+
+    async def run() -> Any:
+        async with subject.connector(**options) as connector:
+            return await act(connector)
+
+    return asyncio.run(run())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """`person`: what the planner would send for an employee number. `change_key`: the same names
-    for somebody else, where the target keeps names apart from its key. `change`: what an update may
-    change; `rename`: what changes with the name, where there is one beside the key."""
+    """A target with HTTP: what its `Subject` says, and where faults are put into its way."""
 
     name: str
     person: Callable[[str], Attributes]
     create_path: str
     find_path: str
     disable_path: str
-    change_key: Mapping[str, str] | None
-    change: Mapping[str, str]
-    rename: Mapping[str, str] | None
+    list_path: str
+    change_key: Attributes | None
+    change: Attributes
+    rename: Attributes | None
 
 
-KINDS = [
-    Kind(
+KINDS = {
+    "idaas": Kind(
         name="idaas",
+        list_path="/users$",
         person=_idaas,
         create_path="/user/onboarding$",
         find_path="/user$",
@@ -106,8 +156,9 @@ KINDS = [
         change={"mobile": "10000000009"},
         rename={"userName": "neu1", "email": "neu1@example.com"},
     ),
-    Kind(
+    "welink": Kind(
         name="welink",
+        list_path="/users$",
         person=_welink,
         create_path="/user/create$",
         find_path="/user/detail$",
@@ -116,8 +167,9 @@ KINDS = [
         change={"mobileNumber": "10000000009"},
         rename=None,
     ),
-    Kind(
+    "email": Kind(
         name="email",
+        list_path="/mailboxes$",
         person=_email,
         create_path="/EnableMailbox$",
         find_path="/GetMailbox$",
@@ -126,8 +178,9 @@ KINDS = [
         change={"Alias": "neu1"},
         rename={"Alias": "neu1", "EmailAddress": "neu1@example.com"},
     ),
-    Kind(
+    "scim": Kind(
         name="scim",
+        list_path="/Users$",
         person=_scim,
         create_path="/Users$",
         find_path="/Users$",
@@ -136,27 +189,61 @@ KINDS = [
         change={"displayName": "欧阳"},
         rename={"userName": "neu1"},
     ),
-]
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    kind: Kind
-    server: SimClient
-    target: AnyTarget
+DEAD_PORT = "http://127.0.0.1:9"
+
+
+class HttpSubject:
+    """`server`: it misbehaves on command."""
+
+    def __init__(self, kind: Kind, server: SimClient, target: AnyTarget) -> None:
+        self.kind, self.server, self.target = kind, server, target
+        self.name, self.person = kind.name, kind.person
+        self.change_key, self.change, self.rename = kind.change_key, kind.change, kind.rename
+
+    def reset(self) -> None:
+        self.server.heal()
+        until(lambda: self.server.state()["in_flight"] == 0)
+        self.server.reset()
 
     def accounts(self) -> int:
         return len(self.server.call("GET", "/_sim/accounts")["accounts"])
 
     @asynccontextmanager
     async def connector(
-        self, *, url: str | None = None, timeout_s: float = 5, concurrency: int = 16
+        self,
+        *,
+        reachable: bool = True,
+        dry_run: bool = False,
+        timeout_s: float = 5,
+        concurrency: int = 16,
     ) -> AsyncIterator[Connector]:
-        point = endpoint(self.kind.name, url or self.server.url)
-        rate = self.target.rate.model_copy(update={"concurrency": concurrency})
-        auth = authenticator(self.target.auth, point)
-        async with Api(point, auth, rate=rate, timeout_s=timeout_s) as api:
-            yield catalog.connector(self.target, api)
+        url = self.server.url if reachable else DEAD_PORT
+        async with connected(
+            self.target,
+            endpoint(self.name, url),
+            dry_run=dry_run,
+            timeout_s=timeout_s,
+            concurrency=concurrency,
+        ) as connector:
+            yield connector
+
+
+@asynccontextmanager
+async def connected(
+    target: AnyTarget,
+    point: Endpoint,
+    *,
+    dry_run: bool = False,
+    timeout_s: float = 5,
+    concurrency: int = 16,
+) -> AsyncIterator[Connector]:
+    rate = target.rate.model_copy(update={"concurrency": concurrency})
+    auth = authenticator(target.auth, point)
+    async with Api(point, auth, rate=rate, timeout_s=timeout_s, dry_run=dry_run) as api:
+        yield catalog.connector(target, api)
 
 
 def endpoint(name: str, url: str) -> Endpoint:
@@ -165,16 +252,33 @@ def endpoint(name: str, url: str) -> Endpoint:
     return Endpoint(conn_id=name, base_url=url, login="accountsync", password=secret, extra=extra)
 
 
-@contextmanager
-def servers() -> Iterator[dict[str, SimClient]]:
+def _simulated(kind: Kind, option: str) -> Opened:
     """Exchange has no directory to ask here: it takes any SAM account."""
-    with ExitStack() as stack:
-        target = TargetOptions()
-        directories = stack.enter_context(run.running(idaas=target, welink=target))
-        mailboxes = stack.enter_context(run.running(exchange=target))
-        yield {
-            "idaas": directories.idaas,
-            "welink": directories.welink,
-            "email": mailboxes.exchange,
-            "scim": stack.enter_context(scim_service.running()),
-        }
+
+    @contextmanager
+    def opened() -> Iterator[HttpSubject]:
+        options: dict[str, Any] = {option: TargetOptions()}
+        with run.running(**options) as sims:
+            yield HttpSubject(kind, getattr(sims, option), example().systems[kind.name])
+
+    return opened
+
+
+@contextmanager
+def _scim_server() -> Iterator[HttpSubject]:
+    with scim_service.running() as server:
+        yield HttpSubject(KINDS["scim"], server, example().systems["scim"])
+
+
+Opened = Callable[[], AbstractContextManager[Any]]
+
+HTTP: Mapping[str, Opened] = {
+    "idaas": _simulated(KINDS["idaas"], "idaas"),
+    "welink": _simulated(KINDS["welink"], "welink"),
+    "email": _simulated(KINDS["email"], "exchange"),
+    "scim": _scim_server,
+}
+"""Name → what opens the subject; each is opened once in a session."""
+
+SUBJECTS: Mapping[str, Opened] = {**HTTP}
+"""Every connector under contract."""

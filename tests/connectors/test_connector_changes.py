@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,51 +9,16 @@ import pytest
 
 from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
 from accountsync.errors import AccountMissingError, UnknownOutcomeError
-from accountsync.settings import Settings
 from accountsync.targets.connector import Connector
-from simulators.client import SimClient
-from tests.connectors.subjects import KINDS, Kind, Subject, example, servers
-from tests.integration.world import until
+from tests.connectors.subjects import Act, HttpSubject, Subject, do
 
 NUMBER = "20001"
-Act = Callable[[Connector], Awaitable[Any]]
-
-
-@pytest.fixture(scope="module")
-def _servers() -> Iterator[dict[str, SimClient]]:
-    with servers() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def _example() -> Settings:
-    return example()
-
-
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
-def subject(
-    request: pytest.FixtureRequest, _servers: dict[str, SimClient], _example: Settings
-) -> Subject:
-    kind: Kind = request.param
-    server = _servers[kind.name]
-    server.heal()
-    until(lambda: server.state()["in_flight"] == 0)
-    server.reset()
-    return Subject(kind=kind, server=server, target=_example.systems[kind.name])
-
-
-def _with(subject: Subject, act: Act, **options: Any) -> Any:
-    async def run() -> Any:
-        async with subject.connector(**options) as connector:
-            return await act(connector)
-
-    return asyncio.run(run())
 
 
 def _made(subject: Subject, number: str = NUMBER, *, enabled: bool = True) -> Account:
     """As the store keeps it after a create."""
-    person = subject.kind.person(number)
-    made = _with(subject, lambda c: c.create(person, enabled=enabled))
+    person = subject.person(number)
+    made = do(subject, lambda c: c.create(person, enabled=enabled))
     state = "active" if enabled else "disabled"
     return Account(
         state=state, identifier=made.identifier, remote_id=made.remote_id, attributes=person
@@ -63,17 +26,17 @@ def _made(subject: Subject, number: str = NUMBER, *, enabled: bool = True) -> Ac
 
 
 def _find(subject: Subject, person: dict[str, Any]) -> RemoteAccount | None:
-    found: RemoteAccount | None = _with(subject, lambda c: c.find(person))
+    found: RemoteAccount | None = do(subject, lambda c: c.find(person))
     return found
 
 
 def _moved(subject: Subject) -> dict[str, Any]:
-    return subject.kind.person(NUMBER) | dict(subject.kind.change)
+    return subject.person(NUMBER) | subject.change
 
 
 def test_it_offers_every_operation_it_declares(subject: Subject) -> None:
-    offered = _with(subject, _offered)
-    assert offered == set(OPERATIONS) - ({"rename"} if subject.kind.rename is None else set())
+    offered = do(subject, _offered)
+    assert offered == set(OPERATIONS) - ({"rename"} if subject.rename is None else set())
 
 
 async def _offered(connector: Connector) -> set[str]:
@@ -94,22 +57,22 @@ def test_a_change_is_there_and_nothing_else_has_changed(subject: Subject) -> Non
     account = _made(subject)
     moved = _moved(subject)
     for _ in range(2):
-        changed = _with(subject, lambda c: c.update(account, moved))
+        changed = do(subject, lambda c: c.update(account, moved))
         assert (changed.identifier, changed.remote_id) == (account.identifier, account.remote_id)
     found = _find(subject, moved)
     assert found is not None
     assert found.enabled is True
-    shown = {name: found.attributes[name] for name in subject.kind.change}
-    assert shown == dict(subject.kind.change)
+    shown = {name: found.attributes[name] for name in subject.change}
+    assert shown == subject.change
     assert subject.accounts() == 1
 
 
 def test_a_new_name_is_the_same_account(subject: Subject) -> None:
-    if subject.kind.rename is None:
+    if subject.rename is None:
         pytest.skip("its identifier is the employee number, which never changes")
     account = _made(subject)
-    renamed = subject.kind.person(NUMBER) | dict(subject.kind.rename)
-    changed = _with(subject, lambda c: c.rename(account, renamed))
+    renamed = subject.person(NUMBER) | subject.rename
+    changed = do(subject, lambda c: c.rename(account, renamed))
     assert changed.identifier == renamed[subject.target.identifier] != account.identifier
     assert changed.remote_id == account.remote_id
     found = _find(subject, renamed)
@@ -123,7 +86,7 @@ def test_a_leaver_is_disabled_and_a_rehire_enabled_however_often_it_is_said(
     account = _made(subject)
     for operation, enabled in (("disable", False), ("enable", True)):
         for _ in range(2):
-            changed = _with(subject, _act(operation, account))
+            changed = do(subject, _act(operation, account))
             assert changed.enabled is enabled
             assert changed.identifier == account.identifier
             found = _find(subject, dict(account.attributes))
@@ -134,62 +97,60 @@ def test_a_leaver_is_disabled_and_a_rehire_enabled_however_often_it_is_said(
 
 def test_a_rehire_comes_back_with_what_has_changed_meanwhile(subject: Subject) -> None:
     account = _made(subject)
-    _with(subject, _act("disable", account))
+    do(subject, _act("disable", account))
     moved = _moved(subject)
-    _with(subject, lambda c: c.enable(account, moved))
+    do(subject, lambda c: c.enable(account, moved))
     found = _find(subject, moved)
     assert found is not None
     assert found.enabled is True
-    assert {name: found.attributes[name] for name in subject.kind.change} == dict(
-        subject.kind.change
-    )
+    assert {name: found.attributes[name] for name in subject.change} == subject.change
 
 
 def test_a_deleted_account_is_gone_and_a_second_time_missing(subject: Subject) -> None:
     account = _made(subject)
-    _with(subject, lambda c: c.delete(account))
+    do(subject, lambda c: c.delete(account))
     assert _find(subject, dict(account.attributes)) is None
     with pytest.raises(AccountMissingError):
-        _with(subject, lambda c: c.delete(account))
+        do(subject, lambda c: c.delete(account))
     assert subject.accounts() == 0
 
 
 @pytest.mark.parametrize("operation", ["update", "rename", "enable", "disable", "delete"])
 def test_an_account_that_has_gone_is_said_to_be_missing(subject: Subject, operation: str) -> None:
     """For disable and delete that is a success, for the others it is not: the caller decides."""
-    if operation == "rename" and subject.kind.rename is None:
+    if operation == "rename" and subject.rename is None:
         pytest.skip("it has no rename")
     account = _made(subject)
-    _with(subject, lambda c: c.delete(account))
+    do(subject, lambda c: c.delete(account))
     with pytest.raises(AccountMissingError):
-        _with(subject, _act(operation, account))
+        do(subject, _act(operation, account))
 
 
 def test_an_account_known_without_the_targets_own_id_is_found_by_its_key(subject: Subject) -> None:
     """Adopted ones may be."""
     account = replace(_made(subject), remote_id=None)
-    _with(subject, _act("disable", account))
+    do(subject, _act("disable", account))
     found = _find(subject, dict(account.attributes))
     assert found is not None
     assert found.enabled is False
 
 
-def test_a_change_without_an_answer_is_an_unknown_outcome(subject: Subject) -> None:
+def test_a_change_without_an_answer_is_an_unknown_outcome(http: HttpSubject) -> None:
     """I9: whether it was made or not; the account is there in any case."""
-    account = _made(subject)
+    account = _made(http)
     for kind, done in (("drop_before", False), ("drop_after", True)):
-        subject.server.faults({"kind": kind, "path": subject.kind.disable_path, "times": 1})
+        http.server.faults({"kind": kind, "path": http.kind.disable_path, "times": 1})
         with pytest.raises(UnknownOutcomeError):
-            _with(subject, _act("disable", account))
-        found = _find(subject, dict(account.attributes))
+            do(http, _act("disable", account))
+        found = _find(http, dict(account.attributes))
         assert found is not None
         assert found.enabled is not done
 
 
 def test_everybody_is_listed_once(subject: Subject) -> None:
     accounts = [_made(subject, str(number)) for number in range(30_001, 30_006)]
-    _with(subject, _act("disable", accounts[0]))
-    listed: list[RemoteAccount] = _with(subject, _listed)
+    do(subject, _act("disable", accounts[0]))
+    listed: list[RemoteAccount] = do(subject, _listed)
     key = subject.target.key
     assert {one.attributes[key]: one.enabled for one in listed} == {
         account.attributes[key]: n > 0 for n, account in enumerate(accounts)
@@ -200,7 +161,7 @@ def test_everybody_is_listed_once(subject: Subject) -> None:
 
 
 def test_a_target_without_accounts_lists_none(subject: Subject) -> None:
-    assert _with(subject, _listed) == []
+    assert do(subject, _listed) == []
 
 
 async def _listed(connector: Connector) -> list[RemoteAccount]:
@@ -209,7 +170,7 @@ async def _listed(connector: Connector) -> list[RemoteAccount]:
 
 def test_a_connection_test_says_what_answered(subject: Subject) -> None:
     _made(subject)
-    assert _with(subject, lambda c: c.check())
+    assert do(subject, lambda c: c.check())
 
 
 def _act(operation: str, account: Account) -> Act:

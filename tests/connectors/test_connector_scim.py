@@ -18,7 +18,7 @@ from accountsync.errors import (
 )
 from accountsync.targets.connector import Connector
 from tests.connectors.recorder import Answer, Recorder, recording
-from tests.connectors.subjects import KINDS, Subject, example
+from tests.connectors.subjects import connected, endpoint, example
 
 OURS = {"id": "7", "externalId": "00100001", "userName": "z1"}
 PERSON = {"externalId": "00100001", "userName": "z1"}
@@ -31,12 +31,10 @@ INVALID_FILTER = {
 
 def _ask(answer: Answer | Callable[[str], Answer], act: str) -> tuple[Any, Recorder]:
     """Every request gets this answer, or the one for its query."""
-    kind = next(kind for kind in KINDS if kind.name == "scim")
-    server: Any = None
-    subject = Subject(kind=kind, server=server, target=example().systems["scim"])
+    target = example().systems["scim"]
 
     async def run(url: str) -> Any:
-        async with subject.connector(url=url) as connector:
+        async with connected(target, endpoint("scim", url)) as connector:
             return await _call(connector, act)
 
     with recording({"/Users": answer}) as recorder:

@@ -14,7 +14,7 @@ from accountsync.wire.api import Api
 from accountsync.wire.auth import authenticator
 from accountsync.wire.endpoint import Endpoint
 from tests.connectors.recorder import Recorder, recording
-from tests.connectors.subjects import KINDS, Attributes, Subject, example
+from tests.connectors.subjects import Attributes, connected, endpoint, example
 
 TOKEN = {"code": "201", "access_token": "t0ken", "expires_in": 86399}
 ONBOARDING = "/api/idaas/idm-openapi/enterprise/E1/user/onboarding"
@@ -22,12 +22,9 @@ HR_PERSONS = "/api/meta/api/engine/idata/projects/P1/catalog/hr_person_info"
 
 
 def _create(recorder: Recorder, name: str, person: Attributes) -> None:
-    kind = next(kind for kind in KINDS if kind.name == name)
-    server: Any = None
-    subject = Subject(kind=kind, server=server, target=example().systems[name])
-
     async def run() -> None:
-        async with subject.connector(url=recorder.url) as connector:
+        point = endpoint(name, recorder.url)
+        async with connected(example().systems[name], point) as connector:
             await connector.create(person)
 
     asyncio.run(run())

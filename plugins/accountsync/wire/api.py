@@ -29,6 +29,7 @@ from aiolimiter import AsyncLimiter
 
 from accountsync.errors import (
     ConfigurationError,
+    SafetyStopError,
     TargetDownError,
     TransientError,
     UnknownOutcomeError,
@@ -55,7 +56,10 @@ def utc_now() -> datetime:
 
 
 class Api:
-    """Use as an async context manager. `now` serves Retry-After dates only."""
+    """Use as an async context manager. `now` serves Retry-After dates only.
+
+    `dry_run`: a change is refused here, below everything that could forget to ask.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Api:
         *,
         rate: Rate,
         timeout_s: float,
+        dry_run: bool = False,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.endpoint = endpoint
@@ -73,6 +78,7 @@ class Api:
         self._in_flight = asyncio.Semaphore(rate.concurrency)
         self._limiter = _limiter(rate.per_second)
         self._concurrency = rate.concurrency
+        self._dry_run = dry_run
         self._now = now
         self._session: aiohttp.ClientSession | None = None
 
@@ -100,6 +106,9 @@ class Api:
         return await self._authenticated(request, change=False)
 
     async def change(self, request: Rendered) -> Answer:
+        """Raises SafetyStopError in a dry run."""
+        if self._dry_run:
+            raise SafetyStopError(f"{self._place(request)}: not sent, this is a dry run")
         return await self._authenticated(request, change=True)
 
     async def _authenticated(self, request: Rendered, *, change: bool) -> Answer:

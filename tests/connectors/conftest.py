@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.connectors.subjects import HTTP, SUBJECTS, HttpSubject, Subject
+
+
+@pytest.fixture(scope="session")
+def _opened() -> Iterator[Callable[[str], Any]]:
+    """Targets are started when a test first needs them, and stay."""
+    subjects: dict[str, Any] = {}
+    with ExitStack() as stack:
+
+        def opened(name: str) -> Any:
+            if name not in subjects:
+                subjects[name] = stack.enter_context(SUBJECTS[name]())
+            subjects[name].reset()
+            return subjects[name]
+
+        yield opened
+
+
+@pytest.fixture(params=SUBJECTS)
+def subject(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> Subject:
+    """Every connector."""
+    return _opened(request.param)
+
+
+@pytest.fixture(params=HTTP)
+def http(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> HttpSubject:
+    """Those whose target has a door that misbehaves on command."""
+    return _opened(request.param)
