@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from accountsync.cli import config, db, feed, mapping
+from accountsync.cli import config, db, feed, mapping, reject
 from accountsync.errors import AccountSyncError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(feed.app, name="feed")
 app.add_typer(mapping.app, name="mapping")
+app.add_typer(reject.app, name="reject")
 
 
 def main(run: Callable[[], None] = app) -> None:

@@ -108,10 +108,12 @@ class World:
         numbers: Iterable[str] = (),
         dry_run: bool = False,
         now: datetime | None = None,
+        takes_over: Iterable[str] = (),
         **changes: Any,
     ) -> SyncResult:
         """`changes`: to the source, for this run."""
         source = settings_with({"hieds": {**self.changes.get("hieds", {}), **changes}}).hr[0]
+        source = source.model_copy(update={"takes_over": list(takes_over)})
         asked: Mode = "window" if window else "person" if numbers else mode
         return sync.sync_hr_persons(
             engine=self.engine,

@@ -109,15 +109,15 @@ class FileHrSource:
                     yield from _records(orjson.loads(text), self._source.records)
 
     def _csv(self, raw: IO[bytes]) -> Iterator[dict[str, Any]]:
-        text = io.TextIOWrapper(raw, encoding=self._source.encoding, newline="")
-        reader = csv.DictReader(text, delimiter=self._source.delimiter, strict=True)
-        for row in reader:
-            if None in row or None in row.values():
-                raise IncompleteReadError(
-                    f"{self._chosen.name} line {reader.line_num}: another number of cells than the"
-                    " first line has"
-                )
-            yield row
+        with io.TextIOWrapper(raw, encoding=self._source.encoding, newline="") as text:
+            reader = csv.DictReader(text, delimiter=self._source.delimiter, strict=True)
+            for row in reader:
+                if None in row or None in row.values():
+                    raise IncompleteReadError(
+                        f"{self._chosen.name} line {reader.line_num}: another number of cells than"
+                        " the first line has"
+                    )
+                yield row
 
     async def merged(self) -> None:
         """Into the archive, older full files with it; without an archive they stay and are read
@@ -148,9 +148,10 @@ def _strict(name: str, rows: Iterator[Any]) -> Iterator[Any]:
 
 
 def _json_lines(raw: IO[bytes], encoding: str) -> Iterator[Any]:
-    for line in io.TextIOWrapper(raw, encoding=encoding):
-        if line.strip():
-            yield orjson.loads(line)
+    with io.TextIOWrapper(raw, encoding=encoding) as text:
+        for line in text:
+            if line.strip():
+                yield orjson.loads(line)
 
 
 def _records(document: Any, path: str | None) -> Iterator[Any]:

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine
 
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.hr.record import RowMapper
-from accountsync.jobs.merging import StagedFeed, merge
+from accountsync.jobs.merging import merge
 from accountsync.jobs.read_plan import ReadPlan
+from accountsync.jobs.staging import StagedFeed
 from accountsync.settings.hr import AnySource
 from accountsync.store import audit, feeds, locks, runs
 from accountsync.store import held_feeds as held

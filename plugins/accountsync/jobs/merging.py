@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
 from accountsync.domain.feed_guard import Feed, Limits, reasons_to_stop
-from accountsync.hr.record import RowMapper
-from accountsync.jobs.read_plan import ReadPlan
-from accountsync.jobs.staging import as_row
-from accountsync.settings.hr import AnySource
-from accountsync.store import absences, feeds, locks, persons, rejects, runs
+from accountsync.jobs.staging import StagedFeed, as_row
+from accountsync.store import absences, feeds, locks, ownership, persons, rejects, runs
+from accountsync.store.ownership import Owner
 from accountsync.store.persons import EXAMPLES, Merged
 from accountsync.store.runs import Outcome
-
-_CLOCK_TOLERANCE = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StagedFeed:
-    """A complete read, staged. `decides`: it is HR's present state, and may take back what is newer
-    in the store."""
-
-    run_id: int
-    settings: AnySource
-    plan: ReadPlan
-    mapper: RowMapper
-    now: datetime
-    decides: bool
-
-    @property
-    def source(self) -> str:
-        return self.settings.name
-
-    @property
-    def latest(self) -> datetime:
-        """Change times after it are from the future."""
-        return self.now + _CLOCK_TOLERANCE
 
 
 def merge(connection: Connection, feed: StagedFeed) -> Outcome:
@@ -48,7 +20,11 @@ def merge(connection: Connection, feed: StagedFeed) -> Outcome:
     locks.take(connection, "hr/merge")
     run_id, source, plan = feed.run_id, feed.source, feed.plan
     _retry_rejected(connection, feed)
-    feeds.reject_taken_numbers(
+    if feed.settings.allows_repeated_keys:
+        feeds.set_repeated_aside(connection, run_id=run_id)
+    owner = Owner(source=source, takes_over=feed.settings.takes_over)
+    taken_over = ownership.take_over(connection, run_id=run_id, owner=owner)
+    ownership.reject_taken_numbers(
         connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
     )
     newly_rejected = rejects.count_new(connection, run_id=run_id, source=source)
@@ -57,7 +33,7 @@ def merge(connection: Connection, feed: StagedFeed) -> Outcome:
     )
     outcome = Outcome(
         counts=merged.counts,
-        differences=_differences(connection, feed, merged),
+        differences=_differences(connection, feed, merged, taken_over),
         read_from=plan.since,
         read_to=plan.until or merged.counts.newest_change,
         stopped_by=_reasons_to_stop(connection, feed, merged, newly_rejected),
@@ -124,7 +100,9 @@ def _reasons_to_stop(
     )
 
 
-def _differences(connection: Connection, feed: StagedFeed, merged: Merged) -> dict[str, Any]:
+def _differences(
+    connection: Connection, feed: StagedFeed, merged: Merged, taken_over: list[str]
+) -> dict[str, Any]:
     """Employee numbers are the only personal data in it (I15)."""
     found: dict[str, Any] = {
         "fields": {
@@ -137,6 +115,7 @@ def _differences(connection: Connection, feed: StagedFeed, merged: Merged) -> di
         }
     }
     found["inserted"] = merged.newcomers
+    found["taken_over"] = taken_over[:EXAMPLES]
     if merged.counts.rejected:
         found["rejected"] = rejects.reasons(connection, run_id=feed.run_id, examples=EXAMPLES)
     if feed.plan.numbers:

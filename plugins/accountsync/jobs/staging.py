@@ -7,14 +7,17 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from accountsync.errors import IncompleteReadError
 from accountsync.hr.record import RowMapper, StagedRecord
 from accountsync.hr.source import Ask, HrSource
 from accountsync.jobs.read_plan import ReadPlan
+from accountsync.settings.hr import AnySource
 from accountsync.store import feeds
 
 log = logging.getLogger(__name__)
@@ -25,20 +28,41 @@ _PROGRESS_EVERY_S = 10.0
 
 StagedRow = tuple[Any, ...]
 OpenSource = Callable[[], AbstractAsyncContextManager[HrSource]]
+_CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
-def stage(
-    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
-) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedFeed:
+    """A complete read, staged. `decides`: it is HR's present state, and may take back what is newer
+    in the store."""
+
+    run_id: int
+    settings: AnySource
+    plan: ReadPlan
+    mapper: RowMapper
+    now: datetime
+    decides: bool
+
+    @property
+    def source(self) -> str:
+        return self.settings.name
+
+    @property
+    def latest(self) -> datetime:
+        """Change times after it are from the future."""
+        return self.now + _CLOCK_TOLERANCE
+
+
+def stage(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> bool:
     """The whole feed into the run's table; a read that proves incomplete starts again.
 
     False: the source has nothing new. Raises IncompleteReadError when no read proved complete.
     """
     for read in range(1, _READS_PER_RUN + 1):
         try:
-            return _read_once(engine, open_source, mapper, plan, run_id)
+            return _read_once(engine, open_source, feed)
         except IncompleteReadError as error:
-            log.warning("event=read_incomplete run=%s read=%s reason=%s", run_id, read, error)
+            log.warning("event=read_incomplete run=%s read=%s reason=%s", feed.run_id, read, error)
             if read == _READS_PER_RUN:
                 raise IncompleteReadError(
                     f"{_READS_PER_RUN} reads in a row were incomplete, nothing was changed;"
@@ -61,30 +85,33 @@ async def _say_merged(open_source: OpenSource) -> None:
         await source.merged()
 
 
-def _read_once(
-    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
-) -> bool:
+def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> bool:
+    run_id = feed.run_id
     with engine.begin() as connection:
         feeds.empty(connection, run_id=run_id)
-    if not asyncio.run(_copy(engine, open_source, mapper, plan, run_id)):
+    if not asyncio.run(_copy(engine, open_source, feed)):
         return False
     with engine.begin() as connection:
         feeds.build_indexes(connection, run_id=run_id)
         repeated = feeds.repeated_keys(connection, run_id=run_id)
-        if repeated:
+        if repeated and not feed.settings.allows_repeated_keys:
             raise IncompleteReadError(f"{repeated} rows repeat the key of another row")
-        if plan.window:
-            start, end = plan.window.start, plan.window.end
-            feeds.keep_window(connection, run_id=run_id, start=start, end=end)
-        if plan.numbers:
-            feeds.keep_numbers(connection, run_id=run_id, numbers=plan.numbers)
+        _keep_what_was_asked_for(connection, feed)
     return True
 
 
-async def _copy(
-    engine: Engine, open_source: OpenSource, mapper: RowMapper, plan: ReadPlan, run_id: int
-) -> bool:
+def _keep_what_was_asked_for(connection: Connection, feed: StagedFeed) -> None:
+    plan, run_id = feed.plan, feed.run_id
+    if plan.window:
+        start, end = plan.window.start, plan.window.end
+        feeds.keep_window(connection, run_id=run_id, start=start, end=end)
+    if plan.numbers:
+        feeds.keep_numbers(connection, run_id=run_id, numbers=plan.numbers)
+
+
+async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> bool:
     """Rows go out in lots of their own transaction: none is open while HR is waited for."""
+    plan, mapper, run_id = feed.plan, feed.mapper, feed.run_id
     progress = _Progress(run_id)
     lot: list[StagedRow] = []
     ask = Ask(since=plan.since, until=plan.until, numbers=plan.numbers or None)

@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from accountsync.errors import AccountSyncError, SafetyStopError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs import held_feeds
-from accountsync.jobs.merging import StagedFeed, merge
+from accountsync.jobs.merging import merge
 from accountsync.jobs.read_plan import ReadPlan, plan_read
-from accountsync.jobs.staging import OpenSource, say_merged, stage
+from accountsync.jobs.staging import OpenSource, StagedFeed, say_merged, stage
 from accountsync.jobs.sync_order import SyncOrder
 from accountsync.settings.hr import AnySource
 from accountsync.store import feeds, locks, runs, schema
@@ -105,7 +105,7 @@ def _start(
 def _read_and_merge(
     engine: Engine, open_source: OpenSource, feed: StagedFeed, order: SyncOrder
 ) -> Outcome:
-    if not stage(engine, open_source, feed.mapper, feed.plan, feed.run_id):
+    if not stage(engine, open_source, feed):
         return _finish(engine, feed, Outcome())
     with engine.connect() as connection, connection.begin() as transaction:
         outcome = merge(connection, feed)

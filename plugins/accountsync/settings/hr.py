@@ -113,12 +113,20 @@ class Source(Group):
     full_every: Duration = Field(
         timedelta(hours=24), description="a complete read at least so often"
     )
+    takes_over: list[Name] = Field(
+        [], description="sources whose persons become this one's when it has their employee number"
+    )
     absence: Absence = Absence()
     feed_guard: FeedGuard = FeedGuard()
 
     @property
     def can_read_everything(self) -> bool:
         return True
+
+    @property
+    def allows_repeated_keys(self) -> bool:
+        """Only where a read is consistent in itself: of pages, a repeated key is one that moved."""
+        return False
 
     @model_validator(mode="after")
     def _fields_are_known(self) -> Source:
@@ -168,6 +176,10 @@ class StableSize(Group):
     wait: Duration = timedelta(seconds=10)
 
 
+RepeatedKeys = Literal["refuse", "newest"]
+_ABOUT_REPEATED_KEYS = "rows with one key: refuse the read, or use the newest and report the others"
+
+
 class FileSource(Source):
     """Files at a path that Airflow's ObjectStoragePath understands: local, S3, GCS …
 
@@ -188,6 +200,7 @@ class FileSource(Source):
         kind="done_marker"
     )
     archive: str | None = Field(None, description="folder for files that were merged")
+    repeated_keys: RepeatedKeys = Field("refuse", description=_ABOUT_REPEATED_KEYS)
 
     @property
     def can_ask_for_changes(self) -> bool:
@@ -197,6 +210,10 @@ class FileSource(Source):
     def can_read_everything(self) -> bool:
         return self.content == "full"
 
+    @property
+    def allows_repeated_keys(self) -> bool:
+        return self.repeated_keys == "newest"
+
 
 class SqlSource(Source):
     """A query through any Airflow SQL Connection, read with a server-side cursor."""
@@ -204,10 +221,15 @@ class SqlSource(Source):
     kind: Literal["sql"]
     conn_id: str
     query: str = Field(description="may use the parameters :since and :until, null for everything")
+    repeated_keys: RepeatedKeys = Field("refuse", description=_ABOUT_REPEATED_KEYS)
 
     @property
     def can_ask_for_changes(self) -> bool:
         return ":since" in self.query
+
+    @property
+    def allows_repeated_keys(self) -> bool:
+        return self.repeated_keys == "newest"
 
 
 AnySource = Annotated[HttpSource | FileSource | SqlSource, Field(discriminator="kind"), OrPreset()]

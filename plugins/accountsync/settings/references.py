@@ -16,6 +16,7 @@ def wrong_references(document: Mapping[str, Any]) -> Iterator[Problem]:
     systems = {n: t for n, t in _mapping(document.get("systems")).items() if isinstance(t, Mapping)}
     names = _mapping(document.get("names"))
     yield from _repeated_sources(document.get("hr"))
+    yield from _take_overs(document.get("hr"))
     yield from _dependencies(systems)
     for name, text in names.items():
         yield from _unknown(("names", name), text, {"person": RULE_FIELDS})
@@ -44,9 +45,26 @@ def _repeated_sources(hr: Any) -> Iterator[Problem]:
             seen.add(name)
 
 
+def _take_overs(hr: Any) -> Iterator[Problem]:
+    """Of unknown sources, and in a circle: then a person would go to and fro."""
+    sources = [_mapping(source) for source in (hr if isinstance(hr, list) else [])]
+    wanted = {source.get("name"): _names(source.get("takes_over")) for source in sources}
+    for n, source in enumerate(sources):
+        for other in _names(source.get("takes_over")):
+            if other not in wanted:
+                yield Problem(("hr", n, "takes_over"), f"there is no HR source {other!r}")
+    try:
+        TopologicalSorter(wanted).prepare()
+    except CycleError as error:
+        yield Problem(("hr",), f"take over from each other: {' → '.join(error.args[1])}")
+
+
+def _names(node: Any) -> list[str]:
+    return [name for name in node if isinstance(name, str)] if isinstance(node, list) else []
+
+
 def _depends_on(target: Mapping[str, Any]) -> list[str]:
-    named = target.get("depends_on")
-    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    return _names(target.get("depends_on"))
 
 
 def _dependencies(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:

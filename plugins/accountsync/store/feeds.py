@@ -39,7 +39,8 @@ def create(connection: Connection, *, run_id: int) -> None:
         text(
             f"CREATE UNLOGGED TABLE {table(run_id)}"
             f" (position bigint GENERATED ALWAYS AS IDENTITY, {_COLUMNS}, raw json NOT NULL,"
-            " content_hash bytea NOT NULL, problems text[], retried boolean NOT NULL)"
+            " content_hash bytea NOT NULL, problems text[], retried boolean NOT NULL,"
+            " repeated boolean NOT NULL DEFAULT false)"
         )
     )
 
@@ -78,6 +79,21 @@ def repeated_keys(connection: Connection, *, run_id: int) -> int:
         )
     )
     return int(counted or 0)
+
+
+def set_repeated_aside(connection: Connection, *, run_id: int) -> None:
+    """Of rows with one key the newest counts, or the last where none is newer; the others are told
+    of and not used."""
+    connection.execute(
+        text(
+            f"UPDATE {table(run_id)} s SET repeated = true,"
+            " problems = ARRAY['source_key: a newer row has it too, which is used']"
+            " FROM (SELECT ctid AS row, row_number() OVER (PARTITION BY source_key"
+            "   ORDER BY source_updated_at DESC NULLS LAST, position DESC) AS rank"
+            f"  FROM {table(run_id)} WHERE source_key IS NOT NULL AND NOT retried) ranked"
+            " WHERE s.ctid = ranked.row AND ranked.rank > 1"
+        )
+    )
 
 
 def add(connection: Connection, *, run_id: int, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -155,48 +171,3 @@ def keep_window(connection: Connection, *, run_id: int, start: Any, end: Any) ->
         ),
         {"start": start, "end": end},
     )
-
-
-_REJECT_TAKEN_NUMBERS = """
-WITH twin AS (
-  SELECT employee_number FROM {table} WHERE problems IS NULL
-  GROUP BY employee_number HAVING count(*) > 1
-), taker AS (
-  SELECT s.ctid AS row, s.employee_number, p.id AS person_id
-  FROM {table} s LEFT JOIN accountsync.person p
-    ON p.source = :source AND p.source_key = s.source_key
-  WHERE s.problems IS NULL AND (p.id IS NULL OR p.employee_number <> s.employee_number)
-    AND {taker_may_replace}
-), refused AS (
-  SELECT row FROM taker JOIN twin USING (employee_number)
-  UNION
-  SELECT row FROM taker t
-  JOIN accountsync.person holder ON holder.employee_number = t.employee_number
-  WHERE NOT EXISTS (
-    SELECT FROM {table} moving
-    WHERE holder.source = :source AND moving.source_key = holder.source_key
-      AND moving.problems IS NULL AND moving.employee_number <> holder.employee_number
-      AND {mover_may_replace})
-)
-UPDATE {table} s SET problems = ARRAY['employee_number: belongs to another person']
-FROM refused WHERE s.ctid = refused.row
-"""
-
-
-def reject_taken_numbers(
-    connection: Connection, *, run_id: int, source: str, latest: datetime, decides: bool
-) -> None:
-    """A number that two rows newly want, or that its holder does not give up in this feed.
-
-    Repeated until nothing changes: a refused row keeps its old number, which another row may want.
-    """
-    statement = text(
-        _REJECT_TAKEN_NUMBERS.format(
-            table=table(run_id),
-            taker_may_replace=MAY_REPLACE.format(row="s", person="p"),
-            mover_may_replace=MAY_REPLACE.format(row="moving", person="holder"),
-        )
-    )
-    bound = {"source": source, "latest": latest, "decides": decides}
-    while connection.execute(statement, bound).rowcount:
-        pass

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -14,7 +17,7 @@ _OPEN = """
 INSERT INTO accountsync.rejected_record
   (source, record_key, raw, reasons, first_run_id, last_run_id)
 SELECT DISTINCT ON ({key}) :source, {key}, s.raw, s.problems, :run_id, :run_id
-FROM {table} s WHERE s.problems IS NOT NULL ORDER BY {key}, s.retried, s.position
+FROM {table} s WHERE s.problems IS NOT NULL AND NOT s.repeated ORDER BY {key}, s.retried, s.position
 ON CONFLICT (source, record_key) WHERE closed_at IS NULL
 DO UPDATE SET raw = excluded.raw, reasons = excluded.reasons, last_run_id = excluded.last_run_id
 WHERE (rejected_record.raw::text, rejected_record.reasons)
@@ -42,10 +45,34 @@ FROM {table} s CROSS JOIN LATERAL unnest(s.problems) reason GROUP BY 1 ORDER BY 
 """
 
 _NEW = """
-SELECT count(*) FROM {table} s WHERE s.problems IS NOT NULL AND NOT s.retried AND NOT EXISTS (
+SELECT count(*) FROM {table} s
+WHERE s.problems IS NOT NULL AND NOT s.retried AND NOT s.repeated AND NOT EXISTS (
   SELECT FROM accountsync.rejected_record r
   WHERE r.source = :source AND r.closed_at IS NULL AND r.record_key = {key})
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenReject:
+    """`since`: when the run began that rejected the row first."""
+
+    source: str
+    record_key: str
+    reasons: Sequence[str]
+    since: datetime
+    raw: Any
+
+
+def open_ones(connection: Connection) -> Iterator[OpenReject]:
+    rows = connection.execute(
+        text(
+            "SELECT r.source, r.record_key, r.reasons, first.started_at AS since, r.raw"
+            " FROM accountsync.rejected_record r"
+            " JOIN accountsync.sync_run first ON first.id = r.first_run_id"
+            " WHERE r.closed_at IS NULL ORDER BY r.source, r.id"
+        )
+    ).mappings()
+    return (OpenReject(**row) for row in rows)
 
 
 def reasons(connection: Connection, *, run_id: int, examples: int) -> list[dict[str, Any]]:

@@ -1,0 +1,82 @@
+"""Rows of HR that were rejected and wait to be put right there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from accountsync import settings as configuration
+from accountsync import wiring
+from accountsync.errors import ConfigurationError
+from accountsync.jobs import rejected_records
+from accountsync.jobs.rejected_records import RejectedRecord
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+_COLUMNS = ("source", "record_key", "employee_number", "since", "reasons")
+
+
+def _open_ones() -> list[RejectedRecord]:
+    settings = configuration.load(configuration.config_path())
+    return rejected_records.list_rejected(engine=wiring.open_store(settings), sources=settings.hr)
+
+
+@app.command("list")
+def reject_list() -> None:
+    """List the open rows: key, employee number and reasons, nothing else of the person."""
+    found = _open_ones()
+    for one in found:
+        reject, number = one.reject, one.employee_number or "no number"
+        typer.echo(f"{reject.source}  {reject.record_key}  {number}  since {reject.since:%F}")
+        for reason in reject.reasons:
+            typer.echo(f"    {reason}")
+    typer.echo(f"{len(found)} rows are rejected")
+
+
+@app.command("export")
+def reject_export(
+    file: Annotated[Path | None, typer.Option(help="default: standard output")] = None,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="with the rows as HR sent them: personal data, needs --file"),
+    ] = False,
+) -> None:
+    """Write the open rows as CSV, for HR."""
+    if raw and file is None:
+        raise ConfigurationError("--raw needs --file: personal data is never printed")
+    found = _open_ones()
+    if file is None:
+        _write(sys.stdout, found, raw=False)
+        return
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        _write(out, found, raw=raw)
+    typer.echo(f"{file}: {len(found)} rows")
+
+
+def _write(out: IO[str], found: Iterable[RejectedRecord], *, raw: bool) -> None:
+    writer = csv.writer(out)
+    writer.writerow([*_COLUMNS, "raw"] if raw else _COLUMNS)
+    writer.writerows([_harmless(cell) for cell in _cells(one, raw=raw)] for one in found)
+
+
+def _cells(one: RejectedRecord, *, raw: bool) -> Iterator[str]:
+    reject = one.reject
+    yield reject.source
+    yield reject.record_key
+    yield one.employee_number or ""
+    yield reject.since.isoformat(timespec="seconds")
+    yield "; ".join(reject.reasons)
+    if raw:
+        yield json.dumps(reject.raw, ensure_ascii=False)
+
+
+def _harmless(cell: str) -> str:
+    """A spreadsheet takes what begins like this for a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

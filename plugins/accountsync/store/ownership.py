@@ -1,0 +1,104 @@
+"""Whose person is whose: one HR source owns each person; numbers are unique across sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from accountsync.store.feeds import MAY_REPLACE, table
+
+_TAKE_OVER = """
+WITH unique_number AS (
+  SELECT employee_number FROM {table} WHERE problems IS NULL
+  GROUP BY employee_number HAVING count(*) = 1
+), taken AS (
+  SELECT p.id, p.source AS old_source, p.source_key AS old_key, s.source_key
+  FROM accountsync.person p
+  JOIN unique_number USING (employee_number)
+  JOIN {table} s USING (employee_number)
+  WHERE s.problems IS NULL AND (p.origin = 'request' OR p.source = ANY(:takes_over))
+    AND NOT EXISTS (
+      SELECT FROM accountsync.person known
+      WHERE known.source = :source AND known.source_key = s.source_key)
+), recorded AS (
+  INSERT INTO accountsync.person_change (person_id, run_id, changes)
+  SELECT id, :run_id, jsonb_build_object(
+    'source', jsonb_build_array(old_source, CAST(:source AS text)),
+    'source_key', jsonb_build_array(old_key, source_key))
+  FROM taken
+)
+UPDATE accountsync.person p
+SET source = :source, source_key = taken.source_key, origin = 'hr', source_updated_at = NULL,
+  content_hash = '', absent_since_snapshot = NULL, presumed_left_at = NULL
+FROM taken WHERE p.id = taken.id
+RETURNING p.employee_number
+"""
+
+_REJECT_TAKEN_NUMBERS = """
+WITH twin AS (
+  SELECT employee_number FROM {table} WHERE problems IS NULL
+  GROUP BY employee_number HAVING count(*) > 1
+), taker AS (
+  SELECT s.ctid AS row, s.employee_number, p.id AS person_id
+  FROM {table} s LEFT JOIN accountsync.person p
+    ON p.source = :source AND p.source_key = s.source_key
+  WHERE s.problems IS NULL AND (p.id IS NULL OR p.employee_number <> s.employee_number)
+    AND {taker_may_replace}
+), refused AS (
+  SELECT row, 'another row' AS owner FROM taker JOIN twin USING (employee_number)
+  UNION ALL
+  SELECT row, CASE WHEN holder.source = :source THEN 'another person'
+    WHEN holder.origin = 'request' THEN 'another person, made by a request'
+    ELSE 'a person of ' || holder.source END
+  FROM taker t
+  JOIN accountsync.person holder ON holder.employee_number = t.employee_number
+  WHERE NOT EXISTS (
+    SELECT FROM {table} moving
+    WHERE holder.source = :source AND moving.source_key = holder.source_key
+      AND moving.problems IS NULL AND moving.employee_number <> holder.employee_number
+      AND {mover_may_replace})
+)
+UPDATE {table} s SET problems = ARRAY['employee_number: belongs to ' || refused.owner]
+FROM (SELECT row, min(owner) AS owner FROM refused GROUP BY row) refused WHERE s.ctid = refused.row
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """`takes_over`: the sources whose persons become this one's when it has their number."""
+
+    source: str
+    takes_over: Sequence[str] = ()
+
+
+def take_over(connection: Connection, *, run_id: int, owner: Owner) -> list[str]:
+    """Persons that a request made, or that another source owned: the same person, now this
+    source's. Their employee numbers. What they are is merged afterwards, like any difference."""
+    return sorted(
+        connection.scalars(
+            text(_TAKE_OVER.format(table=table(run_id))),
+            {"run_id": run_id, "source": owner.source, "takes_over": list(owner.takes_over)},
+        )
+    )
+
+
+def reject_taken_numbers(
+    connection: Connection, *, run_id: int, source: str, latest: datetime, decides: bool
+) -> None:
+    """A number that two rows newly want, or that its holder does not give up in this feed.
+
+    Repeated until nothing changes: a refused row keeps its old number, which another row may want.
+    """
+    statement = text(
+        _REJECT_TAKEN_NUMBERS.format(
+            table=table(run_id),
+            taker_may_replace=MAY_REPLACE.format(row="s", person="p"),
+            mover_may_replace=MAY_REPLACE.format(row="moving", person="holder"),
+        )
+    )
+    bound = {"source": source, "latest": latest, "decides": decides}
+    while connection.execute(statement, bound).rowcount:
+        pass

@@ -1,0 +1,188 @@
+"""What the job asks of its source and tells it: shown with files, which notice."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, RowMapping, text
+
+from accountsync.errors import IncompleteReadError, SafetyStopError
+from accountsync.hr.file import FileHrSource
+from accountsync.jobs.sync_hr_persons import SyncResult, sync_hr_persons
+from accountsync.jobs.sync_order import SyncOrder
+from accountsync.settings.hr import FileSource
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+HEAD = "id,number,name,changed"
+FIELDS = {
+    "source_key": "id",
+    "employee_number": "number",
+    "full_name": "name",
+    "source_updated_at": "changed",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drop:
+    """A folder in which HR drops CSV files, and what was read of it."""
+
+    engine: Engine
+    folder: Path
+
+    def put(self, name: str, *rows: str) -> None:
+        (self.folder / "in" / name).write_text("\n".join([HEAD, *rows]) + "\n", "utf-8")
+        (self.folder / "in" / f"{name}.done").touch()
+
+    def sync(self, *, later: timedelta = timedelta(0), **options: Any) -> SyncResult:
+        known = SyncOrder.__dataclass_fields__
+        order = SyncOrder(**{name: value for name, value in options.items() if name in known})
+        changes = {name: value for name, value in options.items() if name not in known}
+        settings = FileSource.model_validate(
+            {
+                "kind": "file", "name": "drop", "path": "unused", "format": "csv", "fields": FIELDS,
+                "pattern": "*.csv*", "zone": "Asia/Shanghai",
+            }
+            | changes
+        )  # fmt: skip
+        archive = self.folder / "archive"
+        source = FileHrSource(settings, folder=self.folder / "in", archive=archive)
+        return sync_hr_persons(
+            engine=self.engine,
+            settings=settings,
+            open_source=lambda: nullcontext(source),
+            now=NOW + later,
+            order=order,
+        )
+
+    @property
+    def waiting(self) -> set[str]:
+        return {file.name for file in (self.folder / "in").glob("*.csv")}
+
+    @property
+    def archived(self) -> set[str]:
+        return {file.name for file in (self.folder / "archive").glob("*.csv")}
+
+    def persons(self) -> dict[str, str]:
+        rows = self.rows("SELECT employee_number, full_name FROM accountsync.person")
+        return {row["employee_number"]: row["full_name"] for row in rows}
+
+    def rows(self, query: str) -> list[RowMapping]:
+        with self.engine.connect() as connection:
+            return list(connection.execute(text(query)).mappings())
+
+
+@pytest.fixture
+def drop(engine: Engine, tmp_path: Path) -> Drop:
+    for name in ("in", "archive"):
+        (tmp_path / name).mkdir()
+    return Drop(engine=engine, folder=tmp_path)
+
+
+def test_a_source_without_news_is_no_empty_read(drop: Drop) -> None:
+    """I4: a run that found no file misses nobody and takes no snapshot."""
+    drop.put("1.csv", "1,E1,王五,2026-05-01")
+    drop.sync()
+    result = drop.sync(later=timedelta(days=2))
+    assert (result.mode, result.fetched) == ("full", 0)
+    assert len(drop.rows("SELECT * FROM accountsync.snapshot")) == 1
+    missing = "SELECT * FROM accountsync.person WHERE absent_since_snapshot IS NOT NULL"
+    assert drop.rows(missing) == []
+    last = drop.rows("SELECT state FROM accountsync.sync_run ORDER BY id DESC LIMIT 1")
+    assert last[0]["state"] == "succeeded"
+
+
+def test_a_file_is_put_away_once_it_is_merged(drop: Drop) -> None:
+    drop.put("1.csv", "1,E1,王五,2026-05-01")
+    drop.sync()
+    assert (drop.waiting, drop.archived) == (set(), {"1.csv"})
+
+
+@pytest.mark.parametrize(
+    "order", [{"dry_run": True}, {"mode": "person", "numbers": frozenset({"E1"})}]
+)
+def test_a_run_that_did_not_use_all_of_a_file_leaves_it(drop: Drop, order: dict[str, Any]) -> None:
+    drop.put("1.csv", "1,E1,王五,2026-05-01", "2,E2,赵六,2026-05-01")
+    drop.sync(**order)
+    assert (drop.waiting, drop.archived) == ({"1.csv"}, set())
+    assert drop.sync(mode="full").fetched == 2
+    assert drop.persons() == {"E1": "王五", "E2": "赵六"}
+
+
+def test_a_file_whose_feed_is_held_stays_until_somebody_decides(drop: Drop) -> None:
+    drop.put("1.csv", *(f"{n},E{n},王五,2026-05-01" for n in range(30)))
+    drop.sync()
+    drop.put("2.csv", *(f"{n},E{n},,2026-05-02" for n in range(30)))
+    with pytest.raises(SafetyStopError):
+        drop.sync()
+    assert drop.waiting == {"2.csv"}
+
+
+def test_files_of_changes_never_prove_who_is_missing(drop: Drop) -> None:
+    """I4: not even when a complete read would be due."""
+    changes = {"content": "changes"}
+    drop.put("1.csv", "1,E1,王五,2026-05-01", "2,E2,赵六,2026-05-01")
+    drop.sync(**changes)
+    drop.put("2.csv", "2,E2,钱七,2026-05-02")
+    result = drop.sync(later=timedelta(days=9), mode="full", **changes)
+    assert (result.mode, result.updated) == ("incremental", 1)
+    assert drop.persons() == {"E1": "王五", "E2": "钱七"}
+    assert drop.rows("SELECT * FROM accountsync.snapshot") == []
+
+
+REPEATED = (
+    "1,E1,旧,2026-05-01",
+    "1,E1,新,2026-05-03",
+    "1,E1,中,2026-05-02",
+    "2,E2,赵六,2026-05-01",
+)
+
+
+def test_rows_that_repeat_a_key_are_no_complete_read(drop: Drop) -> None:
+    """I2."""
+    drop.put("1.csv", *REPEATED)
+    with pytest.raises(IncompleteReadError, match="2 rows repeat the key of another row"):
+        drop.sync()
+    assert drop.persons() == {}
+
+
+def test_where_it_is_declared_the_newest_row_counts_and_the_others_are_reported(drop: Drop) -> None:
+    """I14: every row is counted, and none of these is open as rejected."""
+    drop.put("1.csv", *REPEATED)
+    result = drop.sync(repeated_keys="newest")
+    assert (result.fetched, result.inserted, result.rejected) == (4, 2, 2)
+    assert drop.persons() == {"E1": "新", "E2": "赵六"}
+    assert result.differences["rejected"] == [
+        {
+            "reason": "source_key: a newer row has it too, which is used",
+            "rows": 2,
+            "examples": ["E1", "E1"],
+        }
+    ]
+    assert drop.rows("SELECT * FROM accountsync.rejected_record") == []
+
+
+def test_of_rows_as_new_as_each_other_the_last_counts(drop: Drop) -> None:
+    drop.put("1.csv", "1,E1,王五,2026-05-01", "1,E1,赵六,2026-05-01", "2,E2,甲,", "2,E2,乙,")
+    drop.sync(repeated_keys="newest")
+    assert drop.persons() == {"E1": "赵六", "E2": "乙"}
+
+
+def test_a_newest_row_that_is_bad_is_rejected_and_nothing_older_is_used(drop: Drop) -> None:
+    """I3, I5."""
+    drop.put("1.csv", "1,E1,旧,2026-05-01", "1,E1,,2026-05-03", "2,E2,赵六,2026-05-01")
+    drop.sync(repeated_keys="newest")
+    assert drop.persons() == {"E2": "赵六"}
+    (rejected,) = drop.rows("SELECT record_key, reasons FROM accountsync.rejected_record")
+    assert tuple(rejected.values()) == ("1", ["full_name: is missing"])
+
+
+def test_many_rows_that_are_not_used_do_not_stop_a_feed(drop: Drop) -> None:
+    """The feed guard: they are no rejects."""
+    rows = [f"{n},E{n},王五,2026-05-0{day}" for n in range(25) for day in (1, 2)]
+    drop.put("1.csv", *rows)
+    assert drop.sync(repeated_keys="newest").inserted == 25
