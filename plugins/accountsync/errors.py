@@ -12,7 +12,8 @@ AccountSyncError
     ├── NeedsDataError        a mapping of ours is missing; continues once it is there
     ├── RejectedByTargetError the target understood and refused
     ├── AccountExistsError    the target already has such an account
-    └── AccountMissingError   the target has no such account
+    ├── AccountMissingError   the target has no such account
+    └── NeedsHumanError       somebody has to do it there by hand; the message says what
 
 Messages name ids, systems and codes; never a person's name, address or a body.
 """
@@ -77,4 +78,8 @@ class AccountExistsError(RecordError):
 
 
 class AccountMissingError(RecordError):
+    pass
+
+
+class NeedsHumanError(RecordError):
     pass

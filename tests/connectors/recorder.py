@@ -59,7 +59,7 @@ def recording(answers: Mapping[str, Answer | Callable[[str], Answer]]) -> Iterat
             self.end_headers()
             self.wfile.write(raw)
 
-        do_GET = do_POST = _handle
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
         def log_message(self, format: str, *args: Any) -> None:
             """It would print every request."""

@@ -11,14 +11,17 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import yaml
 
 from accountsync import settings as configuration
 from accountsync.settings import Settings
-from accountsync.settings.targets import AnyTarget
+from accountsync.settings.targets import AnyTarget, CustomTarget
 from accountsync.targets import catalog
 from accountsync.targets.connector import Connector
 from accountsync.wire.api import Api
@@ -36,6 +39,7 @@ NAME, PHONE, PINYIN = "欧阳娜娜", "10098765432", "ouyangnana"
 CONFIG = Path(__file__).parents[2] / "config"
 
 
+@cache
 def example() -> Settings:
     """The shipped example, with a SCIM target as the demo declares it."""
     document = yaml.safe_load((CONFIG / "accountsync.yaml").read_text("utf-8"))
@@ -270,6 +274,49 @@ def _scim_server() -> Iterator[HttpSubject]:
         yield HttpSubject(KINDS["scim"], server, example().systems["scim"])
 
 
+class FolderSubject:
+    """The example of a custom connector in docs/, declared as its documentation declares it."""
+
+    name, change_key, change, rename = "custom", None, {"name": "欧阳"}, None
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        module = import_module("docs.examples.folder_connector")
+        declared = yaml.safe_load(
+            str(module.__doc__).partition("\n\n")[2].partition("\n\n`api`")[0]
+        )
+        document = {
+            **declared["systems"]["badges"],
+            "connector": f"{module.__name__}:FolderConnector",
+        }
+        self.target = CustomTarget.model_validate(document)
+
+    def person(self, number: str) -> Attributes:
+        return {"number": number, "name": NAME}
+
+    def reset(self) -> None:
+        for file in self._folder.iterdir():
+            file.unlink()
+
+    def accounts(self) -> int:
+        return len(list(self._folder.iterdir()))
+
+    @asynccontextmanager
+    async def connector(
+        self, *, reachable: bool = True, dry_run: bool = False
+    ) -> AsyncIterator[Connector]:
+        folder = self._folder if reachable else self._folder / "gone"
+        target = self.target.model_copy(update={"options": {"folder": str(folder)}})
+        async with connected(target, endpoint("badges", DEAD_PORT), dry_run=dry_run) as connector:
+            yield connector
+
+
+@contextmanager
+def _folder() -> Iterator[FolderSubject]:
+    with TemporaryDirectory() as folder:
+        yield FolderSubject(Path(folder))
+
+
 Opened = Callable[[], AbstractContextManager[Any]]
 
 HTTP: Mapping[str, Opened] = {
@@ -280,5 +327,5 @@ HTTP: Mapping[str, Opened] = {
 }
 """Name → what opens the subject; each is opened once in a session."""
 
-SUBJECTS: Mapping[str, Opened] = {**HTTP}
+SUBJECTS: Mapping[str, Opened] = {**HTTP, "custom": _folder}
 """Every connector under contract."""

@@ -13,6 +13,7 @@ from accountsync.domain.retry import RetryRule, asked_to_wait, next_attempt_at
 from accountsync.errors import (
     AccountExistsError,
     AccountSyncError,
+    NeedsHumanError,
     TargetDownError,
     TransientError,
     UnknownOutcomeError,
@@ -144,6 +145,8 @@ def failed(
 
     A probe that fails leaves it unknown whether the account is there: never failed for good (I9).
     """
+    if isinstance(error, NeedsHumanError):
+        return _after(task, error, Outcome.NOT_SENT, "needs_human", None)
     later = now + max(rules.probe_gap, asked_to_wait(error))
     if isinstance(error, TargetDownError):
         state = "unknown" if task.probe else "ready"

@@ -134,6 +134,9 @@ class Request(Group):
     query: dict[str, Any] = {}
     body: Any = None
     body_as: Literal["json", "form"] = "json"
+    nulls: Literal["omit", "send"] = Field(
+        "omit", description="what becomes of an entry of the body that has no value"
+    )
 
 
 class NoAuth(Group):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
+from accountsync.domain.mapping import reads
 from accountsync.settings.paging import Paging
 from accountsync.settings.parts import (
     ANSWER_ROOTS,
@@ -42,6 +43,7 @@ FindRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, FIN
 ListRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, LIST_ROOTS))]
 ItemPath = Annotated[str, condition(ITEM_ROOTS)]
 
+Operation = Literal["create", "update", "rename", "enable", "disable", "delete"]
 Verdict = Literal["retry", "reject", "exists", "missing", "needs_data", "down"]
 
 
@@ -170,6 +172,36 @@ class RestTarget(Target):
     find: Find | None = None
     list: Listing | None = Field(None, description="all accounts, for adoption and reconciliation")
     check: Check | None = Field(None, description="the connection test; default: `list`")
+    manual: dict[Operation, str] = Field(
+        {}, description="operations that a human carries out → instructions for that"
+    )
+
+    @model_validator(mode="after")
+    def _every_operation_is_somebodys(self) -> RestTarget:
+        """The rules need these for joiners, movers, leavers and rehires."""
+        needed: set[Operation] = {"create", "update", "enable", "disable"}
+        if self.identifier != self.key:
+            needed.add("rename")
+        found = [
+            Problem((operation,), _nobodys(operation))
+            for operation in sorted(needed - set(self.calls) - set(self.manual))
+        ]
+        found += [
+            Problem(("manual", operation), f"`{operation}` is declared too: it can be one only")
+            for operation in sorted(set(self.calls) & set(self.manual))
+        ]
+        found += self._without_remote_id()
+        if found:
+            raise ProblemsError(found)
+        return self
+
+    def _without_remote_id(self) -> Iterator[Problem]:
+        if any(one and one.remote_id for one in (self.create, self.find)):
+            return
+        said = "reads account.remote_id, which neither create.remote_id nor find.remote_id gives"
+        for operation, call in self.calls.items():
+            if ("account", "remote_id") in reads(call.request.model_dump(), roots=CHANGE_ROOTS):
+                yield Problem((operation, "request"), said)
 
     @property
     def calls(self) -> Mapping[str, Create | Change]:
@@ -185,6 +217,13 @@ class RestTarget(Target):
         return {operation: call for operation, call in declared.items() if call}
 
 
+def _nobodys(operation: str) -> str:
+    return (
+        f"the rules need it: declare the request, or write `manual: {{{operation}: …}}`"
+        " with instructions for the human who does it"
+    )
+
+
 class ScimTarget(Target):
     """A SCIM 2.0 service provider (RFC 7643, RFC 7644). Attributes are those of a User resource."""
 
@@ -194,4 +233,18 @@ class ScimTarget(Target):
     identifier: str = "userName"
 
 
-AnyTarget = Annotated[RestTarget | ScimTarget, Field(discriminator="kind"), OrPreset()]
+class CustomTarget(Target):
+    """A connector of your own: `function(target, api, **options)` returns a `Connector`."""
+
+    kind: Literal["custom"]
+    auth: Auth = NoAuth()
+    connector: str = Field(
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="package.module:function, on Python's path",
+    )
+    options: dict[str, Any] = Field({}, description="the function's keyword arguments")
+
+
+AnyTarget = Annotated[
+    RestTarget | ScimTarget | CustomTarget, Field(discriminator="kind"), OrPreset()
+]

@@ -11,11 +11,13 @@ from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
     ConfigurationError,
+    NeedsHumanError,
     RejectedByTargetError,
     TransientError,
     UnknownOutcomeError,
 )
 from accountsync.settings.targets import RestTarget
+from accountsync.targets.by_hand import is_done
 from accountsync.targets.connector import required
 from accountsync.targets.declared import DeclaredCall, DeclaredFind
 from accountsync.targets.rest_check import check
@@ -32,11 +34,13 @@ class RestConnector:
         self._calls = {
             operation: DeclaredCall(call, target) for operation, call in target.calls.items()
         }
+        self._manual = {str(operation): said for operation, said in target.manual.items()}
         self._find = DeclaredFind(target.find, target) if target.find else None
 
     @property
     def operations(self) -> frozenset[str]:
-        return frozenset(self._calls)
+        """Those of a human among them: they raise NeedsHumanError until a look shows them done."""
+        return frozenset(self._calls) | frozenset(self._manual)
 
     @property
     def can_find(self) -> bool:
@@ -49,10 +53,16 @@ class RestConnector:
     async def create(self, attributes: Mapping[str, Any], *, enabled: bool = True) -> RemoteAccount:
         """Where the request cannot make it disabled, it is disabled next: should that fail, the
         account is there and usable, and a look shows it."""
+        if "create" in self._manual:
+            return await self._by_hand("create", attributes)
         call = self._call("create")
         identifier = required(attributes, self._target.identifier)
-        if not (enabled or call.reads_enabled):
-            self._call("disable")
+        if not (enabled or call.reads_enabled or "disable" in self._calls):
+            raise RejectedByTargetError(
+                "the target cannot make an account that is not usable yet: let `create` read"
+                " `enabled`, or declare `disable`",
+                code="not_declared",
+            )
         context = self._context(attributes) | {"enabled": enabled}
         answer = await self._change(call, context)
         made = RemoteAccount(
@@ -83,7 +93,6 @@ class RestConnector:
         return await self._changed("rename", account, attributes)
 
     async def enable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
-        self._call("enable")
         if "update" in self._calls and _differing(account, attributes):
             await self._changed("update", account, attributes)
         return replace(await self._changed("enable", account, attributes), enabled=True)
@@ -98,6 +107,8 @@ class RestConnector:
     async def _changed(
         self, operation: str, account: Account, attributes: Mapping[str, Any]
     ) -> RemoteAccount:
+        if operation in self._manual:
+            return await self._by_hand(operation, attributes)
         call = self._call(operation)
         if call.reads_remote_id and account.remote_id is None:
             account = await self._identified(account, attributes)
@@ -112,8 +123,17 @@ class RestConnector:
             ours=True,
         )
 
+    async def _by_hand(self, operation: str, attributes: Mapping[str, Any]) -> RemoteAccount:
+        found = await self.find(attributes) if self._find else None
+        done = self._find is not None and is_done(operation, found, attributes)
+        if not done or found is None:
+            raise NeedsHumanError(f"by hand: {self._manual[operation]}", code="manual")
+        return found
+
     async def _identified(self, account: Account, attributes: Mapping[str, Any]) -> Account:
         """One that was recorded without the target's own id: it is looked up by its key."""
+        if self._find is None:
+            raise NeedsHumanError("the target's own id of this account is not known here")
         found = await self.find(attributes)
         if found is None:
             raise AccountMissingError("a look-up by key does not show the account")

@@ -78,7 +78,7 @@ class Api:
         self._in_flight = asyncio.Semaphore(rate.concurrency)
         self._limiter = _limiter(rate.per_second)
         self._concurrency = rate.concurrency
-        self._dry_run = dry_run
+        self.dry_run = dry_run
         self._now = now
         self._session: aiohttp.ClientSession | None = None
 
@@ -107,7 +107,7 @@ class Api:
 
     async def change(self, request: Rendered) -> Answer:
         """Raises SafetyStopError in a dry run."""
-        if self._dry_run:
+        if self.dry_run:
             raise SafetyStopError(f"{self._place(request)}: not sent, this is a dry run")
         return await self._authenticated(request, change=True)
 

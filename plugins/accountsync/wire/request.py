@@ -13,7 +13,7 @@ from accountsync.settings.parts import Request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """An entry without a value is not sent. All but the method may be about a person."""
+    """All but the method may be about a person."""
 
     method: str
     path: str = field(repr=False)
@@ -27,6 +27,7 @@ class RequestTemplate:
     def __init__(self, request: Request, *, roots: Collection[str]) -> None:
         self._method = request.method
         self._form = request.body_as == "form"
+        self._keeps_nulls = request.nulls == "send"
         self._path = compile_url_path(request.path, roots=roots)
         self._headers: Value = compile_tree(request.headers, roots=roots)
         self._query: Value = compile_tree(request.query, roots=roots)
@@ -35,12 +36,13 @@ class RequestTemplate:
     def render(self, context: Context) -> Rendered:
         headers = _without_none(self._headers(context))
         query = _without_none(self._query(context))
+        body = self._body(context)
         return Rendered(
             method=self._method,
             path=self._path(context),
             headers={key: _header(value) for key, value in headers.items()},
             query={key: str(value) for key, value in query.items()},
-            body=_without_none(self._body(context)),
+            body=body if self._keeps_nulls else _without_none(body),
             form=self._form,
         )
 

@@ -28,6 +28,7 @@ from accountsync.errors import (
     IncompleteReadError,
     InvalidPersonError,
     NeedsDataError,
+    NeedsHumanError,
     RejectedByTargetError,
     SafetyStopError,
     TargetDownError,
@@ -91,6 +92,8 @@ TABLE: list[tuple[AccountSyncError, bool, int, str, str, timedelta | None]] = [
     (TargetDownError("e"), CALL, LAST, "not_sent", "ready", GAP),
     (TargetDownError("e"), PROBE, FIRST, "not_sent", "unknown", GAP),
     (TargetDownError("e"), PROBE, LAST, "not_sent", "unknown", GAP),
+    (NeedsHumanError("e", code="c"), CALL, LAST, "not_sent", "needs_human", None),
+    (NeedsHumanError("e", code="c"), PROBE, FIRST, "not_sent", "needs_human", None),
     *[
         (error, probe, attempts, "failed", "needs_human" if probe else "failed", None)
         for error in (

@@ -47,6 +47,7 @@ SMALL: dict[str, Any] = {
             "identifier": "login",
             "attributes": {"number": "person.employee_number", "login": "names.username"},
             "create": {"request": {"method": "POST", "path": "/users"}},
+            "manual": dict.fromkeys(("update", "rename", "enable", "disable"), "Ask the owner."),
         },
         "mail": {
             "kind": "scim",

@@ -1,0 +1,308 @@
+"""What can be declared of an HTTP API, and what comes of it (DESIGN §7; I9, I13, I15)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from accountsync.domain.account import Account, RemoteAccount
+from accountsync.errors import (
+    AccountExistsError,
+    AccountMissingError,
+    AccountSyncError,
+    ConfigurationError,
+    IncompleteReadError,
+    NeedsDataError,
+    NeedsHumanError,
+    RejectedByTargetError,
+    TargetDownError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from accountsync.settings.targets import CustomTarget, RestTarget
+from tests.connectors.recorder import Answer, Recorder, recording
+from tests.connectors.subjects import Act, connected, endpoint
+
+PERSON = {"number": "00100001", "login": "z1", "phone": None}
+OURS = {"id": "7", "number": "00100001", "login": "z1", "on": True}
+ACCOUNT = Account(state="active", identifier="z1", remote_id="7", attributes=PERSON)
+MANUAL = {op: f"Please {op} it." for op in ("update", "rename", "enable", "disable", "delete")}
+FIND = {
+    "request": {"path": "/users", "query": {"number": "{{ key }}"}},
+    "found": "body | length == 1",
+    "absent": "body | length == 0",
+    "item": "body[0]",
+    "key": "item.number",
+    "remote_id": "item.id",
+    "identifier": "item.login",
+    "enabled": "item.on",
+    "attributes": {"login": "item.login"},
+}
+LIST = {
+    "request": {"path": "/all", "query": {"page": "{{ page }}"}},
+    "items": "body.rows",
+    "paging": {"kind": "page_number", "total_rows": "body.total"},
+    "page_size": 2,
+    "key": "item.number",
+    "remote_id": "item.id",
+    "identifier": "item.login",
+}
+
+
+def _target(**declared: Any) -> RestTarget:
+    create = {"request": {"method": "POST", "path": "/new", "body": {"login": "attributes.login"}}}
+    manual = {operation: said for operation, said in MANUAL.items() if operation not in declared}
+    return RestTarget.model_validate(
+        {
+            "kind": "rest",
+            "conn_id": "api",
+            "key": "number",
+            "identifier": "login",
+            "attributes": {"number": "person.employee_number", "login": "names.l", "phone": "x"},
+            "create": create,
+            "find": FIND,
+            "manual": manual,
+        }
+        | declared
+    )
+
+
+def _ask(target: RestTarget, answers: Mapping[str, Any], act: Act) -> tuple[Any, Recorder]:
+    with recording(answers) as recorder:
+
+        async def run() -> Any:
+            async with connected(target, endpoint("api", recorder.url)) as connector:
+                return await act(connector)
+
+        return asyncio.run(run()), recorder
+
+
+VERDICTS: Mapping[str, type[AccountSyncError]] = {
+    "retry": TransientError,
+    "reject": RejectedByTargetError,
+    "exists": AccountExistsError,
+    "missing": AccountMissingError,
+    "needs_data": NeedsDataError,
+    "down": TargetDownError,
+}
+
+
+@pytest.mark.parametrize(("verdict", "kind"), VERDICTS.items())
+def test_an_error_code_means_what_the_table_says(
+    verdict: str, kind: type[AccountSyncError]
+) -> None:
+    create = {"request": {"method": "POST", "path": "/new"}, "success": "body.code == 0"}
+    target = _target(create=create, errors={4711: verdict}, error_code="body.code")
+    with pytest.raises(kind) as caught:
+        _ask(target, {"/new": (200, {"code": 4711})}, lambda c: c.create(PERSON))
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(409, AccountExistsError), (404, RejectedByTargetError), (422, RejectedByTargetError)],
+)
+def test_without_a_table_the_status_speaks(status: int, kind: type[AccountSyncError]) -> None:
+    """A create that is answered with 404 has gone to the wrong address: no account is missing."""
+    with pytest.raises(kind):
+        _ask(_target(), {"/new": (status, {})}, lambda c: c.create(PERSON))
+
+
+def test_a_code_that_is_a_sentence_is_not_told() -> None:
+    """I15: it may be about somebody."""
+    create = {"request": {"method": "POST", "path": "/new"}, "error_code": "body.message"}
+    with pytest.raises(RejectedByTargetError) as caught:
+        _ask(
+            _target(create=create),
+            {"/new": (400, {"message": "Zhang San is too long"})},
+            lambda c: c.create(PERSON),
+        )
+    assert caught.value.code == "400"
+    assert "Zhang" not in str(caught.value)
+
+
+def test_a_request_may_make_the_account_disabled_itself() -> None:
+    create = {
+        "request": {"method": "POST", "path": "/new", "body": {"on": "{{ enabled }}"}},
+        "remote_id": "body.id",
+    }
+    made, recorder = _ask(
+        _target(create=create),
+        {"/new": (201, {"id": 7})},
+        lambda c: c.create(PERSON, enabled=False),
+    )
+    assert made == RemoteAccount(identifier="z1", remote_id="7", ours=True, enabled=False)
+    assert json.loads(recorder.to("/new").body) == {"on": False}
+
+
+DISABLE = {"request": {"method": "DELETE", "path": "/users/{{ account.remote_id }}"}}
+
+
+def test_made_but_not_disabled_is_an_unknown_outcome() -> None:
+    """I9: there is an account that can be used too early; a look shows it."""
+    answers: Mapping[str, Answer] = {
+        "/new": (201, {}),
+        "/users": (200, [OURS]),
+        "/users/7": (500, {}),
+    }
+    with pytest.raises(UnknownOutcomeError, match="not yet disabled"):
+        _ask(_target(disable=DISABLE), answers, lambda c: c.create(PERSON, enabled=False))
+
+
+def test_one_that_can_neither_is_refused_before_anything_is_sent() -> None:
+    with recording({}) as recorder:
+
+        async def run() -> None:
+            async with connected(_target(), endpoint("api", recorder.url)) as connector:
+                await connector.create(PERSON, enabled=False)
+
+        with pytest.raises(RejectedByTargetError, match="not usable yet"):
+            asyncio.run(run())
+        assert recorder.requests == []
+
+
+@pytest.mark.parametrize(("nulls", "sent"), [("send", {"tel": None}), ("omit", {})])
+def test_a_value_that_has_gone_may_be_sent_as_null(nulls: str, sent: Any) -> None:
+    """Or the target would keep the old one for ever."""
+    body = {"tel": "attributes.phone"}
+    update = {"request": {"method": "PATCH", "path": "/u", "body": body, "nulls": nulls}}
+    _, recorder = _ask(
+        _target(update=update), {"/u": (200, {})}, lambda c: c.update(ACCOUNT, PERSON)
+    )
+    assert json.loads(recorder.to("/u").body) == sent
+
+
+def test_only_what_changed_can_be_sent() -> None:
+    update = {"request": {"method": "PATCH", "path": "/u", "body": "{{ changed }}"}}
+    _, recorder = _ask(
+        _target(update=update),
+        {"/u": (200, {})},
+        lambda c: c.update(ACCOUNT, PERSON | {"login": "z2"}),
+    )
+    assert json.loads(recorder.to("/u").body) == {"login": "z2"}
+
+
+# by hand
+
+
+@pytest.mark.parametrize("operation", ["update", "enable", "disable", "delete"])
+def test_what_a_human_does_says_how_until_a_look_shows_it_done(operation: str) -> None:
+    there = {"update": {"login": "old"}, "enable": {"on": False}}.get(operation, {})
+
+    async def act(connector: Any) -> Any:
+        if operation == "delete":
+            return await connector.delete(ACCOUNT)
+        return await getattr(connector, operation)(ACCOUNT, {"number": "00100001", "login": "z1"})
+
+    with pytest.raises(NeedsHumanError, match=f"by hand: Please {operation} it"):
+        _ask(_target(), {"/users": (200, [OURS | there])}, act)
+    done = {"update": [OURS], "enable": [OURS], "disable": [OURS | {"on": False}], "delete": []}
+    if operation == "delete":
+        with pytest.raises(AccountMissingError):
+            _ask(_target(), {"/users": (200, [])}, act)
+    else:
+        changed, _ = _ask(_target(), {"/users": (200, done[operation])}, act)
+        assert changed.ours
+
+
+def test_an_account_that_a_human_makes_is_found_once_it_is_there() -> None:
+    target = _target(create=None, manual=MANUAL | {"create": "Fill in form 7."})
+    with pytest.raises(NeedsHumanError, match="form 7"):
+        _ask(target, {"/users": (200, [])}, lambda c: c.create(PERSON))
+    made, _ = _ask(target, {"/users": (200, [OURS])}, lambda c: c.create(PERSON))
+    assert (made.ours, made.remote_id) == (True, "7")
+    with pytest.raises(AccountExistsError):
+        _ask(target, {"/users": (200, [OURS | {"number": "1"}])}, lambda c: c.create(PERSON))
+
+
+def test_without_a_look_up_a_human_is_asked_every_time() -> None:
+    with pytest.raises(NeedsHumanError):
+        _ask(_target(find=None), {}, lambda c: c.disable(ACCOUNT, PERSON))
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ({"manual": {}}, "disable.*the rules need it: declare the request, or write `manual"),
+        ({"disable": DISABLE, "manual": MANUAL}, "`disable` is declared too"),
+        ({"disable": DISABLE, "find": None}, "account.remote_id, which neither"),
+        ({"errors": {404: "gone"}}, "retry"),
+        ({"manual": {"fire": "x"}}, "create"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_load(declared: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        _target(**declared)
+
+
+# lists
+
+
+def _row(n: int) -> dict[str, str]:
+    return {"id": str(n), "number": f"N{n}", "login": f"l{n}"}
+
+
+async def _listed(connector: Any) -> list[RemoteAccount]:
+    return [one async for one in connector.list()]
+
+
+def _paged(*pages: list[int], total: int) -> Any:
+    def answer(query: str) -> Answer:
+        number = int(query.rpartition("page=")[2])
+        return 200, {"rows": [_row(n) for n in pages[number - 1]], "total": total}
+
+    return answer
+
+
+def test_pages_are_read_to_the_end() -> None:
+    answers = {"/all": _paged([1, 2], [3, 4], [5], total=5)}
+    listed, _ = _ask(_target(list=LIST), answers, _listed)
+    assert [one.identifier for one in listed] == ["l1", "l2", "l3", "l4", "l5"]
+    assert listed[0].attributes == {"number": "N1", "login": "l1"}
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [([1, 2], [2, 3], [5]), ([1, 2], [3], [5]), ([1, 2], [], [5])],
+    ids=["an account twice", "a short page", "an empty page"],
+)
+def test_a_list_that_moves_while_it_is_read_is_incomplete(pages: tuple[list[int], ...]) -> None:
+    """I2, MID-10714: paging over changing data skips rows."""
+    with pytest.raises(IncompleteReadError):
+        _ask(_target(list=LIST), {"/all": _paged(*pages, total=5)}, _listed)
+
+
+# custom
+
+
+@pytest.mark.parametrize(
+    ("connector", "options", "problem"),
+    [
+        ("no.such_module:make", {}, "cannot be imported .*on Python's path"),
+        ("docs.examples.folder_connector:make", {}, "cannot be imported"),
+        ("docs.examples.folder_connector:FolderConnector", {"dir": "x"}, "does not take these"),
+    ],
+)
+def test_a_connector_that_cannot_be_made_is_a_matter_of_configuration(
+    connector: str, options: dict[str, Any], problem: str
+) -> None:
+    target = CustomTarget(
+        kind="custom",
+        conn_id="api",
+        key="n",
+        identifier="n",
+        attributes={"n": "x"},
+        connector=connector,
+        options=options,
+    )
+
+    async def run() -> None:
+        async with connected(target, endpoint("api", "http://127.0.0.1:9")):
+            pass
+
+    with pytest.raises(ConfigurationError, match=problem):
+        asyncio.run(run())
