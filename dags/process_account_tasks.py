@@ -21,15 +21,19 @@ repeated.
 
 ### Runs
 When tasks were released (by a plan, or by accounts that others waited for), every 5 minutes
-besides, and by hand, with a limit or for some targets only.
+besides, and by hand. By hand for some `systems`: a target that is down is looked at right now.
 
 ### If it fails
 1. Look which target's `process` is red: the others went on. Its log's last line says why.
-2. `TargetDownError`: the target cannot be reached. Its queue is kept, no attempt was spent; the
-   next run tries again.
-3. `ConfigurationError`: credentials or the configuration. Do what it says; the next run goes on.
-4. Tasks in state `needs_human` are no failure of a run: somebody else's account is in the way.
+2. `TargetDownError`: the target cannot be reached. Its queue is kept and no attempt is spent. This
+   is the only mail: later runs show the target as skipped, look at it now and then, and go on by
+   themselves once it answers.
+3. `ConfigurationError`: credentials or the configuration. Do what it says, then run by hand for
+   this target.
+4. `TransientError`: the run was ended, or the store was away. The next run goes on.
+5. Tasks that failed or need a human are no failure of a run: `accountsync task failures`.
 """
+ONLY = {"type": "array", "examples": [*load_settings().systems]}
 
 
 @dag(
@@ -38,19 +42,10 @@ besides, and by hand, with a limit or for some targets only.
     description="account tasks → targets",
     doc_md=DOC,
     params={
-        "max_tasks": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            description="a target; empty: all that is due",
-        ),
-        "systems": Param(
-            [],
-            type="array",
-            items={"enum": [*load_settings().systems]},
-            examples=[*load_settings().systems],
-            description="only these targets; empty: all",
-        ),
+        "max_tasks": Param(None, type=["null", "integer"], minimum=1, description="a target"),
+        "systems": Param([], items={"enum": ONLY["examples"]}, description="empty: all", **ONLY),
+        "employee_numbers": Param([], type="array", description="empty: everybody"),
+        "dry_run": Param(False, type="boolean", description="show what would be sent, masked"),
     },
     **dag_defaults(queue="account_processing"),
 )
@@ -68,22 +63,30 @@ def process_account_tasks() -> None:
         execution_timeout=timedelta(minutes=15),
     )
     def process(system: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Returns the attempts by outcome."""
+        """Returns the attempts by outcome. Skipped: the target is down, and that is known."""
         from accountsync import wiring
 
+        said = params or {}
         summary = wiring.process_account_tasks(
             load_settings(),
             system,
-            max_tasks=(params or {})["max_tasks"],
             worker=airflow_run_id(),
+            max_tasks=said["max_tasks"],
+            employee_numbers=said["employee_numbers"] or None,
+            at_once=bool(said["systems"]),
+            dry_run=said["dry_run"],
         )
+        if summary.breaker != "closed" and not summary.outcomes:
+            raise AirflowSkipException(f"{system} is left alone: {summary.cause}")
         return asdict(summary)
 
-    @task(outlets=[ACCOUNT_TASKS], trigger_rule="none_skipped", retries=5)
-    def announce(summaries: list[dict[str, Any]]) -> None:
+    @task(outlets=[ACCOUNT_TASKS], trigger_rule="all_done", retries=5)
+    def announce(summaries: list[dict[str, Any]], outlet_events: Any = None) -> None:
         """Starts the next run at once when accounts that others waited for are there."""
-        if not any(summary and summary["released"] for summary in summaries):
+        released = sum(summary["released"] for summary in summaries if summary)
+        if not released:
             raise AirflowSkipException("nobody was released")
+        outlet_events[ACCOUNT_TASKS].extra = {"released": released}
 
     processed = process.expand(system=find_due_targets())
     announce(processed)  # type: ignore[arg-type]

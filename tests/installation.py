@@ -28,6 +28,7 @@ from simulators.run import HrOptions, Sims, TargetOptions
 
 DATA = Path(run.__file__).parent / "data"
 FAST_RETRY = {"max_attempts": 5, "base": "0s", "cap": "0s", "probe_gap": "0s"}
+FAST_BREAKER = {"base": "0s", "cap": "0s"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,9 @@ def example_settings(**changes: Any) -> Settings:
     """The shipped example configuration, with retries that do not wait."""
     path = Path(__file__).parents[1] / "config" / "accountsync.yaml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return configuration.parse(document | {"retry": FAST_RETRY} | changes, origin="test")
+    return configuration.parse(
+        document | {"retry": FAST_RETRY, "breaker": FAST_BREAKER} | changes, origin="test"
+    )
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 AccountSyncError
 ├── ConfigurationError        fail now: somebody has to change the configuration or a Connection
 ├── SafetyStopError           fail now: a human has to look before anything goes on
+│   └── DryRunError           refused at the wire: this run only shows what it would send
 ├── TransientError            try again later; may say when (`retry_after`, seconds)
-│   └── IncompleteReadError   a read that proved incomplete: nothing of it was used
+│   ├── IncompleteReadError   a read that proved incomplete: nothing of it was used
+│   └── ThrottledError        the other side wants fewer calls: slow all of them down
 ├── TargetDownError           this system cannot be reached: stop calling it, burn no attempts
 ├── UnknownOutcomeError       it may have happened: probe before doing anything again
 └── RecordError               about one person or one account; the others go on
@@ -33,6 +35,10 @@ class SafetyStopError(AccountSyncError):
     """Something looks so wrong that going on could lock people out."""
 
 
+class DryRunError(SafetyStopError):
+    """Says what would have been sent: method and shape, every value masked."""
+
+
 class TransientError(AccountSyncError):
     """`retry_after`: seconds the other side asked us to wait, if it did."""
 
@@ -43,6 +49,10 @@ class TransientError(AccountSyncError):
 
 class IncompleteReadError(TransientError):
     """Declared and received rows disagree, or rows moved while they were read (I2)."""
+
+
+class ThrottledError(TransientError):
+    """HTTP 429 or its like. Nothing was done; it is about the caller, not about one task."""
 
 
 class TargetDownError(AccountSyncError):

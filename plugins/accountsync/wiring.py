@@ -6,7 +6,7 @@ The only module besides the web page's access check that knows Airflow.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import cache, partial
 from typing import Any
@@ -14,20 +14,23 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
+from accountsync import metrics
 from accountsync.errors import ConfigurationError
 from accountsync.hr.file import FileHrSource
 from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import HrSource
 from accountsync.hr.sql import SqlHrSource
 from accountsync.jobs import create_account_tasks as create
-from accountsync.jobs import held_feeds
+from accountsync.jobs import held_feeds, preview
 from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.process_account_tasks import ProcessSummary
+from accountsync.jobs.queue_state import read_queue_state
 from accountsync.jobs.staging import OpenSource
 from accountsync.jobs.sync_hr_persons import SyncResult
 from accountsync.jobs.sync_order import SyncOrder
+from accountsync.jobs.task_queue import Limits, database_clock
 from accountsync.settings import Settings
 from accountsync.settings.hr import AnySource, FileSource, HttpSource, SqlSource
 from accountsync.settings.targets import AnyTarget
@@ -189,40 +192,63 @@ def create_account_tasks(
 
 def find_due_targets(settings: Settings) -> list[str]:
     """Configured targets with work to do, in the order of the configuration."""
-    due = process.find_due_targets(engine=open_store(settings), now=utc_now())
+    due = process.find_due_targets(engine=open_store(settings))
     return [system for system in settings.systems if system in due]
 
 
 def process_account_tasks(
-    settings: Settings, system: str, *, max_tasks: int | None = None, worker: str
+    settings: Settings,
+    system: str,
+    *,
+    worker: str,
+    max_tasks: int | None = None,
+    employee_numbers: Sequence[str] | None = None,
+    at_once: bool = False,
+    dry_run: bool = False,
 ) -> ProcessSummary:
-    target = settings.systems[system]
-    return process.process_account_tasks(
-        engine=open_store(settings),
-        system=system,
-        open_connector=partial(_connector, target, endpoint(target.conn_id)),
-        rules=process.rules_of(settings),
-        limits=process.Limits(
-            concurrency=target.rate.concurrency,
-            call_timeout=target.timeout,
-            seconds=_SECONDS_PER_RUN,
-            max_tasks=max_tasks,
-        ),
-        worker=worker,
-        clock=utc_now,
+    """A dry run is refused at the wire; it shows what would be sent and leaves the queue alone."""
+    target, engine = settings.systems[system], open_store(settings)
+    limits = Limits(
+        concurrency=target.rate.concurrency,
+        call_timeout=target.timeout,
+        seconds=_SECONDS_PER_RUN,
+        max_tasks=max_tasks,
+        employee_numbers=employee_numbers,
     )
+    open_connector = partial(_connector, target, endpoint(target.conn_id), dry_run=dry_run)
+    if dry_run:
+        return preview.preview_account_tasks(
+            engine=engine, system=system, open_connector=open_connector, limits=limits
+        )
+    try:
+        return process.process_account_tasks(
+            engine=engine,
+            system=system,
+            open_connector=open_connector,
+            rules=process.rules_of(settings),
+            limits=limits,
+            worker=worker,
+            clock=database_clock(engine),
+            at_once=at_once,
+            on_end=metrics.send_run,
+        )
+    finally:
+        metrics.send_queue(read_queue_state(engine, system))
 
 
 @asynccontextmanager
-async def _connector(target: AnyTarget, point: Endpoint) -> AsyncIterator[Connector]:
-    async with _api(point, target) as api:
+async def _connector(
+    target: AnyTarget, point: Endpoint, *, dry_run: bool = False
+) -> AsyncIterator[Connector]:
+    async with _api(point, target, dry_run=dry_run) as api:
         yield catalog.connector(target, api)
 
 
-def _api(point: Endpoint, declared: HttpSource | AnyTarget) -> Api:
+def _api(point: Endpoint, declared: HttpSource | AnyTarget, *, dry_run: bool = False) -> Api:
     return Api(
         point,
         authenticator(declared.auth, point),
         rate=declared.rate,
         timeout_s=declared.timeout.total_seconds(),
+        dry_run=dry_run,
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import text
 
 from accountsync.cli.mapping import read_csv
 from accountsync.errors import AccountSyncError
@@ -38,6 +42,59 @@ class TargetsWorld(World):
             for system in due:
                 with suppress(AccountSyncError):
                     self.process(system)
+
+    def ask(
+        self,
+        system: str,
+        operation: str,
+        *,
+        waits_for: Sequence[str] = (),
+        reason: str | None = None,
+        persons: int = 10_000,
+        **changed: Any,
+    ) -> int:
+        """Tasks for accounts that are there, as a plan would write them. Returns how many.
+        `changed`: attributes, over those last applied."""
+        with self.engine.begin() as connection:
+            return connection.execute(
+                text(
+                    "INSERT INTO accountsync.account_task (plan_id, person_id, system, operation,"
+                    " desired, account_state, reason, state, waits_for) SELECT (SELECT max(id) FROM"
+                    " accountsync.plan), person_id, system, :operation, attributes ||"
+                    " CAST(:changed AS jsonb), CASE :operation WHEN 'disable' THEN 'disabled'"
+                    " WHEN 'delete' THEN 'deleted' WHEN 'enable' THEN 'active' ELSE state END,"
+                    " :reason, :state, :waits_for FROM accountsync.account WHERE system = :system"
+                    " AND state IN ('active', 'disabled') ORDER BY person_id LIMIT :persons"
+                ),
+                {
+                    "system": system,
+                    "operation": operation,
+                    "changed": json.dumps(changed),
+                    "reason": reason,
+                    "state": "waiting" if waits_for else "ready",
+                    "waits_for": list(waits_for),
+                    "persons": persons,
+                },
+            ).rowcount
+
+    def known(self, system: str) -> Counter[str]:
+        """State → accounts, as the store knows them."""
+        rows = self.rows(
+            "SELECT state, count(*) AS accounts FROM accountsync.account WHERE system = :s"
+            " GROUP BY state",
+            s=system,
+        )
+        return Counter({row["state"]: row["accounts"] for row in rows})
+
+    def states(self, system: str, operation: str) -> Counter[str]:
+        """State → tasks of an operation."""
+        rows = self.rows(
+            "SELECT state, count(*) AS tasks FROM accountsync.account_task WHERE system = :s"
+            " AND operation = :o GROUP BY state",
+            s=system,
+            o=operation,
+        )
+        return Counter({row["state"]: row["tasks"] for row in rows})
 
     def let_leases_run_out(self) -> None:
         self.execute(

@@ -267,7 +267,7 @@ def test_a_wrong_connection_fails_the_run_and_no_task(
     ):
         _change_connection(monkeypatch, **change)
         with pytest.raises(ConfigurationError, match=said):
-            installation.process("idaas")
+            installation.process("idaas", at_once=True)
         states = "SELECT DISTINCT state FROM accountsync.account_task WHERE system = 'idaas'"
         assert installation.scalar(states) == "ready"
 

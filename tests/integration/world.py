@@ -26,12 +26,14 @@ from accountsync import settings as configuration
 from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import HrSource
 from accountsync.jobs import create_account_tasks as create
+from accountsync.jobs import preview
 from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.process_account_tasks import ProcessSummary
 from accountsync.jobs.sync_hr_persons import SyncResult
 from accountsync.jobs.sync_order import Mode, SyncOrder, Window
+from accountsync.jobs.task_queue import Clock, Limits, database_clock
 from accountsync.settings import Settings
 from accountsync.settings.hr import HttpSource
 from accountsync.settings.targets import AnyTarget
@@ -42,7 +44,7 @@ from accountsync.wire.api import Api
 from accountsync.wire.auth import authenticator
 from accountsync.wire.endpoint import Endpoint
 from simulators.run import Sims
-from tests.installation import FAST_RETRY
+from tests.installation import FAST_BREAKER, FAST_RETRY
 
 REPOSITORY = Path(__file__).parents[2]
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -57,7 +59,7 @@ _SMALL_PAGES = {"page_size": 7, "rate": {"concurrency": 3}}
 def settings_with(changes: Changes | None = None) -> Settings:
     """The example configuration with small pages and retries that do not wait.
 
-    `changes`: by HR source or system, over what the example says.
+    `changes`: by HR source or system, over what the example says; under `settings`, the rest.
     """
     return _settings(json.dumps(changes or {}, sort_keys=True))
 
@@ -66,7 +68,7 @@ def settings_with(changes: Changes | None = None) -> Settings:
 def _settings(changed: str) -> Settings:
     changes = json.loads(changed)
     document = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text("utf-8"))
-    document["retry"] = FAST_RETRY
+    document |= {"retry": FAST_RETRY, "breaker": FAST_BREAKER} | changes.get("settings", {})
     document["hr"][0] |= _SMALL_PAGES | changes.get("hieds", {})
     for name, target in document["systems"].items():
         target |= changes.get(name, {})
@@ -130,26 +132,40 @@ class World:
         )
 
     def process(
-        self, system: str, *, worker: str = "test", max_tasks: int | None = None
+        self,
+        system: str,
+        *,
+        worker: str = "test",
+        clock: Clock | None = None,
+        at_once: bool = False,
+        dry_run: bool = False,
+        **limits: Any,
     ) -> ProcessSummary:
         target = self.settings.systems[system]
+        point = self.endpoint(target.conn_id)
+        open_connector = partial(_connector, target, point, dry_run=dry_run)
+        asked = Limits(
+            concurrency=target.rate.concurrency,
+            call_timeout=target.timeout,
+            **{"seconds": 20} | limits,
+        )
+        if dry_run:
+            return preview.preview_account_tasks(
+                engine=self.engine, system=system, open_connector=open_connector, limits=asked
+            )
         return process.process_account_tasks(
             engine=self.engine,
             system=system,
-            open_connector=partial(_connector, target, self.endpoint(target.conn_id)),
+            open_connector=open_connector,
             rules=process.rules_of(self.settings),
-            limits=process.Limits(
-                concurrency=target.rate.concurrency,
-                call_timeout=target.timeout,
-                seconds=20,
-                max_tasks=max_tasks,
-            ),
+            limits=asked,
             worker=worker,
-            clock=utc_now,
+            clock=clock or database_clock(self.engine),
+            at_once=at_once,
         )
 
     def due(self) -> list[str]:
-        found = process.find_due_targets(engine=self.engine, now=utc_now())
+        found = process.find_due_targets(engine=self.engine)
         return [system for system in self.settings.systems if system in found]
 
     def endpoint(self, conn_id: str) -> Endpoint:
@@ -215,14 +231,21 @@ async def _source(source: HttpSource, point: Endpoint) -> AsyncIterator[HrSource
 
 
 @asynccontextmanager
-async def _connector(target: AnyTarget, point: Endpoint) -> AsyncIterator[Connector]:
-    async with _api(target, point) as api:
+async def _connector(
+    target: AnyTarget, point: Endpoint, *, dry_run: bool = False
+) -> AsyncIterator[Connector]:
+    async with _api(target, point, dry_run=dry_run) as api:
         yield catalog.connector(target, api)
 
 
-def _api(declared: HttpSource | AnyTarget, point: Endpoint) -> Api:
-    timeout = declared.timeout / timedelta(seconds=1)
-    return Api(point, authenticator(declared.auth, point), rate=declared.rate, timeout_s=timeout)
+def _api(declared: HttpSource | AnyTarget, point: Endpoint, *, dry_run: bool = False) -> Api:
+    return Api(
+        point,
+        authenticator(declared.auth, point),
+        rate=declared.rate,
+        timeout_s=declared.timeout / timedelta(seconds=1),
+        dry_run=dry_run,
+    )
 
 
 def _carry_out(order: Mapping[str, Any]) -> None:

@@ -49,7 +49,7 @@ def _result(claim: Claim, outcome: Outcome, state: str, **fields: Any) -> Result
 def _succeeded(claim: Claim, remote_id: str | None = None) -> Result:
     identifier = f"name-{claim.row['person_id']}"
     account = RemoteAccount(identifier=identifier, remote_id=remote_id, ours=True)
-    return _result(claim, Outcome.SUCCEEDED, "succeeded", account=account)
+    return _result(claim, Outcome.SUCCEEDED, "succeeded", account=account, account_state="active")
 
 
 @pytest.fixture
@@ -324,7 +324,8 @@ def test_what_was_not_sent_burns_no_attempt(
     """I13."""
     task_id = add_task(connection, plan_id=plan_id, person_id=people[0], next_attempt_at=NOW)
     (claim,) = _claim(connection)
-    _record(connection, _result(claim, outcome, state, next_attempt_at=NOW + MINUTE))
+    burnt = outcome is not Outcome.NOT_SENT
+    _record(connection, _result(claim, outcome, state, next_attempt_at=NOW + MINUTE, burnt=burnt))
     task = _task(connection, task_id)
     assert (task["state"], task["attempts"]) == (state, attempts)
     assert task["next_attempt_at"] == NOW + MINUTE
@@ -384,9 +385,15 @@ def test_claiming_reads_its_partial_indexes_only(engine: Engine) -> None:
             "worker": "w",
             "now": datetime.now(UTC),
             "lease_until": datetime.now(UTC),
+            "numbers": [],
         }
-        ready = _scans(connection, tasks._CLAIM_READY, bound)
-        unknown = _scans(connection, tasks._CLAIM_UNKNOWN, bound)
+        found = {
+            kind: _scans(connection, statement, bound)
+            for kind, statement in tasks._CLAIMS[False].items()
+        }
     others = {"pk_account_task", "uq_task_attempt_task_id_number"}
-    assert ready == {"ix_account_task_due"} | others
-    assert unknown == {"ix_account_task_unknown"} | others
+    assert found == {
+        "ready": {"ix_account_task_due"} | others,
+        "oldest": {"ix_account_task_oldest"} | others,
+        "unknown": {"ix_account_task_unknown"} | others,
+    }

@@ -23,7 +23,8 @@ ALLOWED: dict[str, set[str]] = {
     "targets": {"wire", "settings", "domain", "errors"},
     "store": {"domain", "errors"},
     "jobs": {"hr", "targets", "store", "settings", "domain", "errors"},
-    "wiring": {"jobs", "hr", "targets", "store", "wire", "settings", "domain", "errors"},
+    "metrics": {"jobs"},
+    "wiring": {"metrics", "jobs", "hr", "targets", "store", "wire", "settings", "domain", "errors"},
     "scheduling": {"settings", "errors"},
     "web": {"wiring", "store", "settings", "errors"},
     "plugin": set(),
@@ -31,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli", "errors"},
     "__init__": set(),
 }
-MAY_USE_AIRFLOW = {"plugin", "wiring", "scheduling", "web"}
+MAY_USE_AIRFLOW = {"plugin", "metrics", "wiring", "scheduling", "web"}
 
 
 def _part(file: Path) -> str:

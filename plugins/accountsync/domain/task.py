@@ -1,20 +1,34 @@
-"""An account task on its way through a processor: what was claimed, what came out, what follows."""
+"""An account task on its way through a processor: what was claimed, what came out, what follows.
+
+After a call whose outcome is unknown, what a look by stable key means for each operation:
+
+| found                      | create            | update rename enable | disable, delete |
+|----------------------------|-------------------|----------------------|-----------------|
+| ours, in the wanted state  | succeeded         | succeeded            | succeeded       |
+| ours, in another state     | a human decides   | repeated             | repeated        |
+| somebody else's            | a human decides   | a human decides      | a human decides |
+| absent once                | looked at again, after a gap                               |||
+| absent twice               | repeated          | failed, replanned    | succeeded       |
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from accountsync.domain.account import RemoteAccount
+from accountsync.domain.account import Account, RemoteAccount
+from accountsync.domain.breaker import BreakerRule
 from accountsync.domain.retry import RetryRule, asked_to_wait, next_attempt_at
 from accountsync.errors import (
     AccountExistsError,
+    AccountMissingError,
     AccountSyncError,
     NeedsHumanError,
     TargetDownError,
+    ThrottledError,
     TransientError,
     UnknownOutcomeError,
 )
@@ -22,10 +36,15 @@ from accountsync.errors import (
 ABSENCES_NEEDED = 2
 """Only so many looks in a row, with a gap, make an absence sure (replication lags)."""
 
+TAKING_AWAY = ("disable", "delete")
+"""Operations that an account which has gone satisfies, and that run in reverse order (I12)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedTask:
-    """`attempt_id`: the attempt already recorded. `probe`: look before doing anything (I9)."""
+    """`attempt_id`: the attempt already recorded. `probe`: look before doing anything (I9).
+    `account`: what we know of it; `account_state`: its state once the task has succeeded.
+    `late_bound`: some attributes were read now, from other accounts."""
 
     id: int
     attempt_id: int
@@ -33,9 +52,12 @@ class ClaimedTask:
     employee_number: str
     operation: str
     attributes: Mapping[str, Any]
+    account_state: str
+    account: Account | None
     attempts: int
     absences: int
     probe: bool
+    late_bound: bool = False
 
 
 class Outcome(StrEnum):
@@ -55,53 +77,114 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What is recorded about an attempt, and what becomes of its task."""
+    """What is recorded about an attempt, and what becomes of its task and of the account.
+
+    `account_state`: that of the account from now on; None: nothing is known to have changed.
+    `burnt`: whether it counts as an attempt. `replan`: the planner has to look at the person again.
+    """
 
     task: ClaimedTask
     outcome: Outcome
     state: str
     account: RemoteAccount | None = None
+    account_state: str | None = None
     next_attempt_at: datetime | None = None
     absences: int = 0
     error_kind: str | None = None
     code: str | None = None
     message: str | None = None
+    burnt: bool = True
+    replan: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     retry: RetryRule
     probe_gap: timedelta
+    breaker: BreakerRule = BreakerRule(
+        after=10, base=timedelta(minutes=1), cap=timedelta(minutes=15)
+    )
 
 
-def succeeded(task: ClaimedTask, account: RemoteAccount, *, adopted: bool = False) -> Result:
-    outcome = Outcome.ADOPTED if adopted else Outcome.SUCCEEDED
-    return Result(task=task, outcome=outcome, state="succeeded", account=account)
+def succeeded(task: ClaimedTask, account: RemoteAccount | None, *, adopted: bool = False) -> Result:
+    return Result(
+        task=task,
+        outcome=Outcome.ADOPTED if adopted else Outcome.SUCCEEDED,
+        state="succeeded",
+        account=account,
+        account_state=task.account_state,
+    )
 
 
 def probed(
     task: ClaimedTask, found: RemoteAccount | None, *, rules: Rules, now: datetime
 ) -> Result:
-    """Ours: recorded. Another's: a human. Absent twice, with a gap: surely absent, done again (I9),
-    unless its attempts are used up."""
-    if found is not None:
-        return succeeded(task, found, adopted=True) if found.ours else _foreign(task)
-    absences = task.absences + 1
-    if absences < ABSENCES_NEEDED:
-        later = now + rules.probe_gap
-        return _absent(task, "unknown", absences=absences, next_attempt_at=later)
-    if task.attempts < rules.retry.max_attempts:
-        return _absent(task, "ready", next_attempt_at=now)
-    return _absent(
-        task,
-        "failed",
-        error_kind=UnknownOutcomeError.__name__,
-        message=f"{task.attempts} attempts without an answer; the account is surely absent",
+    """The table on top (I9)."""
+    if found is None:
+        return _not_found(task, rules, now)
+    if not found.ours:
+        return _foreign(task)
+    if task.operation == "create":
+        return _adopted(task, found)
+    if _is_as_wanted(task, found):
+        return succeeded(task, found)
+    return _repeated(
+        task, Outcome.RETRY, rules, now, message="the account is not yet in the wanted state"
     )
 
 
-def _absent(task: ClaimedTask, state: str, **facts: Any) -> Result:
-    return Result(task=task, outcome=Outcome.ABSENT, state=state, **facts)
+def _not_found(task: ClaimedTask, rules: Rules, now: datetime) -> Result:
+    absences = task.absences + 1
+    if absences < ABSENCES_NEEDED:
+        later = now + rules.probe_gap
+        return Result(
+            task=task,
+            outcome=Outcome.ABSENT,
+            state="unknown",
+            absences=absences,
+            next_attempt_at=later,
+        )
+    if task.operation == "create":
+        message = f"{task.attempts} attempts without an answer; the account is surely absent"
+        return _repeated(task, Outcome.ABSENT, rules, now, message=message)
+    return replace(_gone(task), outcome=Outcome.ABSENT)
+
+
+def _repeated(
+    task: ClaimedTask, outcome: Outcome, rules: Rules, now: datetime, *, message: str
+) -> Result:
+    """Again, unless its attempts are used up."""
+    if task.attempts < rules.retry.max_attempts:
+        return Result(task=task, outcome=outcome, state="ready", next_attempt_at=now)
+    kind = UnknownOutcomeError.__name__
+    return Result(task=task, outcome=outcome, state="failed", error_kind=kind, message=message)
+
+
+def _is_as_wanted(task: ClaimedTask, found: RemoteAccount) -> bool:
+    """What the target does not show is not known to be as wanted: sent again, which is safe."""
+    if task.operation == "delete":
+        return False
+    if task.operation in ("enable", "disable") and found.enabled is not (
+        task.operation == "enable"
+    ):
+        return False
+    if task.operation == "disable":
+        return True
+    missing = object()
+    return all(found.attributes.get(k, missing) == v for k, v in task.attributes.items())
+
+
+def _adopted(task: ClaimedTask, found: RemoteAccount, *, code: str | None = None) -> Result:
+    """Somebody disabled it: only our own disables are undone by us (I11). One that should be
+    disabled and is not is recorded as it is, and planned again."""
+    if task.account_state == "active" and found.enabled is False:
+        message = "the account is there, but was disabled by somebody else: enable it there"
+        return _needs_human(task, AccountExistsError, message, code=code)
+    result = succeeded(task, found, adopted=True)
+    if task.account_state == "disabled" and found.enabled:
+        return replace(result, account_state="active", replan=True)
+    return result
 
 
 def existing(task: ClaimedTask, found: RemoteAccount | None, error: AccountExistsError) -> Result:
@@ -110,7 +193,7 @@ def existing(task: ClaimedTask, found: RemoteAccount | None, error: AccountExist
         message = "the target says that the account exists, but a look-up does not show it"
         return _needs_human(task, AccountExistsError, message, code=error.code)
     if found.ours:
-        return succeeded(task, found, adopted=True)
+        return _adopted(task, found, code=error.code)
     return _foreign(task, code=error.code)
 
 
@@ -118,6 +201,39 @@ def unfindable(task: ClaimedTask) -> Result:
     """The target offers no look-up: only a human can say whether the account is there."""
     message = "it may have happened, and the target declares no `find`: look there yourself"
     return _needs_human(task, UnknownOutcomeError, message)
+
+
+def manual(task: ClaimedTask) -> Result:
+    """An operation that the target does not offer: somebody has to do it there, and say so."""
+    message = (
+        f"the target offers no {task.operation!r}: do it there by hand, then"
+        f" `accountsync task done --task {task.id}`"
+    )
+    return Result(
+        task=task,
+        outcome=Outcome.NOT_SENT,
+        state="needs_human",
+        error_kind="ManualOperation",
+        message=message,
+        burnt=False,
+    )
+
+
+def _gone(task: ClaimedTask) -> Result:
+    """The target has no such account. What takes access away is done; anything else is not, and
+    the planner decides whether the person gets a new one."""
+    if task.operation in TAKING_AWAY:
+        gone = "deleted" if task.operation == "delete" else "absent"
+        return replace(succeeded(task, None), account_state=gone)
+    return Result(
+        task=task,
+        outcome=Outcome.FAILED,
+        state="failed",
+        account_state="absent",
+        error_kind=AccountMissingError.__name__,
+        message="the target has no such account any more",
+        replan=True,
+    )
 
 
 def _foreign(task: ClaimedTask, *, code: str | None = None) -> Result:
@@ -138,6 +254,32 @@ def _needs_human(
     )
 
 
+def not_sent(task: ClaimedTask, *, at: datetime, message: str) -> Result:
+    """Claimed, and given back: the run ended first, or the target was given up."""
+    return Result(
+        task=task,
+        outcome=Outcome.NOT_SENT,
+        state="unknown" if task.probe else "ready",
+        next_attempt_at=at,
+        absences=task.absences,
+        message=message,
+        burnt=False,
+    )
+
+
+def interrupted(task: ClaimedTask, *, at: datetime) -> Result:
+    """Sent, and the run ended before the answer came (I9)."""
+    return Result(
+        task=task,
+        outcome=Outcome.RETRY if task.probe else Outcome.UNKNOWN,
+        state="unknown",
+        next_attempt_at=at,
+        absences=task.absences,
+        error_kind="Interrupted",
+        message="the run was ended before the target had answered",
+    )
+
+
 def failed(
     task: ClaimedTask, error: AccountSyncError, *, rules: Rules, now: datetime, jitter: float
 ) -> Result:
@@ -146,21 +288,34 @@ def failed(
     A probe that fails leaves it unknown whether the account is there: never failed for good (I9).
     """
     if isinstance(error, NeedsHumanError):
-        return _after(task, error, Outcome.NOT_SENT, "needs_human", None)
+        return replace(_after(task, error, Outcome.NOT_SENT, "needs_human", None), burnt=False)
     later = now + max(rules.probe_gap, asked_to_wait(error))
     if isinstance(error, TargetDownError):
         state = "unknown" if task.probe else "ready"
-        return _after(task, error, Outcome.NOT_SENT, state, later)
+        return replace(_after(task, error, Outcome.NOT_SENT, state, later), burnt=False)
     if task.probe and isinstance(error, TransientError | UnknownOutcomeError):
         return _after(task, error, Outcome.RETRY, "unknown", later)
     if task.probe:
         return _after(task, error, Outcome.FAILED, "needs_human", None)
     if isinstance(error, UnknownOutcomeError):
         return _after(task, error, Outcome.UNKNOWN, "unknown", later)
-    again = next_attempt_at(error, attempts=task.attempts, rule=rules.retry, now=now, jitter=jitter)
-    if again is not None:
-        return _after(task, error, Outcome.RETRY, "ready", again)
-    return _after(task, error, Outcome.FAILED, "failed", None)
+    if task.operation != "create" and isinstance(error, AccountMissingError):
+        return replace(_gone(task), code=error.code)
+    if task.operation != "create" and isinstance(error, AccountExistsError):
+        return _after(task, error, Outcome.FAILED, "needs_human", None)
+    return _tried(task, error, rules=rules, now=now, jitter=jitter)
+
+
+def _tried(
+    task: ClaimedTask, error: AccountSyncError, *, rules: Rules, now: datetime, jitter: float
+) -> Result:
+    """A target that asks everybody to slow down has not tried this task: no attempt is burnt."""
+    throttled = isinstance(error, ThrottledError)
+    attempts = 1 if throttled else task.attempts
+    again = next_attempt_at(error, attempts=attempts, rule=rules.retry, now=now, jitter=jitter)
+    if again is None:
+        return _after(task, error, Outcome.FAILED, "failed", None)
+    return replace(_after(task, error, Outcome.RETRY, "ready", again), burnt=not throttled)
 
 
 def _after(

@@ -18,7 +18,14 @@ from accountsync.errors import ConfigurationError
 from accountsync.settings import problems
 from accountsync.settings.document import read, with_presets
 from accountsync.settings.hr import AnySource
-from accountsync.settings.parts import Duration, Group, Name, Zone, setting_names, template
+from accountsync.settings.parts import (
+    Duration,
+    Group,
+    Name,
+    Zone,
+    setting_names,
+    template,
+)
 from accountsync.settings.references import wrong_references
 from accountsync.settings.targets import AnyTarget
 
@@ -38,6 +45,14 @@ class Retry(Group):
     )
 
 
+class Breaker(Group):
+    """When a target counts as down, and how often it is looked at then."""
+
+    after: PositiveInt = Field(10, description="calls in a row without a proper answer")
+    base: Duration = Field(timedelta(minutes=1), description="until the first look; then doubled")
+    cap: Duration = timedelta(minutes=15)
+
+
 class Alerts(Group):
     smtp_conn_id: str = "smtp_default"
     to: list[str] = []
@@ -53,6 +68,7 @@ class Settings(Group):
     names: dict[Name, Annotated[str, template(frozenset({"person"}))]] = {}
     systems: dict[Name, AnyTarget]
     retry: Retry = Retry()
+    breaker: Breaker = Breaker()
     alerts: Alerts = Alerts()
 
     @property

@@ -5,9 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
+from accountsync.domain.breaker import STATES as BREAKER_STATES
 from accountsync.store.base import (
     FINAL_STATES,
     OPEN_STATES,
@@ -20,6 +29,12 @@ from accountsync.store.base import (
 )
 
 _OPEN = text(one_of("state", OPEN_STATES))
+
+PRIORITY = (
+    "CASE operation WHEN 'disable'::text THEN 1 WHEN 'enable'::text THEN 2"
+    " WHEN 'create'::text THEN 3 WHEN 'delete'::text THEN 5 ELSE 4 END"
+)
+"""Who has to lose access comes first, then who should have it; what can wait comes last."""
 
 
 class PlanRow(Table):
@@ -67,6 +82,12 @@ class AccountTaskRow(Table):
             postgresql_where=text("state = 'ready'"),
         ),
         Index(
+            "ix_account_task_oldest",
+            "system",
+            "next_attempt_at",
+            postgresql_where=text("state = 'ready'"),
+        ),
+        Index(
             "ix_account_task_unknown",
             "system",
             "next_attempt_at",
@@ -98,7 +119,9 @@ class AccountTaskRow(Table):
     reason: Mapped[str | None] = mapped_column(comment="the rule that asks for it, e.g. `left`")
     state: Mapped[str]
     waits_for: Mapped[list[str]] = mapped_column(server_default="{}")
-    priority: Mapped[int] = mapped_column(SmallInteger, server_default="5", comment="0 goes first")
+    priority: Mapped[int] = mapped_column(
+        SmallInteger, Computed(PRIORITY, persisted=True), comment="the lowest goes first"
+    )
     attempts: Mapped[int] = mapped_column(server_default="0")
     absences: Mapped[int] = mapped_column(
         SmallInteger, server_default="0", comment="probes in a row that surely found nothing"
@@ -136,9 +159,25 @@ class TaskAttemptRow(Table):
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
+    duration_ms: Mapped[int | None]
     error_kind: Mapped[str | None]
     code: Mapped[str | None]
     message: Mapped[str | None]
+
+
+class BreakerRow(Table):
+    """Whether a target is called at all; no row: closed (domain/breaker.py explains the states)."""
+
+    __tablename__ = "breaker"
+    __table_args__ = (CheckConstraint(one_of("state", BREAKER_STATES), name="state"),)
+
+    system: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    failures: Mapped[int] = mapped_column(comment="looks in a row that found the target down")
+    since: Mapped[datetime | None]
+    probe_at: Mapped[datetime | None] = mapped_column(comment="nothing is sent before")
+    cause: Mapped[str | None]
+    updated_at: Mapped[datetime] = now()
 
 
 class AuditEventRow(Table):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, RowMapping, TextClause, text
 
-from accountsync.domain.task import ClaimedTask, Outcome, Result
+from accountsync.domain.account import Account
+from accountsync.domain.task import TAKING_AWAY, ClaimedTask, Outcome, Result
 from accountsync.store.tables import OPEN_STATES
 
 _DUE = text(  # ix_account_task_due, ix_account_task_unknown, ix_account_task_lease
@@ -21,10 +22,23 @@ _DUE = text(  # ix_account_task_due, ix_account_task_unknown, ix_account_task_le
     " GROUP BY system ORDER BY system"
 )
 
+_COLUMNS = """
+  c.id, c.person_id, p.employee_number, c.operation, c.desired, c.late_bound, c.account_state,
+  c.attempts, c.absences, own.state AS own_state, own.identifier, own.remote_id, own.attributes,
+  CASE WHEN c.late_bound <> '{}' THEN
+   (SELECT jsonb_object_agg(a.system, a.attributes || jsonb_build_object(
+      'identifier', a.identifier, 'remote_id', a.remote_id))
+    FROM accountsync.account a WHERE a.person_id = c.person_id) END AS accounts
+"""
+_WITH_PERSON = """
+JOIN accountsync.person p ON p.id = c.person_id
+LEFT JOIN accountsync.account own ON own.person_id = c.person_id AND own.system = c.system
+"""
+
 _CLAIM = """
 WITH due AS (
   SELECT id FROM accountsync.account_task
-  WHERE system = :system AND state = '{state}' AND next_attempt_at <= :now
+  WHERE system = :system AND state = '{state}' AND next_attempt_at <= :now {only}
   ORDER BY {order} LIMIT :limit FOR UPDATE SKIP LOCKED
 ), claimed AS (
   UPDATE accountsync.account_task t
@@ -39,23 +53,38 @@ WITH due AS (
     '{kind}', :worker, :now FROM claimed c
   RETURNING id, task_id
 )
-SELECT c.id, attempt.id AS attempt_id, c.person_id, p.employee_number, c.operation, c.desired,
-  c.late_bound, c.attempts, c.absences,
-  (SELECT jsonb_object_agg(a.system, a.attributes || jsonb_build_object(
-     'identifier', a.identifier, 'remote_id', a.remote_id))
-   FROM accountsync.account a
-   WHERE a.person_id = c.person_id AND c.late_bound <> '{{}}') AS accounts
-FROM claimed c JOIN attempt ON attempt.task_id = c.id
-JOIN accountsync.person p ON p.id = c.person_id
+SELECT attempt.id AS attempt_id, {columns}
+FROM claimed c JOIN attempt ON attempt.task_id = c.id {person}
 ORDER BY c.priority, c.id
 """
+_ONLY = """AND person_id IN
+    (SELECT id FROM accountsync.person WHERE employee_number = ANY(:numbers))"""
 
-_CLAIM_READY = text(  # ix_account_task_due
-    _CLAIM.format(state="ready", order="priority, next_attempt_at, id", burnt=1, kind="call")
-)
-_CLAIM_UNKNOWN = text(  # ix_account_task_unknown
-    _CLAIM.format(state="unknown", order="next_attempt_at", burnt=0, kind="probe")
-)
+
+def _claim_of(only: str) -> dict[str, TextClause]:
+    """ix_account_task_unknown; ix_account_task_due; ix_account_task_oldest."""
+    joined = {"only": only, "columns": _COLUMNS, "person": _WITH_PERSON}
+    probe = {"state": "unknown", "order": "next_attempt_at", "burnt": 0, "kind": "probe"}
+    call = {"state": "ready", "burnt": 1, "kind": "call"}
+    return {
+        "unknown": text(_CLAIM.format(**probe, **joined)),
+        "oldest": text(_CLAIM.format(**call, order="next_attempt_at", **joined)),
+        "ready": text(_CLAIM.format(**call, order="priority, next_attempt_at, id", **joined)),
+    }
+
+
+_CLAIMS = {False: _claim_of(""), True: _claim_of(_ONLY)}
+
+_PEEKS = {
+    has_numbers: text(
+        f"SELECT 0 AS attempt_id, c.state AS task_state, {_COLUMNS}"
+        f" FROM accountsync.account_task c {_WITH_PERSON}"
+        " WHERE c.system = :system AND c.state IN ('ready', 'unknown')"
+        f" AND next_attempt_at <= :now {_ONLY if has_numbers else ''}"
+        " ORDER BY c.state DESC, priority, next_attempt_at, c.id LIMIT :limit"
+    )
+    for has_numbers in (False, True)
+}
 
 _EXPIRE = """
 WITH expired AS (
@@ -69,17 +98,32 @@ SET finished_at = :now, outcome = 'unknown', error_kind = 'LeaseExpired'
 FROM expired WHERE a.task_id = expired.id AND a.outcome IS NULL
 """
 
-_RELEASE_SATISFIED = """
+_SATISFIED = f"""CASE
+  WHEN w.operation IN {TAKING_AWAY!r} THEN NOT EXISTS (
+    SELECT FROM accountsync.account_task going
+    WHERE going.person_id = w.person_id AND going.system = s
+      AND going.operation IN {TAKING_AWAY!r} AND going.state IN {OPEN_STATES!r}
+      AND (w.operation = 'delete' OR going.state NOT IN ('needs_human', 'needs_data')))
+  ELSE EXISTS (
+    SELECT FROM accountsync.account a
+    WHERE a.person_id = w.person_id AND a.system = s AND (a.state = 'active'
+      OR a.state = 'disabled'
+        AND (w.account_state = 'disabled' OR w.operation IN ('update', 'rename')))) END"""
+"""Of a waiting task `w`, whether what it waits for in system `s` has come about (I12).
+
+What gives waits for the account: an active one, or for an account that is to be disabled itself (a
+prehire's) and for one that only changes, any. What takes away runs in reverse order: it waits for
+what is still to be taken away there; a disable never for a human, so that access ends.
+"""
+
+_RELEASE_SATISFIED = f"""
 UPDATE accountsync.account_task t
 SET waits_for = still.systems,
     state = CASE WHEN cardinality(still.systems) = 0 THEN 'ready' ELSE 'waiting' END,
     next_attempt_at = :now
 FROM (
-  SELECT w.id, ARRAY(
-    SELECT s FROM unnest(w.waits_for) s WHERE NOT EXISTS (
-      SELECT FROM accountsync.account a
-      WHERE a.person_id = w.person_id AND a.system = s AND a.state = 'active')) AS systems
-  FROM accountsync.account_task w WHERE w.state = 'waiting' {persons}
+  SELECT w.id, ARRAY(SELECT s FROM unnest(w.waits_for) s WHERE NOT {_SATISFIED}) AS systems
+  FROM accountsync.account_task w WHERE w.state = 'waiting' {{persons}}
 ) still
 WHERE t.id = still.id AND t.waits_for <> still.systems
 RETURNING t.state
@@ -90,31 +134,68 @@ _LOCK_WAITING = text(  # ix_account_task_waiting
     " ORDER BY id FOR UPDATE"
 )
 
-_FINISH_ATTEMPT = text(
-    "UPDATE accountsync.task_attempt SET finished_at = :now, outcome = :outcome,"
-    " error_kind = :error_kind, code = :code, message = :message WHERE id = :attempt_id"
+_RECORD = text("""
+WITH r AS (
+  SELECT * FROM jsonb_to_recordset(CAST(:results AS jsonb)) AS r (
+    id bigint, attempt_id bigint, outcome text, state text, desired jsonb, burnt int,
+    absences int, next_attempt_at timestamptz, error_kind text, code text, message text,
+    duration_ms int, account_state text, identifier text, remote_id text, adopted bool, replan bool)
+), attempt AS (
+  UPDATE accountsync.task_attempt a SET finished_at = :now, outcome = r.outcome,
+    error_kind = r.error_kind, code = r.code, message = r.message, duration_ms = r.duration_ms
+  FROM r WHERE a.id = r.attempt_id
+), task AS (
+  UPDATE accountsync.account_task t SET state = r.state, lease_until = NULL, claimed_by = NULL,
+    desired = coalesce(r.desired, t.desired), attempts = attempts - 1 + r.burnt,
+    absences = r.absences, next_attempt_at = coalesce(r.next_attempt_at, t.next_attempt_at),
+    cause = r.message, error_kind = r.error_kind,
+    finished_at = CASE WHEN r.state IN ('succeeded', 'failed') THEN CAST(:now AS timestamptz) END
+  FROM r WHERE t.id = r.id AND t.claimed_by = :worker
+  RETURNING t.id, t.person_id, t.system, t.operation, t.reason, t.desired
+), done AS (
+  SELECT task.*, r.account_state, r.identifier, r.remote_id, r.adopted, r.replan, r.state
+  FROM task JOIN r ON r.id = task.id
+), kept AS (
+  INSERT INTO accountsync.account AS a (person_id, system, state, identifier, remote_id,
+    attributes, provenance, disabled_by, disabled_reason)
+  SELECT person_id, system, account_state, identifier, remote_id, desired,
+    CASE WHEN adopted THEN 'adopted' ELSE 'created' END,
+    CASE WHEN account_state = 'disabled' AND NOT adopted THEN 'accountsync' END,
+    CASE WHEN account_state = 'disabled' AND NOT adopted THEN reason END
+  FROM done WHERE account_state IS NOT NULL AND identifier IS NOT NULL AND operation = 'create'
+  ON CONFLICT (person_id, system) DO UPDATE SET state = excluded.state,
+    identifier = excluded.identifier, remote_id = excluded.remote_id,
+    attributes = excluded.attributes, provenance = excluded.provenance,
+    disabled_by = excluded.disabled_by, disabled_reason = excluded.disabled_reason,
+    updated_at = :now
+), changed AS (
+  UPDATE accountsync.account a SET state = d.account_state, updated_at = :now,
+    identifier = coalesce(d.identifier, a.identifier),
+    remote_id = CASE WHEN d.account_state IN ('deleted', 'absent') THEN NULL
+      ELSE coalesce(d.remote_id, a.remote_id) END,
+    attributes = CASE WHEN d.identifier IS NULL THEN a.attributes ELSE d.desired END,
+    disabled_by = CASE WHEN d.account_state = 'active' THEN NULL
+      WHEN d.operation = 'disable' THEN 'accountsync' ELSE a.disabled_by END,
+    disabled_reason = CASE WHEN d.account_state = 'active' THEN NULL
+      WHEN d.operation = 'disable' THEN d.reason ELSE a.disabled_reason END
+  FROM done d WHERE a.person_id = d.person_id AND a.system = d.system
+    AND d.account_state IS NOT NULL AND (d.operation <> 'create' OR d.identifier IS NULL)
+), anew AS (
+  UPDATE accountsync.person p SET planned_revision = 0 FROM done d
+  WHERE p.id = d.person_id AND d.replan
 )
-
-_FINISH_TASK = text(
-    "UPDATE accountsync.account_task SET state = :state, lease_until = NULL, claimed_by = NULL,"
-    " desired = CAST(:desired AS jsonb), attempts = attempts - :unburnt, absences = :absences,"
-    " next_attempt_at = coalesce(:next_attempt_at, next_attempt_at), cause = :message,"
-    " error_kind = :error_kind, finished_at = :finished_at WHERE id = :id AND claimed_by = :worker"
-)
-
-_KEEP_ACCOUNT = text(
-    "INSERT INTO accountsync.account AS a"
-    " (person_id, system, state, identifier, remote_id, attributes, provenance)"
-    " VALUES (:person_id, :system, 'active', :identifier, :remote_id, CAST(:desired AS jsonb),"
-    " :provenance) ON CONFLICT (person_id, system) DO UPDATE SET state = 'active',"
-    " identifier = excluded.identifier, remote_id = excluded.remote_id,"
-    " attributes = excluded.attributes, updated_at = :now"
-)
+SELECT person_id, state, account_state IS NOT NULL OR operation = ANY(:taking_away) AS settled
+FROM done
+""")
+"""Attempts, tasks and accounts of a lot. A result that comes late, when the task is somebody
+else's by now, ends its attempt and nothing else. Repeated, it changes nothing (the task is no
+longer this worker's): a commit without an answer can be tried again."""
 
 _FAIL_DEPENDANTS = text(  # ix_account_task_waiting
     "UPDATE accountsync.account_task t SET state = 'failed', waits_for = '{}', finished_at = :now,"
     " cause = :system || ' failed for good', error_kind = 'DependencyFailed'"
     " WHERE state = 'waiting' AND person_id = ANY(:persons) AND :system = ANY(waits_for)"
+    "  AND operation <> 'disable'"
     "  AND NOT EXISTS (SELECT FROM accountsync.account_task going WHERE"
     "   going.person_id = t.person_id AND going.system = :system"
     f"   AND going.state IN {OPEN_STATES!r})"
@@ -129,24 +210,71 @@ class Claim:
     row: RowMapping
     probe: bool
 
-    def as_task(self, attributes: dict[str, Any]) -> ClaimedTask:
+    def as_task(self, attributes: Mapping[str, Any]) -> ClaimedTask:
+        row = self.row
         return ClaimedTask(
-            id=self.row["id"],
-            attempt_id=self.row["attempt_id"],
-            person_id=self.row["person_id"],
-            employee_number=self.row["employee_number"],
-            operation=self.row["operation"],
+            id=row["id"],
+            attempt_id=row["attempt_id"],
+            person_id=row["person_id"],
+            employee_number=row["employee_number"],
+            operation=row["operation"],
             attributes=attributes,
-            attempts=self.row["attempts"],
-            absences=self.row["absences"],
+            account_state=row["account_state"],
+            account=_account(row),
+            attempts=row["attempts"],
+            absences=row["absences"],
             probe=self.probe,
+            late_bound=bool(row["late_bound"]),
         )
+
+
+def _account(row: RowMapping) -> Account | None:
+    if row["own_state"] is None:
+        return None
+    return Account(
+        state=row["own_state"],
+        identifier=row["identifier"],
+        remote_id=row["remote_id"],
+        attributes=row["attributes"],
+    )
+
+
+def database_time(connection: Connection) -> datetime:
+    """One clock for all workers: leases and due times compare with it."""
+    now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return now
 
 
 def due_systems(connection: Connection, *, now: datetime) -> dict[str, int]:
     """System → tasks that can be worked on now."""
     rows = connection.execute(_DUE, {"now": now})
     return {row.system: row.tasks for row in rows}
+
+
+def depth(connection: Connection, *, system: str) -> dict[str, int]:
+    """Open state → tasks."""
+    rows = connection.execute(
+        text(
+            "SELECT state, count(*) AS tasks FROM accountsync.account_task WHERE system = :system"
+            f" AND state IN {OPEN_STATES!r} GROUP BY state"
+        ),
+        {"system": system},
+    )
+    return {row.state: row.tasks for row in rows}
+
+
+def oldest_due_s(connection: Connection, *, system: str) -> float:
+    """Seconds since the longest due task could have been worked on; 0.0: nothing is due."""
+    return float(
+        connection.scalar(  # ix_account_task_oldest
+            text(
+                "SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(next_attempt_at)))"
+                " FROM accountsync.account_task WHERE system = :system AND state = 'ready'"
+            ),
+            {"system": system},
+        )
+        or 0.0
+    )
 
 
 def claim(
@@ -157,18 +285,35 @@ def claim(
     worker: str,
     lease: timedelta,
     now: datetime,
+    numbers: Sequence[str] | None = None,
 ) -> list[Claim]:
-    """Tasks to probe first, then ready ones; each with its attempt recorded (I9)."""
+    """Tasks to probe first (at most half), a few of the oldest whatever their priority, then ready
+    ones by priority; each with its attempt recorded (I9). `numbers`: of these employees only."""
     bound = {
-        "system": system, "limit": limit, "worker": worker, "now": now, "lease_until": now + lease
+        "system": system, "worker": worker, "now": now, "lease_until": now + lease,
+        "numbers": list(numbers or ()),
     }  # fmt: skip
-    probes = connection.execute(_CLAIM_UNKNOWN, bound).mappings().all()
-    claims = [Claim(row=row, probe=True) for row in probes]
-    if len(claims) < limit:
-        bound["limit"] = limit - len(claims)
-        ready = connection.execute(_CLAIM_READY, bound).mappings().all()
-        claims += [Claim(row=row, probe=False) for row in ready]
+    statements = _CLAIMS[numbers is not None]
+    claims: list[Claim] = []
+    for kind, share in (("unknown", -(-limit // 2)), ("oldest", limit // 8), ("ready", limit)):
+        if wanted := min(share, limit - len(claims)):
+            rows = connection.execute(statements[kind], bound | {"limit": wanted}).mappings()
+            claims += [Claim(row=row, probe=kind == "unknown") for row in rows]
     return claims
+
+
+def peek(
+    connection: Connection,
+    *,
+    system: str,
+    limit: int,
+    now: datetime,
+    numbers: Sequence[str] | None = None,
+) -> list[Claim]:
+    """What `claim` would give, without taking it."""
+    bound = {"system": system, "now": now, "limit": limit, "numbers": list(numbers or ())}
+    rows = connection.execute(_PEEKS[numbers is not None], bound).mappings()
+    return [Claim(row=row, probe=row["task_state"] == "unknown") for row in rows]
 
 
 def renew_leases(
@@ -211,46 +356,35 @@ def record(
     if not results:
         return 0
     connection.execute(_LOCK_WAITING, {"persons": [r.task.person_id for r in results]})
-    rows = [_as_row(result, system, worker, now) for result in results]
-    connection.execute(_FINISH_ATTEMPT, rows)
-    connection.execute(_FINISH_TASK, rows)
-    kept = [row for row, result in zip(rows, results, strict=True) if result.account]
-    if kept:
-        connection.execute(_KEEP_ACCOUNT, kept)
-    _fail_dependants(
-        connection,
-        system=system,
-        persons=[r.task.person_id for r in results if r.state == "failed"],
-        now=now,
-    )
-    done = [r.task.person_id for r in results if r.account]
-    return release_satisfied(connection, now=now, persons=done) if done else 0
+    rows = orjson.dumps([_as_row(result) for result in results]).decode()
+    bound = {"results": rows, "worker": worker, "now": now, "taking_away": list(TAKING_AWAY)}
+    recorded = connection.execute(_RECORD, bound).all()
+    lost = [row.person_id for row in recorded if row.state == "failed"]
+    _fail_dependants(connection, system=system, persons=lost, now=now)
+    settled = [row.person_id for row in recorded if row.settled]
+    return release_satisfied(connection, now=now, persons=settled) if settled else 0
 
 
-def _as_row(result: Result, system: str, worker: str, now: datetime) -> dict[str, Any]:
-    account = result.account
-    adopted = result.outcome is Outcome.ADOPTED
-    final = result.state in ("succeeded", "failed")
+def _as_row(result: Result) -> dict[str, Any]:
+    account, task = result.account, result.task
     return {
-        "id": result.task.id,
-        "attempt_id": result.task.attempt_id,
-        "person_id": result.task.person_id,
-        "system": system,
-        "worker": worker,
+        "id": task.id,
+        "attempt_id": task.attempt_id,
         "outcome": result.outcome.value,
         "state": result.state,
-        "desired": orjson.dumps(result.task.attributes).decode(),
-        "unburnt": int(result.outcome is Outcome.NOT_SENT and not result.task.probe),
+        "desired": task.attributes if task.late_bound else None,
+        "burnt": int(result.burnt or task.probe),
         "absences": result.absences,
         "next_attempt_at": result.next_attempt_at,
         "error_kind": result.error_kind,
         "code": result.code,
         "message": result.message,
+        "duration_ms": round(result.seconds * 1000),
+        "account_state": result.account_state,
         "identifier": account.identifier if account else None,
         "remote_id": account.remote_id if account else None,
-        "provenance": "created" if result.task.probe or not adopted else "adopted",
-        "now": now,
-        "finished_at": now if final else None,
+        "adopted": result.outcome is Outcome.ADOPTED and not task.probe,
+        "replan": result.replan,
     }
 
 

@@ -7,7 +7,8 @@ The one place where wire errors become ours:
 | could not connect, no token to be had           | TargetDownError  | TargetDownError     |
 | sent, then no answer (timeout, dropped, cut)    | TransientError   | UnknownOutcomeError |
 | 5xx but 501 and 503; a 2xx that is not JSON     | TransientError   | UnknownOutcomeError |
-| 408, 425, 429, 503 (with Retry-After)           | TransientError   | TransientError      |
+| 429 (with Retry-After)                          | ThrottledError   | ThrottledError      |
+| 408, 425, 503 (with Retry-After)                | TransientError   | TransientError      |
 | 3xx                                             | TransientError   | TransientError      |
 | 401, with a new token too; no HTTP address      | ConfigurationError                     ||
 | anything else                                   | the Answer, for the caller to judge    ||
@@ -29,8 +30,9 @@ from aiolimiter import AsyncLimiter
 
 from accountsync.errors import (
     ConfigurationError,
-    SafetyStopError,
+    DryRunError,
     TargetDownError,
+    ThrottledError,
     TransientError,
     UnknownOutcomeError,
 )
@@ -38,9 +40,10 @@ from accountsync.settings.parts import Rate
 from accountsync.wire.answer import Answer, retry_after
 from accountsync.wire.auth import Authenticator
 from accountsync.wire.endpoint import Endpoint
-from accountsync.wire.request import Rendered
+from accountsync.wire.request import Rendered, masked
 
 _LATER = frozenset({408, 425, 429, 503})
+_TOO_MANY = 429
 _NOT_IMPLEMENTED = 501
 _NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 _NEVER_SENT = (
@@ -106,9 +109,10 @@ class Api:
         return await self._authenticated(request, change=False)
 
     async def change(self, request: Rendered) -> Answer:
-        """Raises SafetyStopError in a dry run."""
+        """Raises DryRunError in a dry run."""
         if self.dry_run:
-            raise SafetyStopError(f"{self._place(request)}: not sent, this is a dry run")
+            said = f"{self._place(request)}: not sent, this is a dry run"
+            raise DryRunError(f"{said}: {masked(request.body)}")
         return await self._authenticated(request, change=True)
 
     async def _authenticated(self, request: Rendered, *, change: bool) -> Answer:
@@ -175,7 +179,8 @@ class Api:
         self, request: Rendered, status: int, headers: Any, raw: bytes, *, change: bool
     ) -> Answer:
         if status in _LATER:
-            raise TransientError(
+            kind = ThrottledError if status == _TOO_MANY else TransientError
+            raise kind(
                 f"{self._place(request)}: HTTP {status}",
                 retry_after=retry_after(headers, now=self._now()),
             )

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from accountsync.domain.mapping import Context, Value, compile_tree, compile_url_path
 from accountsync.errors import InvalidPersonError
 from accountsync.settings.parts import Request
@@ -52,6 +54,21 @@ def _header(value: Any) -> str:
     if any(c < " " or c == "\x7f" for c in text):
         raise InvalidPersonError("the value of a header holds a control character")
     return text
+
+
+def masked(body: Any) -> str:
+    """The shape of a body: names of fields, no values (I15)."""
+    if body is None:
+        return "without a body"
+    return orjson.dumps(_masked(body)).decode()
+
+
+def _masked(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _masked(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_masked(value) for value in node]
+    return node if node is None or isinstance(node, bool) else "***"
 
 
 def _without_none(node: Any) -> Any:

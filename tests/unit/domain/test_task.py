@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from accountsync.domain.account import RemoteAccount
+from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
 from accountsync.domain.retry import RetryRule
 from accountsync.domain.task import (
     ClaimedTask,
@@ -16,6 +17,9 @@ from accountsync.domain.task import (
     Rules,
     existing,
     failed,
+    interrupted,
+    manual,
+    not_sent,
     probed,
     succeeded,
     unfindable,
@@ -25,6 +29,7 @@ from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
     ConfigurationError,
+    DryRunError,
     IncompleteReadError,
     InvalidPersonError,
     NeedsDataError,
@@ -32,6 +37,7 @@ from accountsync.errors import (
     RejectedByTargetError,
     SafetyStopError,
     TargetDownError,
+    ThrottledError,
     TransientError,
     UnknownOutcomeError,
 )
@@ -58,6 +64,8 @@ def a_task(**facts: Any) -> ClaimedTask:
             "employee_number": "E1",
             "operation": "create",
             "attributes": {"userName": "z1"},
+            "account_state": "active",
+            "account": None,
             "attempts": FIRST,
             "absences": 0,
             "probe": CALL,
@@ -82,6 +90,10 @@ TABLE: list[tuple[AccountSyncError, bool, int, str, str, timedelta | None]] = [
     (TransientError("e"), PROBE, BEYOND, "retry", "unknown", GAP),
     (TransientError("e", retry_after=90), PROBE, FIRST, "retry", "unknown", timedelta(seconds=90)),
     (TransientError("e", retry_after=9), PROBE, FIRST, "retry", "unknown", GAP),
+    (ThrottledError("e"), CALL, FIRST, "retry", "ready", timedelta(seconds=15)),
+    (ThrottledError("e", retry_after=90), CALL, LAST, "retry", "ready", timedelta(seconds=90)),
+    (ThrottledError("e"), CALL, BEYOND, "retry", "ready", timedelta(seconds=15)),
+    (ThrottledError("e"), PROBE, LAST, "retry", "unknown", GAP),
     (IncompleteReadError("e"), CALL, FIRST, "retry", "ready", timedelta(seconds=15)),
     (IncompleteReadError("e"), PROBE, LAST, "retry", "unknown", GAP),
     (UnknownOutcomeError("e"), CALL, FIRST, "unknown", "unknown", GAP),
@@ -99,6 +111,7 @@ TABLE: list[tuple[AccountSyncError, bool, int, str, str, timedelta | None]] = [
         for error in (
             ConfigurationError("e"),
             SafetyStopError("e"),
+            DryRunError("e"),
             InvalidPersonError("e", code="c"),
             NeedsDataError("e", code="c"),
             RejectedByTargetError("e", code="c"),
@@ -128,6 +141,10 @@ def test_an_error_decides_what_follows(
     assert result.message == "e"
     assert result.absences == 1
     assert result.account is None
+    assert result.account_state is None
+    assert result.burnt is not isinstance(
+        error, TargetDownError | ThrottledError | NeedsHumanError
+    ) or (probe and isinstance(error, ThrottledError))
 
 
 def every_error() -> set[type[AccountSyncError]]:
@@ -226,3 +243,132 @@ def test_success_is_created_or_adopted(adopted: bool, outcome: str) -> None:
     result = succeeded(a_task(), OURS, adopted=adopted)
     assert (result.outcome, result.state, result.account) == (outcome, "succeeded", OURS)
     assert result.error_kind is None
+
+
+CHANGES = tuple(name for name in OPERATIONS if name != "create")
+KNOWN = Account(state="active", identifier="z1", remote_id="r1", attributes={"userName": "z0"})
+STATE = {"disable": "disabled", "delete": "deleted"}
+
+
+def a_change(operation: str, **facts: Any) -> ClaimedTask:
+    state = STATE.get(operation, "active")
+    return a_task(operation=operation, account=KNOWN, account_state=state, **facts)
+
+
+def remote(*, enabled: bool | None = None, **attributes: Any) -> RemoteAccount:
+    return replace(OURS, enabled=enabled, attributes=attributes)
+
+
+AS_WANTED, NOT_YET = ("succeeded", "succeeded"), ("retry", "ready")
+
+
+@pytest.mark.parametrize(
+    ("operation", "found", "expected"),
+    [
+        ("update", remote(userName="z1"), AS_WANTED),
+        ("update", remote(userName="z1", enabled=False), AS_WANTED),
+        ("update", remote(userName="z0"), NOT_YET),
+        ("update", remote(), NOT_YET),
+        ("rename", remote(userName="z1"), AS_WANTED),
+        ("rename", remote(userName="z0"), NOT_YET),
+        ("enable", remote(userName="z1", enabled=True), AS_WANTED),
+        ("enable", remote(userName="z0", enabled=True), NOT_YET),
+        ("enable", remote(userName="z1", enabled=False), NOT_YET),
+        ("enable", remote(userName="z1", enabled=None), NOT_YET),
+        ("disable", remote(userName="z0", enabled=False), AS_WANTED),
+        ("disable", remote(enabled=True), NOT_YET),
+        ("disable", remote(enabled=None), NOT_YET),
+        ("delete", remote(enabled=False), NOT_YET),
+    ],
+)
+def test_a_change_whose_outcome_is_unknown_is_done_again_unless_a_look_shows_it_done(
+    operation: str, found: RemoteAccount, expected: tuple[str, str]
+) -> None:
+    """I9: what a target does not show is not known to be done."""
+    result = probed(a_change(operation, probe=PROBE, attempts=2), found, rules=RULES, now=NOW)
+    assert (result.outcome, result.state) == expected
+    done = expected is AS_WANTED
+    assert result.account_state == (a_change(operation).account_state if done else None)
+
+
+@pytest.mark.parametrize("operation", CHANGES)
+def test_a_change_that_never_shows_ends_with_its_attempts(operation: str) -> None:
+    """I13."""
+    task = a_change(operation, probe=PROBE, attempts=LAST)
+    result = probed(task, remote(), rules=RULES, now=NOW)
+    assert (result.state, result.error_kind) == ("failed", "UnknownOutcomeError")
+
+
+GONE = {
+    "disable": ("succeeded", "absent"),
+    "delete": ("succeeded", "deleted"),
+    "update": ("failed", "absent"),
+    "rename": ("failed", "absent"),
+    "enable": ("failed", "absent"),
+}
+
+
+@pytest.mark.parametrize("operation", CHANGES)
+def test_an_account_that_has_gone_is_what_taking_away_wants_and_nothing_else(
+    operation: str,
+) -> None:
+    """I9, I11: said by the target, or seen twice; then the planner looks at the person again."""
+    missing = AccountMissingError("e", code="404")
+    said = failed(a_change(operation), missing, rules=RULES, now=NOW, jitter=0)
+    task = a_change(operation, probe=PROBE, absences=1)
+    seen = probed(task, None, rules=RULES, now=NOW)
+    for result in (said, seen):
+        assert (result.state, result.account_state) == GONE[operation]
+        assert result.replan is (result.state == "failed")
+    assert said.code == "404"
+    once = probed(a_change(operation, probe=PROBE), None, rules=RULES, now=NOW)
+    assert (once.state, once.absences, once.account_state) == ("unknown", 1, None)
+
+
+@pytest.mark.parametrize("operation", CHANGES)
+def test_a_change_never_touches_somebody_elses_account(operation: str) -> None:
+    """I10, I11."""
+    result = probed(a_change(operation, probe=PROBE), FOREIGN, rules=RULES, now=NOW)
+    assert (result.state, result.account_state) == ("needs_human", None)
+    taken = AccountExistsError("e", code="409")
+    result = failed(a_change(operation), taken, rules=RULES, now=NOW, jitter=0)
+    assert (result.state, result.account_state) == ("needs_human", None)
+
+
+def test_an_account_that_somebody_disabled_is_not_adopted_as_usable() -> None:
+    """I11: only our own disables are undone."""
+    found = remote(enabled=False)
+    for result in (
+        existing(a_task(), found, AccountExistsError("e")),
+        probed(a_task(probe=PROBE), found, rules=RULES, now=NOW),
+    ):
+        assert (result.state, result.account_state) == ("needs_human", None)
+        assert "disabled by somebody else" in (result.message or "")
+
+
+def test_an_account_that_should_be_disabled_and_is_not_is_recorded_as_it_is() -> None:
+    """Made before the first day, with the second call of two unanswered: planned again."""
+    task = a_task(probe=PROBE, account_state="disabled")
+    result = probed(task, remote(enabled=True), rules=RULES, now=NOW)
+    assert (result.state, result.account_state, result.replan) == ("succeeded", "active", True)
+    result = probed(task, remote(enabled=False), rules=RULES, now=NOW)
+    assert (result.state, result.account_state, result.replan) == ("succeeded", "disabled", False)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_what_a_target_does_not_offer_waits_for_a_human_who_is_told_what_to_do(
+    operation: str,
+) -> None:
+    result = manual(a_task(operation=operation))
+    assert (result.outcome, result.state, result.burnt) == ("not_sent", "needs_human", False)
+    assert f"no {operation!r}: do it there by hand" in (result.message or "")
+
+
+@pytest.mark.parametrize("probe", [CALL, PROBE])
+def test_what_was_claimed_is_given_back_or_unknown(probe: bool) -> None:
+    """I9: when a run is ended from outside."""
+    task = a_task(probe=probe, absences=1)
+    unsent = not_sent(task, at=NOW, message="the run ended")
+    assert (unsent.state, unsent.burnt) == ("unknown" if probe else "ready", False)
+    sent = interrupted(task, at=NOW)
+    assert (sent.state, sent.burnt, sent.absences) == ("unknown", True, 1)

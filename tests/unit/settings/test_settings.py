@@ -400,7 +400,7 @@ OBVIOUS = {
     "request", "retry", "scope", "success", "suffix", "systems", "timeout", "timezone", "to",
     "token", "total_pages", "total_rows", "translate", "valid_statuses", "value", "wait",
     "after_snapshots", "policy", "absence", "feed_guard", "complete", "content", "delimiter",
-    "next", "paging", "changed_since", "smtp_conn_id", "body_as", "requests", "key",
+    "next", "paging", "changed_since", "smtp_conn_id", "body_as", "requests", "key", "breaker",
 }  # fmt: skip
 """Understood from the name, or from the docstring of their group."""
 

@@ -28,6 +28,7 @@ from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
     TargetDownError,
+    ThrottledError,
     TransientError,
     UnknownOutcomeError,
 )
@@ -94,7 +95,7 @@ LATER = (TransientError, TransientError)
         (status(201, text="{"), IN_DOUBT, "HTTP 201, application/json instead of JSON"),
         (status(408), LATER, "HTTP 408"),
         (status(425), LATER, "HTTP 425"),
-        (status(429, text=HTML), LATER, "HTTP 429"),
+        (status(429, text=HTML), (ThrottledError, ThrottledError), "HTTP 429"),
         (status(503, text="{}"), LATER, "HTTP 503"),
         (status(301, Location="/other"), LATER, "HTTP 301, redirects are refused"),
         (status(302, Location="http://127.0.0.1:9/"), LATER, "HTTP 302, redirects are refused"),
@@ -560,6 +561,9 @@ def test_what_is_shown_of_requests_answers_and_endpoints_holds_no_secret() -> No
 def test_the_table_in_the_module_names_every_error_it_raises() -> None:
     table = wire_api.__doc__ or ""
     named = set(re.findall(r"\w+Error", table))
-    assert named == {"TargetDownError", "TransientError", "UnknownOutcomeError"} | {
-        "ConfigurationError"
-    }
+    assert named == {
+        "TargetDownError",
+        "ThrottledError",
+        "TransientError",
+        "UnknownOutcomeError",
+    } | {"ConfigurationError"}

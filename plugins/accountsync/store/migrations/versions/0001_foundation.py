@@ -376,6 +376,36 @@ def upgrade() -> None:
         schema="accountsync",
     )
     op.create_table(
+        "breaker",
+        sa.Column("system", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column(
+            "failures",
+            sa.BigInteger(),
+            nullable=False,
+            comment="looks in a row that found the target down",
+        ),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "probe_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="nothing is sent before",
+        ),
+        sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.CheckConstraint(
+            "state IN ('closed', 'open', 'half_open', 'paused')", name=op.f("ck_breaker_state")
+        ),
+        sa.PrimaryKeyConstraint("system", name=op.f("pk_breaker")),
+        schema="accountsync",
+    )
+    op.create_table(
         "account_task",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("plan_id", sa.BigInteger(), nullable=False),
@@ -410,9 +440,13 @@ def upgrade() -> None:
         sa.Column(
             "priority",
             sa.SmallInteger(),
-            server_default="5",
+            sa.Computed(
+                "CASE operation WHEN 'disable'::text THEN 1 WHEN 'enable'::text THEN 2"
+                " WHEN 'create'::text THEN 3 WHEN 'delete'::text THEN 5 ELSE 4 END",
+                persisted=True,
+            ),
             nullable=False,
-            comment="0 goes first",
+            comment="the lowest goes first",
         ),
         sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column(
@@ -488,6 +522,14 @@ def upgrade() -> None:
         unique=False,
         schema="accountsync",
         postgresql_where=sa.text("state = 'running'"),
+    )
+    op.create_index(
+        "ix_account_task_oldest",
+        "account_task",
+        ["system", "next_attempt_at"],
+        unique=False,
+        schema="accountsync",
+        postgresql_where=sa.text("state = 'ready'"),
     )
     op.create_index(
         op.f("ix_account_task_person_id_system_id"),
@@ -607,6 +649,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("duration_ms", sa.BigInteger(), nullable=True),
         sa.Column("error_kind", sa.Text(), nullable=True),
         sa.Column("code", sa.Text(), nullable=True),
         sa.Column("message", sa.Text(), nullable=True),
@@ -682,7 +725,14 @@ def downgrade() -> None:
         schema="accountsync",
         postgresql_where=sa.text("state = 'ready'"),
     )
+    op.drop_index(
+        "ix_account_task_oldest",
+        table_name="account_task",
+        schema="accountsync",
+        postgresql_where=sa.text("state = 'ready'"),
+    )
     op.drop_table("account_task", schema="accountsync")
+    op.drop_table("breaker", schema="accountsync")
     op.drop_index("uq_account_remote_id", table_name="account", schema="accountsync")
     op.drop_index(op.f("ix_account_system_identifier"), table_name="account", schema="accountsync")
     op.drop_table("account", schema="accountsync")

@@ -1,0 +1,74 @@
+"""Whether a target is called at all: the circuit breaker's decisions, without clock or store (I13).
+
+closed: calls go out · open: the target is down, nothing is sent before `probe_at` · half_open: it
+is looked at, then one call on trial · paused: the target itself asked us to wait until `probe_at`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+STATES = ("closed", "open", "half_open", "paused")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """`failures`: looks in a row that found the target down. `since`: when it was first down."""
+
+    state: str = "closed"
+    failures: int = 0
+    since: datetime | None = None
+    probe_at: datetime | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerRule:
+    """Opens after so many calls in a row that got no proper answer; the n-th look waits
+    base · 2ⁿ⁻¹, at most `cap`."""
+
+    after: int
+    base: timedelta
+    cap: timedelta
+
+
+class Passage(Enum):
+    GO = "go"
+    TRIAL = "trial"
+    """One call first; all the others once it was answered."""
+    LOOK = "look"
+    """A connection test first, then as TRIAL."""
+    WAIT = "wait"
+
+
+def passage(breaker: Breaker, *, now: datetime) -> Passage:
+    if breaker.state == "closed":
+        return Passage.GO
+    if breaker.state == "half_open":  # whoever looked died over it
+        return Passage.LOOK
+    if breaker.probe_at is not None and now < breaker.probe_at:
+        return Passage.WAIT
+    return Passage.TRIAL if breaker.state == "paused" else Passage.LOOK
+
+
+def half_opened(breaker: Breaker) -> Breaker:
+    return replace(breaker, state="half_open", probe_at=None)
+
+
+def opened(breaker: Breaker, *, cause: str, rule: BreakerRule, now: datetime) -> Breaker:
+    """`breaker`: as it was. The first time is news; every further one is the same outage."""
+    failures = breaker.failures + 1
+    wait = min(rule.base * (1 << min(failures - 1, 20)), rule.cap)
+    return Breaker(
+        state="open",
+        failures=failures,
+        since=breaker.since or now,
+        probe_at=now + wait,
+        cause=cause,
+    )
+
+
+def paused(*, until: datetime, now: datetime) -> Breaker:
+    return Breaker(state="paused", since=now, probe_at=until, cause="the target asked us to wait")

@@ -1,0 +1,309 @@
+"""Carries the due tasks of one target out: claims ahead, calls concurrently, records in lots.
+
+Three kinds of coroutines, two queues. Whatever ends a run, everything claimed is recorded: answered
+with its result, sent without an answer as unknown, not sent as given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from accountsync.domain import task as outcomes
+from accountsync.domain.breaker import Passage
+from accountsync.domain.task import ClaimedTask, Outcome, Result, Rules
+from accountsync.errors import (
+    AccountSyncError,
+    ConfigurationError,
+    TargetDownError,
+    ThrottledError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from accountsync.jobs.operations import carry_out, with_late_bound
+from accountsync.jobs.task_queue import TaskQueue
+from accountsync.jobs.throttle import Throttle
+from accountsync.store.tasks import Claim
+from accountsync.targets.connector import Connector
+
+log = logging.getLogger(__name__)
+
+_RECORD_AT_MOST = 200
+_PROGRESS_EVERY_S = 10.0
+_GRACE_S = 3.0
+"""For calls under way when a signal comes: Airflow kills five seconds after it."""
+
+
+class Processor:
+    """`stopped_by`: why it ended before its time. `paused_s`: what the target asked us to wait.
+    `answers`: proper ones; `seconds`: of all calls together."""
+
+    def __init__(
+        self,
+        queue: TaskQueue,
+        connector: Connector,
+        rules: Rules,
+        *,
+        passage: Passage = Passage.GO,
+    ) -> None:
+        self._queue = queue
+        self._connector = connector
+        self._rules = rules
+        self._throttle = Throttle(trial=passage is not Passage.GO)
+        self._todo: asyncio.Queue[Claim | None] = asyncio.Queue()
+        self._done: asyncio.Queue[Result | None] = asyncio.Queue()
+        self._held: dict[int, Claim] = {}
+        self._sent: set[int] = set()
+        self._recording: list[Result] = []
+        self._recorded = asyncio.Event()
+        self._callers: list[asyncio.Task[None]] = []
+        self._bad_in_a_row = 0
+        self._bad_at_most = max(rules.breaker.after, 2 * queue.limits.concurrency)
+        self._is_suspect = passage is Passage.LOOK
+        self.answers = 0
+        self.seconds = self.longest_s = 0.0
+        self.paused_s: float | None = None
+        self.stopped_by: AccountSyncError | None = None
+
+    async def run(self) -> None:
+        try:
+            with self._obeying_signals():
+                await self._run()
+        finally:
+            self._give_back()
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(self._keep_leases())
+            recorder = group.create_task(self._record())
+            self._callers = [
+                group.create_task(self._call()) for _ in range(self._queue.limits.concurrency)
+            ]
+            await self._claim()
+            for _ in self._callers:
+                self._todo.put_nowait(None)
+            await asyncio.wait(self._callers)
+            self._done.put_nowait(None)
+            await recorder
+            keeper.cancel()
+
+    def stop(self, error: AccountSyncError | None) -> None:
+        """Nothing more is sent; what is under way may end."""
+        self.stopped_by = self.stopped_by or error
+        self._throttle.close()
+        self._recorded.set()
+
+    @property
+    def _stopped(self) -> bool:
+        return self.stopped_by is not None or self.paused_s is not None
+
+    @contextmanager
+    def _obeying_signals(self) -> Iterator[None]:
+        """SIGTERM: stop, and let go of calls that take too long."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, before)
+
+    def _end(self) -> None:
+        self.stop(TransientError("ended by a signal; what was not sent is in the queue again"))
+        asyncio.get_running_loop().call_later(_GRACE_S, self._let_go)
+
+    def _let_go(self) -> None:
+        for caller in self._callers:
+            caller.cancel()
+
+    async def _claim(self) -> None:
+        """Until nothing is due and nothing is under way that could make more due."""
+        enough = self._queue.limits.concurrency
+        while not self._stopped:
+            self._recorded.clear()
+            idle = not self._held
+            claims = await self._claimed()
+            for claim in claims:
+                self._held[claim.row["id"]] = claim
+                self._todo.put_nowait(claim)
+            if not claims and idle:
+                return
+            while self._todo.qsize() >= enough or (not claims and self._held):
+                await self._recorded.wait()
+                self._recorded.clear()
+                if not claims or self._stopped:
+                    break
+
+    async def _claimed(self) -> list[Claim]:
+        if self._queue.lost:
+            self.stop(TransientError("the store was away for a while; the next run goes on"))
+            return []
+        try:
+            return await asyncio.to_thread(self._queue.claim)
+        except TransientError as error:
+            self.stop(error)
+            return []
+
+    async def _call(self) -> None:
+        while (claim := await self._todo.get()) is not None:
+            begin = time.monotonic()
+            result = await self._carry_out(claim)
+            if result.outcome is not Outcome.NOT_SENT:
+                result = replace(result, seconds=time.monotonic() - begin)
+                self.seconds += result.seconds
+                self.longest_s = max(self.longest_s, result.seconds)
+            self._say(result)
+            self._done.put_nowait(result)
+
+    async def _carry_out(self, claim: Claim) -> Result:
+        """Every error of the tree becomes a result; what stops the target: the rest is unsent."""
+        task = claim.as_task(claim.row["desired"])
+        if not await self._throttle.enter() or self._queue.seconds_left <= 0:
+            self._throttle.unanswered()
+            return self._not_sent(task)
+        self._sent.add(task.id)
+        try:
+            task = claim.as_task(with_late_bound(claim))
+            result = await carry_out(
+                self._connector, task, rules=self._rules, clock=self._queue.clock
+            )
+        except AccountSyncError as error:
+            return self._failed(task, error)
+        self._answered()
+        return result
+
+    def _not_sent(self, task: ClaimedTask) -> Result:
+        why = f": {self.stopped_by}" if self.stopped_by else ""
+        later = self._rules.probe_gap if self.stopped_by else None
+        at = self._queue.clock()
+        return outcomes.not_sent(
+            task, at=at + later if later else at, message=f"not sent, the run ended{why}"
+        )
+
+    def _answered(self) -> None:
+        self.answers += 1
+        self._bad_in_a_row = 0
+        self._throttle.answered()
+
+    def _failed(self, task: ClaimedTask, error: AccountSyncError) -> Result:
+        self._judge_target(error)
+        if isinstance(error, ConfigurationError):
+            error = TargetDownError(str(error))
+        return outcomes.failed(
+            task,
+            error,
+            rules=self._rules,
+            now=self._queue.clock(),
+            jitter=random.random(),  # noqa: S311 (spreads load, guards nothing)
+        )
+
+    def _judge_target(self, error: AccountSyncError) -> None:
+        """What an error says about the target itself: well, down, or asking for a pause (I13)."""
+        if isinstance(error, ConfigurationError | TargetDownError):
+            self.stop(error)
+        elif isinstance(error, TransientError) and wants_pause(error):
+            pause = self._throttle.pause(error.retry_after)
+            if pause > self._queue.seconds_left:
+                self.paused_s = pause
+                self.stop(None)
+        elif isinstance(error, TransientError | UnknownOutcomeError):
+            self._bad_in_a_row += 1
+            self._throttle.unanswered()
+            if self._bad_in_a_row >= self._bad_at_most or self._is_suspect and not self.answers:
+                said = (
+                    f"{self._bad_in_a_row} calls in a row got no proper answer; the last: {error}"
+                )
+                self.stop(TargetDownError(said))
+        else:
+            self._answered()
+
+    def _say(self, result: Result) -> None:
+        """What did not just work, for the operator: who, where, which attempt, why, what next."""
+        if result.error_kind is None or (
+            result.outcome is Outcome.NOT_SENT and result.state != "needs_human"
+        ):
+            return
+        task = result.task
+        log.warning(
+            "event=attempt_failed system=%s task=%s operation=%s employee_number=%s attempt=%s"
+            " probe=%s next=%s error=%s code=%s message=%r",
+            self._queue.system, task.id, task.operation, task.employee_number, task.attempts,
+            task.probe, result.state, result.error_kind, result.code, result.message,
+        )  # fmt: skip
+
+    async def _record(self) -> None:
+        said = time.monotonic()
+        ended = False
+        while not ended:
+            lot = [await self._done.get()]
+            while len(lot) < _RECORD_AT_MOST and not self._done.empty():
+                lot.append(self._done.get_nowait())
+            ended = None in lot
+            await self._keep([result for result in lot if result is not None])
+            if time.monotonic() - said >= _PROGRESS_EVERY_S:
+                said = time.monotonic()
+                self._say_progress()
+
+    async def _keep(self, results: list[Result]) -> None:
+        """A store that stays away: the leases run out, and the next run looks what was done."""
+        if results:
+            self._recording = results
+            try:
+                await asyncio.to_thread(self._queue.record, results)
+            except TransientError as error:
+                self.stop(error)
+            for result in results:
+                self._held.pop(result.task.id, None)
+                self._sent.discard(result.task.id)
+            self._recording = []
+        self._recorded.set()
+
+    def _say_progress(self) -> None:
+        counted = sorted(self._queue.outcomes.items())
+        log.info(
+            "event=processing system=%s in_hand=%s released=%s %s",
+            self._queue.system, len(self._held), self._queue.released,
+            " ".join(f"{outcome}={count}" for outcome, count in counted),
+        )  # fmt: skip
+
+    def _give_back(self) -> None:
+        """Without the loop, which may be ending: blocking, once, as far as the store lets us."""
+        at = self._queue.clock()
+        answered: list[Result | None] = [*self._recording]
+        while not self._done.empty():
+            answered.append(self._done.get_nowait())
+        results = {result.task.id: result for result in answered if result is not None}
+        for task_id, claim in self._held.items():
+            task = claim.as_task(claim.row["desired"])
+            left = (
+                outcomes.interrupted(task, at=at) if task_id in self._sent else self._not_sent(task)
+            )
+            results.setdefault(task_id, left)
+        if results:
+            with suppress(TransientError):
+                self._queue.record(list(results.values()))
+            self._held.clear()
+
+    async def _keep_leases(self) -> None:
+        every = self._queue.limits.lease.total_seconds() / 3
+        with suppress(asyncio.CancelledError):
+            while True:
+                await asyncio.sleep(every)
+                with suppress(TransientError):  # the store is away: there is time for two more
+                    await asyncio.to_thread(self._queue.renew, sorted(self._held))
+
+
+def wants_pause(error: TransientError) -> bool:
+    """429, or any other "later" that says when."""
+    return error.retry_after is not None or isinstance(error, ThrottledError)

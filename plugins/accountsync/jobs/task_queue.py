@@ -1,0 +1,194 @@
+"""The store as the processor of one target sees it. Its calls block; they run in a thread."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import count
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from accountsync.domain.breaker import Breaker
+from accountsync.domain.task import Outcome, Result
+from accountsync.errors import AccountExistsError, TransientError
+from accountsync.store import accounts, breakers, tasks
+from accountsync.store.tasks import Claim
+
+_CLAIM_AT_LEAST, _CLAIM_AT_MOST = 10, 200
+_PAUSES_S = (0.1, 0.5, 1.0, 2.0)
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`concurrency` calls at once; nothing is sent after `seconds` or `max_tasks`.
+    `employee_numbers`: only these persons' tasks; None: everybody's."""
+
+    concurrency: int
+    call_timeout: timedelta
+    seconds: float
+    max_tasks: int | None = None
+    employee_numbers: Sequence[str] | None = None
+
+    @property
+    def lease(self) -> timedelta:
+        """Longer than a call and its repeat after a 401; renewed while the worker lives."""
+        return 3 * self.call_timeout + timedelta(seconds=30)
+
+
+def database_clock(engine: Engine) -> Clock:
+    """The database's time, kept by a clock that nobody sets: jumps of this machine's own move
+    neither leases nor due times."""
+    with engine.connect() as connection:
+        begin = tasks.database_time(connection)
+    started = time.monotonic()
+    return lambda: begin + timedelta(seconds=time.monotonic() - started)
+
+
+class TaskQueue:
+    """A second try of an Airflow task is another worker than the first, which may still be alive.
+
+    `lost`: the store was away for a while, and with it the lock that keeps other processors off.
+    """
+
+    def __init__(
+        self, *, engine: Engine, system: str, worker: str, limits: Limits, clock: Clock
+    ) -> None:
+        self._engine = engine
+        self.system = system
+        self._worker = f"{worker}/{uuid4().hex[:8]}"
+        self.limits = limits
+        self.clock = clock
+        self._until = time.monotonic() + limits.seconds
+        self._claimed = 0
+        self.outcomes: Counter[str] = Counter()
+        self.released = 0
+        self.lost = False
+
+    @property
+    def seconds_left(self) -> float:
+        return self._until - time.monotonic()
+
+    def expire_leases(self) -> None:
+        with self._engine.begin() as connection:
+            tasks.expire_leases(connection, system=self.system, now=self.clock())
+
+    def claim(self) -> list[Claim]:
+        """Empty: nothing is due now, or this run has done its share."""
+        limit = self._share()
+        if limit <= 0:
+            return []
+        with _store_errors():
+            claims = self._claim(limit)
+        self._claimed += len(claims)
+        return claims
+
+    def _claim(self, limit: int) -> list[Claim]:
+        with self._engine.begin() as connection:
+            return tasks.claim(
+                connection,
+                system=self.system,
+                limit=limit,
+                worker=self._worker,
+                lease=self.limits.lease,
+                now=self.clock(),
+                numbers=self.limits.employee_numbers,
+            )
+
+    def _share(self) -> int:
+        if self.seconds_left <= 0:
+            return 0
+        at_once = min(max(self.limits.concurrency, _CLAIM_AT_LEAST), _CLAIM_AT_MOST)
+        if self.limits.max_tasks is None:
+            return at_once
+        return min(at_once, self.limits.max_tasks - self._claimed)
+
+    def record(self, results: Sequence[Result]) -> None:
+        """Tried again until the leases end: what was done is not to be forgotten. Raises
+        TransientError; the leases then run out, and the next run looks what was done (I9)."""
+        recorded = self._persistently(lambda: self._record(results))
+        self.outcomes.update(result.outcome.value for result in recorded)
+
+    def _record(self, results: Sequence[Result]) -> Sequence[Result]:
+        with self._engine.begin() as connection:
+            results = _without_taken(connection, self.system, results)
+            released = tasks.record(
+                connection,
+                system=self.system,
+                worker=self._worker,
+                results=results,
+                now=self.clock(),
+            )
+        self.released += released
+        return results
+
+    def _persistently(self, record: Callable[[], Sequence[Result]]) -> Sequence[Result]:
+        given_up = time.monotonic() + self.limits.lease.total_seconds()
+        for turn in count():
+            try:
+                return record()
+            except DBAPIError as error:
+                self.lost = self.lost or error.connection_invalidated
+                if not _is_passing(error) or time.monotonic() > given_up:
+                    raise TransientError("the store cannot be written to") from error
+                time.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
+        raise AssertionError("never: the loop has no end")
+
+    def renew(self, ids: Sequence[int]) -> None:
+        with _store_errors(), self._engine.begin() as connection:
+            until = self.clock() + self.limits.lease
+            tasks.renew_leases(connection, tasks=ids, worker=self._worker, until=until)
+
+    def breaker(self) -> Breaker:
+        with self._engine.connect() as connection:
+            return breakers.read(connection, self.system)
+
+    def keep_breaker(self, breaker: Breaker) -> None:
+        with self._engine.begin() as connection:
+            breakers.keep(connection, system=self.system, breaker=breaker, now=self.clock())
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if not _is_passing(error):
+            raise
+        raise TransientError("the store went away") from error
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    """The server went away, is starting, or chose this transaction to end a deadlock."""
+    state = getattr(error.orig, "sqlstate", None) or "08000"
+    return error.connection_invalidated or state[:2] in ("08", "40", "53", "57")
+
+
+def _without_taken(
+    connection: Connection, system: str, results: Sequence[Result]
+) -> Sequence[Result]:
+    """A key that went from one person to another finds the first one's account: that is nobody
+    else's to take over (I8, I10)."""
+    found = {result.task.person_id: result.account for result in results if result.account}
+    taken = accounts.taken(connection, system=system, found=found)
+    return [
+        replace(
+            result,
+            outcome=Outcome.FAILED,
+            state="needs_human",
+            account=None,
+            account_state=None,
+            error_kind=AccountExistsError.__name__,
+            message="the account found is another person's already",
+        )
+        if result.task.person_id in taken
+        else result
+        for result in results
+    ]

@@ -1,0 +1,73 @@
+"""Whether the next call to a target may go out: all, one on trial, or none for a while (I13)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
+
+
+class Throttle:
+    """`trial`: one call at a time until the first proper answer, as also after each pause.
+
+    A refusal by many calls in flight is one refusal: pauses grow by the trials that fail.
+    """
+
+    def __init__(self, *, trial: bool = False) -> None:
+        self.on_trial = trial
+        self._trying = False
+        self._pauses = 0
+        self._until = 0.0
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    async def enter(self) -> bool:
+        """Waits for its turn; False: nothing goes out any more."""
+        while not self._closed:
+            self._changed.clear()
+            if (wait := self._until - time.monotonic()) > 0:
+                await self._change(wait)
+            elif not self.on_trial:
+                return True
+            elif not self._trying:
+                self._trying = True
+                return True
+            else:
+                await self._changed.wait()
+        return False
+
+    async def _change(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def answered(self) -> None:
+        """A proper answer, whatever it says."""
+        if self._until > time.monotonic():  # of a call that was on its way when the pause began
+            return
+        self.on_trial = self._trying = False
+        self._pauses = 0
+        self._changed.set()
+
+    def unanswered(self) -> None:
+        self._trying = False
+        self._changed.set()
+
+    def pause(self, asked_s: float | None) -> float:
+        """Seconds from now in which nothing goes out: as asked for, or growing."""
+        now = time.monotonic()
+        if self._until <= now:
+            self._pauses += 1
+        seconds = min(_FIRST_PAUSE_S * 2 ** (self._pauses - 1), _LONGEST_PAUSE_S)
+        self._until = max(self._until, now + (seconds if asked_s is None else asked_s))
+        self.on_trial, self._trying = True, False
+        self._changed.set()
+        return self._until - now
+
+    def close(self) -> None:
+        self._closed = True
+        self._changed.set()
