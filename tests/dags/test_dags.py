@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import ParamValidationError
 
 from tests.conftest import REPOSITORY
 from tests.installation import Installation
@@ -119,6 +121,44 @@ def test_the_three_dags_run(bag: DagBag, installation: Installation) -> None:
     run = installation.rows("SELECT airflow_run_id, mode FROM accountsync.sync_run")[0]
     assert run["mode"] == "full"
     assert run["airflow_run_id"].startswith("manual__")
+
+
+def test_the_form_of_sync_hr_persons_reaches_the_job(
+    bag: DagBag, installation: Installation
+) -> None:
+    """As the web page sends it, with every field."""
+    form = {"mode": "auto", "from": None, "to": None, "numbers": [], "sources": []}
+    form |= {"dry_run": False}
+    number = installation.sims.hr.persons()[0]["employeeNumber"]
+    window = {"from": "2024-01-01T00:00:00+08:00", "to": "2024-06-01T00:00:00+08:00"}
+    orders: list[dict[str, Any]] = [
+        {"mode": "full", "dry_run": True},
+        {"mode": "person", "numbers": [number], "sources": ["hieds"]},
+        {"mode": "window", **window},
+        {"sources": ["nobody"]},
+        {"mode": "window"},
+    ]
+    states = [_run(bag, "sync_hr_persons", **form | order).state for order in orders]
+    assert states == ["success", "success", "success", "failed", "failed"]
+    runs = installation.rows("SELECT * FROM accountsync.sync_run ORDER BY id")
+    assert [(run["mode"], run["dry_run"]) for run in runs] == [
+        ("full", True),
+        ("person", False),
+        ("window", False),
+    ]
+    assert (runs[1]["inserted"], runs[2]["read_from"].year) == (1, 2023)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"mode": "some"}, {"from": 5}, {"numbers": "1"}, {"dry_run": "yes"}],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_form_that_is_filled_in_wrongly_starts_no_run(bag: DagBag, wrong: dict[str, Any]) -> None:
+    """Airflow refuses it when it is triggered, by whatever way."""
+    params = deepcopy(bag.dags["sync_hr_persons"].params)
+    with pytest.raises(ParamValidationError):
+        params.update(wrong)
 
 
 def test_a_broken_configuration_is_an_import_error_that_says_what_is_wrong(

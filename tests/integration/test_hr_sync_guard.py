@@ -238,6 +238,18 @@ def test_the_same_feed_again_leaves_the_held_one_in_place(world: HrWorld) -> Non
     assert world.differences() == {}
 
 
+def test_a_full_read_that_is_held_again_is_due_again_a_day_later(world: HrWorld) -> None:
+    """Not with every run: between the two, changes are merged."""
+    world.sync()
+    for row in sorted(world.hr.persons(), key=lambda row: row["lastUpdateDate"])[:25]:
+        world.hr.put_persons(row | BLANK)
+    feed = _held(world)
+    world.execute("UPDATE accountsync.sync_run SET finished_at = finished_at - interval '25 h'")
+    world.execute("UPDATE accountsync.snapshot SET taken_at = taken_at - interval '25 h'")
+    assert _held(world, "auto") == feed
+    assert world.sync().mode == "incremental"
+
+
 def test_while_a_full_read_is_held_changes_go_on_being_merged(world: HrWorld) -> None:
     """Joiners do not wait for the human; the feed can still be approved then, and overwrites
     nothing newer (I5)."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.errors import AccountSyncError
 from tests.integration.hr_world import HrWorld
 from tests.integration.test_hr_sync_windows import last_hours
 from tests.integration.world import HrRow
@@ -84,6 +85,19 @@ def test_an_api_that_finds_a_person_by_number_is_asked_for_no_more_than_that(
     assert world.sync(numbers=[_number(row)], by_number=by_number).updated == 1
     assert world.hr.state()["requests"][route] == read + 1
     assert world.differences() == {}
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "code": 503}, {"kind": "html"}])
+def test_an_error_about_a_person_is_not_their_absence(
+    world: HrWorld, fault: dict[str, Any]
+) -> None:
+    """LANDSCAPE §3 (ssosync#278): I2, I4."""
+    world.sync()
+    before = world.everything()
+    world.hr.faults(fault | {"path": "hr_person_info"})
+    with pytest.raises(AccountSyncError):
+        world.sync(numbers=["00100001"])
+    assert world.everything() == before
 
 
 def _a_busy_day(world: HrWorld) -> HrRow:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,8 @@ from accountsync.wire.request import Rendered, RequestTemplate
 
 _ATTEMPTS_PER_PAGE = 5
 _LONGEST_WAIT_S = 60.0
+_LONGEST_FOLD = timedelta(hours=3)
+_NONE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +135,8 @@ class HttpHrSource:
             "page_size": self._source.page_size,
             "offset": place.offset,
             "cursor": place.cursor,
-            "since": _formatted(ask.since, self._source.changed_since),
-            "until": _formatted(ask.until, self._source.changed_since),
+            "since": _since(ask.since, self._source.changed_since),
+            "until": _until(ask.until, self._source.changed_since),
         }
         request = self._request.render(context)
         return place.applied_to(request)
@@ -172,7 +174,24 @@ def _wait(state: RetryCallState) -> float:
     return max(asked or 0.0, backoff)
 
 
-def _formatted(moment: datetime | None, changed_since: ChangedSince | None) -> str | None:
-    if moment is None or changed_since is None:
+def _since(moment: datetime | None, said: ChangedSince | None) -> str | None:
+    """No stamp of a change at or after the moment is less. Where clocks are about to be put back,
+    later changes get earlier stamps: so much is read again."""
+    if moment is None or said is None:
         return None
-    return moment.astimezone(ZoneInfo(changed_since.zone)).strftime(changed_since.format)
+    zone = ZoneInfo(said.zone)
+    local, later = moment.astimezone(zone), (moment + _LONGEST_FOLD).astimezone(zone)
+    put_back = (local.utcoffset() or _NONE) - (later.utcoffset() or _NONE)
+    return (local - max(put_back, _NONE)).strftime(said.format)
+
+
+def _until(moment: datetime | None, said: ChangedSince | None) -> str | None:
+    """No stamp of a change before the moment is more: whole seconds, rounded up; where clocks were
+    put forward or back, the later text."""
+    if moment is None or said is None:
+        return None
+    zone = ZoneInfo(said.zone)
+    whole = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
+    local, before = whole.astimezone(zone), (whole - _LONGEST_FOLD).astimezone(zone)
+    put_back = (before.utcoffset() or _NONE) - (local.utcoffset() or _NONE)
+    return (local + max(put_back, _NONE)).strftime(said.format)

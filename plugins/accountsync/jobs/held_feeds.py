@@ -78,6 +78,7 @@ def hold(engine: Engine, feed: StagedFeed, outcome: Outcome) -> NoReturn:
         fingerprint = feeds.fingerprint(connection, run_id=feed.run_id)
         same = [old for old in _covered(connection, feed) if old.fingerprint == fingerprint]
         if same:
+            held.confirm(connection, feed=same[0].id)
             error = _stop(same[0])
             runs.fail(connection, run_id=feed.run_id, error=f"SafetyStopError: {error}")
             feeds.drop(connection, run_id=feed.run_id)

@@ -71,6 +71,14 @@ def close(connection: Connection, *, feed: int, state: str) -> None:
     )
 
 
+def confirm(connection: Connection, *, feed: int) -> None:
+    """It was read once more, and was the same."""
+    connection.execute(
+        text("UPDATE accountsync.sync_run SET finished_at = now() WHERE id = :feed"),
+        {"feed": feed},
+    )
+
+
 def merged_since(connection: Connection, *, source: str, feed: int) -> bool:
     """Whether a newer run of the source has merged anything."""
     found = connection.scalar(

@@ -167,7 +167,7 @@ def last_full_read_at(connection: Connection, *, source: str) -> datetime | None
         text(
             "SELECT greatest("
             " (SELECT max(taken_at) FROM accountsync.snapshot WHERE source = :source),"
-            " (SELECT max(started_at) FROM accountsync.sync_run"  # rides on ix_sync_run_held
+            " (SELECT max(finished_at) FROM accountsync.sync_run"  # rides on ix_sync_run_held
             "  WHERE source = :source AND state = 'held' AND mode = 'full'))"
         ),
         {"source": source},

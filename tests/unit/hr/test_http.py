@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp import web
@@ -102,6 +103,55 @@ def test_changes_are_asked_for_in_the_zone_of_the_system() -> None:
     asyncio.run(read(remember, changed_since=changed_since))
     asyncio.run(read(remember, ask=Ask(since=moment)))
     assert asked == ["2026-02-01 04:00:00", None, None]
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+FOLD = datetime(2026, 10, 25, 1, tzinfo=UTC)
+"""Clocks in Berlin are put back from 03:00 to 02:00."""
+
+
+def asked_for(since: datetime, until: datetime, **changed_since: Any) -> tuple[str, str]:
+    asked = []
+
+    async def remember(request: web.Request) -> web.StreamResponse:
+        said = await request.json()
+        asked.append((said["since"], said["until"]))
+        return await json({"rows": [], "pages": 0, "total": 0})(request)
+
+    body = {"page": "{{ page }}", "since": "{{ since }}", "until": "{{ until }}"}
+    request = {"method": "POST", "path": "/persons", "body": body}
+    declared = {"zone": "Europe/Berlin", **changed_since}
+    ask = Ask(since=since, until=until)
+    asyncio.run(read(remember, ask=ask, request=request, changed_since=declared))
+    return asked[0]
+
+
+@pytest.mark.parametrize("minutes", range(-240, 240, 17))
+def test_no_change_is_missed_where_clocks_are_put_back(minutes: int) -> None:
+    """I1, I2: stamps without a zone repeat an hour; what is asked for covers every stamp that a
+    change in the interval can have."""
+    start = FOLD + timedelta(minutes=minutes)
+    end = start + timedelta(minutes=90)
+    since, until = asked_for(start, end)
+    changes = [start + timedelta(minutes=n) for n in range(90)]
+    stamps = [f"{moment.astimezone(BERLIN):%Y-%m-%d %H:%M:%S}" for moment in changes]
+    assert since <= min(stamps)
+    assert max(stamps) < until
+
+
+def test_elsewhere_nothing_more_is_asked_for() -> None:
+    noon = datetime(2026, 10, 24, 10, tzinfo=UTC)
+    asked = asked_for(noon, noon + timedelta(hours=1))
+    assert asked == ("2026-10-24 12:00:00", "2026-10-24 13:00:00")
+    spring = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
+    asked = asked_for(spring, spring + timedelta(hours=1))
+    assert asked == ("2026-03-29 01:30:00", "2026-03-29 03:30:00")
+
+
+def test_an_upper_bound_is_rounded_up_to_whole_seconds() -> None:
+    noon = datetime(2026, 10, 24, 10, 0, 0, 900_000, tzinfo=UTC)
+    asked = asked_for(noon, noon, format="%H:%M:%S%z")
+    assert asked == ("12:00:00+0200", "12:00:01+0200")
 
 
 def once(handler: Handler, then: Handler) -> Handler:
