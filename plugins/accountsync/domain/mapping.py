@@ -8,7 +8,6 @@ constant. A text that is exactly one `{{ … }}` keeps the value's type (a list 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, me
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from accountsync.domain import chinese_names, naming
+from accountsync.domain.name_filters import FILTERS
 from accountsync.errors import ConfigurationError, InvalidPersonError
 
 Context = Mapping[str, Any]
@@ -34,30 +33,6 @@ _BAD_DATA = (
     AttributeError,
     RecursionError,
 )
-
-
-def pinyin(name: str) -> str:
-    """单小明 → shanxiaoming."""
-    return "".join(chinese_names.syllables(name))
-
-
-def pinyin_initial(name: str) -> str:
-    """单小明 → s: the first letter of the surname's reading."""
-    return pinyin(name)[:1]
-
-
-def base64_text(text: str) -> str:
-    """For credentials in headers."""
-    return b64encode(text.encode()).decode()
-
-
-FILTERS: Mapping[str, Callable[[str], str]] = {
-    "pinyin": pinyin,
-    "pinyin_initial": pinyin_initial,
-    "ascii": chinese_names.ascii_text,
-    "fold": naming.fold,
-    "base64": base64_text,
-}
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
