@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from accountsync.cli import config, db, feed, mapping, reject
+from accountsync.cli import config, db, feed, mapping, reject, target
 from accountsync.errors import AccountSyncError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(feed.app, name="feed")
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(reject.app, name="reject")
+app.add_typer(target.app, name="target")
 
 
 def main(run: Callable[[], None] = app) -> None:

@@ -25,6 +25,7 @@ from accountsync.jobs import held_feeds, preview
 from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
 from accountsync.jobs.create_account_tasks import PlanSummary
+from accountsync.jobs.inspect_target import OpenConnector
 from accountsync.jobs.process_account_tasks import ProcessSummary
 from accountsync.jobs.queue_state import read_queue_state
 from accountsync.jobs.staging import OpenSource
@@ -234,6 +235,15 @@ def process_account_tasks(
         )
     finally:
         metrics.send_queue(read_queue_state(engine, system))
+
+
+def target_to_look_at(settings: Settings, system: str) -> OpenConnector:
+    """A connector that refuses every change. Raises ConfigurationError for a name it lacks."""
+    if system not in settings.systems:
+        known = ", ".join(settings.systems)
+        raise ConfigurationError(f"no target is called {system!r}; known: {known}")
+    target = settings.systems[system]
+    return partial(_connector, target, endpoint(target.conn_id), dry_run=True)
 
 
 @asynccontextmanager

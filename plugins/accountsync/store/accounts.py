@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -56,3 +58,56 @@ def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
             attributes=row.attributes,
         )
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """What is known of a person in a system: `attributes` as applied last, else as planned last."""
+
+    account: Account | None
+    attributes: Mapping[str, Any]
+
+
+_TRACED = text(
+    "SELECT a.state, a.identifier, a.remote_id, a.attributes, t.desired"
+    " FROM accountsync.person p"
+    " LEFT JOIN accountsync.account a ON a.person_id = p.id AND a.system = :system"
+    " LEFT JOIN LATERAL (SELECT desired FROM accountsync.account_task"
+    "  WHERE person_id = p.id AND system = :system ORDER BY id DESC LIMIT 1) t ON true"
+    " WHERE p.employee_number = :number AND (a.id IS NOT NULL OR t.desired IS NOT NULL)"
+)
+
+
+def traced(connection: Connection, *, system: str, employee_number: str) -> Traced | None:
+    row = connection.execute(_TRACED, {"system": system, "number": employee_number}).first()
+    if row is None:
+        return None
+    account = row.state and Account(
+        state=row.state,
+        identifier=row.identifier,
+        remote_id=row.remote_id,
+        attributes=row.attributes,
+    )
+    return Traced(account=account, attributes={**(row.desired or {}), **(row.attributes or {})})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """The accounts of a system that are there as far as we know → whose they are."""
+
+    by_remote_id: Mapping[str, int]
+    by_identifier: Mapping[str, int]
+
+
+_PRESENT = text(
+    "SELECT person_id, identifier, remote_id FROM accountsync.account"
+    " WHERE system = :system AND state IN ('active', 'disabled')"
+)
+
+
+def present(connection: Connection, *, system: str) -> Present:
+    rows = connection.execute(_PRESENT, {"system": system}).all()
+    return Present(
+        by_remote_id={row.remote_id: row.person_id for row in rows if row.remote_id},
+        by_identifier={row.identifier: row.person_id for row in rows},
+    )

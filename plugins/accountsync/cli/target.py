@@ -1,0 +1,100 @@
+"""Target systems, looked at: nothing is changed there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from accountsync import settings as configuration
+from accountsync import wiring
+from accountsync.errors import (
+    AccountSyncError,
+    ConfigurationError,
+    TargetDownError,
+    TransientError,
+)
+from accountsync.jobs import inspect_target
+from accountsync.jobs.inspect_target import Look
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+TargetName = Annotated[str, typer.Argument(help="its name under `systems`")]
+
+_NEXT = {
+    TargetDownError: "Check host, port and proxy of the Connection, and whether the target is up.",
+    ConfigurationError: "Correct that, then check again.",
+    TransientError: "Try again; if it stays like this, compare the target's answer with what its"
+    " section under `systems` declares.",
+}
+
+
+@app.command("check")
+def target_check(name: TargetName) -> None:
+    """Does it answer, with these credentials?"""
+    settings = configuration.load(configuration.config_path())
+    conn_id = settings.systems[name].conn_id if name in settings.systems else None
+    try:
+        open_connector = wiring.target_to_look_at(settings, name)
+        said = asyncio.run(inspect_target.check(open_connector))
+    except AccountSyncError as error:
+        typer.echo(f"{name}: does not work. {type(error).__name__}: {error}", err=True)
+        typer.echo(f"Next: {_next_step(error)}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{name}: works. It {said}. (Connection {conn_id})")
+
+
+def _next_step(error: AccountSyncError) -> str:
+    steps = (step for kind, step in _NEXT.items() if isinstance(error, kind))
+    return next(steps, "Look into the target's own log.")
+
+
+@app.command("find")
+def target_find(name: TargetName, employee_number: str) -> None:
+    """One person's account: as the store has it, and as the target shows it now."""
+    settings = configuration.load(configuration.config_path())
+    look = asyncio.run(
+        inspect_target.look_for(
+            employee_number,
+            engine=wiring.open_store(settings),
+            system=name,
+            open_connector=wiring.target_to_look_at(settings, name),
+        )
+    )
+    for line in _described(look):
+        typer.echo(f"{name}: {line}")
+
+
+def _described(look: Look) -> list[str]:
+    known, found = look.known, look.found
+    store = f"{known.state}, id {known.remote_id or 'unknown'}" if known else "no account"
+    if found is None:
+        return [f"the store has: {store}", "the target has: no account"]
+    state = {True: "enabled", False: "disabled", None: "enabled or not, it does not say"}
+    whose = "carries the person's key" if found.ours else "carries another key: somebody else's"
+    id_ = found.remote_id or "none of its own"
+    return [
+        f"the store has: {store}",
+        f"the target has: an account, {state[found.enabled]}, id {id_}; it {whose}",
+    ]
+
+
+@app.command("list")
+def target_list(name: TargetName) -> None:
+    """Count all accounts of the target, and compare them with the store's."""
+    settings = configuration.load(configuration.config_path())
+    counts = asyncio.run(
+        inspect_target.count_accounts(
+            engine=wiring.open_store(settings),
+            system=name,
+            open_connector=wiring.target_to_look_at(settings, name),
+        )
+    )
+    typer.echo(
+        f"{name}: {counts.total} accounts: {counts.enabled} enabled, {counts.disabled} disabled,"
+        f" {counts.untold} do not say"
+    )
+    typer.echo(f"{name}: {counts.known} are known to the store, {counts.unknown} are not")
+    if counts.gone:
+        typer.echo(f"{name}: {counts.gone} of the store's accounts are not there any more")
