@@ -11,15 +11,14 @@ from sqlalchemy import Connection, text
 from accountsync.store.feeds import MAY_REPLACE, table
 
 _TAKE_OVER = """
-WITH unique_number AS (
-  SELECT employee_number FROM {table} WHERE problems IS NULL
-  GROUP BY employee_number HAVING count(*) = 1
-), taken AS (
+WITH taken AS (
   SELECT p.id, p.source AS old_source, p.source_key AS old_key, s.source_key
-  FROM accountsync.person p
-  JOIN unique_number USING (employee_number)
-  JOIN {table} s USING (employee_number)
+  FROM accountsync.person p JOIN {table} s ON s.employee_number = p.employee_number
   WHERE s.problems IS NULL AND (p.origin = 'request' OR p.source = ANY(:takes_over))
+    AND NOT EXISTS (
+      SELECT FROM {table} twin
+      WHERE twin.employee_number = s.employee_number AND twin.problems IS NULL
+        AND twin.ctid <> s.ctid)
     AND NOT EXISTS (
       SELECT FROM accountsync.person known
       WHERE known.source = :source AND known.source_key = s.source_key)
@@ -35,7 +34,7 @@ SET source = :source, source_key = taken.source_key, origin = 'hr', source_updat
   content_hash = '', absent_since_snapshot = NULL, presumed_left_at = NULL
 FROM taken WHERE p.id = taken.id
 RETURNING p.employee_number
-"""
+"""  # rides on ix_person_requested and the unique index of source and key
 
 _REJECT_TAKEN_NUMBERS = """
 WITH twin AS (

@@ -31,6 +31,9 @@ class PersonRow(Table):
             postgresql_where=text("next_evaluation_at IS NOT NULL"),
         ),
         Index(
+            "ix_person_requested", "employee_number", postgresql_where=text("origin = 'request'")
+        ),
+        Index(
             "ix_person_absent",
             "source",
             "absent_since_snapshot",

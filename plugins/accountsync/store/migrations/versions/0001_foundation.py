@@ -317,6 +317,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("next_evaluation_at IS NOT NULL"),
     )
     op.create_index(
+        "ix_person_requested",
+        "person",
+        ["employee_number"],
+        unique=False,
+        schema="accountsync",
+        postgresql_where=sa.text("origin = 'request'"),
+    )
+    op.create_index(
         "ix_person_to_plan",
         "person",
         ["id"],
@@ -747,6 +755,12 @@ def downgrade() -> None:
         table_name="person",
         schema="accountsync",
         postgresql_where=sa.text("absent_since_snapshot IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_person_requested",
+        table_name="person",
+        schema="accountsync",
+        postgresql_where=sa.text("origin = 'request'"),
     )
     op.drop_index(
         "ix_person_next_evaluation_at",
