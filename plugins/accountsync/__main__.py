@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from accountsync.cli import config, db, feed, mapping, reject, target
+from accountsync.cli import config, db, feed, mapping, provision, reject, target, task
 from accountsync.errors import AccountSyncError
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app.add_typer(feed.app, name="feed")
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(reject.app, name="reject")
 app.add_typer(target.app, name="target")
+app.add_typer(task.app, name="task")
+app.command("provision")(provision.provision)
 
 
 def main(run: Callable[[], None] = app) -> None:

@@ -6,7 +6,7 @@ The only module besides the web page's access check that knows Airflow.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import cache, partial
 from typing import Any
@@ -21,12 +21,13 @@ from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import HrSource
 from accountsync.hr.sql import SqlHrSource
 from accountsync.jobs import create_account_tasks as create
-from accountsync.jobs import held_feeds, preview
+from accountsync.jobs import held_feeds, preview, provision
 from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.inspect_target import OpenConnector
 from accountsync.jobs.process_account_tasks import ProcessSummary
+from accountsync.jobs.provision import Doing, Step
 from accountsync.jobs.queue_state import read_queue_state
 from accountsync.jobs.staging import OpenSource
 from accountsync.jobs.sync_hr_persons import SyncResult
@@ -244,6 +245,35 @@ def target_to_look_at(settings: Settings, system: str) -> OpenConnector:
         raise ConfigurationError(f"no target is called {system!r}; known: {known}")
     target = settings.systems[system]
     return partial(_connector, target, endpoint(target.conn_id), dry_run=True)
+
+
+def provision_person(settings: Settings, employee_number: str, *, actor: str) -> Iterator[Step]:
+    """One person through the whole chain, now."""
+    worker = f"provision by {actor}"
+
+    def sync_sources() -> str:
+        order = SyncOrder(mode="person", numbers=frozenset([employee_number]))
+        read = [sync_hr_persons(settings, source.name, order=order) for source in settings.hr]
+        return "; ".join(
+            f"{one.source}: {one.fetched} read, {one.inserted} new, {one.updated} changed,"
+            f" {one.unchanged} unchanged, {one.rejected} rejected"
+            for one in read
+        )
+
+    def plan() -> str:
+        made = create_account_tasks(settings, airflow_run_id=worker)
+        return f"plan {made.plan_id}: {made.persons} persons looked at"
+
+    def process_system(system: str) -> ProcessSummary:
+        numbers = [employee_number]
+        return process_account_tasks(settings, system, worker=worker, employee_numbers=numbers)
+
+    return provision.provision(
+        engine=open_store(settings),
+        settings=settings,
+        employee_number=employee_number,
+        doing=Doing(sync=sync_sources, plan=plan, process=process_system),
+    )
 
 
 @asynccontextmanager

@@ -88,7 +88,9 @@ def process_account_tasks(
         if not mine:
             log.info("event=busy system=%s", system)
             return ProcessSummary(system=system, busy=True)
-        queue = TaskQueue(engine=engine, system=system, worker=worker, limits=limits, clock=clock)
+        queue = TaskQueue(
+            engine=engine, system=system, worker=worker, limits=limits, clock=clock, lock=mine
+        )
         queue.expire_leases()
         run = _TargetRun(queue, open_connector, rules)
         run.run(at_once=at_once)

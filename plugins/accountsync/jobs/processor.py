@@ -146,9 +146,6 @@ class Processor:
                     break
 
     async def _claimed(self) -> list[Claim]:
-        if self._queue.lost:
-            self.stop(TransientError("the store was away for a while; the next run goes on"))
-            return []
         try:
             return await asyncio.to_thread(self._queue.claim)
         except TransientError as error:

@@ -18,6 +18,7 @@ from accountsync.domain.breaker import Breaker
 from accountsync.domain.task import Outcome, Result
 from accountsync.errors import AccountExistsError, TransientError
 from accountsync.store import accounts, breakers, tasks
+from accountsync.store.locks import Lock
 from accountsync.store.tasks import Claim
 
 _CLAIM_AT_LEAST, _CLAIM_AT_MOST = 10, 200
@@ -55,22 +56,29 @@ def database_clock(engine: Engine) -> Clock:
 class TaskQueue:
     """A second try of an Airflow task is another worker than the first, which may still be alive.
 
-    `lost`: the store was away for a while, and with it the lock that keeps other processors off.
+    `lock`: keeps other processors off; it is lost when the store goes away, be it for a moment.
     """
 
     def __init__(
-        self, *, engine: Engine, system: str, worker: str, limits: Limits, clock: Clock
+        self,
+        *,
+        engine: Engine,
+        system: str,
+        worker: str,
+        limits: Limits,
+        clock: Clock,
+        lock: Lock,
     ) -> None:
         self._engine = engine
         self.system = system
         self._worker = f"{worker}/{uuid4().hex[:8]}"
         self.limits = limits
         self.clock = clock
+        self._lock = lock
         self._until = time.monotonic() + limits.seconds
         self._claimed = 0
         self.outcomes: Counter[str] = Counter()
         self.released = 0
-        self.lost = False
 
     @property
     def seconds_left(self) -> float:
@@ -81,7 +89,9 @@ class TaskQueue:
             tasks.expire_leases(connection, system=self.system, now=self.clock())
 
     def claim(self) -> list[Claim]:
-        """Empty: nothing is due now, or this run has done its share."""
+        """Empty: nothing is due now, or this run has done its share. Raises TransientError."""
+        if not self._lock.is_kept():
+            raise TransientError("the store was away for a while; the next run goes on")
         limit = self._share()
         if limit <= 0:
             return []
@@ -135,7 +145,6 @@ class TaskQueue:
             try:
                 return record()
             except DBAPIError as error:
-                self.lost = self.lost or error.connection_invalidated
                 if not _is_passing(error) or time.monotonic() > given_up:
                     raise TransientError("the store cannot be written to") from error
                 time.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])

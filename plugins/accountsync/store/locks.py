@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 _WAIT = text("SELECT pg_advisory_lock(hashtextextended(:name, 0))")
 _TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+_ALIVE = text("SELECT 1")
 _RELEASE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 _IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
@@ -27,15 +29,36 @@ def held(engine: Engine, name: str) -> Iterator[None]:
             connection.execute(_RELEASE, {"name": f"accountsync/{name}"})
 
 
+class Lock:
+    """Whether it was free and is ours; and whether it still is."""
+
+    def __init__(self, connection: Connection, *, got: bool) -> None:
+        self._connection = connection
+        self._got = got
+
+    def __bool__(self) -> bool:
+        return self._got
+
+    def is_kept(self) -> bool:
+        """A session that ended, as by a restart of the database, has lost it."""
+        if self._got:
+            try:
+                self._connection.execute(_ALIVE)
+            except DBAPIError:
+                self._got = False
+        return self._got
+
+
 @contextmanager
-def held_or_not(engine: Engine, name: str) -> Iterator[bool]:
+def held_or_not(engine: Engine, name: str) -> Iterator[Lock]:
     """Does not wait: says whether the lock was free, and then holds it."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         got = bool(connection.scalar(_TRY, {"name": f"accountsync/{name}"}))
+        lock = Lock(connection, got=got)
         try:
-            yield got
+            yield lock
         finally:
-            if got:
+            if lock.is_kept():
                 connection.execute(_RELEASE, {"name": f"accountsync/{name}"})
 
 

@@ -86,6 +86,11 @@ _PEEKS = {
     for has_numbers in (False, True)
 }
 
+_ONE = text(
+    f"SELECT 0 AS attempt_id, c.system, {_COLUMNS} FROM accountsync.account_task c {_WITH_PERSON}"
+    " WHERE c.id = :task"
+)
+
 _EXPIRE = """
 WITH expired AS (
   UPDATE accountsync.account_task SET state = 'unknown', lease_until = NULL, claimed_by = NULL,
@@ -314,6 +319,37 @@ def peek(
     bound = {"system": system, "now": now, "limit": limit, "numbers": list(numbers or ())}
     rows = connection.execute(_PEEKS[numbers is not None], bound).mappings()
     return [Claim(row=row, probe=row["task_state"] == "unknown") for row in rows]
+
+
+def due_now(connection: Connection, *, number: str, now: datetime) -> set[str]:
+    """Systems with something to do for one employee, whose back-off is cut short."""
+    rows = connection.scalars(
+        text(
+            "UPDATE accountsync.account_task SET next_attempt_at = least(next_attempt_at, :now)"
+            " WHERE state IN ('ready', 'unknown') AND person_id ="
+            "  (SELECT id FROM accountsync.person WHERE employee_number = :number)"
+            " RETURNING system"
+        ),
+        {"number": number, "now": now},
+    )
+    return set(rows)
+
+
+def accounts_of(connection: Connection, *, number: str) -> dict[str, str]:
+    """System → state of one employee's account."""
+    rows = connection.execute(
+        text(
+            "SELECT a.system, a.state FROM accountsync.account a JOIN accountsync.person p"
+            " ON p.id = a.person_id WHERE p.employee_number = :number"
+        ),
+        {"number": number},
+    )
+    return {row.system: row.state for row in rows}
+
+
+def read(connection: Connection, *, task: int) -> Claim:
+    """One task as it is, for somebody who holds it otherwise than by a claim."""
+    return Claim(row=connection.execute(_ONE, {"task": task}).mappings().one(), probe=False)
 
 
 def renew_leases(

@@ -1,0 +1,160 @@
+"""Account tasks: what is stuck, and the levers to move it."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from accountsync import settings as configuration
+from accountsync import wiring
+from accountsync.jobs import task_levers as levers
+from accountsync.jobs.task_levers import Pull
+from accountsync.settings import Settings
+from accountsync.store import task_levers
+from accountsync.store.task_levers import TaskFilter
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+Task = Annotated[int | None, typer.Option(help="its number, from `task list`")]
+System = Annotated[str | None, typer.Option(help="the target")]
+Operation = Annotated[str | None, typer.Option(help="create, update, rename, enable, …")]
+State = Annotated[str | None, typer.Option(help="ready, waiting, failed, needs_human, …")]
+Error = Annotated[str | None, typer.Option(help="the kind of error, as `task failures` shows it")]
+Person = Annotated[str | None, typer.Option(help="an employee number")]
+Yes = Annotated[bool, typer.Option("--yes", help="do it; without: only count")]
+Comment = Annotated[str, typer.Option(help="why; kept in the audit trail")]
+Actor = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
+
+
+def _settings() -> Settings:
+    return configuration.load(configuration.config_path())
+
+
+@app.command("list")
+def task_list(
+    task: Task = None,
+    system: System = None,
+    operation: Operation = None,
+    state: State = None,
+    error: Error = None,
+    person: Person = None,
+    limit: int = 50,
+) -> None:
+    """List tasks, the newest first."""
+    chosen = _filter(task, system, operation, state, error, person)
+    with wiring.open_store(_settings()).connect() as connection:
+        found = task_levers.find(connection, chosen, limit=limit)
+    for row in found:
+        why = row["cause"] or (f"for {', '.join(row['waits_for'])}" if row["waits_for"] else "")
+        typer.echo(
+            f"{row['id']}  {row['employee_number']}  {row['system']}  {row['operation']}"
+            f"  {row['state']}  {row['error_kind'] or ''}  {why}".rstrip()
+        )
+    typer.echo(f"{len(found)} tasks")
+
+
+@app.command("failures")
+def task_failures(system: System = None) -> None:
+    """Group what does not work by what went wrong; the largest group first."""
+    with wiring.open_store(_settings()).connect() as connection:
+        found = task_levers.failures(connection, system=system)
+    for row in found:
+        code = f" code {row['code']}" if row["code"] else ""
+        typer.echo(
+            f"{row['tasks']:6d}  {row['system']} {row['operation']} {row['state']}"
+            f"  {row['error_kind'] or ''}{code}: {row['said']}"
+            f"  (e.g. task {row['example']}, person {row['person']})"
+        )
+    if not found:
+        typer.echo("nothing failed, and nothing needs a human")
+
+
+def _lever(name: str, told: str) -> None:
+    """The command of one lever; all choose in the same way."""
+
+    @app.command(name, help=told)
+    def lever(
+        comment: Comment,
+        task: Task = None,
+        system: System = None,
+        operation: Operation = None,
+        state: State = None,
+        error: Error = None,
+        person: Person = None,
+        yes: Yes = False,
+        actor: Actor = "",
+    ) -> None:
+        _pull(name, _filter(task, system, operation, state, error, person), yes, actor, comment)
+
+
+_lever(
+    "retry",
+    "Try again what failed or needed a human, with what failed because of it. An unknown outcome"
+    " is looked up first.",
+)
+_lever("cancel", "Give up tasks that nobody has begun, with those that wait for them.")
+_lever("hold", "Keep tasks from being carried out until they are released.")
+_lever("release", "Let go what `task hold` keeps; what the guard holds is released with its plan.")
+
+
+@app.command("done")
+def task_done(
+    task: Annotated[int, typer.Option(help="its number")], comment: Comment, actor: Actor = ""
+) -> None:
+    """Say that a human has done at the target what the task asked for."""
+    settings = _settings()
+    levers.done(
+        engine=wiring.open_store(settings),
+        settings=settings,
+        task=task,
+        actor=actor or getpass.getuser(),
+        comment=comment,
+    )
+    typer.echo(f"task {task} is done")
+
+
+def _filter(
+    task: int | None,
+    system: str | None,
+    operation: str | None,
+    state: str | None,
+    error: str | None,
+    person: str | None,
+) -> TaskFilter:
+    return TaskFilter(
+        task=task,
+        system=system,
+        operation=operation,
+        state=state,
+        error_kind=error,
+        person=person,
+    )
+
+
+def _pull(lever: str, chosen: TaskFilter, yes: bool, actor: str, comment: str) -> None:
+    settings = _settings()
+    engine = wiring.open_store(settings)
+    if not yes:
+        _tell(levers.preview(engine=engine, lever=lever, chosen=chosen), "would change")
+        typer.echo("nothing was changed; add --yes to do it")
+        return
+    pulled = levers.pull(
+        engine=engine,
+        settings=settings,
+        lever=lever,
+        chosen=chosen,
+        actor=actor or getpass.getuser(),
+        comment=comment,
+    )
+    _tell(pulled, "changed")
+
+
+def _tell(pulled: Pull, verb: str) -> None:
+    for (system, operation, state), count in sorted(pulled.counts.items()):
+        typer.echo(f"{count:6d}  {system} {operation} {state}")
+    typer.echo(
+        f"{pulled.lever} {verb} {pulled.tasks} tasks, {pulled.follow} of them because they depend"
+        " on others"
+    )

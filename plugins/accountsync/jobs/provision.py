@@ -1,0 +1,102 @@
+"""One person, now: read, planned, processed, with every step explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, RowMapping
+
+from accountsync.errors import AccountSyncError
+from accountsync.jobs.process_account_tasks import ProcessSummary
+from accountsync.settings import Settings
+from accountsync.store import task_levers, tasks
+from accountsync.store.task_levers import TaskFilter
+
+_ROUNDS = 5
+"""Enough for a probe, its second look, and a repeat; what takes longer is left to the DAG."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """`said`: one line for the operator; of the person nothing but the employee number (I15)."""
+
+    name: str
+    said: str
+    is_well: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doing:
+    """What the steps are made of. `sync`, `plan`: the job, and a line about what it did."""
+
+    sync: Callable[[], str]
+    plan: Callable[[], str]
+    process: Callable[[str], ProcessSummary]
+
+
+def provision(
+    *, engine: Engine, settings: Settings, employee_number: str, doing: Doing
+) -> Iterator[Step]:
+    """Step by step; one that fails does not keep the next from being tried: HR may be down, and
+    what it said earlier be enough."""
+    yield _step("read", doing.sync)
+    yield _step("plan", doing.plan)
+    for _ in range(_ROUNDS):
+        due = _make_due(engine, settings, employee_number)
+        if not due:
+            break
+        for system in due:
+            yield _step(f"process {system}", lambda system=system: _told(doing.process(system)))  # type: ignore[misc]
+    yield from _outcome(engine, settings, employee_number)
+
+
+def _step(name: str, do: Callable[[], str]) -> Step:
+    try:
+        return Step(name=name, said=do())
+    except AccountSyncError as error:
+        return Step(name=name, said=f"{type(error).__name__}: {error}", is_well=False)
+
+
+def _told(summary: ProcessSummary) -> str:
+    if summary.busy:
+        return "another run is at work on this target, and takes the task with it"
+    if not summary.outcomes and summary.cause:
+        return f"left alone, the target is down: {summary.cause}"
+    attempts = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.items())
+    return attempts or "nothing was due"
+
+
+def _make_due(engine: Engine, settings: Settings, employee_number: str) -> Sequence[str]:
+    """Systems with work for the person, in the order of the configuration; nobody waits for a
+    back-off that was meant for a run without a human."""
+    with engine.begin() as connection:
+        now = tasks.database_time(connection)
+        due = tasks.due_now(connection, number=employee_number, now=now)
+    return [system for system in settings.systems if system in due]
+
+
+def _outcome(engine: Engine, settings: Settings, employee_number: str) -> Iterator[Step]:
+    """How each target stands in the end, and why."""
+    with engine.connect() as connection:
+        found = task_levers.find(connection, TaskFilter(person=employee_number), limit=1000)
+        has = tasks.accounts_of(connection, number=employee_number)
+    newest: dict[str, RowMapping] = {}
+    for row in found:
+        newest.setdefault(row["system"], row)
+    for system in settings.systems:
+        yield _stand(system, has.get(system), newest.get(system))
+
+
+def _stand(system: str, account: str | None, task: RowMapping | None) -> Step:
+    said = f"account {account}" if account else "no account"
+    if task is None:
+        why = "" if account else ": no rule entitles to one, or HR does not know the person"
+        return Step(name=f"in {system}", said=said + why)
+    said += f"; {task['operation']} {task['state']}"
+    if task["waits_for"]:
+        said += f" for {', '.join(task['waits_for'])}"
+    if task["state"] != "succeeded" and task["cause"]:
+        said += f": {task['cause']}"
+    is_well = task["state"] in ("succeeded", "superseded", "cancelled")
+    return Step(name=f"in {system}", said=said, is_well=is_well)

@@ -1,0 +1,117 @@
+"""An operator's hand on the queue: retry, cancel, hold, release, done. Previewed, audited."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, Engine, RowMapping
+
+from accountsync.domain import task as outcomes
+from accountsync.domain.account import RemoteAccount
+from accountsync.domain.task import ClaimedTask
+from accountsync.errors import ConfigurationError
+from accountsync.settings import Settings
+from accountsync.store import audit, task_levers, tasks
+from accountsync.store.task_levers import LEVERS, TaskFilter
+
+_KEPT_IDS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """`counts`: (system, operation, state before) → tasks. `follow`: how many of them are changed
+    only because they depend on the others. `released`: made ready by it."""
+
+    lever: str
+    counts: Mapping[tuple[str, str, str], int]
+    follow: int
+    released: int = 0
+
+    @property
+    def tasks(self) -> int:
+        return sum(self.counts.values())
+
+
+def preview(*, engine: Engine, lever: str, chosen: TaskFilter) -> Pull:
+    with engine.connect() as connection:
+        now = tasks.database_time(connection)
+        return _summed(lever, task_levers.choose(connection, LEVERS[lever], chosen, now=now))
+
+
+def pull(
+    *,
+    engine: Engine,
+    settings: Settings,
+    lever: str,
+    chosen: TaskFilter,
+    actor: str,
+    comment: str,
+) -> Pull:
+    """Raises ConfigurationError for a filter that chooses everything."""
+    if chosen.is_empty:
+        raise ConfigurationError("say which tasks: without a filter nothing is changed")
+    with engine.begin() as connection:
+        now = tasks.database_time(connection)
+        found = task_levers.choose(connection, LEVERS[lever], chosen, now=now)
+        persons = task_levers.pull(
+            connection,
+            LEVERS[lever],
+            {row["id"]: row["state"] for row in found},
+            depends_on={name: target.depends_on for name, target in settings.systems.items()},
+            cause=f"{lever} by {actor}: {comment}",
+            now=now,
+        )
+        released = tasks.release_satisfied(connection, now=now, persons=persons)
+        pulled = _summed(lever, found)
+        _audit(connection, pulled, chosen, [row["id"] for row in found], actor, comment)
+    return Pull(lever=lever, counts=pulled.counts, follow=pulled.follow, released=released)
+
+
+def _summed(lever: str, found: Sequence[RowMapping]) -> Pull:
+    counts = Counter((row["system"], row["operation"], row["state"]) for row in found)
+    return Pull(lever=lever, counts=counts, follow=sum(row["follows"] for row in found))
+
+
+def _audit(
+    connection: Connection,
+    pulled: Pull,
+    chosen: TaskFilter,
+    ids: Sequence[int],
+    actor: str,
+    comment: str,
+) -> None:
+    details = {
+        "filter": {name: value for name, value in asdict(chosen).items() if value is not None},
+        "tasks": pulled.tasks,
+        "ids": list(ids[:_KEPT_IDS]),
+        "comment": comment,
+    }
+    audit.record(connection, actor=actor, action=f"task_{pulled.lever}", details=details)
+
+
+def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: str) -> None:
+    """A human vouches that a task that needed one is done: the store then knows its account.
+
+    Raises ConfigurationError where the task does not wait for a human.
+    """
+    worker = f"{actor} by hand"
+    with engine.begin() as connection:
+        now = tasks.database_time(connection)
+        if not task_levers.take(connection, task=task, worker=worker, now=now):
+            raise ConfigurationError(f"task {task} does not wait for a human")
+        claim = tasks.read(connection, task=task)
+        system, what = claim.row["system"], claim.as_task(claim.row["desired"])
+        result = outcomes.succeeded(what, _made_by_hand(what, settings.systems[system].identifier))
+        tasks.record(connection, system=system, worker=worker, results=[result], now=now)
+        details = {"task": task, "comment": comment}
+        audit.record(connection, actor=actor, action="task_done", details=details)
+
+
+def _made_by_hand(task: ClaimedTask, identifier: str) -> RemoteAccount | None:
+    if task.operation == "delete":
+        return None
+    known = task.account.identifier if task.account else None
+    named = str(task.attributes.get(identifier) or known)
+    return RemoteAccount(identifier=named, remote_id=None, ours=True)

@@ -1,0 +1,226 @@
+"""The operator's levers, as they are typed: previewed, dependency-respecting, audited."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from accountsync.__main__ import app
+from accountsync.errors import ConfigurationError
+from tests.installation import connections
+from tests.integration.targets_world import TargetsWorld
+from tests.integration.world import REPOSITORY
+
+ONBOARDING = "/user/onboarding"
+WHY = ("--comment", "ticket 7", "--actor", "mia")
+
+
+class Shell:
+    def __init__(self) -> None:
+        self._runner = CliRunner()
+
+    def run(self, *words: str) -> Any:
+        return self._runner.invoke(app, list(words))
+
+    def __call__(self, *words: str) -> str:
+        done = self.run(*words)
+        assert done.exception is None, done.output
+        return str(done.output)
+
+
+@pytest.fixture
+def shell(planned: TargetsWorld, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    url = planned.engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("ACCOUNTSYNC_DATABASE_URL", url)
+    monkeypatch.setenv("ACCOUNTSYNC_CONFIG", str(REPOSITORY / "config" / "accountsync.yaml"))
+    for name, value in connections(planned.sims).items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(value))
+    return Shell()
+
+
+@pytest.fixture
+def refused(planned: TargetsWorld) -> TargetsWorld:
+    """IDaaS refused everybody, and what depends on it failed with it."""
+    planned.sims.idaas.fault("ok_with_error", path=ONBOARDING, code=4711)
+    planned.drain()
+    planned.sims.idaas.heal()
+    return planned
+
+
+def _all_failed(world: TargetsWorld) -> bool:
+    everybody = len(world.entitled())
+    return all(
+        world.states(system, "create") == {"failed": everybody}
+        for system in ("idaas", "welink", "email")
+    )
+
+
+def test_failures_are_grouped_by_what_went_wrong(refused: TargetsWorld, shell: Shell) -> None:
+    everybody = len(refused.entitled())
+    said = shell("task", "failures")
+    assert f"{everybody:6d}  idaas create failed  RejectedByTargetError code 4711" in said
+    assert f"{everybody:6d}  welink create failed  DependencyFailed: idaas failed for good" in said
+    assert len(said.splitlines()) == 3
+    assert shell("task", "failures", "--system", "email").count("\n") == 1
+
+
+def test_without_yes_a_lever_only_counts(refused: TargetsWorld, shell: Shell) -> None:
+    said = shell("task", "retry", "--system", "idaas", *WHY)
+    everybody = len(refused.entitled())
+    assert f"would change {3 * everybody} tasks, {2 * everybody} of them because" in said
+    assert _all_failed(refused)
+    assert refused.scalar("SELECT count(*) FROM accountsync.audit_event") == 0
+
+
+def test_a_retry_takes_along_what_failed_because_of_it(refused: TargetsWorld, shell: Shell) -> None:
+    """I12: dependants wait again for what they depend on."""
+    shell("task", "retry", "--error", "RejectedByTargetError", "--yes", *WHY)
+    everybody = len(refused.entitled())
+    assert refused.states("idaas", "create") == {"ready": everybody}
+    assert refused.states("welink", "create") == {"waiting": everybody}
+    refused.drain()
+    for system in ("idaas", "welink", "email"):
+        assert refused.states(system, "create") == {"succeeded": everybody}
+    event = refused.rows("SELECT * FROM accountsync.audit_event")[0]
+    assert (event["actor"], event["action"]) == ("mia", "task_retry")
+    assert event["details"]["filter"] == {"error_kind": "RejectedByTargetError"}
+    assert event["details"]["tasks"] == 3 * everybody
+    assert event["details"]["comment"] == "ticket 7"
+
+
+def test_a_dependant_that_is_retried_alone_waits_for_what_it_depends_on(
+    refused: TargetsWorld, shell: Shell
+) -> None:
+    """I12."""
+    number = min(refused.entitled())
+    shell("task", "retry", "--system", "welink", "--person", number, "--yes", *WHY)
+    assert refused.states("welink", "create")["waiting"] == 1
+    assert "welink" not in refused.due()
+
+
+def test_an_old_failure_is_not_retried_beside_its_successor(
+    refused: TargetsWorld, shell: Shell
+) -> None:
+    refused.execute("UPDATE accountsync.person SET planned_revision = 0")
+    refused.plan()
+    said = shell("task", "retry", "--system", "idaas", "--yes", *WHY)
+    assert "retry changed 0 tasks" in said
+
+
+def test_an_unknown_outcome_is_never_retried_blindly(planned: TargetsWorld, shell: Shell) -> None:
+    """I9: it is looked up first, also where a human asks."""
+    planned.sims.idaas.fault("drop_after", path=ONBOARDING, times=3)
+    planned.execute("UPDATE accountsync.account_task SET attempts = 0")
+    planned.process("idaas", max_tasks=3)
+    planned.execute(
+        "UPDATE accountsync.account_task SET state = 'needs_human', error_kind ="
+        " 'UnknownOutcomeError' WHERE state = 'unknown'"
+    )
+    shell("task", "retry", "--state", "needs_human", "--yes", *WHY)
+    assert planned.states("idaas", "create")["unknown"] == 3
+    planned.drain()
+    assert planned.requests("idaas")[0] == len(planned.entitled())
+
+
+def test_a_cancelled_task_takes_along_who_waits_for_it(planned: TargetsWorld, shell: Shell) -> None:
+    """I12."""
+    number = min(planned.entitled())
+    said = shell("task", "cancel", "--person", number, "--system", "idaas", "--yes", *WHY)
+    assert "changed 3 tasks, 2 of them because they depend" in said
+    planned.drain()
+    assert number not in planned.there("idaas")
+    assert planned.states("welink", "create")["cancelled"] == 1
+
+
+def test_what_is_under_way_or_unknown_cannot_be_cancelled(
+    planned: TargetsWorld, shell: Shell
+) -> None:
+    """I9: nobody knows whether the account is there."""
+    planned.execute("UPDATE accountsync.account_task SET state = 'unknown' WHERE system = 'idaas'")
+    said = shell("task", "cancel", "--system", "idaas", "--yes", *WHY)
+    assert "changed 0 tasks" in said
+
+
+def test_held_tasks_stay_until_they_are_released(planned: TargetsWorld, shell: Shell) -> None:
+    everybody = len(planned.entitled())
+    shell("task", "hold", "--system", "welink", "--yes", *WHY)
+    planned.drain()
+    assert planned.states("welink", "create") == {"held": everybody}
+    said = shell("task", "release", "--system", "welink", "--yes", *WHY)
+    assert f"release changed {everybody} tasks" in said
+    assert planned.states("welink", "create") == {"ready": everybody}
+    planned.drain()
+    assert planned.states("welink", "create") == {"succeeded": everybody}
+
+
+def test_what_the_guard_holds_no_lever_releases(planned: TargetsWorld, shell: Shell) -> None:
+    """I7."""
+    planned.execute(
+        "UPDATE accountsync.account_task SET state = 'held', waits_for = '{}'"
+        " WHERE system = 'welink'"
+    )
+    assert "changed 0 tasks" in shell("task", "release", "--system", "welink", "--yes", *WHY)
+
+
+def test_a_lever_without_a_filter_moves_nothing(refused: TargetsWorld, shell: Shell) -> None:
+    done = shell.run("task", "retry", "--yes", *WHY)
+    assert isinstance(done.exception, ConfigurationError)
+    assert _all_failed(refused)
+
+
+def test_a_human_says_that_it_is_done(planned: TargetsWorld, shell: Shell) -> None:
+    """What no look-up can show: the store takes a human's word, and keeps whose it was."""
+    planned.drain()
+    planned.ask("idaas", "disable", reason="left", persons=1)
+    planned.execute(
+        "UPDATE accountsync.account_task SET state = 'needs_human', cause = 'by hand'"
+        " WHERE operation = 'disable'"
+    )
+    task = planned.scalar("SELECT id FROM accountsync.account_task WHERE operation = 'disable'")
+    shell("task", "done", "--task", str(task), *WHY)
+    assert planned.states("idaas", "disable") == {"succeeded": 1}
+    account = planned.rows("SELECT * FROM accountsync.account WHERE state = 'disabled'")[0]
+    assert (account["disabled_by"], account["disabled_reason"]) == ("accountsync", "left")
+    assert account["identifier"]
+    again = shell.run("task", "done", "--task", str(task), *WHY)
+    assert isinstance(again.exception, ConfigurationError)
+
+
+def test_tasks_are_listed_with_what_they_wait_for(planned: TargetsWorld, shell: Shell) -> None:
+    number = min(planned.entitled())
+    said = shell("task", "list", "--person", number)
+    assert f"{number}  idaas  create  ready" in said
+    assert f"{number}  welink  create  waiting    for idaas" in said
+    assert "3 tasks" in said
+
+
+def test_one_person_is_provisioned_now_and_every_step_explained(
+    planned: TargetsWorld, shell: Shell
+) -> None:
+    """A person HR has just hired, through to every target."""
+    planned.sims.hr.events(join=1)
+    joiner = planned.sims.hr.persons()[-1]
+    said = shell("provision", joiner["employeeNumber"], "--actor", "mia")
+    assert "✓ read: hieds: 1 read, 1 new" in said
+    for system in ("idaas", "welink", "email"):
+        assert f"✓ process {system}: 1 succeeded" in said
+        assert f"✓ in {system}: account active; create succeeded" in said
+    assert set(planned.there("idaas")) == {joiner["employeeNumber"]}
+    assert joiner["fullName"] not in said
+
+
+def test_provisioning_says_what_stands_in_the_way(planned: TargetsWorld, shell: Shell) -> None:
+    number = min(planned.entitled())
+    planned.sims.idaas.fault("ok_with_error", path=ONBOARDING, code=4711)
+    done = shell.run("provision", number)
+    assert done.exit_code == 1
+    assert "✗ in idaas: no account; create failed: HTTP 200, code 4711" in done.output
+    assert "✗ in welink: no account; create failed: idaas failed for good" in done.output
+
+
+def test_provisioning_a_stranger_says_so(planned: TargetsWorld, shell: Shell) -> None:
+    done = shell.run("provision", "no-such-number")
+    assert "in idaas: no account: no rule entitles to one, or HR does not know" in done.output
