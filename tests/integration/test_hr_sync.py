@@ -370,6 +370,23 @@ def test_a_rejected_row_is_tried_again_on_every_run_and_not_rewritten(world: HrW
     assert world.open_rejects().keys() == {_key(bad)}
 
 
+def test_more_rejected_rows_than_are_held_in_memory_are_all_tried_again(world: HrWorld) -> None:
+    """I3, I14: each of them once."""
+    world.sync()
+    many = 5_003
+    world.execute(
+        "INSERT INTO accountsync.rejected_record"
+        " (source, record_key, raw, reasons, first_run_id, last_run_id)"
+        " SELECT 'hieds', n, json_build_object('personId', n), '{\"employee_number: is missing\"}',"
+        " :run, :run FROM generate_series(1, :many) n",
+        run=world.last_run["id"],
+        many=many,
+    )
+    counts = world.sync("incremental", overlap="0s")
+    assert (counts.retried, counts.rejected) == (many, many)
+    assert len(world.open_rejects()) == many
+
+
 def test_a_rejected_row_that_hr_drops_is_closed_by_the_next_full_read(world: HrWorld) -> None:
     """I3."""
     bad = world.change(world.hr.persons()[4], employeeNumber=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -176,6 +177,22 @@ def test_a_feed_is_approved_once(world: HrWorld) -> None:
     with pytest.raises(SafetyStopError, match="held no more: it was approved"):
         _approve(world, feed)
     assert world.everything() == before
+
+
+def test_two_humans_who_decide_at_once_decide_once(world: HrWorld) -> None:
+    world.sync()
+    _spoil(world)
+    feed = _held(world)
+
+    def decide(_: int) -> bool:
+        try:
+            return _approve(world, feed).counts.updated == 25
+        except SafetyStopError:
+            return False
+
+    with ThreadPoolExecutor(3) as threads:
+        assert sorted(threads.map(decide, range(3))) == [False, False, True]
+    assert len(_audited(world)) == 1
 
 
 def test_rejecting_throws_the_feed_away_and_the_next_run_reads_anew(world: HrWorld) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -144,3 +145,13 @@ def test_a_source_says_nothing_about_persons_of_another(world: HrWorld) -> None:
     world.sync("full", **CONTRACTORS)
     assert _owners(world) == {"hieds": 40, "contractors": 1}
     assert world.absent() == {}
+
+
+def test_two_sources_that_bring_one_number_at_once_do_not_fail_each_other(world: HrWorld) -> None:
+    """They read at the same time; the second to merge finds the owner."""
+    world.hr.fault("latency", path="hr_person_info", seconds=0.05)
+    sources: list[dict[str, Any]] = [{}, CONTRACTORS]
+    with ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(lambda one: world.sync("full", **one, **EASY), sources))
+    assert sorted((one.inserted, one.rejected) for one in done) == [(0, 40), (40, 0)]
+    assert len(_owners(world)) == 1

@@ -13,6 +13,8 @@ from accountsync.store.ownership import Owner
 from accountsync.store.persons import EXAMPLES, Merged
 from accountsync.store.runs import Outcome
 
+_ROWS_AT_ONCE = 5000
+
 
 def merge(connection: Connection, feed: StagedFeed) -> Outcome:
     """Sources are read at the same time and merged one after the other: they share the employee
@@ -76,9 +78,13 @@ def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
     """I3; a read of some persons says nothing about others."""
     if feed.plan.mode == "person":
         return
-    raw = feeds.open_rejects(connection, run_id=feed.run_id, source=feed.source)
-    again = [as_row(feed.mapper.map(row), retried=True) for row in raw]
-    feeds.add(connection, run_id=feed.run_id, rows=again)
+    after = 0
+    while raw := feeds.open_rejects(
+        connection, run_id=feed.run_id, source=feed.source, after=after, limit=_ROWS_AT_ONCE
+    ):
+        again = [as_row(feed.mapper.map(row), retried=True) for _, row in raw]
+        feeds.add(connection, run_id=feed.run_id, rows=again)
+        after = raw[-1][0]
 
 
 def _reasons_to_stop(

@@ -102,18 +102,22 @@ def add(connection: Connection, *, run_id: int, rows: Iterable[tuple[Any, ...]])
             copy.write_row(row)
 
 
-def open_rejects(connection: Connection, *, run_id: int, source: str) -> Iterator[Any]:
-    """Raw rows that were rejected earlier, are still open, and do not come in this feed."""
+def open_rejects(
+    connection: Connection, *, run_id: int, source: str, after: int, limit: int
+) -> list[tuple[int, Any]]:
+    """Id and raw row of those that were rejected earlier, are still open, and do not come in this
+    feed: the next ones by id."""
     rows = connection.execute(
         text(
-            "SELECT raw::text FROM accountsync.rejected_record r"
-            " WHERE source = :source AND closed_at IS NULL AND NOT EXISTS ("
+            "SELECT r.id, r.raw::text FROM accountsync.rejected_record r"
+            " WHERE source = :source AND closed_at IS NULL AND id > :after AND NOT EXISTS ("
             f"  SELECT FROM {table(run_id)} s"
             "  WHERE coalesce(s.source_key, encode(s.content_hash, 'hex')) = r.record_key)"
+            " ORDER BY r.id LIMIT :limit"
         ),
-        {"source": source},
+        {"source": source, "after": after, "limit": limit},
     )
-    return (orjson.loads(raw) for (raw,) in rows.all())
+    return [(number, orjson.loads(raw)) for number, raw in rows]
 
 
 def keep(connection: Connection, *, run_id: int) -> None:
