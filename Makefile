@@ -41,6 +41,7 @@ fmt: install  ## format, and fix what can be fixed
 	$(PY) -m ruff format
 
 bench: install  ## benchmarks: minutes, or SCALE=full for a million persons
+	@$(PY) demo/install.py requirements-bench.txt
 	$(PY) -m benchmarks $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 
 migrate: install  ## bring the store to the newest schema (connection: AIRFLOW_CONN_ACCOUNTSYNC_DB)
@@ -49,6 +50,7 @@ migrate: install  ## bring the store to the newest schema (connection: AIRFLOW_C
 lock: install  ## resolve requirements*.in anew, with hashes
 	$(PY) -m uv pip compile requirements.in --universal -p 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.txt
 	$(PY) -m uv pip compile requirements-dev.in --universal -p 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.txt
+	$(PY) -m uv pip compile requirements-bench.in --universal -p 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-bench.txt
 
 install: .venv/bin/python
 	@$(PY) demo/install.py

@@ -11,7 +11,7 @@ NAMES = ("hr_sync",)
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", default=NAMES, metavar="name", help=", ".join(NAMES))
-    parser.add_argument("--scale", choices=("small", "full"), default="small")
+    parser.add_argument("--scale", choices=("tiny", "small", "full"), default="small")
     arguments = parser.parse_args()
     for name in arguments.names:
         print(f"{name} ({arguments.scale})")

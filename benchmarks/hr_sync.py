@@ -1,7 +1,8 @@
 """Reading HR: first load, unchanged re-read, 1 % change, incremental; against three references.
 
 `bare`: fetch, COPY, one merge (benchmarks/bare.py): what the machine can do. `dlt`: a peer, its
-REST source merged into the same PostgreSQL. `orm`: one ORM merge a row, as the predecessor worked.
+REST source merged into the same PostgreSQL. `orm`: one ORM merge a row, as the predecessor worked,
+without and with the second that it waited after each page.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,32 +29,123 @@ from benchmarks import bare, report, stage
 from benchmarks.report import Row
 from benchmarks.stage import Measured
 from simulators.client import HrClient
+from simulators.persons import ZONE
+
+Case = Callable[..., Measured]
 
 MODULE = "benchmarks.hr_sync"
 PAGE_SIZE = 1000
 AHEAD = 4
-SIZES = {"small": [10_000, 100_000], "full": [10_000, 100_000, 1_000_000]}
-DLT_AT_MOST = 100_000
+SIZES = {"tiny": [200], "small": [10_000, 100_000], "full": [10_000, 100_000, 1_000_000]}
+DLT_SIZES = range(1_000, 100_001)
 ORM_ROWS = 5_000
+PACED_ROWS = 100
+
+BARE, OURS, DLT = "bare pipeline", "AccountSync", "dlt"
+ORM, PACED = "ORM row by row", "ORM row by row, a second a page"
 
 
 def main(scale: str) -> None:
-    rows: list[Row] = []
+    bench = _Bench()
     for persons in SIZES[scale]:
-        rows += _measure(persons)
-    report.write("hr_sync", rows)
+        bench.measure(persons)
+    report.write("hr_sync", bench.rows)
+    report.chart(
+        "hr_sync",
+        title="Reading HR into PostgreSQL",
+        unit="persons a second (logarithmic)",
+        bars=bench.bars,
+    )
 
 
-def _measure(persons: int) -> list[Row]:
-    options = ("--persons", str(persons), "--warm")
-    with stage.database() as server, stage.simulator("hr", *options) as url:
-        dsn = server.dsn("accountsync")
-        _prepare(dsn)
-        rows = _first_loads(dsn, url, persons)
-        rows += _rereads(dsn, url, persons)
-        HrClient(url).events(move=persons // 100)
-        rows += _changes(dsn, url, persons)
-    return rows
+@dataclass(kw_only=True)
+class _Bench:
+    """`bars`: persons and what is done → who does it → persons a second."""
+
+    rows: list[Row] = field(default_factory=list)
+    bars: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def measure(self, persons: int) -> None:
+        options = ("--persons", str(persons), "--warm")
+        with stage.database() as server, stage.simulator("hr", *options) as url:
+            dsn = server.dsn("accountsync")
+            _prepare(dsn)
+            case = partial(_case, dsn=dsn, url=url)
+            self._first_load(case, persons)
+            self._unchanged(case, persons)
+            self._changed(case, persons, HrClient(url))
+
+    def _first_load(self, case: Case, persons: int) -> None:
+        what = f"{persons:,} first load"
+        reference = case("bare")
+        self._add(what, persons, BARE, reference, reference)
+        self._add(what, persons, OURS, case("ours", mode="full"), reference)
+        if persons in DLT_SIZES:
+            self._add(what, persons, DLT, case("dlt"), reference)
+        for name, at_most, pause_s in ((ORM, ORM_ROWS, 0), (PACED, PACED_ROWS, 1)):
+            limit = min(at_most, persons)
+            slow = case("orm", limit=limit, pause_s=pause_s)
+            self._add(what, persons, name, slow, reference, done=limit)
+
+    def _unchanged(self, case: Case, persons: int) -> None:
+        what = f"{persons:,} unchanged"
+        reference = case("bare")
+        self._add(what, persons, BARE, reference, reference)
+        self._add(what, persons, OURS, case("ours", mode="full"), reference)
+        if persons in DLT_SIZES:
+            self._add(what, persons, DLT, case("dlt"), reference)
+
+    def _changed(self, case: Case, persons: int, hr: HrClient) -> None:
+        """One in a hundred changed: everything is read; and again, but changes only are read, where
+        the overlap brings the first ones once more."""
+        since = (datetime.now(ZONE) - timedelta(minutes=10)).strftime("%Y-%m-%d %H:%M:%S")
+        hr.events(move=max(1, persons // 100))
+        reference = case("bare")
+        self._add(f"{persons:,} 1 % changed", persons, BARE, reference, reference)
+        self._add(f"{persons:,} 1 % changed", persons, OURS, case("ours", mode="full"), reference)
+        hr.events(move=max(1, persons // 100))
+        self._add_time(f"{persons:,} incremental", BARE, case("bare", since=since), reference)
+        self._add_time(
+            f"{persons:,} incremental", OURS, case("ours", mode="incremental"), reference
+        )
+
+    def _add(
+        self,
+        what: str,
+        persons: int,
+        who: str,
+        measured: Measured,
+        reference: Measured,
+        *,
+        done: int | None = None,
+    ) -> None:
+        """`ratio`: time for the same number of persons, over the reference's."""
+        speed = (done or persons) / measured.seconds
+        self.bars.setdefault(what.replace(" ", "\n", 1), {})[who] = speed
+        self.rows.append(
+            Row(
+                case=f"{what}, {who}",
+                value=speed,
+                unit="persons/s",
+                reference=BARE,
+                ratio=persons / reference.seconds / speed,
+                peak_rss_mb=measured.rss_mb,
+                wal_mb=measured.wal_mb,
+            )
+        )
+
+    def _add_time(self, what: str, who: str, measured: Measured, full: Measured) -> None:
+        self.rows.append(
+            Row(
+                case=f"{what}, {who}",
+                value=measured.seconds,
+                unit="s",
+                reference="bare full read",
+                ratio=measured.seconds / full.seconds,
+                peak_rss_mb=measured.rss_mb,
+                wal_mb=measured.wal_mb,
+            )
+        )
 
 
 def _prepare(dsn: str) -> None:
@@ -63,70 +159,11 @@ def _prepare(dsn: str) -> None:
         connection.execute(bare.SETUP.encode())
 
 
-def _first_loads(dsn: str, url: str, persons: int) -> list[Row]:
-    reference = _case("bare", dsn, url)
-    ours = _case("ours", dsn, url, mode="full")
-    rows = [
-        _row(f"{persons:,} first load, bare pipeline", persons, reference, reference),
-        _row(f"{persons:,} first load, AccountSync", persons, ours, reference),
-    ]
-    if persons <= DLT_AT_MOST:
-        peer = _case("dlt", dsn, url)
-        rows.append(_row(f"{persons:,} first load, dlt", persons, peer, reference))
-    slow = _case("orm", dsn, url, limit=min(ORM_ROWS, persons))
-    rows.append(_row(f"{persons:,} first load, ORM row by row", ORM_ROWS, slow, reference, persons))
-    return rows
-
-
-def _rereads(dsn: str, url: str, persons: int) -> list[Row]:
-    reference = _case("bare", dsn, url)
-    ours = _case("ours", dsn, url, mode="full")
-    wal = Row(
-        case=f"{persons:,} unchanged, WAL written by AccountSync", value=ours.wal_mb, unit="MB"
-    )
-    return [
-        _row(f"{persons:,} unchanged, bare pipeline", persons, reference, reference),
-        _row(f"{persons:,} unchanged, AccountSync", persons, ours, reference),
-        wal,
-    ]
-
-
-def _changes(dsn: str, url: str, persons: int) -> list[Row]:
-    """One in a hundred changed: read incrementally first, then with everything else."""
-    ours = _case("ours", dsn, url, mode="incremental")
-    reference = _case("bare", dsn, url)
-    return [
-        Row(
-            case=f"{persons:,}, 1 % changed, incremental",
-            value=ours.seconds,
-            unit="s",
-            reference="bare full read",
-            ratio=ours.seconds / reference.seconds,
-            peak_rss_mb=ours.rss_mb,
-        )
-    ]
-
-
-def _case(name: str, dsn: str, url: str, **arguments: Any) -> Measured:
-    stage.checkpoint(dsn)
+def _case(name: str, *, dsn: str, url: str, **arguments: Any) -> Measured:
+    stage.settle(dsn)
     measured = stage.case(MODULE, name, dsn, url=url, **arguments)
     print(f"  {name} {arguments or ''}: {measured.seconds:.1f} s", file=sys.stderr, flush=True)
     return measured
-
-
-def _row(
-    case: str, done: int, measured: Measured, reference: Measured, of: int | None = None
-) -> Row:
-    """`ratio`: time for the same number of persons, ours over the reference's."""
-    speed = done / measured.seconds
-    return Row(
-        case=case,
-        value=speed,
-        unit="persons/s",
-        reference="bare pipeline",
-        ratio=((of or done) / reference.seconds) / speed,
-        peak_rss_mb=measured.rss_mb,
-    )
 
 
 def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
@@ -155,9 +192,9 @@ def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - begin, "fetched": counts.fetched}
 
 
-def _bare(*, dsn: str, url: str) -> dict[str, Any]:
+def _bare(*, dsn: str, url: str, since: str | None = None) -> dict[str, Any]:
     begin = time.perf_counter()
-    asyncio.run(bare.read(url, dsn, page_size=PAGE_SIZE, ahead=AHEAD))
+    asyncio.run(bare.read(url, dsn, page_size=PAGE_SIZE, ahead=AHEAD, since=since))
     return {"seconds": time.perf_counter() - begin}
 
 
@@ -167,10 +204,10 @@ def _dlt(*, dsn: str, url: str) -> dict[str, Any]:
     return {"seconds": peer_dlt.load(url, dsn, page_size=PAGE_SIZE)}
 
 
-def _orm(*, dsn: str, url: str, limit: int) -> dict[str, Any]:
+def _orm(*, dsn: str, url: str, limit: int, pause_s: float) -> dict[str, Any]:
     from benchmarks import row_by_row
 
-    return {"seconds": row_by_row.load(url, dsn, limit=limit)}
+    return {"seconds": row_by_row.load(url, dsn, limit=limit, pause_s=pause_s)}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class Row:
     reference: str | None = None
     ratio: float | None = None
     peak_rss_mb: float | None = None
+    wal_mb: float | None = None
 
 
 def machine() -> str:
@@ -37,9 +39,28 @@ def write(name: str, rows: list[Row]) -> None:
     print(table(rows))
 
 
+def chart(name: str, *, title: str, unit: str, bars: Mapping[str, Mapping[str, float]]) -> None:
+    """Group → series → value, as bars on a logarithmic scale, in a PNG beside the JSON."""
+    from matplotlib.figure import Figure
+
+    series = list(dict.fromkeys(kind for group in bars.values() for kind in group))
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(series)
+    for n, kind in enumerate(series):
+        shown = [(at, group[kind]) for at, group in enumerate(bars.values()) if kind in group]
+        places = [at + n * width for at, _ in shown]
+        drawn = axes.bar(places, [value for _, value in shown], width, label=kind)
+        axes.bar_label(drawn, fmt="{:,.0f}", fontsize=7)
+    axes.set_xticks([at + 0.4 - width / 2 for at in range(len(bars))], list(bars))
+    axes.set(title=title, ylabel=unit, yscale="log")
+    axes.legend(fontsize=8)
+    figure.savefig(RESULTS / f"{name}.png", dpi=110, metadata={"Software": None})
+
+
 def table(rows: list[Row]) -> str:
     """Fixed-width, for people."""
-    cells = [("case", "value", "unit", "against", "ratio", "peak RSS")]
+    cells = [("case", "value", "unit", "against", "ratio", "peak RSS", "WAL")]
     cells += [
         (
             row.case,
@@ -48,6 +69,7 @@ def table(rows: list[Row]) -> str:
             row.reference or "",
             f"{row.ratio:.2f} x" if row.ratio is not None else "",
             f"{row.peak_rss_mb:.0f} MB" if row.peak_rss_mb is not None else "",
+            f"{row.wal_mb:,.2f} MB" if row.wal_mb is not None else "",
         )
         for row in rows
     ]

@@ -28,8 +28,8 @@ class _Person(_Base):
     attributes: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
-def load(url: str, dsn: str, *, limit: int) -> float:
-    """Seconds for `limit` rows."""
+def load(url: str, dsn: str, *, limit: int, pause_s: float) -> float:
+    """Seconds for `limit` rows, with a pause after each page."""
     engine = create_engine(dsn.replace("postgresql://", "postgresql+psycopg://"))
     _Base.metadata.create_all(engine)
     token = _post(
@@ -52,6 +52,7 @@ def load(url: str, dsn: str, *, limit: int) -> float:
             for row in _post(path, body, token)["data"]["result"]:
                 session.merge(_person(row))
                 session.commit()
+            time.sleep(pause_s)
     return time.perf_counter() - begin
 
 

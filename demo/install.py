@@ -1,4 +1,5 @@
-"""Installs requirements-dev.txt into this Python's environment: by uv, or by pip when uv cannot.
+"""Installs requirements-dev.txt, or the file that is named, into this Python's environment: by uv,
+or by pip when uv cannot.
 
 Run as a script before anything is installed, so the standard library is all there is. uv does not
 read pip's configuration; a mirror, a certificate or a folder of wheels set for pip is passed on.
@@ -12,7 +13,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-_REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements-dev.txt"
+_FILE = sys.argv[1] if __name__ == "__main__" and sys.argv[1:] else "requirements-dev.txt"
+_REQUIREMENTS = Path(__file__).resolve().parent.parent / _FILE
 _STAMP = Path(sys.prefix) / _REQUIREMENTS.name
 _PIP = (sys.executable, "-m", "pip")
 _UV = (sys.executable, "-m", "uv")

@@ -28,7 +28,7 @@ _LONG_ROW = 2_000
 class StagedRecord(NamedTuple):
     """`values`: in the order of PERSON_FIELDS. `raw`: JSON. `problems`: `field: reason`."""
 
-    values: tuple[Any, ...]
+    values: Sequence[Any]
     raw: str
     content_hash: bytes
     problems: list[str]
@@ -52,19 +52,23 @@ class RowMapper:
             )
             if field
         ]
-        self._texts = [(n, reader) for n, reader in readers if reader.is_plain_text]
-        self._others = [(n, reader) for n, reader in readers if not reader.is_plain_text]
+        self._texts = [(n, reader.read) for n, reader in readers if reader.is_plain_text]
+        self._others = [
+            (n, reader.read, reader.known) for n, reader in readers if not reader.is_plain_text
+        ]
         self._zone_at, self._zone = list(PERSON_FIELDS).index("time_zone"), source.zone
         self._required = [
             (n, name) for n, name in enumerate(PERSON_FIELDS) if name in REQUIRED_FIELDS
         ]
         described = source.model_dump(mode="json", include={"fields", "zone"})
         described_raw = orjson.dumps(described, option=orjson.OPT_SORT_KEYS)
-        self._hash_key = hashlib.blake2b(described_raw, digest_size=16).digest()
+        key = hashlib.blake2b(described_raw, digest_size=16).digest()
+        self._hash = hashlib.blake2b(digest_size=16, key=key)
 
     def map(self, row: Any) -> StagedRecord:
         raw = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-        content_hash = hashlib.blake2b(raw, digest_size=16, key=self._hash_key).digest()
+        content_hash = self._hash.copy()
+        content_hash.update(raw)
         problems: list[str] = []
         if isinstance(row, dict):
             values = self._values(row, problems)
@@ -73,20 +77,24 @@ class RowMapper:
             problems.append("row: not an object")
         if len(raw) > _LONG_ROW or b"\\u0000" in raw:
             _drop_unstorable(values, raw, problems)
-        return StagedRecord(tuple(values), raw.decode(), content_hash, problems)
+        return StagedRecord(values, raw.decode(), content_hash.digest(), problems)
 
     def _values(self, row: dict[Any, Any], problems: list[str]) -> list[Any]:
         values = [row.get(key) for key in self._keys]
         for position, path in self._deep:
             values[position] = path(row)
-        for position, reader in self._texts:
+        for position, read in self._texts:
             value = values[position]
             if value.__class__ is str:
                 values[position] = value.strip() or None
+            elif value.__class__ is int:
+                values[position] = str(value)
             elif value is not None:
-                values[position] = reader.read(value, problems)
-        for position, reader in self._others:
-            values[position] = reader.read(values[position], problems)
+                values[position] = read(value, problems)
+        for position, read, known in self._others:
+            value = values[position]
+            is_known = (value is None or value.__class__ is str) and value in known
+            values[position] = known[value] if is_known else read(value, problems)
         values[self._zone_at] = values[self._zone_at] or self._zone
         for position, name in self._required:
             if values[position] is None and not any(p.startswith(name) for p in problems):
@@ -109,27 +117,26 @@ def _drop_unstorable(values: list[Any], raw: bytes, problems: list[str]) -> None
 
 
 class _FieldReader:
-    """`is_plain_text`: nothing to do but to strip."""
+    """`is_plain_text`: nothing to do but to strip. `known`: what texts, and none, became: a million
+    dates have few thousand different values; of moments hardly two are the same."""
 
     def __init__(self, name: str, kind: type, field: SourceField, zone: ZoneInfo) -> None:
         self._name = name
         self._default = field.default
         self._translate = field.translate
         self._convert = _zone if name == "time_zone" else _converter(kind, field.formats, zone)
-        self._known: dict[str, Any] = {}
+        self.known: dict[str | None, Any] = {}
+        self._remembered = 1 if kind is datetime else _REMEMBERED
         self.is_plain_text = self._convert is _text and not (field.default or field.translate)
 
     def read(self, value: Any, problems: list[str]) -> Any:
-        """Remembers what texts became: a million dates have few thousand different values."""
-        if value.__class__ is str and value in self._known:
-            return self._known[value]
         try:
             found = self._read(value)
         except (ValueError, TypeError, OverflowError) as error:
             problems.append(f"{self._name}: {error}")
             return None
-        if value.__class__ is str and len(self._known) < _REMEMBERED:
-            self._known[value] = found
+        if (value is None or value.__class__ is str) and len(self.known) < self._remembered:
+            self.known[value] = found
         return found
 
     def _read(self, value: Any) -> Any:

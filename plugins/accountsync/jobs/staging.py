@@ -110,27 +110,55 @@ def _keep_what_was_asked_for(connection: Connection, feed: StagedFeed) -> None:
 
 
 async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> bool:
-    """Rows go out in lots of their own transaction: none is open while HR is waited for."""
     plan, mapper, run_id = feed.plan, feed.mapper, feed.run_id
     progress = _Progress(run_id)
-    lot: list[StagedRow] = []
     ask = Ask(since=plan.since, until=plan.until, numbers=plan.numbers or None)
     async with open_source() as source:
         if not await source.has_news():
             return False
-        async for page in source.pages(ask):
-            lot.extend(as_row(mapper.map(row), retried=False) for row in page.rows)
-            progress.page(page.number, page.total_pages, len(page.rows))
-            if len(lot) >= _ROWS_PER_COPY:
-                await asyncio.to_thread(_write, engine, run_id, lot)
-                lot = []
-    await asyncio.to_thread(_write, engine, run_id, lot)
+        async with _Copy(engine, run_id) as copy:
+            async for page in source.pages(ask):
+                await copy.add([as_row(mapper.map(row), retried=False) for row in page.rows])
+                progress.page(page.number, page.total_pages, len(page.rows))
     return True
 
 
-def _write(engine: Engine, run_id: int, lot: list[StagedRow]) -> None:
-    with engine.begin() as connection:
-        feeds.add(connection, run_id=run_id, rows=lot)
+class _Copy:
+    """Rows go out in lots of their own transaction: none is open while HR is waited for. One lot is
+    under way while the next is gathered; none any more when the block ends."""
+
+    def __init__(self, engine: Engine, run_id: int) -> None:
+        self._engine = engine
+        self._run_id = run_id
+        self._lot: list[StagedRow] = []
+        self._under_way: asyncio.Task[None] | None = None
+
+    async def add(self, rows: list[StagedRow]) -> None:
+        self._lot += rows
+        if len(self._lot) >= _ROWS_PER_COPY:
+            await self._send()
+
+    async def __aenter__(self) -> _Copy:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await self._send()
+        await self._arrive()
+
+    async def _send(self) -> None:
+        await self._arrive()
+        lot, self._lot = self._lot, []
+        self._under_way = asyncio.create_task(asyncio.to_thread(self._write, lot))
+
+    async def _arrive(self) -> None:
+        under_way, self._under_way = self._under_way, None
+        if under_way:
+            await under_way
+
+    def _write(self, lot: list[StagedRow]) -> None:
+        with self._engine.begin() as connection:
+            feeds.add(connection, run_id=self._run_id, rows=lot)
 
 
 class _Progress:

@@ -22,32 +22,38 @@ _CHANGED = (
     f"{_JOIN} AND p.content_hash <> s.content_hash AND {MAY_REPLACE.format(row='s', person='p')}"
 )
 
-_RECORD_CHANGES = f"""
-WITH recorded AS (
-INSERT INTO accountsync.person_change (person_id, run_id, changes)
-SELECT p.id, :run_id, difference.changes
-FROM {{table}} s JOIN accountsync.person p ON {_CHANGED}
-CROSS JOIN LATERAL (
-  SELECT jsonb_object_agg(field, jsonb_build_array(old, new)) AS changes
-  FROM (VALUES {", ".join(f"('{f}', p.{f}::text, s.{f}::text)" for f in _TRACKED)})
-    v (field, old, new)
-  WHERE old IS DISTINCT FROM new
-) difference
-WHERE difference.changes IS NOT NULL
-RETURNING person_id, changes
-)
-SELECT change.key, count(*), count(*) FILTER (WHERE change.value->>1 IS NULL),
-  (array_agg(p.employee_number ORDER BY p.employee_number))[1:{EXAMPLES}]
-FROM recorded r CROSS JOIN LATERAL jsonb_each(r.changes) change
-JOIN accountsync.person p ON p.id = r.person_id GROUP BY 1 ORDER BY 1
-"""
-
 _UPDATE = f"""
-UPDATE accountsync.person p
-SET {", ".join(f"{f} = s.{f}" for f in _FIELDS)}, attributes = s.raw::jsonb,
+WITH changed AS MATERIALIZED (
+  SELECT p.id, s.ctid AS row FROM {{table}} s JOIN accountsync.person p ON {_CHANGED}
+), updated AS (
+  UPDATE accountsync.person p
+  SET {", ".join(f"{f} = s.{f}" for f in _FIELDS)}, attributes = s.raw::jsonb,
     content_hash = s.content_hash, revision = p.revision + 1, updated_at = now()
-FROM {{table}} s WHERE {_CHANGED}
-"""
+  FROM changed JOIN {{table}} s ON s.ctid = changed.row WHERE p.id = changed.id
+  RETURNING p.id
+), recorded AS (
+  INSERT INTO accountsync.person_change (person_id, run_id, changes)
+  SELECT p.id, :run_id, difference.changes
+  FROM changed JOIN {{table}} s ON s.ctid = changed.row
+  JOIN accountsync.person p ON p.id = changed.id
+  CROSS JOIN LATERAL (
+    SELECT jsonb_object_agg(field, jsonb_build_array(old, new)) AS changes
+    FROM (VALUES {", ".join(f"('{f}', p.{f}::text, s.{f}::text)" for f in _TRACKED)})
+      v (field, old, new)
+    WHERE old IS DISTINCT FROM new
+  ) difference
+  WHERE difference.changes IS NOT NULL
+  RETURNING person_id, changes
+), fields AS (
+  SELECT change.key, count(*) AS changed, count(*) FILTER (WHERE change.value->>1 IS NULL),
+    (array_agg(p.employee_number ORDER BY p.employee_number))[1:{EXAMPLES}]
+  FROM recorded r CROSS JOIN LATERAL jsonb_each(r.changes) change
+  JOIN accountsync.person p ON p.id = r.person_id GROUP BY 1
+)
+SELECT 'updated', count(*), 0, NULL FROM updated
+UNION ALL
+(SELECT * FROM fields ORDER BY key)
+"""  # one join finds who differs: where nothing does, that is all
 
 _INSERT = f"""
 WITH made AS (
@@ -95,12 +101,13 @@ def merge(
     `decides`: a full read, which also takes back what is newer in the store (see MAY_REPLACE).
     """
     bound = {"source": source, "run_id": run_id, "latest": latest, "decides": decides}
-    recorded = connection.execute(text(_RECORD_CHANGES.format(table=table(run_id))), bound)
+    (_, updated, *_), *recorded = connection.execute(
+        text(_UPDATE.format(table=table(run_id))), bound
+    )
     changes = [
         FieldChange(field=field, changed=changed, emptied=emptied, examples=tuple(examples))
         for field, changed, emptied, examples in recorded
     ]
-    updated = connection.execute(text(_UPDATE.format(table=table(run_id))), bound).rowcount
     inserted, newcomers = connection.execute(text(_INSERT.format(table=table(run_id))), bound).one()
     row = connection.execute(
         text(
