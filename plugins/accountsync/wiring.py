@@ -83,10 +83,10 @@ def _connection(conn_id: str) -> Any:
 
 
 def endpoint(conn_id: str) -> Endpoint:
-    """The facts of an Airflow Connection of type `http`.
+    """The facts of an Airflow Connection, of type `http` as a rule.
 
     Of its extra, `verify` (true, false or a CA file) and `proxy` are read here; the rest is for the
-    templates of the configuration (`conn.extra.…`).
+    templates of the configuration (`conn.extra.…`) and for directories (wire.directory).
     """
     connection = _connection(conn_id)
     extra: Mapping[str, Any] = connection.extra_dejson
@@ -280,15 +280,10 @@ def provision_person(settings: Settings, employee_number: str, *, actor: str) ->
 async def _connector(
     target: AnyTarget, point: Endpoint, *, dry_run: bool = False
 ) -> AsyncIterator[Connector]:
-    async with _api(point, target, dry_run=dry_run) as api:
-        yield catalog.connector(target, api)
+    async with catalog.opened(target, point, dry_run=dry_run) as connector:
+        yield connector
 
 
-def _api(point: Endpoint, declared: HttpSource | AnyTarget, *, dry_run: bool = False) -> Api:
-    return Api(
-        point,
-        authenticator(declared.auth, point),
-        rate=declared.rate,
-        timeout_s=declared.timeout.total_seconds(),
-        dry_run=dry_run,
-    )
+def _api(point: Endpoint, source: HttpSource) -> Api:
+    auth = authenticator(source.auth, point)
+    return Api(point, auth, rate=source.rate, timeout_s=source.timeout.total_seconds())

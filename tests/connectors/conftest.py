@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.connectors.ldap_subjects import LDAP, LdapSubject
 from tests.connectors.subjects import HTTP, SUBJECTS, HttpSubject, Subject
 
 
@@ -24,7 +25,13 @@ def _opened() -> Iterator[Callable[[str], Any]]:
         yield opened
 
 
-@pytest.fixture(params=SUBJECTS)
+def _params() -> list[Any]:
+    """Both directories stay with one worker: a domain controller takes seconds to make."""
+    one_worker = pytest.mark.xdist_group("directories")
+    return [pytest.param(name, marks=one_worker if name in LDAP else ()) for name in SUBJECTS]
+
+
+@pytest.fixture(params=_params())
 def subject(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> Subject:
     """Every connector."""
     return _opened(request.param)
@@ -34,3 +41,19 @@ def subject(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> Su
 def http(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> HttpSubject:
     """Those whose target has a door that misbehaves on command."""
     return _opened(request.param)
+
+
+@pytest.fixture(params=LDAP)
+def ldap(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> LdapSubject:
+    """Both dialects. Tests that use it belong to `xdist_group("directories")`."""
+    return _opened(request.param)
+
+
+@pytest.fixture
+def openldap(_opened: Callable[[str], Any]) -> LdapSubject:
+    return _opened("openldap")
+
+
+@pytest.fixture
+def active_directory(_opened: Callable[[str], Any]) -> LdapSubject:
+    return _opened("active_directory")

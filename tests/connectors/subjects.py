@@ -21,7 +21,7 @@ import yaml
 
 from accountsync import settings as configuration
 from accountsync.settings import Settings
-from accountsync.settings.targets import AnyTarget, CustomTarget
+from accountsync.settings.targets import AnyTarget, CustomTarget, HttpTarget
 from accountsync.targets import catalog
 from accountsync.targets.connector import Connector
 from accountsync.wire.api import Api
@@ -32,6 +32,7 @@ from simulators.client import SimClient
 from simulators.departments import IDAAS_DEPARTMENTS
 from simulators.run import TargetOptions
 from tests.connectors import scim_service
+from tests.connectors.ldap_subjects import LDAP
 from tests.integration.world import until
 
 Attributes = dict[str, Any]
@@ -237,7 +238,7 @@ class HttpSubject:
 
 @asynccontextmanager
 async def connected(
-    target: AnyTarget,
+    target: HttpTarget,
     point: Endpoint,
     *,
     dry_run: bool = False,
@@ -327,5 +328,5 @@ HTTP: Mapping[str, Opened] = {
 }
 """Name → what opens the subject; each is opened once in a session."""
 
-SUBJECTS: Mapping[str, Opened] = {**HTTP, "custom": _folder}
+SUBJECTS: Mapping[str, Opened] = {**HTTP, **LDAP, "custom": _folder}
 """Every connector under contract."""

@@ -7,6 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -283,13 +284,28 @@ CHANGES = (_create, _update, _enable, _disable, _delete)
 ALL_ACTS = (*CHANGES, _find, _list, _check)
 
 
-@pytest.mark.parametrize("act", CHANGES)
-def test_a_dry_run_looks_and_sends_no_change(subject: Subject, act: Callable[..., Any]) -> None:
-    """HOUSE: refused at the wire, below everything that could forget to ask."""
+@pytest.mark.parametrize("operation", ["create", "update", "enable", "disable", "delete"])
+def test_a_dry_run_looks_and_sends_no_change(subject: Subject, operation: str) -> None:
+    """HOUSE: refused at the wire, below everything that could forget to ask. A connector may look
+    first whether there is anything to change: there is."""
+    person = subject.person(NUMBER)
+    made = do(subject, lambda c: c.create(person, enabled=operation != "enable"))
+    account = replace(_account(subject), identifier=made.identifier, remote_id=made.remote_id)
+    before = _find(subject)
+
+    async def act(connector: Connector) -> None:
+        if operation == "create":
+            await connector.create(subject.person("20002"))
+        elif operation == "delete":
+            await connector.delete(account)
+        else:
+            await getattr(connector, operation)(account, person | subject.change)
+
     with pytest.raises(SafetyStopError, match="dry run"):
-        act(subject, dry_run=True)
-    assert _find(subject, dry_run=True) is None
-    assert subject.accounts() == 0
+        do(subject, act, dry_run=True)
+    found = _find(subject, dry_run=True)
+    assert (found, found and found.attributes) == (before, before and before.attributes)
+    assert subject.accounts() == 1
 
 
 @pytest.mark.parametrize("fault", [fault for fault, _ in UNKNOWN.values()], ids=UNKNOWN)

@@ -174,4 +174,4 @@ def test_a_broken_configuration_is_an_import_error_that_says_what_is_wrong(
         env=_environment() | {"ACCOUNTSYNC_CONFIG": str(broken), "COLUMNS": "400"},
     )
     assert "no preset 'idaaas'" in done.stdout
-    assert "known: ['exchange_mailbox'" in done.stdout
+    assert "known: ['active_directory'" in done.stdout

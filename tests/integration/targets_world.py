@@ -20,7 +20,12 @@ from tests.integration.world import World
 _CSV = {"departments": "departments.csv", "person-types": "person_types.csv"}
 _CREATE = {"idaas": "/user/onboarding", "welink": "/user/create", "email": "/EnableMailbox"}
 _FIND = {"idaas": "/user", "welink": "/user/detail", "email": "/GetMailbox"}
-_KEY = {"idaas": "employeeNumber", "welink": "corpUserId", "email": "SAMAccountName"}
+_KEY = {
+    "directory": "employeeNumber",
+    "idaas": "employeeNumber",
+    "welink": "corpUserId",
+    "email": "SAMAccountName",
+}
 
 
 class TargetsWorld(World):

@@ -234,8 +234,8 @@ async def _source(source: HttpSource, point: Endpoint) -> AsyncIterator[HrSource
 async def _connector(
     target: AnyTarget, point: Endpoint, *, dry_run: bool = False
 ) -> AsyncIterator[Connector]:
-    async with _api(target, point, dry_run=dry_run) as api:
-        yield catalog.connector(target, api)
+    async with catalog.opened(target, point, dry_run=dry_run) as connector:
+        yield connector
 
 
 def _api(declared: HttpSource | AnyTarget, point: Endpoint, *, dry_run: bool = False) -> Api:

@@ -18,7 +18,7 @@ from accountsync.domain.person import Unavailable
 from accountsync.domain.planning import Action, OpenTask, PlannedTask, SystemRule
 from accountsync.errors import RecordError
 from accountsync.settings import Settings
-from accountsync.settings.targets import PERSON_ROOTS, SCOPE_ROOTS, Target
+from accountsync.settings.target import PERSON_ROOTS, SCOPE_ROOTS, Target
 from accountsync.store import accounts, locks, mappings, names, persons, plans, schema, tasks
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 from accountsync.domain.mapping import reads
 from accountsync.domain.person import RULE_FIELDS
 from accountsync.settings.problems import Place, Problem
-from accountsync.settings.targets import PERSON_ROOTS
+from accountsync.settings.target import PERSON_ROOTS
 
 
 def wrong_references(document: Mapping[str, Any]) -> Iterator[Problem]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
 from accountsync.domain.mapping import reads
+from accountsync.settings.ldap import LdapTarget
 from accountsync.settings.paging import Paging
 from accountsync.settings.parts import (
     ANSWER_ROOTS,
@@ -17,25 +17,20 @@ from accountsync.settings.parts import (
     AnswerPath,
     Auth,
     Group,
-    Name,
     NoAuth,
     OrPreset,
-    Rate,
     Request,
-    Timeout,
     checked_request,
     condition,
-    template,
 )
 from accountsync.settings.problems import Problem, ProblemsError
+from accountsync.settings.target import Target
 
 CREATE_ROOTS = REQUEST_ROOTS | {"attributes", "key", "enabled"}
 CHANGE_ROOTS = REQUEST_ROOTS | {"attributes", "key", "account", "changed"}
 FIND_ROOTS = REQUEST_ROOTS | {"attributes", "key"}
 LIST_ROOTS = REQUEST_ROOTS | {"page", "page_size", "offset", "cursor"}
 ITEM_ROOTS = ANSWER_ROOTS | {"item"}
-PERSON_ROOTS = frozenset({"person", "names", "accounts"})
-SCOPE_ROOTS = frozenset({"person", "valid_statuses"})
 
 CreateRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, CREATE_ROOTS))]
 ChangeRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, CHANGE_ROOTS))]
@@ -132,30 +127,6 @@ class Check(Group):
     success: AnswerCondition = "status == 200"
 
 
-class Target(Group):
-    """What every kind of target has."""
-
-    conn_id: str
-    scope: Annotated[str, condition(SCOPE_ROOTS)] = "person.status in valid_statuses"
-    depends_on: list[Name] = []
-    attributes: Annotated[dict[str, Any], template(PERSON_ROOTS)]
-    key: str = Field(description="the attribute that finds the account again, whatever happens")
-    identifier: str = Field(description="the attribute kept as the account's identifier")
-    rate: Rate = Rate()
-    timeout: Timeout = timedelta(seconds=30)
-
-    @model_validator(mode="after")
-    def _names_are_attributes(self) -> Target:
-        found = [
-            Problem((field,), f"{getattr(self, field)!r} is not one of the attributes")
-            for field in ("key", "identifier")
-            if getattr(self, field) not in self.attributes
-        ]
-        if found:
-            raise ProblemsError(found)
-        return self
-
-
 class RestTarget(Target):
     """A target whose HTTP API is declared here, request by request."""
 
@@ -245,6 +216,7 @@ class CustomTarget(Target):
     options: dict[str, Any] = Field({}, description="the function's keyword arguments")
 
 
+HttpTarget = RestTarget | ScimTarget | CustomTarget
 AnyTarget = Annotated[
-    RestTarget | ScimTarget | CustomTarget, Field(discriminator="kind"), OrPreset()
+    RestTarget | ScimTarget | CustomTarget | LdapTarget, Field(discriminator="kind"), OrPreset()
 ]

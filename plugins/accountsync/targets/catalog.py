@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import assert_never
 
 from accountsync.errors import ConfigurationError
-from accountsync.settings.targets import AnyTarget, CustomTarget, RestTarget, ScimTarget
+from accountsync.settings.ldap import LdapTarget
+from accountsync.settings.targets import (
+    AnyTarget,
+    CustomTarget,
+    HttpTarget,
+    RestTarget,
+    ScimTarget,
+)
 from accountsync.targets.connector import Connector
+from accountsync.targets.ldap import Dialect, LdapConnector
+from accountsync.targets.ldap_active_directory import ActiveDirectory
+from accountsync.targets.ldap_openldap import OpenLdap
 from accountsync.targets.rest import RestConnector
 from accountsync.targets.scim import ScimConnector
 from accountsync.wire.api import Api
+from accountsync.wire.auth import authenticator
+from accountsync.wire.directory import Directory
+from accountsync.wire.endpoint import Endpoint
 
 
-def connector(target: AnyTarget, api: Api) -> Connector:
+@asynccontextmanager
+async def opened(
+    target: AnyTarget, point: Endpoint, *, dry_run: bool = False
+) -> AsyncIterator[Connector]:
+    """The connector with its connection, at the target's own rate and patience."""
+    timeout_s = target.timeout.total_seconds()
+    if isinstance(target, LdapTarget):
+        directory = Directory(point, rate=target.rate, timeout_s=timeout_s, dry_run=dry_run)
+        async with directory:
+            yield LdapConnector(target, directory, _dialect(target, directory))
+        return
+    auth = authenticator(target.auth, point)
+    async with Api(point, auth, rate=target.rate, timeout_s=timeout_s, dry_run=dry_run) as api:
+        yield connector(target, api)
+
+
+def connector(target: HttpTarget, api: Api) -> Connector:
     match target:
         case RestTarget():
             return RestConnector(target, api)
@@ -40,3 +71,13 @@ def _custom(target: CustomTarget, api: Api) -> Connector:
             f"connector {target.connector!r} does not take these `options`: {error}"
         ) from error
     return made
+
+
+def _dialect(target: LdapTarget, directory: Directory) -> Dialect:
+    match target.dialect:
+        case "openldap":
+            return OpenLdap(target)
+        case "active_directory":
+            return ActiveDirectory(target, directory)
+        case _:
+            assert_never(target.dialect)

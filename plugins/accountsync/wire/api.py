@@ -79,7 +79,7 @@ class Api:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s / 2, 10))
         self._ssl = _ssl(endpoint)
         self._in_flight = asyncio.Semaphore(rate.concurrency)
-        self._limiter = _limiter(rate.per_second)
+        self._limiter = limiter(rate.per_second)
         self._concurrency = rate.concurrency
         self.dry_run = dry_run
         self._now = now
@@ -216,7 +216,7 @@ def _encoded(request: Rendered) -> tuple[str, bytes | None]:
     return "application/json", None if request.body is None else orjson.dumps(request.body)
 
 
-def _limiter(per_second: float | None) -> AsyncLimiter | None:
+def limiter(per_second: float | None) -> AsyncLimiter | None:
     """At most a tenth of a second's calls at once: no burst that an API would punish."""
     if per_second is None:
         return None

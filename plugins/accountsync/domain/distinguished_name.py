@@ -1,0 +1,85 @@
+"""Distinguished names (RFC 4514): built, read and compared without ever being cut by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+Rdn = tuple[tuple[str, str], ...]
+"""A relative distinguished name: attribute and value, more than one where joined by `+`."""
+
+_SPECIAL = re.compile(r'[\\,+"<>;=]')
+_PAIR = re.compile(r"\\(?P<hex>[0-9A-Fa-f]{2})|\\(?P<char>[ \"#+,;<=>\\])|(?P<plain>[^\\])", re.S)
+_TYPE = re.compile(r" *([A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+) *= *")
+_VALUE = re.compile(r"(?:\\[0-9A-Fa-f]{2}|\\[ \"#+,;<=>\\]|[^\\,+;\"<>])*", re.S)
+
+
+def escaped(value: str) -> str:
+    """A value as it may stand in a distinguished name (RFC 4514 §2.4)."""
+    text = _SPECIAL.sub(lambda found: "\\" + found[0], value).replace("\0", "\\00")
+    if text.startswith(("#", " ")):
+        text = "\\" + text
+    return text[:-1] + "\\ " if value.endswith(" ") and len(value) > 1 else text
+
+
+def rdn(attribute: str, value: str) -> str:
+    return f"{attribute}={escaped(value)}"
+
+
+def joined(*parts: str) -> str:
+    return ",".join(part for part in parts if part)
+
+
+def parsed(text: str) -> tuple[Rdn, ...]:
+    """The innermost first; nothing for an empty text. Raises ValueError, without quoting it."""
+    return tuple(_rdns(text)) if text.strip() else ()
+
+
+def _rdns(text: str) -> Iterator[Rdn]:
+    at, pairs = 0, []
+    while True:
+        kind = _TYPE.match(text, at)
+        if kind is None:
+            raise ValueError("not a distinguished name: expected attribute=value,attribute=value")
+        value = _VALUE.match(text, kind.end())
+        at = value.end() if value else kind.end()
+        pairs.append((kind[1], _unescaped(value[0] if value else "")))
+        if at == len(text):
+            yield tuple(pairs)
+            return
+        if text[at] not in ",+":
+            raise ValueError("not a distinguished name: a special character is not escaped")
+        if text[at] == ",":
+            yield tuple(pairs)
+            pairs = []
+        at += 1
+
+
+def _unescaped(text: str) -> str:
+    """Blanks around a value do not count unless they are escaped."""
+    raw = bytearray()
+    kept = 0
+    for found in _PAIR.finditer(text.lstrip(" ")):
+        raw += bytes.fromhex(found["hex"]) if found["hex"] else (found[2] or found[3]).encode()
+        if found["plain"] != " ":
+            kept = len(raw)
+    return bytes(raw[:kept]).decode("utf-8", "replace")
+
+
+def folded(text: str) -> tuple[Rdn, ...]:
+    """For comparing: names and nearly all values of directories do not tell case apart."""
+    return tuple(
+        tuple(sorted((kind.casefold(), " ".join(value.split()).casefold()) for kind, value in one))
+        for one in parsed(text)
+    )
+
+
+def parent(text: str) -> str:
+    """All but the innermost part, in the normal form."""
+    return joined(*("+".join(rdn(kind, value) for kind, value in one) for one in parsed(text)[1:]))
+
+
+def is_below(text: str, base: str) -> bool:
+    """Whether it is `base` or lies below it."""
+    inner, outer = folded(text), folded(base)
+    return inner[len(inner) - len(outer) :] == outer

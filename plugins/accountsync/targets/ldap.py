@@ -1,0 +1,345 @@
+"""A directory (RFC 4511): entries found again by an attribute that holds the employee number."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.distinguished_name import folded, joined, parent, parsed, rdn
+from accountsync.errors import (
+    AccountExistsError,
+    AccountMissingError,
+    IncompleteReadError,
+    RejectedByTargetError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from accountsync.settings.ldap import LdapTarget
+from accountsync.targets.connector import required
+from accountsync.targets.ldap_container import container_dn
+from accountsync.targets.ldap_groups import Memberships
+from accountsync.wire import ldap_messages as messages
+from accountsync.wire.directory import Directory
+from accountsync.wire.ldap_messages import Attributes, Entry, Step
+
+
+class Dialect(Protocol):
+    """What directories do differently. `shown`: attributes that it reads besides the mapped."""
+
+    @property
+    def id_attribute(self) -> str: ...
+    @property
+    def skips_references(self) -> bool: ...
+    @property
+    def tests(self) -> Mapping[str, bytes | None]: ...
+    @property
+    def shown(self) -> Sequence[str]: ...
+
+    def remote_id(self, entry: Entry) -> str: ...
+    def id_value(self, remote_id: str) -> bytes: ...
+    def refuse(self, attributes: Mapping[str, Any]) -> None:
+        """Raises RejectedByTargetError for what the target would refuse, or cut, silently."""
+        ...
+
+    def birth(self, *, enabled: bool) -> Attributes:
+        """What a new entry has besides the mapped attributes."""
+        ...
+
+    def is_enabled(self, entry: Entry) -> bool | None: ...
+    def switch(self, entry: Entry, *, enabled: bool) -> builtins.list[Step]: ...
+    def is_sure_of_absence(self, root: Entry) -> bool: ...
+    async def check(self, directory: Directory, root: Entry) -> str: ...
+
+
+class LdapConnector:
+    operations = frozenset(OPERATIONS)
+    can_find = True
+    can_list = True
+
+    def __init__(self, target: LdapTarget, directory: Directory, dialect: Dialect) -> None:
+        self._target = target
+        self._directory = directory
+        self._dialect = dialect
+        self._groups = Memberships(target.groups, directory) if target.groups else None
+        self._read = [*target.written, dialect.id_attribute, *dialect.shown]
+        self._root: Entry | None = None
+
+    async def create(self, attributes: Mapping[str, Any], *, enabled: bool = True) -> RemoteAccount:
+        """One request makes the whole entry. Where its name is taken by somebody else within the
+        container (namesakes), it gets the identifier behind it."""
+        self._ready_to_write(attributes)
+        container = container_dn(self._target, attributes)
+        for name in self._entry_names(attributes):
+            dn = joined(rdn(self._target.rdn, name), container)
+            if await self._added(dn, name, attributes, enabled=enabled):
+                entry = await self._entry_just_made(dn)
+                await self._join(dn, attributes)
+                return self._account(entry, ours=True)
+            await self._refuse_if_there(attributes)
+        raise AccountExistsError("the name is taken within its container", code="68")
+
+    async def _refuse_if_there(self, attributes: Mapping[str, Any]) -> None:
+        """An entry of an earlier attempt of ours may lack its memberships still."""
+        found = await self._look(attributes)
+        if found is None:
+            return
+        entry, ours = found
+        if ours and not self._differences(entry, attributes):
+            await self._join(entry.dn, attributes)
+        raise AccountExistsError("an entry with this key or identifier", code="68")
+
+    async def _join(self, dn: str, attributes: Mapping[str, Any]) -> None:
+        """Whatever goes wrong here, the entry is there: to be completed by the next attempt."""
+        try:
+            if self._groups:
+                await self._groups.join(dn, attributes)
+        except UnknownOutcomeError as error:
+            raise TransientError(f"made, its memberships are not complete: {error}") from None
+
+    async def _added(
+        self, dn: str, name: str, attributes: Mapping[str, Any], *, enabled: bool
+    ) -> bool:
+        classes = [one.encode() for one in self._target.object_classes]
+        values = {name: found for name, found in self._values(attributes).items() if found}
+        own = {self._target.rdn: [name.encode()], "objectClass": classes}
+        birth = self._dialect.birth(enabled=enabled)
+        try:
+            await self._directory.change(messages.add(dn, {**values, **own, **birth}))
+        except AccountExistsError:
+            return False
+        except AccountMissingError as error:
+            raise RejectedByTargetError("no such container", code=error.code) from None
+        return True
+
+    async def _entry_just_made(self, dn: str) -> Entry:
+        try:
+            found = await self._search(dn, scope="entry", tests={})
+        except TransientError as error:
+            raise UnknownOutcomeError(f"made, but not seen afterwards: {error}") from None
+        if len(found) != 1:
+            raise UnknownOutcomeError("made, but not seen afterwards")
+        return found[0]
+
+    async def update(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        return await self._changed(account, attributes, enabled=None)
+
+    async def rename(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        """Its names are attributes like others; the entry moves if its own name changes."""
+        return await self._changed(account, attributes, enabled=None)
+
+    async def enable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        return await self._changed(account, attributes, enabled=True)
+
+    async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        """The state alone: a leaver's name, place and groups stay as they are."""
+        entry = await self._entry(account, attributes)
+        if steps := self._dialect.switch(entry, enabled=False):
+            await self._directory.change(messages.modify(entry.dn, steps))
+        return self._account(entry, ours=True, enabled=False)
+
+    async def delete(self, account: Account) -> None:
+        """An entry that has got somebody else's key since is not deleted (I11)."""
+        entry = await self._entry(account, account.attributes)
+        key = account.attributes.get(self._target.key)
+        if key is not None and entry.text(self._target.key) != str(key):
+            raise RejectedByTargetError("the entry carries another key by now", code="key")
+        await self._directory.change(messages.delete(entry.dn))
+
+    async def _changed(
+        self, account: Account, attributes: Mapping[str, Any], *, enabled: bool | None
+    ) -> RemoteAccount:
+        self._ready_to_write(attributes)
+        entry = await self._entry(account, attributes)
+        dn = await self._moved(entry, attributes)
+        steps = self._differences(entry, attributes)
+        if enabled is not None:
+            steps += self._dialect.switch(entry, enabled=enabled)
+        if steps:
+            await self._directory.change(messages.modify(dn, steps))
+        if self._groups:
+            await self._groups.settle(dn, attributes, formerly=entry.dn)
+        now = {name.lower(): values for name, values in self._values(attributes).items()}
+        if dn != entry.dn:
+            now[self._target.rdn.lower()] = [parsed(dn)[0][0][1].encode()]
+        after = Entry(dn=dn, attributes={**entry.attributes, **now})
+        return self._account(after, ours=True, enabled=enabled)
+
+    async def _moved(self, entry: Entry, attributes: Mapping[str, Any]) -> str:
+        """Where no container is declared it stays in the one that an administrator chose."""
+        there = parent(entry.dn)
+        container = container_dn(self._target, attributes) if self._target.container else there
+        stays = folded(container) == folded(there)
+        names = self._entry_names(attributes)
+        has = folded(entry.dn)[0]
+        if stays and any(folded(rdn(self._target.rdn, name))[0] == has for name in names):
+            return entry.dn
+        for name in names:
+            own = rdn(self._target.rdn, name)
+            try:
+                await self._directory.change(messages.move(entry.dn, rdn=own, parent=container))
+            except AccountExistsError:
+                continue
+            except AccountMissingError as error:
+                raise RejectedByTargetError("no such container", code=error.code) from None
+            return joined(own, container)
+        raise RejectedByTargetError("its name is taken within its container", code="68")
+
+    def _differences(self, entry: Entry, attributes: Mapping[str, Any]) -> builtins.list[Step]:
+        return [
+            ("replace", name, values)
+            for name, values in self._values(attributes).items()
+            if set(values) != set(entry.attributes.get(name.lower(), ()))
+        ]
+
+    async def _entry(self, account: Account, attributes: Mapping[str, Any]) -> Entry:
+        """By the directory's own id; one recorded without it by its key. Raises
+        AccountMissingError."""
+        tests: dict[str, bytes | None]
+        if account.remote_id:
+            tests = {self._dialect.id_attribute: self._dialect.id_value(account.remote_id)}
+        else:
+            key = required({**account.attributes, **attributes}, self._target.key)
+            tests = {**self._dialect.tests, self._target.key: key.encode()}
+        found = await self._search(self._target.base, scope="subtree", tests=tests)
+        if not found:
+            await self._be_sure_of_absence()
+            raise AccountMissingError("a look-up does not show the account", code="32")
+        if len(found) > 1:
+            raise RejectedByTargetError("several entries carry this key", code="ambiguous")
+        return found[0]
+
+    async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
+        """By key, then by identifier: who has that without our key is somebody else."""
+        found = await self._look(attributes)
+        if found is None:
+            await self._be_sure_of_absence()
+            return None
+        entry, ours = found
+        account = self._account(entry, ours=ours)
+        return replace(
+            account, attributes={**account.attributes, **await self._place(entry, attributes)}
+        )
+
+    async def _place(self, entry: Entry, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Container and memberships: in the words they are wanted in, if they are as wanted."""
+        shown: dict[str, Any] = {}
+        if self._target.container:
+            there, wanted = parent(entry.dn), attributes.get(self._target.container)
+            as_wanted = wanted and folded(there) == folded(container_dn(self._target, attributes))
+            shown[self._target.container] = wanted if as_wanted else there
+        if self._groups:
+            shown[self._groups.attribute] = await self._groups.of(entry.dn, attributes)
+        return shown
+
+    async def _look(self, attributes: Mapping[str, Any]) -> tuple[Entry, bool] | None:
+        for attribute in (self._target.key, self._target.identifier):
+            value = required(attributes, attribute)
+            tests = {**self._dialect.tests, attribute: value.encode()}
+            found = await self._search(self._target.base, scope="subtree", tests=tests)
+            if len(found) > 1:
+                raise RejectedByTargetError("several entries carry this key", code="ambiguous")
+            if found:
+                key = required(attributes, self._target.key)
+                ours = (found[0].text(self._target.key) or "").casefold() == key.casefold()
+                return found[0], ours
+        return None
+
+    async def list(self) -> AsyncIterator[RemoteAccount]:
+        seen: set[str] = set()
+        pages = self._directory.pages(
+            self._target.base,
+            tests=self._dialect.tests,
+            attributes=self._read,
+            page_size=self._target.page_size,
+        )
+        async for rows in pages:
+            for row in rows:
+                if isinstance(row, Entry):
+                    account = self._account(row, ours=bool(row.text(self._target.key)))
+                    if not account.remote_id or account.remote_id in seen:
+                        raise IncompleteReadError("an entry without an id, or twice")
+                    seen.add(account.remote_id)
+                    yield account
+                elif not self._dialect.skips_references:
+                    raise IncompleteReadError("a part of the base lies in another server")
+
+    async def check(self) -> str:
+        """Bind, base, and whether accounts can be disabled here."""
+        said = await self._dialect.check(self._directory, await self._root_entry())
+        await self._directory.search(
+            self._target.base, scope="entry", tests={"objectClass": None}, attributes=["1.1"]
+        )
+        channel = "encrypted" if self._directory.is_encrypted else "in clear"
+        return f"{said}, {self._target.base}, {channel}"
+
+    async def _be_sure_of_absence(self) -> None:
+        if not self._dialect.is_sure_of_absence(await self._root_entry()):
+            raise TransientError("not found, but not every server has what is new: no sure answer")
+
+    async def _root_entry(self) -> Entry:
+        """What the server says of itself (RFC 4512 §5.1)."""
+        if self._root is None:
+            (self._root,) = await self._directory.search(
+                "",
+                scope="entry",
+                tests={"objectClass": None},
+                attributes=["dnsHostName", "subschemaSubentry"],
+            )
+        return self._root
+
+    async def _search(
+        self, base: str, *, scope: messages.Scope, tests: Mapping[str, bytes | None]
+    ) -> builtins.list[Entry]:
+        """Two are as good as many: there may only be one."""
+        return await self._directory.search(
+            base,
+            scope=scope,
+            tests=tests or {"objectClass": None},
+            attributes=self._read,
+            size_limit=2,
+        )
+
+    def _ready_to_write(self, attributes: Mapping[str, Any]) -> None:
+        for name in (self._target.key, self._target.identifier, self._target.rdn):
+            required(attributes, name)
+        self._dialect.refuse(attributes)
+
+    def _entry_names(self, attributes: Mapping[str, Any]) -> Sequence[str]:
+        """The wanted one, and what a namesake in the same container gets."""
+        name = required(attributes, self._target.rdn)
+        identifier = required(attributes, self._target.identifier)
+        return [name] if name == identifier else [name, f"{name} ({identifier})"]
+
+    def _values(self, attributes: Mapping[str, Any]) -> dict[str, builtins.list[bytes]]:
+        """The entry's own name is not among them: it changes by moving the entry."""
+        return {
+            name: _as_values(attributes.get(name))
+            for name in self._target.written
+            if name != self._target.rdn
+        }
+
+    def _account(self, entry: Entry, *, ours: bool, enabled: bool | None = None) -> RemoteAccount:
+        shown = {name: entry.texts(name) for name in self._target.written}
+        return RemoteAccount(
+            identifier=entry.text(self._target.identifier) or "",
+            remote_id=self._dialect.remote_id(entry) or None,
+            ours=ours,
+            enabled=self._dialect.is_enabled(entry) if enabled is None else enabled,
+            attributes={
+                name: values[0] if len(values) == 1 else values
+                for name, values in shown.items()
+                if values
+            },
+        )
+
+
+def _as_values(value: Any) -> builtins.list[bytes]:
+    """No value and an empty one are the same to a directory: the attribute is not there."""
+    if isinstance(value, bool):
+        return [b"TRUE" if value else b"FALSE"]
+    if isinstance(value, builtins.list | tuple):
+        return [raw for one in value for raw in _as_values(one)]
+    return [] if value is None or value == "" else [str(value).encode()]

@@ -1,0 +1,87 @@
+"""Active Directory, and Samba as its domain controller: what differs from other directories."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from accountsync.errors import ConfigurationError, RejectedByTargetError
+from accountsync.settings.ldap import LdapTarget
+from accountsync.wire.directory import Directory
+from accountsync.wire.ldap_messages import Attributes, Entry, Step
+
+_CONTROL = "userAccountControl"
+_NORMAL_ACCOUNT, _ACCOUNTDISABLE = 0x200, 0x2
+_LOGON_NAME = re.compile(r'[^"/\\\[\]:;|=,+*?<>@\x00-\x1f]{1,20}(?<!\.)')
+"""sAMAccountName: at most 20 characters for a user, some of them forbidden."""
+
+
+class ActiveDirectory:
+    id_attribute = "objectGUID"
+    skips_references = True
+    """A search from the domain's root names the partitions of DNS: nobody's account is there."""
+    tests: Mapping[str, bytes | None] = {"objectClass": b"user", "objectCategory": b"person"}
+    shown = (_CONTROL,)
+
+    def __init__(self, target: LdapTarget, directory: Directory) -> None:
+        self._host = directory.server_name
+        if not directory.is_encrypted:
+            raise ConfigurationError(
+                f"{target.conn_id}: Active Directory takes passwords on an encrypted channel only:"
+                " `tls` in the Connection's extra has to be ldaps or start_tls"
+            )
+
+    def remote_id(self, entry: Entry) -> str:
+        raw = next(iter(entry.attributes.get("objectguid", ())), b"")
+        return str(UUID(bytes_le=raw)) if len(raw) == 16 else ""
+
+    def id_value(self, remote_id: str) -> bytes:
+        return UUID(remote_id).bytes_le
+
+    def refuse(self, attributes: Mapping[str, Any]) -> None:
+        name = str(attributes.get("sAMAccountName", ""))
+        if not _LOGON_NAME.fullmatch(name):
+            raise RejectedByTargetError(
+                'sAMAccountName has to have 1 to 20 characters, none of "/\\[]:;|=,+*?<>@',
+                code="sAMAccountName",
+            )
+
+    def birth(self, *, enabled: bool) -> Attributes:
+        """In one request, so that nobody finds half an account."""
+        control = _NORMAL_ACCOUNT if enabled else _NORMAL_ACCOUNT | _ACCOUNTDISABLE
+        return {_CONTROL: [b"%d" % control], "unicodePwd": [_password()]}
+
+    def is_enabled(self, entry: Entry) -> bool | None:
+        text = entry.text(_CONTROL)
+        return None if text is None else not int(text) & _ACCOUNTDISABLE
+
+    def switch(self, entry: Entry, *, enabled: bool) -> list[Step]:
+        """The one bit, and only if all are as they were read: other bits are other people's."""
+        text = entry.text(_CONTROL)
+        if text is None:
+            raise ConfigurationError("our login may not read userAccountControl")
+        flags = int(text)
+        wanted = flags & ~_ACCOUNTDISABLE if enabled else flags | _ACCOUNTDISABLE
+        if flags == wanted:
+            return []
+        return [("delete", _CONTROL, [text.encode()]), ("add", _CONTROL, [b"%d" % wanted])]
+
+    def is_sure_of_absence(self, root: Entry) -> bool:
+        """Of one and the same domain controller, which has all that it was told; behind the name
+        of a domain or a balancer is another one each time, and what is new comes there late."""
+        return (root.text("dnsHostName") or "").casefold() == self._host.casefold()
+
+    async def check(self, directory: Directory, root: Entry) -> str:
+        said = f"Active Directory, domain controller {root.text('dnsHostName')}"
+        if not self.is_sure_of_absence(root):
+            said += " (name it as host: behind another name no look-up can say 'not there')"
+        return said
+
+
+def _password() -> bytes:
+    """Random, seen by nobody, kept nowhere: the first one that counts is set by a reset."""
+    text = f'"{secrets.token_urlsafe(30)}aA1!"'
+    return text.encode("utf-16-le")

@@ -1,0 +1,84 @@
+"""Memberships in the groups that the configuration names; all other groups are left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from accountsync.domain.distinguished_name import Rdn, folded
+from accountsync.errors import (
+    AccountExistsError,
+    AccountMissingError,
+    ConfigurationError,
+    NeedsDataError,
+    RejectedByTargetError,
+)
+from accountsync.settings.ldap import Groups
+from accountsync.wire import ldap_messages as messages
+from accountsync.wire.directory import Directory
+from accountsync.wire.ldap_messages import Step
+
+_ALREADY = "20"
+"""attributeOrValueExists: as it is to be, already."""
+Kind = Literal["add", "delete"]
+
+
+class Memberships:
+    def __init__(self, groups: Groups, directory: Directory) -> None:
+        self._groups = groups
+        self._directory = directory
+        self._managed = {folded(dn): dn for dn in groups.managed}
+        self.attribute = groups.attribute
+
+    async def settle(
+        self, dn: str, attributes: Mapping[str, Any], *, formerly: str | None = None
+    ) -> None:
+        """`formerly`: where the entry was. Not every directory follows it in its groups."""
+        wanted = self._wanted(attributes)
+        has_moved = formerly is not None and folded(formerly) != folded(dn)
+        for folded_dn, group in self._managed.items():
+            if formerly and has_moved and await self._has(group, formerly):
+                await self._change(group, ("delete", self._groups.member, [formerly.encode()]))
+            if (folded_dn in wanted) != await self._has(group, dn):
+                step: Kind = "add" if folded_dn in wanted else "delete"
+                await self._change(group, (step, self._groups.member, [dn.encode()]))
+
+    async def join(self, dn: str, attributes: Mapping[str, Any]) -> None:
+        """For an entry that is new, and in no group yet."""
+        for folded_dn in self._wanted(attributes):
+            await self._change(
+                self._managed[folded_dn], ("add", self._groups.member, [dn.encode()])
+            )
+
+    async def of(self, dn: str, attributes: Mapping[str, Any]) -> Any:
+        """The managed groups it is in: in the words they are wanted in, if they are as wanted."""
+        there = {folded(group) for group in self._managed.values() if await self._has(group, dn)}
+        if there == self._wanted(attributes):
+            return attributes.get(self.attribute)
+        return [self._managed[one] for one in sorted(there)]
+
+    def _wanted(self, attributes: Mapping[str, Any]) -> set[tuple[Rdn, ...]]:
+        named = attributes.get(self.attribute) or []
+        try:
+            wanted = {folded(one) for one in ([named] if isinstance(named, str) else named)}
+        except ValueError:
+            raise NeedsDataError("a group is not a distinguished name") from None
+        if unknown := wanted - set(self._managed):
+            raise NeedsDataError(f"{len(unknown)} group(s) are not among `groups.managed`")
+        return wanted
+
+    async def _has(self, group: str, dn: str) -> bool:
+        tests = {self._groups.member: dn.encode()}
+        found = await self._directory.search(group, scope="entry", tests=tests, attributes=["1.1"])
+        return bool(found)
+
+    async def _change(self, group: str, step: Step) -> None:
+        try:
+            await self._directory.change(messages.modify(group, [step]))
+        except AccountExistsError:
+            return
+        except AccountMissingError:
+            raise ConfigurationError(f"the group {group} is not there") from None
+        except RejectedByTargetError as error:
+            if (error.code or "").split("/")[0] != _ALREADY:
+                raise

@@ -1,0 +1,69 @@
+"""OpenLDAP and its like: what differs from other directories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from accountsync.errors import ConfigurationError
+from accountsync.settings.ldap import LdapTarget
+from accountsync.wire.directory import Directory
+from accountsync.wire.ldap_messages import Attributes, Entry, Step
+
+
+class OpenLdap:
+    """A password is not set: whoever has none cannot bind. Disabled is what `disabling` says."""
+
+    id_attribute = "entryUUID"
+    skips_references = False
+
+    def __init__(self, target: LdapTarget) -> None:
+        self._disabling = target.disabling
+        self.tests: Mapping[str, bytes | None] = {"objectClass": target.object_classes[0].encode()}
+        self.shown = [self._disabling.attribute]
+
+    def remote_id(self, entry: Entry) -> str:
+        return entry.text(self.id_attribute) or ""
+
+    def id_value(self, remote_id: str) -> bytes:
+        return remote_id.encode()
+
+    def refuse(self, attributes: Mapping[str, Any]) -> None:
+        """No rules beyond the server's schema."""
+
+    def birth(self, *, enabled: bool) -> Attributes:
+        value = self._wanted(enabled=enabled)
+        return {self._disabling.attribute: [value]} if value is not None else {}
+
+    def is_enabled(self, entry: Entry) -> bool:
+        there = entry.attributes.get(self._disabling.attribute.lower(), ())
+        return self._disabling.disabled.encode() not in there
+
+    def switch(self, entry: Entry, *, enabled: bool) -> list[Step]:
+        if self.is_enabled(entry) == enabled:
+            return []
+        value = self._wanted(enabled=enabled)
+        return [("replace", self._disabling.attribute, [] if value is None else [value])]
+
+    def _wanted(self, *, enabled: bool) -> bytes | None:
+        text = self._disabling.enabled if enabled else self._disabling.disabled
+        return None if text is None else text.encode()
+
+    def is_sure_of_absence(self, root: Entry) -> bool:
+        """A replica takes no changes, so what answers has them all."""
+        return True
+
+    async def check(self, directory: Directory, root: Entry) -> str:
+        """The attribute that disables has to be in the schema: else no leaver could be disabled."""
+        schema = root.text("subschemaSubentry") or "cn=Subschema"
+        found = await directory.search(
+            schema, scope="entry", tests={"objectClass": None}, attributes=["attributeTypes"]
+        )
+        name = self._disabling.attribute
+        known = " ".join(text for entry in found for text in entry.texts("attributeTypes"))
+        if f"'{name.lower()}'" not in known.lower():
+            raise ConfigurationError(
+                f"{directory.endpoint.conn_id}: the schema has no {name}: load the overlay that"
+                " brings it (ppolicy), or name another attribute under `disabling`"
+            )
+        return "LDAP"

@@ -1,0 +1,249 @@
+"""Both LDAP dialects under contract: a real server each, and what tests must know of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from accountsync import settings as configuration
+from accountsync.domain.account import Account, RemoteAccount
+from accountsync.settings.ldap import LdapTarget
+from accountsync.settings.parts import Rate
+from accountsync.targets import catalog
+from accountsync.targets.connector import Connector
+from accountsync.wire import ldap_messages as messages
+from accountsync.wire.directory import Directory
+from accountsync.wire.endpoint import Endpoint
+from accountsync.wire.ldap_messages import Entry
+from tests.connectors import openldap, samba
+from tests.connectors.directory_server import DirectoryServer
+
+Attributes = dict[str, Any]
+NAME, PHONE, PINYIN = "欧阳娜娜", "10098765432", "ouyangnana"
+CONFIG = Path(__file__).parents[2] / "config" / "accountsync.yaml"
+RESEARCH, SALES = "集团/研发", "OU=销售,OU=集团"
+
+
+def target(preset: str, **changes: Any) -> LdapTarget:
+    """A preset as an operator would use it, in the shipped example."""
+    return _target(preset, json.dumps(changes))
+
+
+@lru_cache
+def _target(preset: str, changed: str) -> LdapTarget:
+    changes = json.loads(changed)
+    document = yaml.safe_load(CONFIG.read_text("utf-8"))
+    document["names"]["upn"] = "{{ person.employee_number }}@example.test"
+    own = {"preset": preset, "conn_id": "directory", **changes}
+    document["systems"] = {"directory": own}
+    found = configuration.parse(document, origin="test").systems["directory"]
+    assert isinstance(found, LdapTarget)
+    return found
+
+
+def _openldap(number: str) -> Attributes:
+    return {
+        "employeeNumber": number,
+        "uid": f"o{number}",
+        "cn": NAME,
+        "sn": NAME,
+        "displayName": NAME,
+        "mail": f"{PINYIN}{number}@example.com",
+        "mobile": PHONE,
+        "departmentNumber": "D1",
+        "employeeType": "10",
+        "ou": RESEARCH,
+        "groups": [],
+    }
+
+
+def _samba(number: str) -> Attributes:
+    return {
+        "employeeID": number,
+        "sAMAccountName": f"o{number}",
+        "userPrincipalName": f"{number}@example.test",
+        "cn": f"{NAME}{number}",
+        "sn": NAME,
+        "displayName": NAME,
+        "mail": f"{PINYIN}{number}@example.com",
+        "mobile": PHONE,
+        "department": "D1",
+        "ou": RESEARCH,
+        "groups": [],
+    }
+
+
+_DEAD_PORT = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """`rename`: what changes with the name, entry name and all."""
+
+    name: str
+    start: Callable[[Path], AbstractContextManager[DirectoryServer]]
+    person: Callable[[str], Attributes]
+    base: str
+    groups: str
+    rename: Attributes
+
+
+DIALECTS = [
+    Dialect(
+        name="openldap",
+        start=openldap.running,
+        person=_openldap,
+        base=openldap.BASE,
+        groups=openldap.GROUPS,
+        rename={"uid": "neu1", "mail": "neu1@example.com"},
+    ),
+    Dialect(
+        name="active_directory",
+        start=samba.running,
+        person=_samba,
+        base=samba.BASE,
+        groups=samba.GROUPS,
+        rename={"sAMAccountName": "neu1", "cn": "新, 名", "userPrincipalName": "n@example.test"},
+    ),
+]
+
+
+class LdapSubject:
+    """As the contract wants it (`subjects.Subject`), and what only directories have."""
+
+    change: Attributes = {"displayName": "欧阳"}
+
+    def __init__(self, dialect: Dialect, server: DirectoryServer) -> None:
+        self.dialect, self.server = dialect, server
+        self.name, self.person, self.rename = dialect.name, dialect.person, dialect.rename
+        self.target = self.declared()
+        self.change_key: Attributes | None = {self.target.key: "someone"}
+
+    def group(self, name: str) -> str:
+        return f"cn={name},{self.dialect.groups}"
+
+    def declared(self, **changes: Any) -> LdapTarget:
+        attributes = {"ou": "person.department.ou_path", "groups": []}
+        managed = [self.group("staff"), self.group("vpn")]
+        own = {"attributes": attributes, "container": "ou", "groups": {"managed": managed}}
+        return target(self.name, **{"base": self.dialect.base, "page_size": 5, **own, **changes})
+
+    @asynccontextmanager
+    async def connector(
+        self,
+        *,
+        reachable: bool = True,
+        dry_run: bool = False,
+        endpoint: Endpoint | None = None,
+        timeout: str = "20s",
+        **changes: Any,
+    ) -> AsyncIterator[Connector]:
+        point = endpoint or self.server.endpoint(port=None if reachable else _DEAD_PORT)
+        declared = self.declared(timeout=timeout, **changes)
+        async with catalog.opened(declared, point, dry_run=dry_run) as connector:
+            yield connector
+
+    def call(self, act: Callable[[Connector], Awaitable[Any]], **options: Any) -> Any:
+        async def run() -> Any:
+            async with self.connector(**options) as connector:
+                return await act(connector)
+
+        return asyncio.run(run())
+
+    def listed(self, **options: Any) -> list[RemoteAccount]:
+        async def run(connector: Connector) -> list[RemoteAccount]:
+            return [account async for account in connector.list()]
+
+        accounts: list[RemoteAccount] = self.call(run, **options)
+        return accounts
+
+    def wire(self, act: Callable[[Directory], Awaitable[Any]]) -> Any:
+        """Past the connector: what an administrator would do or see."""
+
+        async def run() -> Any:
+            rate = Rate(concurrency=4)
+            async with Directory(self.server.endpoint(), rate=rate, timeout_s=30) as directory:
+                return await act(directory)
+
+        return asyncio.run(run())
+
+    def entries(self) -> list[Entry]:
+        """The accounts that are really there."""
+        found: list[Entry] = self.wire(self._read)
+        return found
+
+    async def _read(self, directory: Directory) -> list[Entry]:
+        pages = directory.pages(
+            self.dialect.base,
+            tests={self.key: None},
+            attributes=["*", "pwdAccountLockedTime"],
+            page_size=20,
+        )
+        return [row async for rows in pages for row in rows if isinstance(row, Entry)]
+
+    def members(self, group: str) -> set[str]:
+        async def read(directory: Directory) -> set[str]:
+            (entry,) = await directory.search(
+                self.group(group), scope="entry", tests={"objectClass": None}, attributes=["member"]
+            )
+            return {dn for dn in entry.texts("member") if dn != openldap.LOGIN}
+
+        found: set[str] = self.wire(read)
+        return found
+
+    def modify(self, dn: str, name: str, *values: str) -> None:
+        step: messages.Step = ("replace", name, [value.encode() for value in values])
+        self.wire(lambda d: d.change(messages.modify(dn, [step])))
+
+    def accounts(self) -> int:
+        return len(self.entries())
+
+    def reset(self) -> None:
+        """Samba empties the groups by itself."""
+
+        async def run(directory: Directory) -> None:
+            for entry in await self._read(directory):
+                await directory.change(messages.delete(entry.dn))
+            if self.name == "openldap":
+                step: messages.Step = ("replace", "member", [openldap.LOGIN.encode()])
+                for group in ("staff", "vpn", "others"):
+                    await directory.change(messages.modify(self.group(group), [step]))
+
+        self.wire(run)
+
+    @property
+    def key(self) -> str:
+        return self.target.key
+
+
+def known(made: RemoteAccount, attributes: Attributes) -> Account:
+    """What the store would know."""
+    return Account(
+        state="active",
+        identifier=made.identifier,
+        remote_id=made.remote_id,
+        attributes=attributes,
+    )
+
+
+def _started(dialect: Dialect) -> Callable[[], AbstractContextManager[LdapSubject]]:
+    @contextmanager
+    def opened() -> Iterator[LdapSubject]:
+        with TemporaryDirectory() as folder, dialect.start(Path(folder)) as server:
+            yield LdapSubject(dialect, server)
+
+    return opened
+
+
+LDAP: Mapping[str, Callable[[], AbstractContextManager[LdapSubject]]] = {
+    dialect.name: _started(dialect) for dialect in DIALECTS
+}

@@ -1,0 +1,105 @@
+"""OpenLDAP's slapd, a real one: in a folder of its own, on this machine's loopback only."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from demo import ports
+from tests.connectors import certificates
+from tests.connectors.directory_server import DirectoryServer, program, serving
+
+HOST = "127.0.0.1"
+SUFFIX = "dc=example,dc=com"
+BASE = f"ou=people,{SUFFIX}"
+GROUPS = f"ou=groups,{SUFFIX}"
+LOGIN, PASSWORD = f"cn=accountsync,ou=services,{SUFFIX}", "slapd-secret"
+
+_CONFIG = """
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+moduleload ppolicy
+moduleload unique
+pidfile {folder}/slapd.pid
+TLSCACertificateFile {files.ca}
+TLSCertificateFile {files.certificate}
+TLSCertificateKeyFile {files.key}
+database mdb
+suffix "{suffix}"
+rootdn "cn=admin,{suffix}"
+rootpw admin-secret
+directory {folder}/data
+dbnosync
+index objectClass,entryUUID,employeeNumber,uid,member eq
+limits dn.exact="{login}" size.soft=3 size.hard=50 size.pr=20 size.prtotal=unlimited
+access to attrs=userPassword by anonymous auth by * none
+access to dn.subtree="ou=readonly,{base}" by dn.exact="{login}" read
+access to dn.subtree="{base}" by dn.exact="{login}" write
+access to dn.subtree="{groups}" attrs=entry,objectClass by dn.exact="{login}" read
+access to dn.subtree="{groups}" attrs=member by dn.exact="{login}" write
+access to dn.base="{suffix}" by dn.exact="{login}" search
+access to * by * none
+overlay ppolicy
+overlay unique
+unique_uri ldap:///{base}?employeeNumber?sub
+"""
+_TREE = """
+dn: {suffix}
+objectClass: domain
+dc: example
+
+dn: ou=services,{suffix}
+objectClass: organizationalUnit
+
+dn: {login}
+objectClass: person
+sn: accountsync
+userPassword: {password}
+
+dn: {base}
+objectClass: organizationalUnit
+
+dn: {groups}
+objectClass: organizationalUnit
+
+dn: cn=staff,{groups}
+objectClass: groupOfNames
+member: {login}
+
+dn: cn=vpn,{groups}
+objectClass: groupOfNames
+member: {login}
+
+dn: cn=others,{groups}
+objectClass: groupOfNames
+member: {login}
+"""
+_UNITS = ("readonly", "集团", "研发,ou=集团", "销售,ou=集团")
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[DirectoryServer]:
+    slapd = program("slapd", "slapd")
+    (folder / "data").mkdir(parents=True)
+    files = certificates.made_for("ldap.example.com", folder / "tls")
+    names = {"suffix": SUFFIX, "base": BASE, "groups": GROUPS, "login": LOGIN}
+    config = folder / "slapd.conf"
+    config.write_text(_CONFIG.format(folder=folder, files=files, **names), "utf-8")
+    units = [f"dn: ou={one},{BASE}\nobjectClass: organizationalUnit\n" for one in _UNITS]
+    tree = "\n".join([_TREE.format(password=PASSWORD, **names), *units])
+    add = [shutil.which("slapadd", path="/usr/sbin") or "slapadd", "-q", "-f", str(config)]
+    subprocess.run(add, input=tree.encode(), check=True)
+    plain, encrypted = ports.free(2)
+    urls = f"ldap://{HOST}:{plain} ldaps://{HOST}:{encrypted}"
+    command = [slapd, "-f", str(config), "-h", urls, "-d", "0"]
+    server = DirectoryServer(
+        host=HOST, plain=plain, encrypted=encrypted, ca=files.ca, login=LOGIN, password=PASSWORD
+    )
+    with serving(command, server, log=folder / "slapd.log"):
+        yield server

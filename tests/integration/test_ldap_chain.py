@@ -1,0 +1,138 @@
+"""From HR to a real OpenLDAP: persons, plan, tasks, entries."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from accountsync.domain.distinguished_name import joined, rdn
+from accountsync.settings.parts import Rate
+from accountsync.wire import ldap_messages as messages
+from accountsync.wire.directory import Directory
+from accountsync.wire.endpoint import Endpoint
+from accountsync.wire.ldap_messages import Entry
+from simulators.run import Sims
+from tests.connectors import openldap
+from tests.connectors.directory_server import DirectoryServer
+from tests.connectors.faulty_line import Fault, FaultyLine, faulty_line
+from tests.installation import DATA
+from tests.integration.targets_world import TargetsWorld
+
+STAFF = f"cn=staff,{openldap.GROUPS}"
+SYSTEMS: dict[str, Any] = {
+    "directory": {
+        "preset": "openldap",
+        "conn_id": "directory",
+        "base": openldap.BASE,
+        "container": "ou",
+        "attributes": {"ou": "person.department.ou_path", "groups": [STAFF]},
+        "groups": {"managed": [STAFF]},
+        "timeout": "2s",
+    }
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectoryWorld(TargetsWorld):
+    """`line`: between the processor and the directory."""
+
+    server: DirectoryServer
+    line: FaultyLine
+
+    def endpoint(self, conn_id: str) -> Endpoint:
+        if conn_id == "directory":
+            return self.server.endpoint(port=self.line.port)
+        return super().endpoint(conn_id)
+
+    def wire(self, act: Callable[[Directory], Awaitable[Any]]) -> Any:
+        async def run() -> Any:
+            rate = Rate(concurrency=4)
+            async with Directory(self.server.endpoint(), rate=rate, timeout_s=20) as directory:
+                return await act(directory)
+
+        return asyncio.run(run())
+
+    def make_departments(self) -> None:
+        with (DATA / "departments.csv").open(encoding="utf-8") as file:
+            paths = sorted(row["ou_path"].split("/") for row in csv.DictReader(file))
+
+        async def make(directory: Directory) -> None:
+            for path in paths:
+                dn = joined(*(rdn("ou", name) for name in reversed(path)), openldap.BASE)
+                unit = messages.add(dn, {"objectClass": [b"organizationalUnit"]})
+                await directory.change(unit)
+
+        self.wire(make)
+
+    def entries(self) -> list[Entry]:
+        async def read(directory: Directory) -> list[Entry]:
+            wanted = ["employeeNumber", "pwdAccountLockedTime"]
+            pages = directory.pages(
+                openldap.BASE, tests={"employeeNumber": None}, attributes=wanted, page_size=20
+            )
+            return [row async for rows in pages for row in rows if isinstance(row, Entry)]
+
+        found: list[Entry] = self.wire(read)
+        return found
+
+    def numbers(self) -> Counter[str | None]:
+        return Counter(entry.text("employeeNumber") for entry in self.entries())
+
+
+@pytest.fixture
+def world(engine: Engine, _hr_sims: Sims, tmp_path: Path) -> Iterator[DirectoryWorld]:
+    _hr_sims.hr.heal()
+    _hr_sims.hr.reset()
+    with (
+        openldap.running(tmp_path / "slapd") as server,
+        faulty_line(server.host, server.encrypted) as line,
+    ):
+        world = DirectoryWorld(
+            engine=engine,
+            sims=_hr_sims,
+            changes={"settings": {"systems": SYSTEMS}},
+            server=server,
+            line=line,
+        )
+        world.import_mappings()
+        world.make_departments()
+        world.sync()
+        world.plan()
+        yield world
+
+
+def test_everybody_who_works_here_gets_one_entry_and_loses_its_use_with_the_job(
+    world: DirectoryWorld,
+) -> None:
+    world.drain()
+    assert world.numbers() == Counter(world.entitled())
+    assert set(world.tasks("directory").values()) == {"succeeded"}
+    assert all(entry.dn.count("ou=") > 1 for entry in world.entries())
+    world.ask("directory", "disable", reason="left")
+    world.drain()
+    assert world.numbers() == Counter(world.entitled())
+    assert {entry.text("pwdAccountLockedTime") for entry in world.entries()} == {"000001010000Z"}
+    assert world.unexplained() == []
+
+
+def test_however_often_the_line_breaks_nobody_gets_two_entries_or_none(
+    world: DirectoryWorld,
+) -> None:
+    """I9: answers are lost after the request arrived, and requests before."""
+    faults: tuple[Fault, ...] = ("cut after", "cut before", "cut after", "hold after")
+    for n, fault in enumerate(faults):
+        world.line.break_at(fault, request=5 + n)
+        world.process("directory", max_tasks=6)
+        assert world.line.hit.is_set()
+    world.drain()
+    assert world.numbers() == Counter(world.entitled())
+    assert set(world.tasks("directory").values()) == {"succeeded"}
+    assert world.unexplained() == []

@@ -1,0 +1,100 @@
+"""LDAP messages, to the byte (RFC 4511, RFC 2696)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accountsync.wire import ldap_messages as messages
+from accountsync.wire.ldap_messages import Entry, MessageError, Reference, Request, Result
+
+REQUESTS: dict[str, tuple[Request, str]] = {
+    "bind": (messages.bind("cn=a", "p"), "3011020105600c0201030404636e3d61800170"),
+    "unbind": (messages.unbind(), "30050201054200"),
+    "start_tls": (
+        messages.start_tls(),
+        "301d02010577188016312e332e362e312e342e312e313436362e3230303337",
+    ),
+    "search": (
+        messages.search(
+            "dc=x",
+            scope="subtree",
+            tests={"uid": b"*", "mail": None},
+            attributes=["cn"],
+            size_limit=2,
+        ),
+        "3032020105632d040464633d780a01020a0100020102020100010100a0"
+        "1087046d61696ca308040375696404012a30040402636e",
+    ),
+    "add": (
+        messages.add("uid=a", {"uid": [b"a"], "x": [b"1", b"2"]}),
+        "3027020105682204057569643d613019300a04037569643103040161300b0401783106040131040132",
+    ),
+    "modify": (
+        messages.modify("uid=a", [("replace", "x", []), ("add", "y", [b"1"])]),
+        "3029020105662404057569643d61301b300a0a010230050401783100300d0a010030080401793103040131",
+    ),
+    "move": (
+        messages.move("uid=a", rdn="uid=b", parent="dc=x"),
+        "301c0201056c1704057569643d6104057569643d620101ff800464633d78",
+    ),
+    "delete": (messages.delete("uid=a"), "300a0201054a057569643d61"),
+}
+
+
+@pytest.mark.parametrize(("request_", "expected"), REQUESTS.values(), ids=REQUESTS)
+def test_a_request(request_: Request, expected: str) -> None:
+    """TRUE is 0xFF (§5.1), an asterisk is a value and not a pattern."""
+    assert messages.encode(5, request_).hex() == expected
+
+
+def test_a_page_is_asked_for_and_cannot_be_ignored() -> None:
+    request = messages.search("", scope="entry", tests={"uid": None}, attributes=[])
+    raw = messages.encode(5, request, page=(500, b"more")).hex()
+    control = "0416" + messages.PAGED_RESULTS.encode().hex() + "0101ff" + "040c"
+    assert raw.endswith(control + "300a020201f404046d6f7265")
+
+
+ANSWERS = {
+    "success": ("300c02010161070a010004000400", Result(code=0)),
+    "refused": (
+        "300e02010769090a014404000402c3a9",
+        Result(code=68, diagnostic="é"),
+    ),
+    "reference": ("300c02010273070405" + b"ldap:".hex(), Reference()),
+    "extended": ("300c02010178070a013404000400", Result(code=52)),
+}
+
+
+@pytest.mark.parametrize(("raw", "expected"), ANSWERS.values(), ids=ANSWERS)
+def test_an_answer(raw: str, expected: messages.Answer) -> None:
+    _, answer = messages.decode(bytes.fromhex(raw))
+    assert answer == expected
+
+
+def _long(tag: int, content: bytes) -> bytes:
+    return bytes([tag, 0x84]) + len(content).to_bytes(4, "big") + content
+
+
+def test_an_entry_with_lengths_as_active_directory_writes_them() -> None:
+    values = _long(0x31, b"\x04\x02\xc3\xa9")
+    attributes = _long(0x30, _long(0x30, b"\x04\x01C" + values))
+    entry = _long(0x64, b"\x04\x03n=a" + attributes)
+    number, answer = messages.decode(_long(0x30, b"\x02\x01\x02" + entry))
+    assert number == 2
+    assert isinstance(answer, Entry)
+    assert (answer.dn, answer.text("c")) == ("n=a", "é")
+
+
+@given(st.binary(max_size=60))
+def test_noise_is_no_answer(raw: bytes) -> None:
+    """And is told so in one way, without a word of it."""
+    with pytest.raises(MessageError, match=r"^not an LDAP answer$"):
+        messages.decode(raw)
+
+
+def test_what_a_message_holds_is_not_shown() -> None:
+    """I15."""
+    shown = repr(Entry(dn="cn=secret", attributes={})) + repr(Result(code=1, diagnostic="secret"))
+    assert "secret" not in shown
