@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("hr_sync",)
+NAMES = ("hr_sync", "ldap")
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ async def opened(
     if isinstance(target, LdapTarget):
         directory = Directory(point, rate=target.rate, timeout_s=timeout_s, dry_run=dry_run)
         async with directory:
-            yield LdapConnector(target, directory, _dialect(target, directory))
+            yield LdapConnector(target, directory, dialect(target, directory))
         return
     auth = authenticator(target.auth, point)
     async with Api(point, auth, rate=target.rate, timeout_s=timeout_s, dry_run=dry_run) as api:
@@ -73,7 +73,7 @@ def _custom(target: CustomTarget, api: Api) -> Connector:
     return made
 
 
-def _dialect(target: LdapTarget, directory: Directory) -> Dialect:
+def dialect(target: LdapTarget, directory: Directory) -> Dialect:
     match target.dialect:
         case "openldap":
             return OpenLdap(target)

@@ -75,7 +75,7 @@ class LdapConnector:
         for name in self._entry_names(attributes):
             dn = joined(rdn(self._target.rdn, name), container)
             if await self._added(dn, name, attributes, enabled=enabled):
-                entry = await self._entry_just_made(dn)
+                entry = await self._entry_just_made(dn, name, attributes)
                 await self._join(dn, attributes)
                 return self._account(entry, ours=True)
             await self._refuse_if_there(attributes)
@@ -114,14 +114,19 @@ class LdapConnector:
             raise RejectedByTargetError("no such container", code=error.code) from None
         return True
 
-    async def _entry_just_made(self, dn: str) -> Entry:
+    async def _entry_just_made(self, dn: str, name: str, attributes: Mapping[str, Any]) -> Entry:
+        """Asked for what only the directory knows."""
+        own = [self._dialect.id_attribute, *self._dialect.shown]
+        tests = {"objectClass": None}
         try:
-            found = await self._search(dn, scope="entry", tests={})
+            found = await self._directory.search(dn, scope="entry", tests=tests, attributes=own)
         except TransientError as error:
             raise UnknownOutcomeError(f"made, but not seen afterwards: {error}") from None
         if len(found) != 1:
             raise UnknownOutcomeError("made, but not seen afterwards")
-        return found[0]
+        given = {key.lower(): values for key, values in self._values(attributes).items()}
+        given[self._target.rdn.lower()] = [name.encode()]
+        return Entry(dn=dn, attributes={**given, **found[0].attributes})
 
     async def update(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
         return await self._changed(account, attributes, enabled=None)

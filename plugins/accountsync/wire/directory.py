@@ -48,12 +48,14 @@ from accountsync.wire.ldap_link import connected as connected_link
 from accountsync.wire.ldap_messages import Entry, Request, Result, Scope
 
 _MISSING, _EXISTS, _CONSTRAINT, _NO_RIGHT, _UNAVAILABLE = 32, 68, 19, 50, 52
+_INVALID_CREDENTIALS = 49
 _LATER, _IN_DOUBT, _CUT_SHORT = frozenset({1, 16, 51}), frozenset({3, 80}), frozenset({4, 11})
 _HOW_WE_TALK = frozenset({7, 8, 10, 12, 13, 48, 49, 54})
 _PORTS = {"ldaps": 636, "start_tls": 389, "none": 389}
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _NOT_UNIQUE = re.compile(r"not unique|non-unique|000021C[78]")
-_AD_REASON = re.compile(r"\bdata ([0-9a-f]{3,8})\b|^([0-9A-F]{8}):")
+_AD_REASON = re.compile(r"^([0-9A-F]{8}):")
+_AD_BIND_REASON = re.compile(r"\bdata ([0-9a-f]{3})\b")
 _HINTS = {
     8: "the server wants an encrypted connection: set `tls` in the Connection's extra",
     10: "this server does not hold the base, or takes no changes: name one that does",
@@ -276,8 +278,9 @@ def _change_refusal(said: str, result: Result) -> AccountSyncError:
 
 def _code(result: Result) -> str:
     """The result code, and what Active Directory adds to it in hexadecimal."""
-    found = _AD_REASON.search(result.diagnostic)
-    return f"{result.code}/{found[1] or found[2]}" if found else str(result.code)
+    reason = _AD_BIND_REASON if result.code == _INVALID_CREDENTIALS else _AD_REASON
+    found = reason.search(result.diagnostic)
+    return f"{result.code}/{found[1]}" if found else str(result.code)
 
 
 def _kind(error: BaseException) -> str:
