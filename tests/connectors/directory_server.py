@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -58,10 +58,13 @@ def program(name: str, package: str) -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if found:
         return found
-    missing = f"no {name}: install it (apt-get install {package})"
+    return unavailable(f"no {name}: install it (apt-get install {package})")
+
+
+def unavailable(why: str) -> NoReturn:
     if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 @contextmanager

@@ -14,13 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from accountsync.settings.parts import Rate
 from accountsync.wire import ldap_messages as messages
 from accountsync.wire.directory import Directory
 from tests.connectors import certificates
-from tests.connectors.directory_server import DirectoryServer, program, serving
+from tests.connectors.directory_server import DirectoryServer, program, serving, unavailable
 
 REALM, DOMAIN = "example.test", "DC=example,DC=test"
 NAME = f"dc1.{REALM}"
@@ -48,7 +46,7 @@ _ADDED = """
 def running(folder: Path) -> Iterator[DirectoryServer]:
     samba, tool = program("samba", _PACKAGES), program("samba-tool", _PACKAGES)
     if os.geteuid() != 0:
-        pytest.skip("Samba listens on ports 389 and 636: run these tests as root")
+        unavailable("Samba listens on ports 389 and 636: run these tests as root")
     folder.mkdir(parents=True, exist_ok=True)
     files = certificates.made_for(NAME, folder / "tls")
     _provision(tool, folder / "dc")

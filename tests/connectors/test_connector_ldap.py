@@ -93,6 +93,21 @@ def test_disabling_flips_one_bit_and_leaves_other_peoples(active_directory: Ldap
         assert entry.text("userAccountControl") == str(flags)
 
 
+def test_what_disables_is_declared(openldap: LdapSubject) -> None:
+    """Where no overlay locks a login, an attribute that the applications read."""
+    declared = {"attribute": "description", "disabled": "left", "enabled": "active"}
+    person = openldap.person(NUMBER)
+    made = openldap.call(lambda c: c.create(person), disabling=declared)
+    assert made.enabled is True
+    for operation, value in (("disable", "left"), ("enable", "active")):
+        openldap.call(
+            lambda c, op=operation: getattr(c, op)(known(made, person), person), disabling=declared
+        )
+        (entry,) = openldap.entries()
+        assert entry.texts("description") == [value]
+        assert "pwdaccountlockedtime" not in entry.attributes
+
+
 def test_a_leaver_keeps_name_place_and_groups(ldap: LdapSubject) -> None:
     person = ldap.person(NUMBER) | {"groups": [ldap.group("staff")]}
     made = ldap.call(lambda c: c.create(person))

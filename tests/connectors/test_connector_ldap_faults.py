@@ -11,6 +11,7 @@ import pytest
 
 from accountsync.domain.account import RemoteAccount
 from accountsync.errors import (
+    AccountExistsError,
     AccountSyncError,
     ConfigurationError,
     RejectedByTargetError,
@@ -105,6 +106,22 @@ def test_made_but_not_seen_afterwards_is_an_unknown_outcome(
     found = _find(ldap)
     assert found is not None
     assert found.ours
+
+
+@pytest.mark.parametrize("fault", ["cut before", "cut after"])
+def test_memberships_that_an_attempt_left_out_are_completed_by_the_next(
+    ldap: LdapSubject, line: FaultyLine, fault: Fault
+) -> None:
+    """The third request of a create is for the group; by then the account is there."""
+    person = ldap.person(NUMBER) | {"groups": [ldap.group("staff")]}
+    with pytest.raises(TransientError, match="memberships are not complete"):
+        _over(line, ldap, fault, lambda c: c.create(person), request=3)
+    with pytest.raises(AccountExistsError):
+        ldap.call(lambda c: c.create(person))
+    assert len(ldap.members("staff")) == 1
+    found = ldap.call(lambda c: c.find(person))
+    assert found.ours
+    assert {name: found.attributes[name] for name in person} == person
 
 
 def test_a_lost_connection_is_made_again_for_what_comes_next(

@@ -1,1 +1,1 @@
-"""HTTP as the configuration declares it: requests, tokens, answers, errors."""
+"""What is on the wire: HTTP as the configuration declares it, LDAP; answers, errors."""

@@ -1,0 +1,65 @@
+"""Targets of kind `ldap`: what is declared wrongly is told, with its path; the recipes load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from accountsync import settings as configuration
+from accountsync.errors import ConfigurationError
+from accountsync.settings.ldap import LdapTarget
+
+REPOSITORY = Path(__file__).parents[3]
+EXAMPLE = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text("utf-8"))
+RECIPES = [
+    yaml.safe_load(block.partition("```")[0])
+    for block in (REPOSITORY / "docs" / "targets-ldap.md").read_text("utf-8").split("```yaml\n")[1:]
+]
+OPENLDAP: dict[str, Any] = {"preset": "openldap", "conn_id": "d", "base": "ou=people,dc=x"}
+
+
+def _target(declared: dict[str, Any], **document: Any) -> LdapTarget:
+    parsed = configuration.parse({**EXAMPLE, **document, "systems": {"d": declared}}, origin="t")
+    target = parsed.systems["d"]
+    assert isinstance(target, LdapTarget)
+    return target
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: next(iter(recipe["systems"])))
+def test_a_recipe_of_the_documentation_loads(recipe: dict[str, Any]) -> None:
+    (declared,) = recipe["systems"].values()
+    target = _target(declared, names={**EXAMPLE["names"], **recipe["names"]})
+    assert target.rate.concurrency == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "path", "said"),
+    [
+        ({"base": "people"}, "systems.d.base", "not a distinguished name"),
+        ({"rdn": "nick"}, "systems.d.rdn", "'nick' is not one of the attributes"),
+        ({"container": "place"}, "systems.d.container", "'place' is not one of the attributes"),
+        ({"groups": {"managed": ["staff"]}}, "systems.d.groups.managed", "distinguished name"),
+        ({"groups": {"managed": ["cn=a"]}}, "systems.d.groups.attribute", "'groups' is not one"),
+        ({"page_size": 5000}, "systems.d.page_size", "less than or equal to 1000"),
+        ({"dialect": "novell"}, "systems.d.dialect", "active_directory"),
+        ({"attributes": {"userPassword": "x"}}, "systems.d.attributes.userPassword", "itself"),
+        ({"attributes": {"ObjectClass": "x"}}, "systems.d.attributes.ObjectClass", "itself"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_its_path(
+    changed: dict[str, Any], path: str, said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _target(OPENLDAP | changed)
+    assert path in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_container_and_groups_are_no_attributes_of_an_entry() -> None:
+    own = {"attributes": {"ou": "person.department.ou_path", "groups": []}}
+    target = _target(OPENLDAP | own | {"container": "ou", "groups": {"managed": ["cn=a"]}})
+    assert {"uid", "mail"} <= set(target.written)
+    assert not {"ou", "groups"} & set(target.written)
