@@ -36,7 +36,9 @@ class Recorder:
 
 
 @contextmanager
-def recording(answers: Mapping[str, Answer | Callable[[str], Answer]]) -> Iterator[Recorder]:
+def recording(
+    answers: Mapping[str, Answer | Callable[[str], Answer]], *, headers: Mapping[str, str] = {}
+) -> Iterator[Recorder]:
     recorder = Recorder(answers=answers)
 
     class Handler(BaseHTTPRequestHandler):
@@ -56,6 +58,8 @@ def recording(answers: Mapping[str, Answer | Callable[[str], Answer]]) -> Iterat
             self.send_response(status)
             self.send_header("Content-Length", str(len(raw)))
             self.send_header("Content-Type", "application/json")
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(raw)
 

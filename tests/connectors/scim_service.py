@@ -6,6 +6,7 @@ The door is a simulator: it forwards, and takes faults at `/_sim/faults` like al
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from aiohttp import web
+from scim2_models import Pagination
 from scim2_server.memory import InMemoryStorage
+from scim2_server.service import ScimService
 from scim2_server.testserver.application import BearerTokenApplication
 from scim2_server.utils import load_default_provider
 
@@ -40,9 +43,15 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def running() -> Iterator[SimClient]:
+def running(*, cursors: bool = False) -> Iterator[SimClient]:
+    """`cursors`: it announces pages by cursor (RFC 9865) besides those by index."""
     storage = InMemoryStorage()
-    app = BearerTokenApplication(storage, load_default_provider(), bearer_tokens=[TOKEN])
+    provider = load_default_provider()
+    if cursors:
+        assert provider.config is not None
+        provider.config.pagination = Pagination(cursor=True, index=True, max_page_size=50)
+    service = ScimService(provider, secret=TOKEN)
+    app = BearerTokenApplication(storage, provider, service, bearer_tokens=[TOKEN])
     with make_server(HOST, 0, app, server_class=_Server, handler_class=_Quiet) as server:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -96,16 +105,27 @@ def _forget(storage: InMemoryStorage) -> None:
 
 
 def _forwarded(port: int, request: web.Request, body: bytes) -> web.Response:
-    kept = ("Content-Type", "Accept", "Authorization")
+    kept = ("Content-Type", "Accept", "Authorization", "If-Match")
     headers = {name: request.headers[name] for name in kept if name in request.headers}
     connection = HTTPConnection(HOST, port, timeout=10)
     try:
         connection.request(request.method, request.raw_path, body, headers)
         answer = connection.getresponse()
-        return web.Response(
-            status=answer.status,
-            body=answer.read(),
-            headers={"Content-Type": answer.headers["Content-Type"] or "application/scim+json"},
-        )
+        shown = {"Content-Type": answer.headers["Content-Type"] or "application/scim+json"}
+        shown |= {"ETag": answer.headers["ETag"]} if "ETag" in answer.headers else {}
+        return web.Response(status=answer.status, body=answer.read(), headers=shown)
+    finally:
+        connection.close()
+
+
+def asked(url: str, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
+    """One request past our own code."""
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=10)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        raw = answer.read()
+        assert answer.status < 300, raw
+        return json.loads(raw) if raw else None
     finally:
         connection.close()

@@ -200,6 +200,9 @@ class ScimTarget(Target):
 
     kind: Literal["scim"]
     auth: Auth = NoAuth()
+    dialect: Literal["standard", "entra", "okta", "aws"] = Field(
+        "standard", description="for a service written for that client, or IAM Identity Center"
+    )
     key: str = "externalId"
     identifier: str = "userName"
 

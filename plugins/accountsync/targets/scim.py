@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
 from accountsync.errors import (
     AccountMissingError,
-    IncompleteReadError,
+    AccountSyncError,
     RejectedByTargetError,
     TransientError,
+    UnknownOutcomeError,
 )
 from accountsync.settings.targets import ScimTarget
 from accountsync.targets import scim_messages as messages
 from accountsync.targets.connector import required
+from accountsync.targets.scim_dialects import DIALECTS
+from accountsync.targets.scim_groups import Groups
+from accountsync.targets.scim_list import by_cursor, by_index
 from accountsync.targets.scim_messages import Features
 from accountsync.wire.answer import Answer
 from accountsync.wire.api import Api
 
 _NEEDED = ("externalId", "userName")
 _CANNOT_FILTER = (400, 403, 501)
-_PAGE_SIZE = 100
 
 
 class ScimConnector:
@@ -34,6 +37,8 @@ class ScimConnector:
     def __init__(self, target: ScimTarget, api: Api) -> None:
         self._api = api
         self._mapped = target.attributes
+        self._dialect = DIALECTS[target.dialect]
+        self._groups = Groups(api, self._dialect)
         self._features: Features | None = None
         self._asking = asyncio.Lock()
 
@@ -42,13 +47,23 @@ class ScimConnector:
         user not who was made: unknown."""
         for name in _NEEDED:
             required(attributes, name)
+        groups = messages.declared_groups(attributes)
+        await self._groups.known(groups)
         body = messages.new_user(attributes, enabled=enabled)
         answer = await self._api.change(messages.request("POST", "/Users", body=body))
         if answer.status == 201 and messages.has_user(answer):
-            return self._account(answer.body, attributes, ours=True)
+            made = self._account(answer.body, attributes, ours=True)
+            await self._joined(made, groups)
+            return made
         if answer.status == 404:
             raise RejectedByTargetError("HTTP 404: there is no /Users here", code="404")
         raise messages.refusal(answer)
+
+    async def _joined(self, made: RemoteAccount, groups: list[str]) -> None:
+        try:
+            await self._groups.change(str(made.remote_id), join=groups, leave=())
+        except AccountSyncError as error:
+            raise UnknownOutcomeError(f"created, but not yet in its groups: {error}") from error
 
     async def update(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
         return await self._changed(account, attributes, enabled=None)
@@ -65,7 +80,7 @@ class ScimConnector:
         return await self._changed(account, {}, enabled=False, known=attributes)
 
     async def delete(self, account: Account) -> None:
-        path = await self._path(account, account.attributes)
+        path = _path(await self._remote_id(account, account.attributes))
         answer = await self._api.change(messages.request("DELETE", path))
         if answer.status not in (200, 204):
             raise messages.refusal(answer)
@@ -78,15 +93,32 @@ class ScimConnector:
         enabled: bool | None,
         known: Mapping[str, Any] | None = None,
     ) -> RemoteAccount:
-        path = await self._path(account, known or attributes)
-        if (await self._provider()).patch:
-            body = messages.patch(attributes, enabled=enabled)
-            answer = await self._api.change(messages.request("PATCH", path, body=body))
-        else:
-            answer = await self._put(path, attributes, enabled=enabled)
-        if answer.status == 204 or (answer.status == 200 and messages.has_user(answer)):
-            return self._after(account, answer, attributes, enabled=enabled)
-        raise messages.refusal(answer)
+        groups = messages.declared_groups(attributes)
+        await self._groups.known(groups)
+        remote_id = await self._remote_id(account, known or attributes)
+        answer = await self._sent(_path(remote_id), attributes, enabled=enabled)
+        if answer.status != 204 and not (answer.status == 200 and messages.has_user(answer)):
+            raise messages.refusal(answer)
+        if attributes:
+            left = set(messages.declared_groups(account.attributes)) - set(groups)
+            await self._groups.change(remote_id, join=groups, leave=sorted(left))
+        return self._after(account, answer, attributes, enabled=enabled)
+
+    async def _sent(
+        self, path: str, attributes: Mapping[str, Any], *, enabled: bool | None
+    ) -> Answer:
+        """By PATCH where the provider can, and its dialect does."""
+        can_patch = (await self._provider()).patch
+        if can_patch and self._dialect.put_attributes and attributes:
+            if enabled is not None:
+                switched = await self._sent(path, {}, enabled=enabled)
+                if switched.status not in (200, 204):
+                    return switched
+            can_patch = False
+        if not can_patch:
+            return await self._put(path, attributes, enabled=enabled)
+        body = messages.patch(attributes, enabled=enabled, dialect=self._dialect)
+        return await self._api.change(messages.request("PATCH", path, body=body))
 
     async def _put(
         self, path: str, attributes: Mapping[str, Any], *, enabled: bool | None
@@ -118,22 +150,23 @@ class ScimConnector:
             enabled=enabled,
         )
 
-    async def _path(self, account: Account, attributes: Mapping[str, Any]) -> str:
-        """By the server's id; one recorded without it is looked up by its key."""
-        remote_id = account.remote_id
-        if remote_id is None:
-            found = await self.find(attributes)
-            if found is None:
-                raise AccountMissingError("a look-up by key does not show the account")
-            if not found.ours:
-                raise RejectedByTargetError("the account found does not carry this person's key")
-            remote_id = str(found.remote_id)
-        return f"/Users/{quote(remote_id, safe='')}"
+    async def _remote_id(self, account: Account, attributes: Mapping[str, Any]) -> str:
+        """One recorded without the server's id is looked up by its key."""
+        if account.remote_id is not None:
+            return account.remote_id
+        found = await self.find(attributes)
+        if found is None:
+            raise AccountMissingError("a look-up by key does not show the account")
+        if not found.ours:
+            raise RejectedByTargetError("the account found does not carry this person's key")
+        return str(found.remote_id)
 
     async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
         """By externalId, then by userName: by the first some servers find nothing, refuse, or list
         everybody. The second has to be answered."""
-        for attribute in _NEEDED:
+        for name in _NEEDED:
+            required(attributes, name)
+        for attribute in self._dialect.lookups:
             found = await self._lookup(attribute, attributes)
             if found is not None:
                 return found
@@ -143,7 +176,7 @@ class ScimConnector:
         wanted = required(attributes, attribute)
         query = {"filter": messages.equals(attribute, wanted), "count": "10"}
         answer = await self._api.read(messages.request("GET", "/Users", query=query))
-        decides = attribute == _NEEDED[-1]
+        decides = attribute == self._dialect.lookups[-1]
         if not decides and answer.status in _CANNOT_FILTER:
             return None
         resources, total = messages.listed(answer, "find")
@@ -158,33 +191,20 @@ class ScimConnector:
         return None
 
     async def list(self) -> AsyncIterator[RemoteAccount]:
-        """By index (RFC 7644 §3.4.2.4), where users are skipped and repeated when the list moves:
-        the total must stand still, and as many different ones come."""
-        seen: set[str] = set()
-        total = 1
-        while len(seen) < total:
-            resources, declared = await self._lot(len(seen) + 1)
-            moved = declared != total if seen else False
-            total = declared
-            fresh = {str(one["id"]) for one in resources} - seen
-            if moved or len(fresh) != len(resources) or (total and not fresh):
-                raise IncompleteReadError("the list of users moved while it was read")
-            seen |= fresh
-            for resource in resources:
-                yield self._account(resource, {}, ours=bool(resource.get("externalId")))
-
-    async def _lot(self, start: int) -> tuple[Sequence[dict[str, Any]], int]:
-        query = {"startIndex": str(start), "count": str(_PAGE_SIZE)}
-        answer = await self._api.read(messages.request("GET", "/Users", query=query))
-        return messages.listed(answer, "list")
+        provider = await self._provider()
+        read = by_cursor if provider.cursor or self._dialect.cursors else by_index
+        async for resource in read(self._api, size=provider.page_size):
+            yield self._account(resource, {}, ours=bool(resource.get("externalId")))
 
     async def check(self) -> str:
+        """The provider's configuration may be public: users are asked for too."""
         provider = await self._provider()
-        query = {"startIndex": "1", "count": "1"}
-        answer = await self._api.read(messages.request("GET", "/Users", query=query))
-        _, total = messages.listed(answer, "check")
-        changes = "PATCH" if provider.patch else "PUT"
-        return f"SCIM 2.0, {total} users, changes by {changes}"
+        cursor = {"cursor": ""} if provider.cursor or self._dialect.cursors else {"startIndex": "1"}
+        asked = messages.request("GET", "/Users", query={**cursor, "count": "1"})
+        messages.page(await self._api.read(asked), "check")
+        can = [word for word, has in (("PATCH", provider.patch), ("ETag", provider.etag)) if has]
+        pages = "cursors" if "cursor" in cursor else "index"
+        return f"answered as SCIM 2.0: {', '.join(can) or 'PUT only'}; lists by {pages}"
 
     async def _provider(self) -> Features:
         async with self._asking:
@@ -198,3 +218,7 @@ class ScimConnector:
     ) -> RemoteAccount:
         identifier = str(attributes.get("userName", ""))
         return messages.account(resource, self._mapped, ours=ours, identifier=identifier)
+
+
+def _path(remote_id: str) -> str:
+    return f"/Users/{quote(remote_id, safe='')}"

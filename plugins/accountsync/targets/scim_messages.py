@@ -17,6 +17,7 @@ from accountsync.errors import (
     TransientError,
     UnknownOutcomeError,
 )
+from accountsync.targets.scim_dialects import Dialect, leaves
 from accountsync.wire.answer import Answer
 from accountsync.wire.request import Rendered
 
@@ -25,6 +26,7 @@ PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 _MEDIA_TYPE = "application/scim+json"
 _HEADERS = {"Content-Type": _MEDIA_TYPE, "Accept": _MEDIA_TYPE}
 _STATE = "active"
+_PAGE_SIZE = 100
 _READ_ONLY = frozenset({"id", "meta", "groups", "schemas"})
 
 
@@ -34,21 +36,31 @@ class Features:
 
     patch: bool = True
     etag: bool = False
+    cursor: bool = False
+    page_size: int = _PAGE_SIZE
 
 
 def features(answer: Answer) -> Features:
     """One that hides its configuration, or leaves a part out, is taken as the default."""
     body = answer.body if answer.status == 200 and isinstance(answer.body, dict) else {}
+    pagination = _part(body, "pagination")
+    sizes = (pagination.get("maxPageSize"), _part(body, "filter").get("maxResults"))
     return Features(
-        patch=_supported(body, "patch", default=True), etag=_supported(body, "etag", default=False)
+        patch=_supported(body, "patch", default=True),
+        etag=_supported(body, "etag", default=False),
+        cursor=as_bool(pagination.get("cursor")) is True,
+        page_size=min([_PAGE_SIZE, *(n for n in sizes if isinstance(n, int) and n > 0)]),
     )
 
 
-def _supported(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
+def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = body.get(name)
-    if not isinstance(part, Mapping) or "supported" not in part:
-        return default
-    return as_bool(part["supported"]) is True
+    return part if isinstance(part, Mapping) else {}
+
+
+def _supported(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    said = as_bool(_part(body, name).get("supported"))
+    return default if said is None else said
 
 
 def as_bool(value: Any) -> bool | None:
@@ -76,7 +88,7 @@ def equals(attribute: str, wanted: str) -> str:
 
 def new_user(attributes: Mapping[str, Any], *, enabled: bool) -> dict[str, Any]:
     """Whether it is active is the lifecycle's to say, not the mapping's."""
-    shown = {name: value for name, value in _own(attributes).items() if value is not None}
+    shown = present(own(attributes))
     return {"schemas": schemas(shown), _STATE: enabled, **shown}
 
 
@@ -85,28 +97,54 @@ def replaced_user(
 ) -> dict[str, Any]:
     """What a PUT sends (RFC 7644 §3.5.1): all that the target has, ours laid over it."""
     kept = {name: value for name, value in resource.items() if name not in _READ_ONLY}
-    state = {} if enabled is None else {_STATE: enabled}
-    merged = {**kept, **_own(attributes), **state}
-    shown = {name: value for name, value in merged.items() if value is not None}
+    shown = present(_laid_over(kept, own(attributes)) | _state(enabled))
     return {"schemas": schemas(shown), **shown}
 
 
-def patch(attributes: Mapping[str, Any], *, enabled: bool | None) -> dict[str, Any]:
-    """RFC 7644 §3.5.2: one `replace` without a path, and a `remove` for each value that is gone."""
-    own = _own(attributes)
-    state = {} if enabled is None else {_STATE: enabled}
-    value = {name: one for name, one in own.items() if one is not None} | state
-    operations: list[dict[str, Any]] = [{"op": "replace", "value": value}] if value else []
-    operations += [{"op": "remove", "path": name} for name, one in own.items() if one is None]
+def _laid_over(kept: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(kept)
+    for name, value in ours.items():
+        below = kept.get(name)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[name] = _laid_over(below, value) if both and below is not None else value
+    return merged
+
+
+def patch(
+    attributes: Mapping[str, Any], *, enabled: bool | None, dialect: Dialect
+) -> dict[str, Any]:
+    """RFC 7644 §3.5.2."""
+    ours = own(attributes)
+    gone = (path for path, value in leaves(ours) if value is None)
+    operations = dialect.operations(present(ours) | _state(enabled), gone)
     return {"schemas": [PATCH_OP], "Operations": operations}
 
 
-def _own(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _state(enabled: bool | None) -> dict[str, Any]:
+    return {} if enabled is None else {_STATE: enabled}
+
+
+def own(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What is for the User resource itself."""
     return {
         name: value
         for name, value in attributes.items()
         if name not in _READ_ONLY and name != _STATE
     }
+
+
+def declared_groups(attributes: Mapping[str, Any]) -> list[str]:
+    """A user's `groups` is read-only (RFC 7643 §4.1.2): in a mapping it names memberships."""
+    named = attributes.get("groups")
+    return [str(name) for name in named if name] if isinstance(named, list) else []
+
+
+def present(node: Any) -> Any:
+    """Without what has no value: null is not a value in SCIM (RFC 7643 §2.5)."""
+    if isinstance(node, Mapping):
+        kept = {key: present(value) for key, value in node.items() if value is not None}
+        return {key: value for key, value in kept.items() if value != {}}
+    return node
 
 
 def schemas(attributes: Mapping[str, Any]) -> list[str]:
@@ -123,7 +161,7 @@ def account(
         remote_id=str(resource["id"]),
         ours=ours,
         enabled=as_bool(resource.get(_STATE)),
-        attributes={name: resource.get(name) for name in mapped},
+        attributes={name: resource.get(name) for name in mapped if name not in _READ_ONLY},
     )
 
 
@@ -133,12 +171,28 @@ def has_user(answer: Answer) -> bool:
 
 def listed(answer: Answer, act: str) -> tuple[list[dict[str, Any]], int]:
     """Users and the total. RFC 7644 §3.4.2: no hit is totalResults 0, with or without Resources."""
+    resources, total = page(answer, act)
+    if total is None:
+        raise TransientError(f"{act}: HTTP {answer.status} is not a list with a total")
+    return resources, total
+
+
+def page(answer: Answer, act: str) -> tuple[list[dict[str, Any]], int | None]:
+    """With a cursor the total may be left out (RFC 9865 §2)."""
     body = answer.body
-    if answer.status != 200 or not isinstance(body, dict) or "totalResults" not in body:
-        raise TransientError(f"{act}: HTTP {answer.status} is not a list of users")
-    resources = body.get("Resources") or []
-    total = _count(body["totalResults"], act)
-    return [one for one in resources if isinstance(one, dict) and "id" in one], total
+    is_list = isinstance(body, dict) and ("totalResults" in body or "Resources" in body)
+    if answer.status != 200 or not is_list:
+        raise TransientError(f"{act}: HTTP {answer.status} is not a list")
+    resources = [one for one in body.get("Resources") or [] if isinstance(one, dict)]
+    if not all("id" in one for one in resources):
+        raise TransientError(f"{act}: a resource has no id")
+    total = body.get("totalResults")
+    return resources, None if total is None else _count(total, act)
+
+
+def next_cursor(answer: Answer) -> str:
+    """Empty: that was the last page."""
+    return str(answer.body.get("nextCursor") or "")
 
 
 def _count(value: Any, act: str) -> int:

@@ -1,0 +1,78 @@
+"""How service providers differ that were written for one client only. Nowhere else.
+
+standard: RFC 7644, and what /ServiceProviderConfig says · entra: as Microsoft Entra speaks: one
+capitalised operation a path, booleans as texts · okta: as Okta speaks: looked up by userName alone,
+attributes by PUT, `active` by PATCH · aws: IAM Identity Center: one operation a path, members are
+removed by value, a list has no total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Operation = dict[str, Any]
+Name = Literal["standard", "entra", "okta", "aws"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """`lookups`: attributes that a filter may name, the last of which has to be answered.
+    `pathless`: several attributes in one operation (RFC 7644 §3.5.2.3)."""
+
+    lookups: tuple[str, ...] = ("externalId", "userName")
+    put_attributes: bool = False
+    pathless: bool = True
+    capitalised: bool = False
+    text_booleans: bool = False
+    members_by_value: bool = False
+    cursors: bool = False
+
+    def operations(self, attributes: Mapping[str, Any], gone: Iterator[str]) -> list[Operation]:
+        """A PATCH's: values to set, and paths whose value has gone."""
+        found = list(self._replacing(attributes)) if attributes else []
+        found += [{"op": "remove", "path": path} for path in gone]
+        return [self._spelled(one) for one in found]
+
+    def _replacing(self, attributes: Mapping[str, Any]) -> Iterator[Operation]:
+        if self.pathless:
+            yield {"op": "replace", "value": dict(attributes)}
+        else:
+            for path, value in leaves(attributes):
+                yield {"op": "replace", "path": path, "value": value}
+
+    def member_added(self, user: str) -> Operation:
+        return self._spelled({"op": "add", "path": "members", "value": [{"value": user}]})
+
+    def member_removed(self, user: str) -> Operation:
+        if self.members_by_value:
+            return self._spelled({"op": "remove", "path": "members", "value": [{"value": user}]})
+        return self._spelled({"op": "remove", "path": f'members[value eq "{user}"]'})
+
+    def _spelled(self, operation: Operation) -> Operation:
+        spelled = dict(operation)
+        if self.capitalised:
+            spelled["op"] = str(operation["op"]).capitalize()
+        if self.text_booleans and isinstance(operation.get("value"), bool):
+            spelled["value"] = str(operation["value"])
+        return spelled
+
+
+def leaves(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Path → value: `name.familyName`, `urn:…:User:department`; lists are values."""
+    for name, value in attributes.items():
+        if not isinstance(value, Mapping):
+            yield name, value
+            continue
+        joint = ":" if name.startswith("urn:") else "."
+        for path, leaf in leaves(value):
+            yield f"{name}{joint}{path}", leaf
+
+
+DIALECTS: Mapping[Name, Dialect] = {
+    "standard": Dialect(),
+    "entra": Dialect(pathless=False, capitalised=True, text_booleans=True, members_by_value=True),
+    "okta": Dialect(lookups=("userName",), put_attributes=True),
+    "aws": Dialect(pathless=False, members_by_value=True, cursors=True),
+}

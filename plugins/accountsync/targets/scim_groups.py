@@ -1,0 +1,56 @@
+"""Membership in groups that the mapping declares. Other memberships are nobody's business here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+from accountsync.errors import RejectedByTargetError, TransientError
+from accountsync.targets import scim_messages as messages
+from accountsync.targets.scim_dialects import Dialect
+from accountsync.wire.api import Api
+
+
+class Groups:
+    """`declared` names come from the mapping, so they may stand in messages."""
+
+    def __init__(self, api: Api, dialect: Dialect) -> None:
+        self._api = api
+        self._dialect = dialect
+        self._ids: dict[str, str] = {}
+
+    async def known(self, declared: Iterable[str]) -> None:
+        """Asked before anything is sent. Raises RejectedByTargetError for a group that is not."""
+        for name in declared:
+            await self._id(name)
+
+    async def change(self, user: str, *, join: Iterable[str], leave: Iterable[str]) -> None:
+        """Sets a state: safe to repeat."""
+        for name in join:
+            await self._patch(name, self._dialect.member_added(user))
+        for name in leave:
+            await self._patch(name, self._dialect.member_removed(user))
+
+    async def _patch(self, name: str, operation: dict[str, Any]) -> None:
+        path = f"/Groups/{quote(await self._id(name), safe='')}"
+        body = {"schemas": [messages.PATCH_OP], "Operations": [operation]}
+        answer = await self._api.change(messages.request("PATCH", path, body=body))
+        if answer.status in (404, 410):
+            self._ids.pop(name, None)
+            raise TransientError(f"the group {name!r} has just gone")
+        if answer.status not in (200, 204):
+            raise messages.refusal(answer)
+
+    async def _id(self, name: str) -> str:
+        """Some servers ignore the filter: the one that was asked for is picked out."""
+        if name not in self._ids:
+            query = {"filter": messages.equals("displayName", name), "count": "10"}
+            answer = await self._api.read(messages.request("GET", "/Groups", query=query))
+            groups, _ = messages.listed(answer, "find group")
+            ids = [str(one["id"]) for one in groups if one.get("displayName") == name]
+            if len(ids) != 1:
+                said = "no group" if not ids else "several groups"
+                raise RejectedByTargetError(f"the target has {said} {name!r}", code="no_group")
+            self._ids[name] = ids[0]
+        return self._ids[name]
