@@ -37,8 +37,12 @@ class Recorder:
 
 @contextmanager
 def recording(
-    answers: Mapping[str, Answer | Callable[[str], Answer]], *, headers: Mapping[str, str] = {}
+    answers: Mapping[str, Answer | Callable[[str], Answer]],
+    *,
+    headers: Mapping[str, str] = {},
+    refused: Mapping[str, int] = {},
 ) -> Iterator[Recorder]:
+    """`refused`: method → the status that every request by it is answered with."""
     recorder = Recorder(answers=answers)
 
     class Handler(BaseHTTPRequestHandler):
@@ -54,6 +58,7 @@ def recording(
             path, _, query = self.path.partition("?")
             found = recorder.answers.get(path, (404, {}))
             status, answer = found(query) if callable(found) else found
+            status = refused.get(self.command, status)
             raw = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(raw)))

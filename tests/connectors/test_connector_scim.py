@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
-from accountsync.domain.account import RemoteAccount
+from accountsync.domain.account import Account, RemoteAccount
+from accountsync.domain.retry import RetryRule
+from accountsync.domain.task import ClaimedTask, Outcome, Result, Rules
 from accountsync.errors import (
     AccountExistsError,
     RejectedByTargetError,
     TransientError,
     UnknownOutcomeError,
 )
+from accountsync.jobs.operations import carry_out
 from accountsync.targets.connector import Connector
 from tests.connectors.recorder import Answer, Recorder, recording
 from tests.connectors.subjects import connected, endpoint, example
@@ -141,3 +145,36 @@ def test_what_the_server_made_of_the_name_is_kept() -> None:
     """Some normalise it."""
     made, _ = _ask((201, OURS | {"userName": "Z1@corp"}), "create")
     assert made == RemoteAccount(identifier="Z1@corp", remote_id="7", ours=True)
+
+
+def test_a_rename_that_was_not_made_is_found_under_the_old_name() -> None:
+    """I9: django-scim2 finds nobody by externalId. Taken for absent, it would be created anew."""
+
+    def answer(query: str) -> Answer:
+        return _listed(OURS) if "z1" in query else _listed()
+
+    account = Account(state="active", identifier="z1", remote_id="7", attributes=PERSON)
+    task = ClaimedTask(
+        id=1,
+        attempt_id=1,
+        person_id=1,
+        employee_number="00100001",
+        operation="rename",
+        attributes=PERSON | {"userName": "z2"},
+        account_state="active",
+        account=account,
+        attempts=1,
+        absences=1,
+        probe=True,
+    )
+    retry = RetryRule(max_attempts=5, base=timedelta(seconds=1), cap=timedelta(hours=1))
+    rules = Rules(retry=retry, probe_gap=timedelta(seconds=1))
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    async def probe(url: str) -> Result:
+        async with connected(example().systems["scim"], endpoint("scim", url)) as connector:
+            return await carry_out(connector, task, rules=rules, clock=lambda: now)
+
+    with recording({"/Users": answer}) as recorder:
+        result = asyncio.run(probe(recorder.url))
+    assert (result.outcome, result.state) == (Outcome.RETRY, "ready")

@@ -263,6 +263,16 @@ def test_a_put_keeps_what_is_not_ours_and_names_the_version_it_read() -> None:
     assert {"title", "id", "meta"}.isdisjoint(body)
 
 
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_provider_that_announces_patch_and_does_not_know_it_gets_a_put(status: int) -> None:
+    """django-scim2, for most attributes."""
+    answers: dict[str, Any] = {"/ServiceProviderConfig": (200, PATCH), "/Users/7": (200, THERE)}
+    with recording(answers, refused={"PATCH": status}) as recorder:
+        changed = _do(recorder.url, lambda c: c.update(ACCOUNT, MOVED))
+    assert changed.ours
+    assert [one.method for one in recorder.requests] == ["GET", "PATCH", "GET", "PUT"]
+
+
 def test_somebody_elses_change_in_between_is_read_anew_later() -> None:
     answers: dict[str, Answer] = {
         "/ServiceProviderConfig": (200, PATCH),

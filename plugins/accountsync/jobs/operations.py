@@ -34,11 +34,16 @@ def with_late_bound(claim: Claim) -> dict[str, Any]:
 async def carry_out(
     connector: Connector, task: ClaimedTask, *, rules: Rules, clock: Callable[[], datetime]
 ) -> Result:
-    """Raises the errors of the connector."""
+    """Raises the errors of the connector.
+
+    Where a target looks people up by name alone, a rename that was not made left the old one.
+    """
     if task.probe:
         if not connector.can_find:
             return outcomes.unfindable(task)
         found = await connector.find(task.attributes)
+        if found is None and task.account is not None and task.account.attributes:
+            found = await connector.find({**task.attributes, **task.account.attributes})
         return outcomes.probed(task, found, rules=rules, now=clock())
     return await call(connector, task)
 

@@ -27,6 +27,8 @@ from accountsync.wire.api import Api
 
 _NEEDED = ("externalId", "userName")
 _CANNOT_FILTER = (400, 403, 501)
+_NOT_BY_PATCH = (405, 501)
+"""django-scim2 announces PATCH and knows it for few attributes."""
 
 
 class ScimConnector:
@@ -118,7 +120,10 @@ class ScimConnector:
         if not can_patch:
             return await self._put(path, attributes, enabled=enabled)
         body = messages.patch(attributes, enabled=enabled, dialect=self._dialect)
-        return await self._api.change(messages.request("PATCH", path, body=body))
+        answer = await self._api.change(messages.request("PATCH", path, body=body))
+        if answer.status in _NOT_BY_PATCH:
+            return await self._put(path, attributes, enabled=enabled)
+        return answer
 
     async def _put(
         self, path: str, attributes: Mapping[str, Any], *, enabled: bool | None
