@@ -59,6 +59,7 @@ def test_a_held_feed_is_listed_shown_and_approved(world: HrWorld, shell: Shell) 
     assert f"feed {feed} of hieds: full, held" in shown
     assert "41 rows: 1 to insert, 25 to update, 14 unchanged, 1 rejected" in shown
     assert "department_code: 25 changed, 25 of them emptied; for example 00100001, " in shown
+    assert " → nothing: " in shown
     assert "rejected, full_name: is missing: 1; for example 00100031" in shown
     assert "王五" not in shown
     done = shell("feed", "approve", feed, "--comment", "HR says so", "--actor", "oper")

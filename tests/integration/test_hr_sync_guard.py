@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -127,12 +128,19 @@ def test_rows_that_were_rejected_before_stop_no_later_feed(world: HrWorld) -> No
 def test_a_held_feed_tells_what_it_would_change_by_number_only(world: HrWorld) -> None:
     """I15."""
     world.sync()
+    known = world.hr.persons()
     _spoil(world, personDept=[], fullName="王五")
     found = held_feeds.describe(engine=world.engine, feed=_held(world))
     assert (found.state, found.fetched, found.updated, found.unchanged) == ("held", 40, 25, 15)
     department = found.differences["fields"]["department_code"]
     assert (department["changed"], department["emptied"]) == (25, 25)
     assert department["examples"] == [f"0010000{n}" for n in range(1, 6)]
+    codes = Counter(row["personDept"][0]["department_code"] for row in known[:25])
+    assert sorted(department["shifts"]) == sorted(
+        [code, None, persons]
+        for code, persons in sorted(codes.items(), key=lambda one: (-one[1], one[0]))[:5]
+    )
+    assert "shifts" not in found.differences["fields"]["full_name"]
     assert "王五" not in str(found)
 
 

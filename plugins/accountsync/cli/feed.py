@@ -115,6 +115,8 @@ def _lines(feed: HeldFeed) -> Iterator[str]:
             f"  {field}: {change['changed']} changed, {change['emptied']} of them emptied;"
             f" for example {', '.join(change['examples'])}"
         )
+        for old, new, persons in change.get("shifts", []):
+            yield f"    {old or 'nothing'} → {new or 'nothing'}: {persons}"
     for reject in feed.differences.get("rejected", []):
         examples = ", ".join(reject["examples"]) or "rows without a number"
         yield f"  rejected, {reject['reason']}: {reject['rows']}; for example {examples}"

@@ -14,13 +14,15 @@ emptied counts here."""
 class FieldChange:
     """How many persons a feed changes in one field, how many of them it leaves without a value.
 
-    `examples`: employee numbers.
+    `examples`: employee numbers · `shifts`: old value, new value, persons; the most frequent, of
+    fields whose values are codes.
     """
 
     field: str
     changed: int
     emptied: int
     examples: tuple[str, ...]
+    shifts: tuple[tuple[str | None, str | None, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from accountsync.domain.feed_guard import Feed, Limits, reasons_to_stop
+from accountsync.domain.feed_guard import Feed, FieldChange, Limits, reasons_to_stop
 from accountsync.jobs.staging import StagedFeed, as_row
 from accountsync.store import absences, feeds, locks, ownership, persons, rejects, runs
 from accountsync.store.ownership import Owner
@@ -110,16 +110,7 @@ def _differences(
     connection: Connection, feed: StagedFeed, merged: Merged, taken_over: list[str]
 ) -> dict[str, Any]:
     """Employee numbers are the only personal data in it (I15)."""
-    found: dict[str, Any] = {
-        "fields": {
-            change.field: {
-                "changed": change.changed,
-                "emptied": change.emptied,
-                "examples": list(change.examples),
-            }
-            for change in merged.changes
-        }
-    }
+    found: dict[str, Any] = {"fields": {one.field: _told(one) for one in merged.changes}}
     found["inserted"] = merged.newcomers
     found["taken_over"] = taken_over[:EXAMPLES]
     if merged.counts.rejected:
@@ -129,3 +120,12 @@ def _differences(
             connection, run_id=feed.run_id, numbers=feed.plan.numbers
         )
     return {name: value for name, value in found.items() if value}
+
+
+def _told(change: FieldChange) -> dict[str, Any]:
+    told = {
+        "changed": change.changed,
+        "emptied": change.emptied,
+        "examples": list(change.examples),
+    }
+    return told | ({"shifts": [list(shift) for shift in change.shifts]} if change.shifts else {})

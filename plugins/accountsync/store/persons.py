@@ -15,6 +15,8 @@ from accountsync.store.feeds import MAY_REPLACE, table
 EXAMPLES = 5
 
 _FIELDS = [name for name in PERSON_FIELDS if name != "source_key"]
+_CODED = ("department_code", "person_type", "status", "time_zone")
+"""Their values are no personal data, and tell a reorganisation from a broken feed."""
 _TRACKED = [name for name in _FIELDS if name != "source_updated_at"]
 
 _JOIN = "p.source = :source AND p.source_key = s.source_key AND s.problems IS NULL"
@@ -44,15 +46,24 @@ WITH changed AS MATERIALIZED (
   ) difference
   WHERE difference.changes IS NOT NULL
   RETURNING person_id, changes
+), change AS (
+  SELECT field, value, p.employee_number
+  FROM recorded r CROSS JOIN LATERAL jsonb_each(r.changes) c (field, value)
+  JOIN accountsync.person p ON p.id = r.person_id
+), shift AS (
+  SELECT field, value->>0 AS old, value->>1 AS new, count(*) AS persons,
+    row_number() OVER (PARTITION BY field ORDER BY count(*) DESC, value::text) AS rank
+  FROM change WHERE field IN {_CODED!r} GROUP BY field, value
 ), fields AS (
-  SELECT change.key, count(*) AS changed, count(*) FILTER (WHERE change.value->>1 IS NULL),
-    (array_agg(p.employee_number ORDER BY p.employee_number))[1:{EXAMPLES}]
-  FROM recorded r CROSS JOIN LATERAL jsonb_each(r.changes) change
-  JOIN accountsync.person p ON p.id = r.person_id GROUP BY 1
+  SELECT field, count(*), count(*) FILTER (WHERE value->>1 IS NULL),
+    (array_agg(employee_number ORDER BY employee_number))[1:{EXAMPLES}],
+    (SELECT jsonb_agg(jsonb_build_array(old, new, persons) ORDER BY rank)
+     FROM shift WHERE shift.field = change.field AND rank <= {EXAMPLES})
+  FROM change GROUP BY field
 )
-SELECT 'updated', count(*), 0, NULL FROM updated
+SELECT 'updated', count(*), 0, NULL, NULL FROM updated
 UNION ALL
-(SELECT * FROM fields ORDER BY key)
+(SELECT * FROM fields ORDER BY field)
 """  # one join finds who differs: where nothing does, that is all
 
 _INSERT = f"""
@@ -105,8 +116,14 @@ def merge(
         text(_UPDATE.format(table=table(run_id))), bound
     )
     changes = [
-        FieldChange(field=field, changed=changed, emptied=emptied, examples=tuple(examples))
-        for field, changed, emptied, examples in recorded
+        FieldChange(
+            field=field,
+            changed=changed,
+            emptied=emptied,
+            examples=tuple(examples),
+            shifts=tuple(map(tuple, shifts or ())),
+        )
+        for field, changed, emptied, examples, shifts in recorded
     ]
     inserted, newcomers = connection.execute(text(_INSERT.format(table=table(run_id))), bound).one()
     row = connection.execute(
