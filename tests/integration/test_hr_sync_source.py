@@ -113,6 +113,21 @@ def test_a_run_that_did_not_use_all_of_a_file_leaves_it(drop: Drop, order: dict[
     assert drop.persons() == {"E1": "王五", "E2": "赵六"}
 
 
+def test_a_run_whose_file_cannot_be_put_away_says_so_and_has_merged_all_the_same(
+    drop: Drop,
+) -> None:
+    """I14: the next run finds nothing new in it."""
+    drop.put("1.csv", "1,E1,王五,2026-05-01")
+    (drop.folder / "archive").rmdir()
+    with pytest.raises(FileNotFoundError):
+        drop.sync()
+    (run,) = drop.rows("SELECT state, inserted FROM accountsync.sync_run")
+    assert tuple(run.values()) == ("succeeded", 1)
+    (drop.folder / "archive").mkdir()
+    assert drop.sync(mode="full").unchanged == 1
+    assert drop.archived == {"1.csv"}
+
+
 def test_a_file_whose_feed_is_held_stays_until_somebody_decides(drop: Drop) -> None:
     drop.put("1.csv", *(f"{n},E{n},王五,2026-05-01" for n in range(30)))
     drop.sync()

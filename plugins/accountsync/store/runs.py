@@ -105,10 +105,11 @@ def _record(
 
 
 def fail(connection: Connection, *, run_id: int, error: str) -> None:
+    """What was merged stays merged: putting a file away may still fail after it."""
     connection.execute(
         text(
             "UPDATE accountsync.sync_run SET state = 'failed', finished_at = now(), error = :error"
-            " WHERE id = :run_id"
+            " WHERE id = :run_id AND state = 'running'"
         ),
         {"run_id": run_id, "error": error},
     )
