@@ -21,7 +21,7 @@ from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import HrSource
 from accountsync.hr.sql import SqlHrSource
 from accountsync.jobs import create_account_tasks as create
-from accountsync.jobs import held_feeds, preview, provision
+from accountsync.jobs import held_feeds, held_plans, preview, provision
 from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
 from accountsync.jobs.create_account_tasks import PlanSummary
@@ -189,6 +189,41 @@ def create_account_tasks(
         now=utc_now(),
         dry_run=dry_run,
         airflow_run_id=airflow_run_id,
+    )
+
+
+def approve_plan(
+    settings: Settings, plan: int, *, actor: str, comment: str, reviewed: str | None = None
+) -> int:
+    """Lets go what the guard held. `reviewed`: the hash of what the reviewer saw."""
+    return held_plans.approve(
+        engine=open_store(settings),
+        settings=settings,
+        plan=plan,
+        actor=actor,
+        comment=comment,
+        reviewed=reviewed,
+        now=utc_now(),
+    )
+
+
+def reject_plan(
+    settings: Settings, plan: int, *, actor: str, comment: str, reviewed: str | None = None
+) -> int:
+    """Cancels what the guard held."""
+    return held_plans.reject(
+        engine=open_store(settings),
+        plan=plan,
+        actor=actor,
+        comment=comment,
+        reviewed=reviewed,
+        now=utc_now(),
+    )
+
+
+def release_dry_run(settings: Settings, plan: int, *, actor: str) -> PlanSummary:
+    return held_plans.release_dry_run(
+        engine=open_store(settings), settings=settings, plan=plan, actor=actor, now=utc_now()
     )
 
 

@@ -162,12 +162,13 @@ def test_who_is_no_longer_entitled_loses_the_open_task(installation: Installatio
     assert [row["state"] for row in states] == ["superseded"]
 
 
-def test_a_dry_run_leaves_no_trace(installation: Installation) -> None:
+def test_a_dry_run_leaves_nothing_but_what_it_would_do(installation: Installation) -> None:
     installation.sync()
     summary = installation.plan(dry_run=True)
     assert summary.released == len(_valid(installation))
-    for table in ("plan", "account_task", "name_registry"):
+    for table in ("account_task", "name_registry", "planned_rules"):
         assert installation.scalar(f"SELECT count(*) FROM accountsync.{table}") == 0
+    assert installation.scalar("SELECT state FROM accountsync.plan") == "dry_run"
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "drop_before"])

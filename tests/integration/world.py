@@ -126,9 +126,13 @@ class World:
             airflow_run_id="test",
         )
 
-    def plan(self) -> PlanSummary:
+    def plan(self, *, now: datetime | None = None, dry_run: bool = False) -> PlanSummary:
         return create.create_account_tasks(
-            engine=self.engine, settings=self.settings, now=utc_now(), airflow_run_id="test"
+            engine=self.engine,
+            settings=self.settings,
+            now=now or utc_now(),
+            airflow_run_id="test",
+            dry_run=dry_run,
         )
 
     def process(

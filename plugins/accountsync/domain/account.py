@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 OPERATIONS = ("create", "update", "rename", "enable", "disable", "delete")
@@ -17,6 +18,10 @@ class Account:
     identifier: str
     remote_id: str | None
     attributes: Mapping[str, Any]
+    provenance: str = "created"
+    disabled_by: str | None = None
+    since: datetime | None = None
+    """Since when it is in this state, or later."""
 
     def as_context(self) -> dict[str, Any]:
         own = {"identifier": self.identifier, "remote_id": self.remote_id}

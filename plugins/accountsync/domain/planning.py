@@ -1,38 +1,64 @@
-"""What a person should have, compared with what the person has."""
+"""What a person should have, compared with what was applied last: at most one operation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+import orjson
+
 from accountsync.domain.account import Account
+from accountsync.domain.entitlement import Policy, Wanted
+from accountsync.domain.lifecycle import Lifecycle
 from accountsync.domain.mapping import Context, Value
 from accountsync.errors import RecordError
 
+GUARDED = ("disable", "delete")
+"""What takes something away: judged by the guard, and only done to what we made or adopted."""
 
-class Action(Enum):
-    """What the planner does about one person in one system."""
+OURS = frozenset({"created", "adopted"})
+US = "accountsync"
+
+
+class Step(Enum):
+    """What becomes of the open task of one person in one system."""
 
     NOTHING = "nothing"
-    CREATE = "create"
-    """A new task, or new attributes for the open one."""
+    ADD = "add"
+    REVISE = "revise"
+    """The same operation, with other attributes: nobody has started it."""
+    REPLACE = "replace"
+    """The open task is superseded and another one takes its place."""
     SUPERSEDE = "supersede"
     """The open task's reason has gone."""
     LATER = "later"
     """A call is under way, or a human has to look: decide when that is over."""
 
 
+class Difference(Enum):
+    """Between the attributes wanted and those applied last."""
+
+    NONE = "none"
+    ATTRIBUTES = "attributes"
+    IDENTIFIER = "identifier"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemRule:
-    """One target's part of the configuration, compiled. `late`: attributes that read `accounts`."""
+    """One target's part of the configuration, compiled. `late`: attributes that read `accounts`.
+    `kept`: attributes that stay as they were first applied."""
 
     name: str
     depends_on: Sequence[str]
     in_scope: Callable[[Context], bool]
     attributes: Mapping[str, Value]
     late: Mapping[str, Any]
+    late_values: Mapping[str, Value] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    identifier: str = ""
+    kept: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +66,18 @@ class OpenTask:
     id: int
     operation: str
     state: str
+    desired: Mapping[str, Any] = field(default_factory=dict)
+    late_bound: Mapping[str, Any] = field(default_factory=dict)
+    account_state: str = "active"
+    reason: str | None = None
+    cause: str | None = None
+    waits_for: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """`state`: ready, waiting (for the systems in `waits_for`), needs_data (see `cause`)."""
+    """`state`: ready, waiting (for the systems in `waits_for`), needs_data (see `cause`), planned
+    (the guard is still to judge)."""
 
     person_id: int
     system: str
@@ -54,63 +87,201 @@ class PlannedTask:
     state: str
     waits_for: Sequence[str]
     cause: str | None
+    account_state: str = "active"
+    reason: str | None = None
 
 
 IN_DOUBT = frozenset({"running", "unknown", "needs_human"})
 """The account may be there: planning neither sends the task again nor gives it up (I6, I9)."""
 
 
-def decide(*, entitled: bool, account: Account | None, open_task: OpenTask | None) -> Action:
-    """One action for one person in one system, from the three facts that matter.
+def operation(wanted: Wanted, account: Account | None, difference: Difference) -> str | None:
+    """The whole truth: what is wanted × what is there → one operation or none.
 
-    An account that exists, in whatever state, is left alone here.
+    | wanted \\ account | none, absent, deleted | active           | disabled by us   | by others |
+    |-------------------|-----------------------|------------------|------------------|-----------|
+    | active            | create (if it makes)  | update or rename | enable           | –         |
+    | disabled          | create (if it makes)  | disable          | prehire: update  | –         |
+    | deleted           | –                     | disable          | delete           | –         |
+    | as it is          | –                     | –                | –                | –         |
+
+    What was not made or adopted by us is never disabled or deleted (I11).
     """
+    if wanted.state is None:
+        return None
+    if account is None or account.state in ("absent", "deleted"):
+        return "create" if wanted.makes else None
+    if account.state == "disabled":
+        return _of_disabled(wanted, account, difference)
+    if wanted.state == "active":
+        return _change(difference)
+    return "disable" if account.provenance in OURS else None
+
+
+def _of_disabled(wanted: Wanted, account: Account, difference: Difference) -> str | None:
+    if account.disabled_by != US:
+        return None
+    if wanted.state == "active":
+        return "enable"
+    if wanted.state == "deleted":
+        return "delete" if account.provenance in OURS else None
+    return _change(difference) if wanted.reason == Lifecycle.PREHIRE else None
+
+
+def _change(difference: Difference) -> str | None:
+    return {Difference.ATTRIBUTES: "update", Difference.IDENTIFIER: "rename"}.get(difference)
+
+
+def step(planned: PlannedTask | None, open_task: OpenTask | None) -> Step:
+    """What is under way is left alone; what nobody has started follows the plan (I6)."""
     if open_task is not None and open_task.state in IN_DOUBT:
-        return Action.LATER
-    has_account = account is not None and account.state != "absent"
-    if entitled and not has_account:
-        return Action.CREATE
-    return Action.NOTHING if open_task is None else Action.SUPERSEDE
+        return Step.LATER
+    if planned is None:
+        return Step.NOTHING if open_task is None else Step.SUPERSEDE
+    if open_task is None:
+        return Step.ADD
+    if is_same(planned, open_task):
+        return Step.NOTHING
+    if planned.operation != open_task.operation or open_task.state == "held":
+        return Step.REPLACE
+    return Step.REVISE
 
 
-def create_task(
+def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
+    """Whether the task does what the plan asks for."""
+    if (planned.state == "needs_data") != (open_task.state == "needs_data"):
+        return False
+    if planned.operation not in GUARDED and {*planned.waits_for} != {*open_task.waits_for}:
+        return False
+    facts = (open_task.operation, open_task.account_state, open_task.reason)
+    return (
+        (planned.operation, planned.account_state, planned.reason) == facts
+        and same(planned.desired, open_task.desired)
+        and same(planned.late_bound, open_task.late_bound)
+        and (planned.state != "needs_data" or planned.cause == open_task.cause)
+    )
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """As JSON: a date equals its text."""
+    return one == other or _plain(one) == _plain(other)
+
+
+def _plain(attributes: Mapping[str, Any]) -> Any:
+    return orjson.loads(orjson.dumps(attributes))
+
+
+def difference(
+    rule: SystemRule, desired: Mapping[str, Any], applied: Mapping[str, Any]
+) -> Difference:
+    if same(desired, applied):
+        return Difference.NONE
+    if desired.get(rule.identifier) != applied.get(rule.identifier):
+        return Difference.IDENTIFIER
+    return Difference.ATTRIBUTES
+
+
+def plan_task(
     rule: SystemRule,
     *,
     person_id: int,
+    wanted: Wanted,
     context: Context,
     accounts: Mapping[str, Account],
-) -> PlannedTask:
-    """The task with its attributes, or the one that says what data it lacks."""
-    missing = [name for name in rule.depends_on if not _is_active(accounts.get(name))]
+) -> PlannedTask | None:
+    """The task that brings the account to what is wanted, or the one that says what data it lacks.
+
+    `context`: the roots of mapping values, without `accounts`.
+    """
+    account = accounts.get(rule.name)
+    bound = operation(wanted, account, Difference.NONE)
+    if bound in GUARDED and account is not None:  # needs no data of ours: access ends
+        return _task(rule, person_id, bound, wanted, desired=account.attributes, state="planned")
+    if bound is None and not _may_change(wanted, account):
+        return None
     try:
-        desired = {name: value(context) for name, value in rule.attributes.items()}
+        desired, late = _attributes(rule, account, context, accounts)
     except RecordError as error:
-        return _task(rule, person_id, desired={}, state="needs_data", cause=str(error))
-    if missing:
-        return _task(rule, person_id, desired=desired, state="waiting", waits_for=missing)
-    return _task(rule, person_id, desired=desired, state="ready")
+        asked = bound or "update"
+        return _task(
+            rule, person_id, asked, wanted, desired={}, state="needs_data", cause=str(error)
+        )
+    if bound is None and account is not None:
+        bound = operation(wanted, account, difference(rule, desired, account.attributes))
+    if bound is None:
+        return None
+    waits_for = _missing(rule, bound, wanted, accounts)
+    state = "waiting" if waits_for else "ready"
+    task = _task(rule, person_id, bound, wanted, desired=desired, state=state, waits_for=waits_for)
+    return replace(task, late_bound=late)
 
 
-def _is_active(account: Account | None) -> bool:
-    return account is not None and account.state == "active"
+def _may_change(wanted: Wanted, account: Account | None) -> bool:
+    return operation(wanted, account, Difference.ATTRIBUTES) is not None
+
+
+def _attributes(
+    rule: SystemRule,
+    account: Account | None,
+    context: Context,
+    accounts: Mapping[str, Account],
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Those known now, and those that other accounts still have to give."""
+    desired = {name: value(context) for name, value in rule.attributes.items()}
+    if account is None or account.state in ("absent", "deleted"):
+        return desired, rule.late
+    seen = {**context, "accounts": {name: one.as_context() for name, one in accounts.items()}}
+    for name, value in rule.late_values.items():
+        desired[name] = _late(value, seen, account.attributes.get(name))
+    kept = {name: account.attributes[name] for name in rule.kept if name in account.attributes}
+    return desired | kept, {}
+
+
+def _late(value: Value, context: Context, applied: Any) -> Any:
+    """Where the other account has gone, what it once gave stays."""
+    try:
+        return value(context)
+    except RecordError:
+        return applied
+
+
+def _missing(
+    rule: SystemRule, bound: str, wanted: Wanted, accounts: Mapping[str, Account]
+) -> tuple[str, ...]:
+    """I12. A disabled account of a prehire needs a disabled one only; a change needs none."""
+    if bound not in ("create", "enable"):
+        return ()
+    enough = ("active",) if wanted.state == "active" else ("active", "disabled")
+    return tuple(
+        name
+        for name in rule.depends_on
+        if name not in accounts or accounts[name].state not in enough
+    )
+
+
+_STATE_AFTER = {"disable": "disabled", "delete": "deleted"}
 
 
 def _task(
     rule: SystemRule,
     person_id: int,
+    bound: str,
+    wanted: Wanted,
     *,
     desired: Mapping[str, Any],
     state: str,
-    waits_for: Collection[str] = (),
+    waits_for: Sequence[str] = (),
     cause: str | None = None,
 ) -> PlannedTask:
     return PlannedTask(
         person_id=person_id,
         system=rule.name,
-        operation="create",
+        operation=bound,
         desired=desired,
-        late_bound=rule.late if state != "needs_data" else {},
+        late_bound={},
         state=state,
-        waits_for=tuple(waits_for),
+        waits_for=waits_for,
         cause=cause,
+        account_state=_STATE_AFTER.get(bound, wanted.state or "active"),
+        reason=wanted.reason,
     )

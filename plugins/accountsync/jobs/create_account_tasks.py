@@ -1,7 +1,8 @@
-"""Derive the account tasks of every person that changed."""
+"""Derive the account tasks of every person that changed, or for whom a date has come."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,16 +11,21 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from accountsync.domain import planning
-from accountsync.domain.account import Account
-from accountsync.domain.mapping import Value, compile_condition, compile_tree, roots_in
-from accountsync.domain.naming import NameSet
-from accountsync.domain.person import Unavailable
-from accountsync.domain.planning import Action, OpenTask, PlannedTask, SystemRule
-from accountsync.errors import RecordError
+from accountsync.domain import guard, planning
+from accountsync.domain.planning import GUARDED, OpenTask, PlannedTask, Step
+from accountsync.errors import SafetyStopError
+from accountsync.jobs.candidates import Candidate, give_names, plan_tasks, read_candidates
+from accountsync.jobs.plan_rules import Rules, compile_rules
 from accountsync.settings import Settings
-from accountsync.settings.target import PERSON_ROOTS, SCOPE_ROOTS, Target
-from accountsync.store import accounts, locks, mappings, names, persons, plans, schema, tasks
+from accountsync.store import (
+    guarded_tasks,
+    locks,
+    persons,
+    plans,
+    schema,
+    tasks,
+)
+from accountsync.store.persons import Evaluation
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +34,16 @@ _PERSONS_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSummary:
-    """`counts`: system → task state → tasks. `released`: tasks that can be carried out now."""
+    """`counts`: system → task state → tasks. `released`: tasks that can be carried out now. `held`:
+    tasks that wait for a human. `lines`: see `store.plans.lines`."""
 
     plan_id: int
     persons: int
     counts: Mapping[str, Mapping[str, int]]
+    lines: Mapping[str, Mapping[str, Mapping[str, Any]]]
     released: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The configuration's part of planning, compiled once a run."""
-
-    systems: Sequence[SystemRule]
-    names: Mapping[str, Value]
-    valid_statuses: Mapping[str, Sequence[str]]
+    held: int
+    content_hash: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,24 +52,9 @@ class _Changes:
 
     add: list[PlannedTask] = field(default_factory=list)
     revise: list[tuple[OpenTask, PlannedTask]] = field(default_factory=list)
-    supersede: list[OpenTask] = field(default_factory=list)
-    planned: dict[int, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """A person and what is known about the person's accounts."""
-
-    id: int
-    revision: int
-    context: dict[str, Any]
-    accounts: Mapping[str, Account]
-    actions: Mapping[str, Action]
-    open_tasks: Mapping[str, OpenTask]
-
-    @property
-    def needs_names(self) -> bool:
-        return Action.CREATE in self.actions.values()
+    replaced: list[OpenTask] = field(default_factory=list)
+    superseded: list[OpenTask] = field(default_factory=list)
+    planned: list[Evaluation] = field(default_factory=list)
 
 
 def create_account_tasks(
@@ -78,192 +64,183 @@ def create_account_tasks(
     now: datetime,
     dry_run: bool = False,
     airflow_run_id: str | None = None,
+    expected: str | None = None,
 ) -> PlanSummary:
-    """One plan in one transaction; a dry run is the same, rolled back at the end."""
+    """One plan in one transaction. A dry run is the same, rolled back: only what it would have done
+    is kept.
+
+    `expected`: the content hash of a dry run. Raises SafetyStopError, and changes nothing, where
+    something else comes out by now.
+    """
     rules = compile_rules(settings)
-    with (
-        locks.held(engine, "plan"),
-        engine.connect() as connection,
-        connection.begin() as transaction,
-    ):
+    with locks.held(engine, "plan"), engine.begin() as connection:
         schema.require_head(connection)
+        derivation = connection.begin_nested()
         summary = _plan(connection, rules, now, airflow_run_id)
         if dry_run:
-            transaction.rollback()
+            derivation.rollback()
+            summary = _keep_dry_run(connection, summary, now, airflow_run_id)
+        elif expected is not None and summary.content_hash != expected:
+            raise SafetyStopError(
+                "since the dry run something has changed and another plan comes out; nothing was"
+                " released: look at a new dry run"
+            )
     log.info(
-        "event=planned plan=%s persons=%s released=%s dry_run=%s counts=%s",
-        summary.plan_id, summary.persons, summary.released, dry_run, dict(summary.counts),
+        "event=planned plan=%s persons=%s released=%s held=%s dry_run=%s counts=%s",
+        summary.plan_id, summary.persons, summary.released, summary.held, dry_run,
+        dict(summary.counts),
     )  # fmt: skip
     return summary
 
 
-def compile_rules(settings: Settings) -> Rules:
-    return Rules(
-        systems=[_rule(name, target) for name, target in settings.systems.items()],
-        names={
-            space: compile_tree(text, roots={"person"}) for space, text in settings.names.items()
-        },
-        valid_statuses={source.name: source.valid_statuses for source in settings.hr},
+def _keep_dry_run(
+    connection: Connection, summary: PlanSummary, now: datetime, airflow_run_id: str | None
+) -> PlanSummary:
+    plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
+    plans.finish(
+        connection,
+        plan_id=plan_id,
+        persons=summary.persons,
+        state="dry_run",
+        counts=summary.counts,
+        lines=summary.lines,
+        content_hash=summary.content_hash,
+        held_hash=None,
     )
-
-
-def _rule(name: str, target: Target) -> SystemRule:
-    late = {
-        attribute: node
-        for attribute, node in target.attributes.items()
-        if "accounts" in roots_in(node, roots=PERSON_ROOTS)
-    }
-    return SystemRule(
-        name=name,
-        depends_on=target.depends_on,
-        in_scope=compile_condition(target.scope, roots=SCOPE_ROOTS),
-        attributes={
-            attribute: compile_tree(node, roots=PERSON_ROOTS)
-            for attribute, node in target.attributes.items()
-            if attribute not in late
-        },
-        late=late,
-    )
+    facts = {name: getattr(summary, name) for name in PlanSummary.__slots__}
+    return PlanSummary(**facts | {"plan_id": plan_id})
 
 
 def _plan(
     connection: Connection, rules: Rules, now: datetime, airflow_run_id: str | None
 ) -> PlanSummary:
-    plan_id = plans.start(connection, airflow_run_id=airflow_run_id, state="released")
-    count = 0
-    for rows in _lots(connection):
-        changes = _changes(connection, rules, rows)
-        plans.supersede(connection, tasks=changes.supersede, now=now)
-        plans.revise(connection, plan_id=plan_id, tasks=changes.revise, now=now)
-        plans.add(connection, plan_id=plan_id, tasks=changes.add, now=now)
-        persons.mark_planned(connection, revisions=changes.planned)
+    plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
+    changed = plans.changed_rules(connection, rules.fingerprints)
+    if changed:
+        log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
+        plans.keep_rules(connection, rules.fingerprints, now=now)
+    count, digest = 0, hashlib.sha256()
+    for rows in _lots(connection, now, everybody=bool(changed)):
+        changes = _changes(connection, rules, rows, now)
+        for gone, cause in (
+            (changes.superseded, "its reason has gone"),
+            (changes.replaced, "another task takes its place"),
+        ):
+            plans.supersede(connection, tasks=gone, cause=cause, now=now, digest=digest)
+        plans.revise(connection, plan_id=plan_id, tasks=changes.revise, now=now, digest=digest)
+        plans.add(connection, plan_id=plan_id, tasks=changes.add, now=now, digest=digest)
+        persons.mark_planned(connection, changes.planned)
         count += len(rows)
-        log.info("event=planning plan=%s persons=%s", plan_id, count)
+        log.debug("event=planning plan=%s persons=%s", plan_id, count)
+    return _judge(connection, rules, plan_id, count, digest.hexdigest(), now)
+
+
+def _judge(
+    connection: Connection, rules: Rules, plan_id: int, count: int, content: str, now: datetime
+) -> PlanSummary:
+    """Holds what the guard stops, lets everything else through (I7)."""
+    for one in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
+        reasons = guard.reasons(one.facts, rules.guards[one.system, one.operation])
+        if reasons:
+            because = "; ".join(reasons)
+            log.warning(
+                "event=held plan=%s system=%s operation=%s because=%r",
+                plan_id, one.system, one.operation, because,
+            )  # fmt: skip
+            guarded_tasks.hold(
+                connection,
+                plan_id=plan_id,
+                system=one.system,
+                operation=one.operation,
+                because=because,
+            )
+    clean = guarded_tasks.still_planned(connection, plan_id=plan_id)
+    guarded_tasks.let_through(connection, ids=clean, dependants=rules.dependants, now=now)
     tasks.release_satisfied(connection, now=now)
-    counts = plans.finish(connection, plan_id=plan_id, persons=count)
-    return PlanSummary(
+    return _finish(connection, plan_id, count, content)
+
+
+def _finish(connection: Connection, plan_id: int, count: int, content: str) -> PlanSummary:
+    counts = plans.counts(connection, plan_id=plan_id)
+    held = sum(states.get("held", 0) for states in counts.values())
+    summary = PlanSummary(
         plan_id=plan_id,
         persons=count,
         counts=counts,
+        lines=plans.lines(connection, plan_id=plan_id),
         released=sum(states.get("ready", 0) for states in counts.values()),
+        held=held,
+        content_hash=content,
     )
+    plans.finish(
+        connection,
+        plan_id=plan_id,
+        persons=count,
+        state="held" if held else "released",
+        counts=counts,
+        lines=summary.lines,
+        content_hash=content,
+        held_hash=guarded_tasks.held_hash(connection, plan_id=plan_id) if held else None,
+    )
+    return summary
 
 
-def _lots(connection: Connection) -> Iterator[Sequence[Any]]:
+def _lots(connection: Connection, now: datetime, *, everybody: bool) -> Iterator[Sequence[Any]]:
     after = 0
-    while rows := persons.to_plan(connection, after=after, limit=_PERSONS_AT_ONCE):
+    while rows := persons.to_plan(
+        connection, after=after, limit=_PERSONS_AT_ONCE, now=now, everybody=everybody
+    ):
         yield rows
         after = rows[-1]["id"]
 
 
-def _changes(connection: Connection, rules: Rules, rows: Sequence[Any]) -> _Changes:
-    candidates = _candidates(connection, rules, rows)
-    given = _name(connection, rules, [c for c in candidates if c.needs_names])
+def _changes(connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime) -> _Changes:
+    candidates = read_candidates(connection, rules, rows, now)
+    given = give_names(connection, rules, candidates)
+    planned = [plan_tasks(rules, one, given.get(one.id, {})) for one in candidates]
+    destroyed = [one.id for one, found in zip(candidates, planned, strict=True)
+                 if any(task.operation in GUARDED for task in found.values())]  # fmt: skip
+    refused = plans.rejected(connection, destroyed)
     changes = _Changes()
-    for candidate in candidates:
-        _collect(changes, rules, candidate, given.get(candidate.id, {}))
+    for candidate, found in zip(candidates, planned, strict=True):
+        _collect(changes, rules, candidate, _not_refused(found, refused.get(candidate.id, {})))
     return changes
 
 
-def _candidates(connection: Connection, rules: Rules, rows: Sequence[Any]) -> list[_Candidate]:
-    ids = [row["id"] for row in rows]
-    known = accounts.of_persons(connection, ids)
-    under_way = plans.open_tasks(connection, ids)
-    types = mappings.read(connection, mappings.TABLES["person-types"])
-    departments = mappings.read(connection, mappings.TABLES["departments"])
-    return [
-        _candidate(
-            rules,
-            {
-                **row,
-                "type": _mapped(types, "person type", row["person_type"]),
-                "department": _mapped(departments, "department", row["department_code"]),
-            },
-            known.get(row["id"], {}),
-            under_way.get(row["id"], {}),
-        )
-        for row in rows
-    ]
-
-
-def _mapped(
-    table: Mapping[str, Mapping[str, Any]], what: str, code: str | None
-) -> Mapping[str, Any]:
-    if code is None:
-        return Unavailable(f"HR gives no {what}")
-    row = table.get(code)
-    if row is None or row.get("active") is False:
-        return Unavailable(f"{what} {code!r} has no active mapping; import one")
-    return row
-
-
-def _candidate(
-    rules: Rules,
-    person: dict[str, Any],
-    has: Mapping[str, Account],
-    under_way: Mapping[str, OpenTask],
-) -> _Candidate:
-    statuses = rules.valid_statuses.get(person["source"], ())
-    scope = {"person": person, "valid_statuses": statuses}
-    actions = {
-        rule.name: planning.decide(
-            entitled=_entitled(rule, scope),
-            account=has.get(rule.name),
-            open_task=under_way.get(rule.name),
-        )
-        for rule in rules.systems
+def _not_refused(
+    planned: Mapping[str, PlannedTask], refused: Mapping[str, OpenTask]
+) -> dict[str, PlannedTask]:
+    """What a human rejected is not planned again until something about it changes."""
+    return {
+        system: task
+        for system, task in planned.items()
+        if not (system in refused and planning.is_same(task, refused[system]))
     }
-    return _Candidate(
-        id=person["id"],
-        revision=person["revision"],
-        context={"person": person},
-        accounts=has,
-        actions=actions,
-        open_tasks=under_way,
-    )
-
-
-def _entitled(rule: SystemRule, scope: Mapping[str, Any]) -> bool:
-    """A rule that cannot be answered for want of data does not entitle."""
-    try:
-        return rule.in_scope(scope)
-    except RecordError:
-        return False
-
-
-def _name(
-    connection: Connection, rules: Rules, candidates: Sequence[_Candidate]
-) -> Mapping[int, Mapping[str, str]]:
-    """Names of everybody who gets an account; Unavailable where the data for them is missing."""
-    wanted: list[NameSet] = []
-    missing: dict[int, Mapping[str, str]] = {}
-    for candidate in candidates:
-        try:
-            bases = {space: str(value(candidate.context)) for space, value in rules.names.items()}
-        except RecordError as error:
-            missing[candidate.id] = Unavailable(str(error))
-        else:
-            wanted.append(NameSet(person_id=candidate.id, bases=bases))
-    return {**names.allocate(connection, wanted), **missing}
 
 
 def _collect(
-    changes: _Changes, rules: Rules, candidate: _Candidate, given: Mapping[str, str]
+    changes: _Changes,
+    rules: Rules,
+    candidate: Candidate,
+    planned: Mapping[str, PlannedTask],
 ) -> None:
     """A person with a call under way is planned again after it."""
-    context = candidate.context | {"names": given}
+    is_settled = True
     for rule in rules.systems:
-        action = candidate.actions[rule.name]
-        open_task = candidate.open_tasks.get(rule.name)
-        if action is Action.CREATE:
-            task = planning.create_task(
-                rule, person_id=candidate.id, context=context, accounts=candidate.accounts
-            )
-            if open_task:
-                changes.revise.append((open_task, task))
-            else:
-                changes.add.append(task)
-        elif action is Action.SUPERSEDE and open_task:
-            changes.supersede.append(open_task)
-    if Action.LATER not in candidate.actions.values():
-        changes.planned[candidate.id] = candidate.revision
+        task, open_task = planned.get(rule.name), candidate.open_tasks.get(rule.name)
+        step = planning.step(task, open_task)
+        if step in (Step.SUPERSEDE, Step.REPLACE) and open_task:
+            (changes.superseded if task is None else changes.replaced).append(open_task)
+        if step in (Step.ADD, Step.REPLACE) and task:
+            changes.add.append(task)
+        if step is Step.REVISE and task and open_task:
+            changes.revise.append((open_task, task))
+        if step is Step.LATER:
+            is_settled = False
+    changes.planned.append(
+        Evaluation(
+            person_id=candidate.id,
+            revision=candidate.revision if is_settled else 0,
+            next_at=candidate.next_at,
+        )
+    )

@@ -17,6 +17,7 @@ from pydantic import Field, PositiveInt, ValidationError
 from accountsync.errors import ConfigurationError
 from accountsync.settings import problems
 from accountsync.settings.document import read, with_presets
+from accountsync.settings.guard import Guard
 from accountsync.settings.hr import AnySource
 from accountsync.settings.parts import (
     Duration,
@@ -67,6 +68,7 @@ class Settings(Group):
     hr: list[AnySource] = Field(min_length=1)
     names: dict[Name, Annotated[str, template(frozenset({"person"}))]] = {}
     systems: dict[Name, AnyTarget]
+    guard: Guard = Field(Guard(), description="what of a plan is held for a human")
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
     alerts: Alerts = Alerts()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
@@ -109,6 +111,8 @@ class Source(Group):
     fields: dict[str, Annotated[SourceField, BeforeValidator(_as_field)]]
     zone: Zone = Field("UTC", description="the zone of times and dates that carry none")
     valid_statuses: list[str] = ["1"]
+    leave_statuses: list[str] = Field([], description="on leave; each target's `leave` says what")
+    left_statuses: list[str] = Field([], description="has left, or never came")
     overlap: Duration = Field(timedelta(minutes=10), description="read again before the watermark")
     full_every: Duration = Field(
         timedelta(hours=24), description="a complete read at least so often"
@@ -132,11 +136,18 @@ class Source(Group):
     def _fields_are_known(self) -> Source:
         unknown = [name for name in self.fields if name not in PERSON_FIELDS]
         found = [_unknown_field(("fields", name)) for name in unknown]
+        found += self._statuses_in_two_lists()
         for name in sorted(REQUIRED_FIELDS - set(self.fields)):
             found.append(Problem(("fields", name), "must be mapped: every person has one"))
         if found:
             raise ProblemsError(found)
         return self
+
+    def _statuses_in_two_lists(self) -> Iterator[Problem]:
+        lists = ("valid_statuses", "leave_statuses", "left_statuses")
+        for one, other in combinations(lists, 2):
+            for status in sorted({*getattr(self, one)} & {*getattr(self, other)}):
+                yield Problem((other,), f"{status!r} is one of the {one} already")
 
 
 class HttpSource(Source):

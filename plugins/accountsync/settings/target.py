@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from accountsync.settings.parts import Group, Name, Rate, Timeout, condition, template
+from accountsync.settings.guard import Guard
+from accountsync.settings.parts import (
+    Duration,
+    Group,
+    Name,
+    Rate,
+    Timeout,
+    condition,
+    template,
+)
 from accountsync.settings.problems import Problem, ProblemsError
 
 PERSON_ROOTS = frozenset({"person", "names", "accounts"})
@@ -25,6 +34,17 @@ class Target(Group):
     identifier: str = Field(description="the attribute kept as the account's identifier")
     rate: Rate = Rate()
     timeout: Timeout = timedelta(seconds=30)
+    prehire: Duration = Field(
+        timedelta(0),
+        description="make the account, disabled, so long before the first working day",
+    )
+    leave: Literal["keep", "disable"] = Field("keep", description="during a leave")
+    leaver: Literal["disable", "keep"] = Field("disable", description="after the last working day")
+    delete_after: Timeout | None = Field(
+        None, description="delete a leaver's account so long after disabling it; none: never"
+    )
+    keep: list[str] = Field([], description="attributes that stay as they were first applied")
+    guard: Guard | None = Field(None, description="in place of the common one, as a whole")
 
     @model_validator(mode="after")
     def _names_are_attributes(self) -> Target:
@@ -33,6 +53,13 @@ class Target(Group):
             for field in ("key", "identifier")
             if getattr(self, field) not in self.attributes
         ]
+        found += [
+            Problem(("keep", n), f"{name!r} is not one of the attributes")
+            for n, name in enumerate(self.keep)
+            if name not in self.attributes
+        ]
+        if self.delete_after and self.leaver == "keep":
+            found.append(Problem(("delete_after",), "a leaver's account is kept: see `leaver`"))
         if found:
             raise ProblemsError(found)
         return self

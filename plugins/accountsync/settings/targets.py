@@ -153,6 +153,8 @@ class RestTarget(Target):
         needed: set[Operation] = {"create", "update", "enable", "disable"}
         if self.identifier != self.key:
             needed.add("rename")
+        if self.delete_after:
+            needed.add("delete")
         found = [
             Problem((operation,), _nobodys(operation))
             for operation in sorted(needed - set(self.calls) - set(self.manual))

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 from accountsync.domain.account import Account, RemoteAccount
 
 _OF = text(
-    "SELECT person_id, system, state, identifier, remote_id, attributes"
+    "SELECT person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,"
+    " updated_at"
     " FROM accountsync.account WHERE person_id = ANY(:persons)"
 )
 
@@ -56,6 +57,9 @@ def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
             identifier=row.identifier,
             remote_id=row.remote_id,
             attributes=row.attributes,
+            provenance=row.provenance,
+            disabled_by=row.disabled_by,
+            since=row.updated_at,
         )
     return found
 

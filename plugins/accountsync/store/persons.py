@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -150,25 +150,56 @@ def merge(
     return Merged(counts=counts, changes=changes, newcomers=sorted(newcomers))
 
 
-_TO_PLAN = text(  # rides on ix_person_to_plan
-    f"SELECT id, source, revision, attributes, presumed_left_at, {', '.join(_FIELDS)}"
-    " FROM accountsync.person"
-    " WHERE revision > planned_revision AND id > :after ORDER BY id LIMIT :limit"
+_PLANNED_COLUMNS = (
+    f"id, source, revision, planned_revision, next_evaluation_at, attributes, presumed_left_at,"
+    f" {', '.join(_FIELDS)}"
+)
+_TO_PLAN = text(  # ix_person_to_plan, ix_person_next_evaluation_at
+    f"SELECT {_PLANNED_COLUMNS} FROM accountsync.person WHERE id IN ("
+    " (SELECT id FROM accountsync.person WHERE revision > planned_revision AND id > :after"
+    "  ORDER BY id LIMIT :limit)"
+    " UNION (SELECT id FROM accountsync.person WHERE next_evaluation_at <= :now AND id > :after"
+    "  ORDER BY id LIMIT :limit)"
+    ") ORDER BY id LIMIT :limit"
+)
+_EVERYBODY = text(  # pk_person
+    f"SELECT {_PLANNED_COLUMNS} FROM accountsync.person WHERE id > :after ORDER BY id LIMIT :limit"
 )
 
 
-def to_plan(connection: Connection, *, after: int, limit: int) -> Sequence[RowMapping]:
-    """The next persons that changed since they were last planned, by id."""
-    return connection.execute(_TO_PLAN, {"after": after, "limit": limit}).mappings().all()
+def to_plan(
+    connection: Connection, *, after: int, limit: int, now: datetime, everybody: bool = False
+) -> Sequence[RowMapping]:
+    """The next persons, by id, that changed since they were last planned or for whom a date has
+    come; or simply the next."""
+    statement = _EVERYBODY if everybody else _TO_PLAN
+    bound = {"after": after, "limit": limit, "now": now}
+    return connection.execute(statement, bound).mappings().all()
 
 
-def mark_planned(connection: Connection, *, revisions: Mapping[int, int]) -> None:
-    """Person id → the revision that was planned; one that HR raised meanwhile stays to plan."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """`revision`: the one that was planned, 0 where the person stays to plan. `next_at`: when time
+    alone brings the person back."""
+
+    person_id: int
+    revision: int
+    next_at: datetime | None
+
+
+def mark_planned(connection: Connection, evaluations: Sequence[Evaluation]) -> None:
+    """One whose person HR changed meanwhile stays to plan."""
     connection.execute(
         text(
-            "UPDATE accountsync.person p SET planned_revision = planned.revision"
-            " FROM unnest(CAST(:ids AS bigint[]), CAST(:revisions AS bigint[]))"
-            " AS planned (id, revision) WHERE p.id = planned.id"
+            "UPDATE accountsync.person p"
+            " SET planned_revision = planned.revision, next_evaluation_at = planned.next_at"
+            " FROM unnest(CAST(:ids AS bigint[]), CAST(:revisions AS bigint[]),"
+            "  CAST(:dates AS timestamptz[])) AS planned (id, revision, next_at)"
+            " WHERE p.id = planned.id"
         ),
-        {"ids": list(revisions), "revisions": list(revisions.values())},
+        {
+            "ids": [one.person_id for one in evaluations],
+            "revisions": [one.revision for one in evaluations],
+            "dates": [one.next_at for one in evaluations],
+        },
     )

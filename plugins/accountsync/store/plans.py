@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.planning import IN_DOUBT, OpenTask, PlannedTask
 from accountsync.store.engine import driver
@@ -16,90 +16,191 @@ from accountsync.store.tables import OPEN_STATES
 
 _COPY = (
     b"COPY accountsync.account_task (plan_id, person_id, system, operation, desired, late_bound,"
-    b" state, waits_for, cause, next_attempt_at) FROM STDIN"
+    b" account_state, reason, state, waits_for, cause, next_attempt_at, created_at) FROM STDIN"
 )
 
-_OPEN = text(  # rides on uq_account_task_open
-    "SELECT id, person_id, system, operation, state FROM accountsync.account_task"
+_OPEN = text(  # uq_account_task_open
+    "SELECT id, person_id, system, operation, state, desired, late_bound, account_state, reason,"
+    " cause, waits_for FROM accountsync.account_task"
     f" WHERE person_id = ANY(:persons) AND state IN {OPEN_STATES!r}"
 )
 
+_REJECTED = text(  # ix_account_task_person_id_system_id
+    "SELECT last.* FROM (SELECT DISTINCT ON (person_id, system) id, person_id, system, operation,"
+    "  state, desired, late_bound, account_state, reason, cause FROM accountsync.account_task"
+    "  WHERE person_id = ANY(:persons) AND state <> 'superseded'"
+    "  ORDER BY person_id, system, id DESC"
+    " ) last WHERE state = 'cancelled'"
+)
+
+_NOT_STARTED = f"state IN {OPEN_STATES!r} AND state NOT IN {tuple(sorted(IN_DOUBT))!r}"
+
 _REVISE = text(
     "UPDATE accountsync.account_task SET plan_id = :plan_id, desired = CAST(:desired AS jsonb),"
-    " late_bound = CAST(:late_bound AS jsonb), state = :state, waits_for = :waits_for,"
-    " cause = :cause, attempts = 0, next_attempt_at = :now"
-    f" WHERE id = :id AND state IN {OPEN_STATES!r} AND state NOT IN {tuple(sorted(IN_DOUBT))!r}"
+    " late_bound = CAST(:late_bound AS jsonb), account_state = :account_state, reason = :reason,"
+    " state = :state, waits_for = :waits_for, cause = :cause, held_because = NULL,"
+    " approved_at = NULL, attempts = 0, next_attempt_at = :now"
+    f" WHERE id = :id AND {_NOT_STARTED}"
 )
 
 _SUPERSEDE = text(
-    "UPDATE accountsync.account_task SET state = 'superseded', waits_for = '{}',"
-    " cause = 'the person is no longer entitled', finished_at = :now"
-    f" WHERE id = ANY(:ids) AND state IN {OPEN_STATES!r}"
-    f" AND state NOT IN {tuple(sorted(IN_DOUBT))!r}"
+    "UPDATE accountsync.account_task SET state = 'superseded', waits_for = '{}', cause = :cause,"
+    f" finished_at = :now WHERE id = ANY(:ids) AND {_NOT_STARTED}"
 )
 
-_COUNTS = text(
-    "SELECT system, operation, state, count(*) FROM accountsync.account_task"
-    " WHERE plan_id = :plan_id GROUP BY 1, 2, 3"
+_COUNTS = text(  # ix_account_task_plan_id
+    "SELECT system, state, count(*) FROM accountsync.account_task"
+    " WHERE plan_id = :plan_id GROUP BY 1, 2"
 )
 
+_LINES = text(  # ix_account_task_plan_id
+    "SELECT t.system, t.operation, coalesce(t.reason, '') AS reason, count(*) AS tasks,"
+    " count(*) FILTER (WHERE t.state = 'held') AS held, max(t.held_because) AS held_because,"
+    " (array_agg(p.employee_number))[1:10] AS examples"
+    " FROM accountsync.account_task t JOIN accountsync.person p ON p.id = t.person_id"
+    " WHERE t.plan_id = :plan_id GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+)
 
-def start(connection: Connection, *, airflow_run_id: str | None, state: str) -> int:
+_FINISH = text(
+    "UPDATE accountsync.plan SET persons = :persons, counts = CAST(:counts AS jsonb),"
+    " lines = CAST(:lines AS jsonb), content_hash = :content_hash, held_hash = :held_hash,"
+    " state = :state WHERE id = :plan_id"
+)
+
+Counts = Mapping[str, Mapping[str, int]]
+Lines = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+class Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+def start(connection: Connection, *, airflow_run_id: str | None, now: datetime) -> int:
     return int(
         connection.execute(
             text(
-                "INSERT INTO accountsync.plan (airflow_run_id, state, persons, counts)"
-                " VALUES (:airflow_run_id, :state, 0, '{}') RETURNING id"
+                "INSERT INTO accountsync.plan (airflow_run_id, state, persons, counts, created_at)"
+                " VALUES (:airflow_run_id, 'released', 0, '{}', :now) RETURNING id"
             ),
-            {"airflow_run_id": airflow_run_id, "state": state},
+            {"airflow_run_id": airflow_run_id, "now": now},
         ).scalar_one()
     )
 
 
-def finish(connection: Connection, *, plan_id: int, persons: int) -> dict[str, dict[str, int]]:
-    """Writes and returns what the plan holds: system → state → tasks (I14)."""
-    counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for system, _, state, number in connection.execute(_COUNTS, {"plan_id": plan_id}):
-        counts[system][state] = counts[system].get(state, 0) + number
+def finish(
+    connection: Connection,
+    *,
+    plan_id: int,
+    persons: int,
+    state: str,
+    counts: Counts,
+    lines: Lines,
+    content_hash: str,
+    held_hash: str | None,
+) -> None:
     connection.execute(
-        text(
-            "UPDATE accountsync.plan SET persons = :persons, counts = CAST(:counts AS jsonb)"
-            " WHERE id = :plan_id"
-        ),
-        {"plan_id": plan_id, "persons": persons, "counts": orjson.dumps(counts).decode()},
+        _FINISH,
+        {
+            "plan_id": plan_id,
+            "persons": persons,
+            "state": state,
+            "counts": orjson.dumps(counts).decode(),
+            "lines": orjson.dumps(lines).decode(),
+            "content_hash": content_hash,
+            "held_hash": held_hash,
+        },
     )
-    return dict(counts)
+
+
+def counts(connection: Connection, *, plan_id: int) -> Counts:
+    """System → state → tasks: every task of the plan (I14)."""
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for system, state, number in connection.execute(_COUNTS, {"plan_id": plan_id}):
+        found[system][state] = number
+    return dict(found)
+
+
+def lines(connection: Connection, *, plan_id: int) -> Lines:
+    """System → operation → tasks, held, reasons, examples (employee numbers), why held."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in connection.execute(_LINES, {"plan_id": plan_id}):
+        blank: dict[str, Any] = {"tasks": 0, "held": 0, "reasons": {}, "examples": []}
+        line = found.setdefault(row.system, {}).setdefault(row.operation, blank)
+        line["tasks"] += row.tasks
+        line["held"] += row.held
+        line["reasons"][row.reason] = row.tasks
+        line["examples"] = sorted([*line["examples"], *row.examples])[:10]
+        line["held_because"] = row.held_because or line.get("held_because")
+    return found
 
 
 def open_tasks(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
     """Person id → system → the open task."""
     found: defaultdict[int, dict[str, OpenTask]] = defaultdict(dict)
-    for row in connection.execute(_OPEN, {"persons": list(persons)}):
-        found[row.person_id][row.system] = OpenTask(
-            id=row.id, operation=row.operation, state=row.state
-        )
+    for row in connection.execute(_OPEN, {"persons": list(persons)}).mappings():
+        found[row["person_id"]][row["system"]] = _open_task(row)
     return found
 
 
+def rejected(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
+    """Person id → system → what a human refused, where nothing else followed."""
+    found: defaultdict[int, dict[str, OpenTask]] = defaultdict(dict)
+    if persons:
+        for row in connection.execute(_REJECTED, {"persons": list(persons)}).mappings():
+            found[row["person_id"]][row["system"]] = _open_task(row)
+    return found
+
+
+def _open_task(row: RowMapping) -> OpenTask:
+    return OpenTask(
+        id=row["id"],
+        operation=row["operation"],
+        state=row["state"],
+        desired=row["desired"],
+        late_bound=row["late_bound"],
+        account_state=row["account_state"],
+        reason=row["reason"],
+        cause=row["cause"],
+        waits_for=row.get("waits_for", ()),
+    )
+
+
 def add(
-    connection: Connection, *, plan_id: int, tasks: Iterable[PlannedTask], now: datetime
+    connection: Connection,
+    *,
+    plan_id: int,
+    tasks: Iterable[PlannedTask],
+    now: datetime,
+    digest: Digest,
 ) -> None:
     with driver(connection).cursor() as cursor, cursor.copy(_COPY) as copy:
         for task in tasks:
-            copy.write_row(_as_row(plan_id, task, now))
+            desired, late = orjson.dumps(task.desired), orjson.dumps(task.late_bound)
+            digest.update(_content(task, desired, late))
+            copy.write_row(_as_row(plan_id, task, desired.decode(), late.decode(), now))
 
 
-def _as_row(plan_id: int, task: PlannedTask, now: datetime) -> tuple[Any, ...]:
+def _content(task: PlannedTask, desired: bytes, late: bytes) -> bytes:
+    facts = (task.system, task.operation, task.account_state, task.reason, task.cause)
+    return b"%d %s %s %s\n" % (task.person_id, repr(facts).encode(), desired, late)
+
+
+def _as_row(
+    plan_id: int, task: PlannedTask, desired: str, late_bound: str, now: datetime
+) -> tuple[Any, ...]:
     return (
         plan_id,
         task.person_id,
         task.system,
         task.operation,
-        orjson.dumps(task.desired).decode(),
-        orjson.dumps(task.late_bound).decode(),
+        desired,
+        late_bound,
+        task.account_state,
+        task.reason,
         task.state,
         list(task.waits_for),
         task.cause,
+        now,
         now,
     )
 
@@ -110,10 +211,14 @@ def revise(
     plan_id: int,
     tasks: Sequence[tuple[OpenTask, PlannedTask]],
     now: datetime,
+    digest: Digest,
 ) -> None:
     """New attributes for tasks that nobody has started."""
-    if tasks:
-        connection.execute(_REVISE, [_revision(plan_id, old, new, now) for old, new in tasks])
+    if not tasks:
+        return
+    for _, new in tasks:
+        digest.update(_content(new, orjson.dumps(new.desired), orjson.dumps(new.late_bound)))
+    connection.execute(_REVISE, [_revision(plan_id, old, new, now) for old, new in tasks])
 
 
 def _revision(plan_id: int, old: OpenTask, new: PlannedTask, now: datetime) -> dict[str, Any]:
@@ -122,6 +227,8 @@ def _revision(plan_id: int, old: OpenTask, new: PlannedTask, now: datetime) -> d
         "plan_id": plan_id,
         "desired": orjson.dumps(new.desired).decode(),
         "late_bound": orjson.dumps(new.late_bound).decode(),
+        "account_state": new.account_state,
+        "reason": new.reason,
         "state": new.state,
         "waits_for": list(new.waits_for),
         "cause": new.cause,
@@ -129,6 +236,33 @@ def _revision(plan_id: int, old: OpenTask, new: PlannedTask, now: datetime) -> d
     }
 
 
-def supersede(connection: Connection, *, tasks: Sequence[OpenTask], now: datetime) -> None:
+def supersede(
+    connection: Connection,
+    *,
+    tasks: Sequence[OpenTask],
+    cause: str,
+    now: datetime,
+    digest: Digest,
+) -> None:
     if tasks:
-        connection.execute(_SUPERSEDE, {"ids": [task.id for task in tasks], "now": now})
+        digest.update(b"superseded %s\n" % repr([task.id for task in tasks]).encode())
+        bound = {"ids": [task.id for task in tasks], "cause": cause, "now": now}
+        connection.execute(_SUPERSEDE, bound)
+
+
+def changed_rules(connection: Connection, fingerprints: Mapping[str, str]) -> list[str]:
+    """The systems that were planned by another configuration, or never."""
+    rows = connection.execute(text("SELECT system, fingerprint FROM accountsync.planned_rules"))
+    known = {row.system: row.fingerprint for row in rows}
+    return [system for system, wanted in fingerprints.items() if known.get(system) != wanted]
+
+
+def keep_rules(connection: Connection, fingerprints: Mapping[str, str], *, now: datetime) -> None:
+    statement = text(
+        "INSERT INTO accountsync.planned_rules (system, fingerprint, planned_at)"
+        " VALUES (:system, :fingerprint, :now) ON CONFLICT (system) DO UPDATE"
+        " SET fingerprint = excluded.fingerprint, planned_at = excluded.planned_at"
+    )
+    for system, fingerprint in fingerprints.items():
+        bound = {"system": system, "fingerprint": fingerprint, "now": now}
+        connection.execute(statement, bound)

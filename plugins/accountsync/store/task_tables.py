@@ -30,6 +30,8 @@ from accountsync.store.base import (
 
 _OPEN = text(one_of("state", OPEN_STATES))
 
+PLAN_STATES = ("released", "dry_run", "held", "approved", "rejected")
+
 PRIORITY = (
     "CASE operation WHEN 'disable'::text THEN 1 WHEN 'enable'::text THEN 2"
     " WHEN 'create'::text THEN 3 WHEN 'delete'::text THEN 5 ELSE 4 END"
@@ -38,17 +40,46 @@ PRIORITY = (
 
 
 class PlanRow(Table):
-    """The account tasks derived in one run. `counts`: `{"system": {"operation": n}}`."""
+    """The account tasks derived in one run.
+
+    held: the guard stopped some of them, until a human approves or rejects exactly these · dry_run:
+    derived and thrown away; released if the same comes out again.
+    """
 
     __tablename__ = "plan"
-    __table_args__ = (CheckConstraint(one_of("state", ("released", "dry_run")), name="state"),)
+    __table_args__ = (
+        CheckConstraint(one_of("state", PLAN_STATES), name="state"),
+        CheckConstraint(
+            "(state IN ('approved', 'rejected')) = (reviewed_at IS NOT NULL)", name="reviewed"
+        ),
+        Index("ix_plan_held", "id", postgresql_where=text("state = 'held'")),
+    )
 
     id: Mapped[int] = identity()
     airflow_run_id: Mapped[str | None]
     state: Mapped[str]
     persons: Mapped[int]
-    counts: Mapped[dict[str, Any]]
+    counts: Mapped[dict[str, Any]] = mapped_column(comment="system → state → tasks")
+    lines: Mapped[dict[str, Any]] = mapped_column(
+        server_default="{}",
+        comment="system → operation → how many, why, examples by number, why held",
+    )
+    content_hash: Mapped[str | None] = mapped_column(comment="of all that the plan does")
+    held_hash: Mapped[str | None] = mapped_column(comment="of what the guard held")
+    reviewed_by: Mapped[str | None]
+    reviewed_at: Mapped[datetime | None]
+    comment: Mapped[str | None]
     created_at: Mapped[datetime] = now()
+
+
+class PlannedRulesRow(Table):
+    """By which configuration a target was planned last; another one is planned for everybody."""
+
+    __tablename__ = "planned_rules"
+
+    system: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    planned_at: Mapped[datetime] = now()
 
 
 class AccountTaskRow(Table):
@@ -100,6 +131,13 @@ class AccountTaskRow(Table):
             postgresql_where=text("state = 'running'"),
         ),
         Index("ix_account_task_waiting", "person_id", postgresql_where=text("state = 'waiting'")),
+        Index(
+            "ix_account_task_guarded",
+            "system",
+            "operation",
+            "created_at",
+            postgresql_where=text("operation IN ('disable', 'delete')"),
+        ),
         Index(None, "plan_id"),
         Index(None, "person_id", "system", "id"),
     )
@@ -122,6 +160,8 @@ class AccountTaskRow(Table):
     priority: Mapped[int] = mapped_column(
         SmallInteger, Computed(PRIORITY, persisted=True), comment="the lowest goes first"
     )
+    held_because: Mapped[str | None] = mapped_column(comment="the guard's reasons, kept for good")
+    approved_at: Mapped[datetime | None] = mapped_column(comment="by a human, past the guard")
     attempts: Mapped[int] = mapped_column(server_default="0")
     absences: Mapped[int] = mapped_column(
         SmallInteger, server_default="0", comment="probes in a row that surely found nothing"

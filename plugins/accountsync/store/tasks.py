@@ -108,7 +108,7 @@ _SATISFIED = f"""CASE
     SELECT FROM accountsync.account_task going
     WHERE going.person_id = w.person_id AND going.system = s
       AND going.operation IN {TAKING_AWAY!r} AND going.state IN {OPEN_STATES!r}
-      AND (w.operation = 'delete' OR going.state NOT IN ('needs_human', 'needs_data')))
+      AND (w.operation = 'delete' OR going.state NOT IN ('held', 'needs_human', 'needs_data')))
   ELSE EXISTS (
     SELECT FROM accountsync.account a
     WHERE a.person_id = w.person_id AND a.system = s AND (a.state = 'active'
@@ -187,7 +187,7 @@ WITH r AS (
     AND d.account_state IS NOT NULL AND (d.operation <> 'create' OR d.identifier IS NULL)
 ), anew AS (
   UPDATE accountsync.person p SET planned_revision = 0 FROM done d
-  WHERE p.id = d.person_id AND d.replan
+  WHERE p.id = d.person_id AND (d.replan OR d.operation = 'rename' AND d.state = 'succeeded')
 )
 SELECT person_id, state, account_state IS NOT NULL OR operation = ANY(:taking_away) AS settled
 FROM done

@@ -79,15 +79,59 @@ def upgrade() -> None:
         sa.Column("airflow_run_id", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("persons", sa.BigInteger(), nullable=False),
-        sa.Column("counts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column(
+            "counts",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="system → state → tasks",
+        ),
+        sa.Column(
+            "lines",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="system → operation → how many, why, examples by number, why held",
+        ),
+        sa.Column("content_hash", sa.Text(), nullable=True, comment="of all that the plan does"),
+        sa.Column("held_hash", sa.Text(), nullable=True, comment="of what the guard held"),
+        sa.Column("reviewed_by", sa.Text(), nullable=True),
+        sa.Column("reviewed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("comment", sa.Text(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),
             nullable=False,
         ),
-        sa.CheckConstraint("state IN ('released', 'dry_run')", name=op.f("ck_plan_state")),
+        sa.CheckConstraint(
+            "state IN ('released', 'dry_run', 'held', 'approved', 'rejected')",
+            name=op.f("ck_plan_state"),
+        ),
+        sa.CheckConstraint(
+            "(state IN ('approved', 'rejected')) = (reviewed_at IS NOT NULL)",
+            name=op.f("ck_plan_reviewed"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_plan")),
+        schema="accountsync",
+    )
+    op.create_index(
+        "ix_plan_held",
+        "plan",
+        ["id"],
+        schema="accountsync",
+        postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_table(
+        "planned_rules",
+        sa.Column("system", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column(
+            "planned_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("system", name=op.f("pk_planned_rules")),
         schema="accountsync",
     )
     op.create_table(
@@ -456,6 +500,18 @@ def upgrade() -> None:
             nullable=False,
             comment="the lowest goes first",
         ),
+        sa.Column(
+            "held_because",
+            sa.Text(),
+            nullable=True,
+            comment="the guard's reasons, kept for good",
+        ),
+        sa.Column(
+            "approved_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="by a human, past the guard",
+        ),
         sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column(
             "absences",
@@ -522,6 +578,13 @@ def upgrade() -> None:
         unique=False,
         schema="accountsync",
         postgresql_where=sa.text("state = 'ready'"),
+    )
+    op.create_index(
+        "ix_account_task_guarded",
+        "account_task",
+        ["system", "operation", "created_at"],
+        schema="accountsync",
+        postgresql_where=sa.text("operation IN ('disable', 'delete')"),
     )
     op.create_index(
         "ix_account_task_lease",
@@ -719,6 +782,12 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("ix_account_task_plan_id"), table_name="account_task", schema="accountsync")
     op.drop_index(
+        "ix_account_task_guarded",
+        table_name="account_task",
+        schema="accountsync",
+        postgresql_where=sa.text("operation IN ('disable', 'delete')"),
+    )
+    op.drop_index(
         op.f("ix_account_task_person_id_system_id"), table_name="account_task", schema="accountsync"
     )
     op.drop_index(
@@ -787,6 +856,13 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("ix_sync_run_source_id"), table_name="sync_run", schema="accountsync")
     op.drop_table("sync_run", schema="accountsync")
+    op.drop_table("planned_rules", schema="accountsync")
+    op.drop_index(
+        "ix_plan_held",
+        table_name="plan",
+        schema="accountsync",
+        postgresql_where=sa.text("state = 'held'"),
+    )
     op.drop_table("plan", schema="accountsync")
     op.drop_table("person_type_mapping", schema="accountsync")
     op.drop_table("department_mapping", schema="accountsync")

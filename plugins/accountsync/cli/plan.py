@@ -1,0 +1,90 @@
+"""Plans: what was derived, what the guard held, what a dry run would do."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import RowMapping
+
+from accountsync import settings as configuration
+from accountsync import wiring
+from accountsync.jobs import held_plans
+from accountsync.settings import Settings
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+Plan = Annotated[int, typer.Argument(help="its number, from `plan list`")]
+Comment = Annotated[str, typer.Option(help="why; kept in the audit trail")]
+Actor = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
+
+
+def _settings() -> Settings:
+    return configuration.load(configuration.config_path())
+
+
+@app.command("list")
+def plan_list(
+    held: Annotated[bool, typer.Option("--held", help="only those that wait for a human")] = False,
+) -> None:
+    """List the latest plans."""
+    engine = wiring.open_store(_settings())
+    read = held_plans.list_held if held else held_plans.list_recent
+    for plan in read(engine=engine):
+        typer.echo(
+            f"{plan['id']}  {plan['created_at']:%F %H:%M} UTC  {plan['state']}"
+            f"  {plan['persons']} persons, {_total(plan)} tasks, {plan['held']} held"
+        )
+
+
+@app.command("show")
+def plan_show(plan: Plan) -> None:
+    """Print a plan: how many tasks, why, whom for example (employee numbers), what is held."""
+    found = held_plans.describe(engine=wiring.open_store(_settings()), plan=plan)
+    typer.echo(f"plan {plan}: {found['state']}, {found['persons']} persons, {_total(found)} tasks")
+    typer.echo("\n".join(_lines(found["lines"])))
+    if found["reviewed_by"]:
+        typer.echo(f"  {found['state']} by {found['reviewed_by']}: {found['comment']}")
+
+
+@app.command("approve")
+def plan_approve(plan: Plan, comment: Comment, actor: Actor = "") -> None:
+    """Let exactly the held tasks of this plan go."""
+    number = wiring.approve_plan(
+        _settings(), plan, actor=actor or getpass.getuser(), comment=comment
+    )
+    typer.echo(f"plan {plan} approved: {number} tasks go on")
+
+
+@app.command("reject")
+def plan_reject(plan: Plan, comment: Comment, actor: Actor = "") -> None:
+    """Cancel the held tasks; the same ones come back only when something about them changes."""
+    number = wiring.reject_plan(
+        _settings(), plan, actor=actor or getpass.getuser(), comment=comment
+    )
+    typer.echo(f"plan {plan} rejected: {number} tasks cancelled")
+
+
+@app.command("release")
+def plan_release(plan: Plan, actor: Actor = "") -> None:
+    """Release a dry run as it is, if the same still comes out; the guard judges it as any plan."""
+    summary = wiring.release_dry_run(_settings(), plan, actor=actor or getpass.getuser())
+    typer.echo(
+        f"released as plan {summary.plan_id}: {summary.released} tasks go on, {summary.held} held"
+    )
+
+
+def _total(plan: RowMapping) -> int:
+    return sum(number for states in plan["counts"].values() for number in states.values())
+
+
+def _lines(lines: Mapping[str, Any]) -> Iterator[str]:
+    for system, operations in lines.items():
+        for operation, line in operations.items():
+            reasons = ", ".join(f"{why or '-'} {n}" for why, n in line["reasons"].items())
+            yield f"  {system} {operation}: {line['tasks']} ({reasons})"
+            yield f"    for example {', '.join(line['examples'])}"
+            if line["held"]:
+                yield f"    {line['held']} held: {line['held_because']}"

@@ -1,0 +1,89 @@
+"""Where a person stands between joining and leaving, in the person's own zone.
+
+The first of these that holds decides:
+
+| fact                                                             | state   |
+|------------------------------------------------------------------|---------|
+| missing from HR, and that is taken for leaving                   | left    |
+| a status that says so (a hire that was called off, too)          | left    |
+| the last working day has ended                                   | left    |
+| the first working day has not begun                              | prehire |
+| a status that says so                                            | leave   |
+| anything else: the rules decide who gets what                    | active  |
+
+A last working day before the first one is that of an earlier employment: a rehire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+
+class Lifecycle(StrEnum):
+    PREHIRE = "prehire"
+    ACTIVE = "active"
+    LEAVE = "leave"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statuses:
+    """What a source's statuses mean, and the zone of its persons who have none of their own."""
+
+    zone: str = "UTC"
+    leave: Collection[str] = ()
+    left: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """`starts_at`: when the first working day begins, if it is known. `next_at`: when time alone
+    changes the state."""
+
+    state: Lifecycle
+    starts_at: datetime | None = None
+    next_at: datetime | None = None
+
+
+def standing(person: Mapping[str, Any], statuses: Statuses, *, now: datetime) -> Standing:
+    zone = person["time_zone"] or statuses.zone
+    first = person["hire_date"] or person["effective_date"]
+    starts_at = begin_of(first, zone) if first else None
+    ends_at = _ends_at(person["leave_date"], first, zone)
+    dates = [moment for moment in (starts_at, ends_at) if moment and moment > now]
+    next_at = min(dates, default=None)
+    state = _state(person, statuses, starts_at, ends_at, now)
+    return Standing(state=state, starts_at=starts_at, next_at=next_at)
+
+
+def _ends_at(last: date | None, first: date | None, zone: str) -> datetime | None:
+    if last is None or (first is not None and last < first):
+        return None
+    return begin_of(last + timedelta(days=1), zone)
+
+
+def _state(
+    person: Mapping[str, Any],
+    statuses: Statuses,
+    starts_at: datetime | None,
+    ends_at: datetime | None,
+    now: datetime,
+) -> Lifecycle:
+    has_ended = ends_at is not None and ends_at <= now
+    if person["presumed_left_at"] or person["status"] in statuses.left or has_ended:
+        return Lifecycle.LEFT
+    if starts_at is not None and starts_at > now:
+        return Lifecycle.PREHIRE
+    return Lifecycle.LEAVE if person["status"] in statuses.leave else Lifecycle.ACTIVE
+
+
+@lru_cache(maxsize=4096)
+def begin_of(day: date, zone: str) -> datetime:
+    """The first moment of a day in a zone."""
+    return datetime.combine(day, time.min, ZoneInfo(zone)).astimezone(UTC)

@@ -1,0 +1,113 @@
+"""The configuration's part of planning, compiled once a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import orjson
+
+from accountsync.domain.entitlement import Policy
+from accountsync.domain.guard import GuardRule
+from accountsync.domain.lifecycle import Statuses
+from accountsync.domain.mapping import Value, compile_condition, compile_tree, roots_in
+from accountsync.domain.planning import GUARDED, SystemRule
+from accountsync.settings import Settings
+from accountsync.settings.hr import AnySource
+from accountsync.settings.target import PERSON_ROOTS, SCOPE_ROOTS
+from accountsync.settings.targets import AnyTarget
+
+_PLANNED_BY = {
+    "scope", "attributes", "identifier", "depends_on", "prehire", "leave", "leaver",
+    "delete_after", "keep",
+}  # fmt: skip
+"""What of a target's configuration decides who has what: another one is planned for everybody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """`dependants`: system → those that depend on it. `fingerprints`: of each system's rules.
+    `valid_statuses`: also those of a leave, which the targets' `leave` decides about."""
+
+    systems: Sequence[SystemRule]
+    names: Mapping[str, Value]
+    valid_statuses: Mapping[str, Sequence[str]]
+    statuses: Mapping[str, Statuses]
+    guards: Mapping[tuple[str, str], GuardRule]
+    fingerprints: Mapping[str, str]
+
+    @property
+    def dependants(self) -> Mapping[str, Sequence[str]]:
+        return {
+            rule.name: [other.name for other in self.systems if rule.name in other.depends_on]
+            for rule in self.systems
+        }
+
+
+def compile_rules(settings: Settings) -> Rules:
+    return Rules(
+        systems=[_rule(name, target) for name, target in settings.systems.items()],
+        names={
+            space: compile_tree(text, roots={"person"}) for space, text in settings.names.items()
+        },
+        valid_statuses={
+            source.name: [*source.valid_statuses, *source.leave_statuses] for source in settings.hr
+        },
+        statuses={source.name: _statuses(source) for source in settings.hr},
+        guards={
+            (name, operation): (target.guard or settings.guard).rule(operation)
+            for name, target in settings.systems.items()
+            for operation in GUARDED
+        },
+        fingerprints={
+            name: _fingerprint(settings, target) for name, target in settings.systems.items()
+        },
+    )
+
+
+def _rule(name: str, target: AnyTarget) -> SystemRule:
+    late = {
+        attribute: node
+        for attribute, node in target.attributes.items()
+        if "accounts" in roots_in(node, roots=PERSON_ROOTS)
+    }
+    values = {
+        attribute: compile_tree(node, roots=PERSON_ROOTS)
+        for attribute, node in target.attributes.items()
+    }
+    return SystemRule(
+        name=name,
+        depends_on=target.depends_on,
+        in_scope=compile_condition(target.scope, roots=SCOPE_ROOTS),
+        attributes={attribute: values[attribute] for attribute in values if attribute not in late},
+        late=late,
+        late_values={attribute: values[attribute] for attribute in late},
+        policy=_policy(target),
+        identifier=target.identifier,
+        kept=target.keep,
+    )
+
+
+def _policy(target: AnyTarget) -> Policy:
+    return Policy(
+        prehire=target.prehire or timedelta(0),
+        leave_keeps=target.leave == "keep",
+        leaver_keeps=target.leaver == "keep",
+        delete_after=target.delete_after,
+    )
+
+
+def _statuses(source: AnySource) -> Statuses:
+    return Statuses(zone=source.zone, leave=source.leave_statuses, left=source.left_statuses)
+
+
+def _fingerprint(settings: Settings, target: AnyTarget) -> str:
+    statuses = {"zone", "valid_statuses", "leave_statuses", "left_statuses"}
+    rules = {
+        "names": settings.names,
+        "hr": {one.name: one.model_dump(mode="json", include=statuses) for one in settings.hr},
+        "target": target.model_dump(mode="json", include=_PLANNED_BY),
+    }
+    return hashlib.sha256(orjson.dumps(rules, option=orjson.OPT_SORT_KEYS)).hexdigest()

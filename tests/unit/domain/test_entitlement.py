@@ -1,0 +1,84 @@
+"""What a person should have in one target: lifecycle × rule × policy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from accountsync.domain.entitlement import Policy, Wanted, wanted
+from accountsync.domain.lifecycle import Lifecycle, Standing
+
+NOW = datetime(2026, 5, 10, tzinfo=UTC)
+DAY = timedelta(days=1)
+FIRST = NOW + 5 * DAY
+PLAIN = Policy()
+EARLY, STRICT, LAX = (
+    Policy(prehire=7 * DAY),
+    Policy(leave_keeps=False),
+    Policy(leaver_keeps=True),
+)
+ENDING = Policy(delete_after=30 * DAY)
+NOTHING_SAID = None
+
+
+def of(
+    state: str, in_scope: bool | None, policy: Policy, since: datetime | None = None
+) -> tuple[str | None, str, bool]:
+    found = want(state, in_scope, policy, since)
+    return (found.state, found.reason, found.makes)
+
+
+def want(
+    state: str, in_scope: bool | None, policy: Policy, since: datetime | None = None
+) -> Wanted:
+    starts = FIRST if state == "prehire" else None
+    stands = Standing(state=Lifecycle(state), starts_at=starts)
+    return wanted(stands, in_scope=in_scope, policy=policy, disabled_since=since, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("state", "in_scope", "policy", "expected"),
+    [
+        ("active", True, PLAIN, ("active", "active", True)),
+        ("active", False, PLAIN, ("disabled", "not_entitled", False)),
+        ("active", None, PLAIN, (None, "active", False)),
+        ("prehire", True, PLAIN, ("disabled", "prehire", False)),
+        ("prehire", True, EARLY, ("disabled", "prehire", True)),
+        ("prehire", True, Policy(prehire=4 * DAY), ("disabled", "prehire", False)),
+        ("prehire", False, EARLY, ("disabled", "not_entitled", False)),
+        ("prehire", None, EARLY, (None, "prehire", False)),
+        ("leave", True, PLAIN, ("active", "leave", True)),
+        ("leave", True, STRICT, ("disabled", "leave", False)),
+        ("leave", False, PLAIN, ("disabled", "not_entitled", False)),
+        ("leave", None, STRICT, (None, "leave", False)),
+        *(("left", scope, PLAIN, ("disabled", "left", False)) for scope in (True, False, None)),
+        *(("left", scope, LAX, (None, "left", False)) for scope in (True, False, None)),
+        *(("left", scope, ENDING, ("disabled", "left", False)) for scope in (True, False, None)),
+    ],
+)
+def test_lifecycle_rule_and_policy_decide(
+    state: str,
+    in_scope: bool | None,
+    policy: Policy,
+    expected: tuple[str | None, str, bool],
+) -> None:
+    assert of(state, in_scope, policy) == expected
+
+
+def test_a_leavers_account_is_deleted_only_after_the_declared_retention() -> None:
+    """I11."""
+    assert of("left", True, ENDING, NOW - 29 * DAY) == ("disabled", "left", False)
+    assert of("left", True, ENDING, NOW - 30 * DAY) == ("deleted", "retention", False)
+    assert of("left", True, PLAIN, NOW - 999 * DAY) == ("disabled", "left", False)
+
+
+def test_who_is_merely_not_entitled_any_more_is_never_deleted() -> None:
+    assert of("active", False, ENDING, NOW - 999 * DAY) == ("disabled", "not_entitled", False)
+
+
+def test_dates_that_time_alone_reaches_are_said() -> None:
+    assert want("prehire", True, Policy(prehire=4 * DAY)).next_at == FIRST - 4 * DAY
+    assert want("left", True, ENDING).next_at == NOW + 30 * DAY
+    assert want("left", True, ENDING, NOW - 10 * DAY).next_at == NOW + 20 * DAY
+    assert want("left", True, PLAIN).next_at is None
