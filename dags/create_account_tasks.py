@@ -12,6 +12,7 @@ from accountsync.scheduling import (
     ACCOUNT_TASKS,
     HR_PERSONS,
     airflow_run_id,
+    ask_for_decisions,
     dag_defaults,
     every,
 )
@@ -22,8 +23,9 @@ DOC = """
 Compares every changed person with the rules and writes one plan: the account tasks to carry out.
 
 ### Runs
-When `sync_hr_persons` changed somebody, every 10 minutes besides, and by hand. With `dry_run` the
-plan is derived and counted in the log, then thrown away.
+When `sync_hr_persons` changed somebody, every 10 minutes besides, and by hand. With `dry_run`
+nothing is released; `bin/accountsync plan show|release` tells what it would have done, and does it.
+What the guard holds is decided in a run of `review_held_changes`; everything else goes on.
 
 ### If it fails
 1. Open the log of `plan`: its last line says what. The plan is one transaction: nothing half-done
@@ -63,7 +65,9 @@ def create_account_tasks() -> None:
         if (params or {})["dry_run"] or not summary["released"]:
             raise AirflowSkipException("nothing to carry out")
 
-    announce(plan())  # type: ignore[arg-type]
+    planned = plan()
+    announce(planned)  # type: ignore[arg-type]
+    ask_for_decisions(planned)
 
 
 create_account_tasks()

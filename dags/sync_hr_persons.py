@@ -8,7 +8,14 @@ from typing import Any
 from airflow.sdk import Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from accountsync.scheduling import HR_PERSONS, airflow_run_id, dag_defaults, data_interval, every
+from accountsync.scheduling import (
+    HR_PERSONS,
+    airflow_run_id,
+    ask_for_decisions,
+    dag_defaults,
+    data_interval,
+    every,
+)
 from accountsync.scheduling import settings as load_settings
 
 DOC = """
@@ -26,7 +33,8 @@ the last start. Airflow takes a time without a zone for UTC, so say yours; `--dr
 ### If it fails
 1. Open the log of the red task: its last line says which source, what, whether anything changed.
 2. `SafetyStopError`: the feed looks broken and is held. `accountsync feed show` tells what it would
-   change; approve it if HR says so, else reject it. Meanwhile runs go on reading changes.
+   change; approve it if HR says so, else reject it, there or in `review_held_changes`. Meanwhile
+   runs go on reading changes.
 3. `IncompleteReadError`: HR's pages moved or its totals lied three times in a row. Nothing was
    changed. Wait for the next run; if it persists, show HR's operators the message.
 4. `TargetDownError`, `TransientError`: HR did not answer. The next run reads the same changes.
@@ -78,7 +86,9 @@ def sync_hr_persons() -> None:
         runs = {one["source"]: one["run_id"] for one in done}
         outlet_events[HR_PERSONS].extra = {"changed": changed, "runs": runs}
 
-    announce(read.expand(source=[source.name for source in load_settings().hr]))  # type: ignore[arg-type]
+    done = read.expand(source=[source.name for source in load_settings().hr])
+    announce(done)  # type: ignore[arg-type]
+    ask_for_decisions(done)
 
 
 sync_hr_persons()

@@ -17,6 +17,7 @@ from airflow.sdk import (
     ExceptionRetryPolicy,
     RetryAction,
     RetryRule,
+    TriggerRule,
     get_current_context,
 )
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -122,6 +123,50 @@ def _send_failure_mail(context: Mapping[str, Any]) -> None:
     )
     facts = {"run_url": run_url, "started": _started(context)}
     mail(dict(context) | facts | {"failures": _failures(context, run_url)})
+
+
+def reviewer_mail(subject: str, body: str) -> list[Any]:
+    """For a task that waits for a human. `subject`, `body`: template expressions."""
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    alerts = settings().alerts
+    if not alerts.to:
+        return []
+    return [
+        SmtpNotifier(
+            smtp_conn_id=alerts.smtp_conn_id,
+            from_email=alerts.sender,
+            to=alerts.to,
+            subject=f"[AccountSync] {{{{ {subject} }}}}: please decide / 请审批",
+            html_content=f"<p>{{{{ {subject} | e }}}}</p><pre>{{{{ {body} | e }}}}</pre>"
+            "<p>Airflow: Required Actions / 待办事项, {{ dag.dag_id }} {{ run_id }}</p>",
+        )
+    ]
+
+
+def ask_for_decisions(*after: Any) -> None:
+    """A run of `review_held_changes` for each plan or feed that is held and has none yet. Nothing
+    waits for it."""
+    from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+    from airflow.sdk import task
+
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    def find_held() -> list[dict[str, Any]]:
+        from accountsync import wiring
+
+        return [
+            {"trigger_run_id": f"{kind}-{number}", "conf": {"kind": kind, "number": number}}
+            for kind, number in wiring.pending_reviews(settings())
+        ]
+
+    held = find_held()
+    list(after) >> held
+    TriggerDagRunOperator.partial(
+        task_id="ask_for_decision",
+        trigger_dag_id="review_held_changes",
+        logical_date=None,
+        skip_when_already_exists=True,
+    ).expand_kwargs(held)
 
 
 def _run_url(context: Mapping[str, Any]) -> str:

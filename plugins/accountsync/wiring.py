@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import asdict
 from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import HrSource
 from accountsync.hr.sql import SqlHrSource
 from accountsync.jobs import create_account_tasks as create
-from accountsync.jobs import held_feeds, held_plans, preview, provision
+from accountsync.jobs import held_feeds, held_plans, preview, provision, reviews
 from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
 from accountsync.jobs.create_account_tasks import PlanSummary
@@ -225,6 +226,30 @@ def release_dry_run(settings: Settings, plan: int, *, actor: str) -> PlanSummary
     return held_plans.release_dry_run(
         engine=open_store(settings), settings=settings, plan=plan, actor=actor, now=utc_now()
     )
+
+
+def pending_reviews(settings: Settings) -> list[tuple[reviews.Kind, int]]:
+    """Held plans and feeds: kind and number."""
+    return reviews.pending(engine=open_store(settings))
+
+
+def describe_review(settings: Settings, kind: reviews.Kind, number: int) -> dict[str, str]:
+    return asdict(reviews.describe(engine=open_store(settings), kind=kind, number=number))
+
+
+def decide_review(
+    settings: Settings, kind: reviews.Kind, number: int, *, approved: bool, **said: str
+) -> bool:
+    """`said`: actor, comment, reviewed (the hash of what was shown). Returns `approved`."""
+    reviews.decide(
+        engine=open_store(settings),
+        settings=settings,
+        kind=kind,
+        number=number,
+        decision=reviews.Decision(approved=approved, **said),
+        now=utc_now(),
+    )
+    return approved
 
 
 def find_due_targets(settings: Settings) -> list[str]:

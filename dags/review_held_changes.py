@@ -1,0 +1,96 @@
+"""review_held_changes: a human approves or rejects what a guard held."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from accountsync.scheduling import ACCOUNT_TASKS, HR_PERSONS, dag_defaults, reviewer_mail
+from accountsync.scheduling import settings as load_settings
+
+DOC = """
+### Purpose
+One run for each held plan and each held feed: shows under Required Actions what is held, how much,
+whom it concerns (employee numbers) and why; the answer is carried out and audited.
+
+### Runs
+Started by `create_account_tasks` and `sync_hr_persons` when a guard held something. No schedule
+waits for it: everything else goes on meanwhile. A mail goes to the receivers of `alerts`.
+
+### If it fails
+1. Nobody answered in time (`HITLTimeoutError`): nothing happened, it stays held. Clear `decide`, or
+   use `bin/accountsync plan` and `bin/accountsync feed`: list, show, approve, reject.
+2. `SafetyStopError` in `look` or `carry_out`: it was decided elsewhere, or is not what was shown.
+   Nothing was changed; what is held now has a run of its own.
+"""
+LOOK = "ti.xcom_pull(task_ids='look')"
+COMMENT = Param("", type="string", description="why; kept in the audit trail")
+
+
+@dag(
+    dag_id="review_held_changes",
+    schedule=None,
+    description="what a guard held → a human's decision",
+    doc_md=DOC,
+    params={
+        "kind": Param("plan", enum=["plan", "feed"]),
+        "number": Param(0, type="integer", description="of the plan or the feed"),
+    },
+    **dag_defaults(queue="account_tasks") | {"max_active_runs": 16},
+)
+def review_held_changes() -> None:
+    @task
+    def look(params: dict[str, Any] | None = None) -> dict[str, str]:
+        from accountsync import wiring
+
+        said = params or {}
+        return wiring.describe_review(load_settings(), said["kind"], said["number"])
+
+    decide = HITLOperator(
+        task_id="decide",
+        subject=f"{{{{ {LOOK}['subject'] }}}}",
+        body=f"{{{{ {LOOK}['body'] }}}}",
+        options=["Approve", "Reject"],
+        params={"comment": COMMENT},
+        response_timeout=timedelta(days=7),
+        notifiers=reviewer_mail(f"{LOOK}['subject']", f"{LOOK}['body']"),
+    )
+
+    @task
+    def carry_out(shown: dict[str, str], answer: Any, params: dict[str, Any] | None = None) -> bool:
+        """Returns whether it was approved."""
+        from accountsync import wiring
+
+        said, user = params or {}, answer["responded_by_user"] or {}
+        return wiring.decide_review(
+            load_settings(),
+            said["kind"],
+            said["number"],
+            approved=answer["chosen_options"] == ["Approve"],
+            actor=str(user.get("name") or user.get("id") or "unknown"),
+            comment=str((answer["params_input"] or {}).get("comment", "")),
+            reviewed=shown["reviewed"],
+        )
+
+    @task(outlets=[ACCOUNT_TASKS], retries=5)
+    def announce_tasks(approved: bool, params: dict[str, Any] | None = None) -> None:
+        if not approved or (params or {})["kind"] != "plan":
+            raise AirflowSkipException("no account task goes on")
+
+    @task(outlets=[HR_PERSONS], retries=5)
+    def announce_persons(approved: bool, params: dict[str, Any] | None = None) -> None:
+        if not approved or (params or {})["kind"] != "feed":
+            raise AirflowSkipException("no person changed")
+
+    shown = look()
+    shown >> decide
+    approved = carry_out(shown, decide.output)  # type: ignore[arg-type]
+    announce_tasks(approved)  # type: ignore[arg-type]
+    announce_persons(approved)  # type: ignore[arg-type]
+
+
+review_held_changes()

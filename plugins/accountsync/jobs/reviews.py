@@ -1,0 +1,128 @@
+"""What waits for a human in Airflow: held plans and held feeds, shown and decided alike (I7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Engine, RowMapping
+
+from accountsync.errors import SafetyStopError
+from accountsync.jobs import held_feeds, held_plans
+from accountsync.settings import Settings
+from accountsync.store.held_feeds import HeldFeed
+
+Kind = Literal["plan", "feed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What a human is shown. `body`: Markdown, people by employee number. `reviewed`: the hash of
+    what is decided about."""
+
+    subject: str
+    body: str
+    reviewed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`reviewed`: the hash of what was shown."""
+
+    approved: bool
+    actor: str
+    comment: str
+    reviewed: str
+
+
+def pending(*, engine: Engine) -> list[tuple[Kind, int]]:
+    found: list[tuple[Kind, int]] = [
+        ("plan", plan["id"]) for plan in held_plans.list_held(engine=engine)
+    ]
+    return found + [("feed", feed.id) for feed in held_feeds.list_held(engine=engine)]
+
+
+def describe(*, engine: Engine, kind: Kind, number: int) -> Review:
+    """Raises SafetyStopError where it waits no more."""
+    if (kind, number) not in pending(engine=engine):
+        raise SafetyStopError(f"{kind} {number} does not wait for a decision any more")
+    if kind == "feed":
+        return _of_feed(held_feeds.describe(engine=engine, feed=number))
+    return _of_plan(held_plans.describe(engine=engine, plan=number))
+
+
+def decide(
+    *,
+    engine: Engine,
+    settings: Settings,
+    kind: Kind,
+    number: int,
+    decision: Decision,
+    now: datetime,
+) -> int:
+    """Returns how many tasks or persons go on or are given up.
+
+    Raises SafetyStopError, and changes nothing, where it is not what was shown any more.
+    """
+    said = {"actor": decision.actor, "comment": decision.comment}
+    if kind == "plan":
+        facts: dict[str, Any] = {"engine": engine, "plan": number, "now": now, **said}
+        facts["reviewed"] = decision.reviewed
+        if decision.approved:
+            return held_plans.approve(settings=settings, **facts)
+        return held_plans.reject(**facts)
+    feed = held_feeds.describe(engine=engine, feed=number)
+    if feed.fingerprint != decision.reviewed:
+        raise SafetyStopError(f"feed {number} is not what was reviewed; look at it again")
+    if not decision.approved:
+        held_feeds.reject(engine=engine, feed=number, **said)
+        return feed.fetched
+    source = settings.source(feed.source)
+    merged = held_feeds.approve(engine=engine, settings=source, feed=number, now=now, **said)
+    return merged.counts.inserted + merged.counts.updated
+
+
+def _of_plan(plan: RowMapping) -> Review:
+    return Review(
+        subject=f"Plan {plan['id']}: {plan['held']} account tasks are held",
+        body="\n".join(_rows(plan["lines"])),
+        reviewed=str(plan["held_hash"]),
+    )
+
+
+def _rows(lines: Mapping[str, Any]) -> Iterator[str]:
+    yield "| target | operation | held | why | the guard | employee numbers, for example |"
+    yield "|---|---|---|---|---|---|"
+    for system, operations in lines.items():
+        for operation, line in operations.items():
+            if line["held"]:
+                why = ", ".join(f"{reason} {tasks}" for reason, tasks in line["reasons"].items())
+                examples = ", ".join(line["examples"])
+                yield (
+                    f"| {system} | {operation} | {line['held']} | {why} | {line['held_because']}"
+                    f" | {examples} |"
+                )
+    yield ""
+    yield "Approve: exactly these go on, as far as they still hold. Reject: exactly these are"
+    yield "cancelled, and not planned again until something about them changes."
+
+
+def _of_feed(feed: HeldFeed) -> Review:
+    lines = [f"- {reason}" for reason in feed.stopped_by]
+    lines.append(
+        f"\n{feed.fetched} rows: {feed.inserted} to insert, {feed.updated} to update,"
+        f" {feed.unchanged} unchanged, {feed.rejected} rejected.\n"
+    )
+    for name, change in feed.differences.get("fields", {}).items():
+        examples = ", ".join(change["examples"])
+        lines.append(
+            f"- {name}: {change['changed']} changed, {change['emptied']} emptied; e.g. {examples}"
+        )
+    lines.append("\nApprove: exactly this feed is merged. Reject: it is thrown away.")
+    return Review(
+        subject=f"Feed {feed.id} of {feed.source} is held",
+        body="\n".join(lines),
+        reviewed=feed.fingerprint,
+    )
