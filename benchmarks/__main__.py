@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("hr_sync", "ldap")
+NAMES = ("hr_sync", "ldap", "planning")
+
 
 
 def main() -> None:
