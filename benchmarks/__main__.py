@@ -8,7 +8,6 @@ import importlib
 NAMES = ("hr_sync", "ldap", "planning")
 
 
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", default=NAMES, metavar="name", help=", ".join(NAMES))

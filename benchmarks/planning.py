@@ -23,7 +23,7 @@ from benchmarks.report import Row
 from benchmarks.stage import Measured
 
 MODULE = "benchmarks.planning"
-SIZES = {"small": [5_000, 20_000], "full": [100_000, 1_000_000]}
+SIZES = {"tiny": [1_000], "small": [5_000, 20_000], "full": [100_000, 1_000_000]}
 TARGETS = 3
 
 _PERSONS = """
