@@ -86,9 +86,15 @@ def sync_hr_persons() -> None:
         runs = {one["source"]: one["run_id"] for one in done}
         outlet_events[HR_PERSONS].extra = {"changed": changed, "runs": runs}
 
-    done = read.expand(source=[source.name for source in load_settings().hr])
-    announce(done)  # type: ignore[arg-type]
-    ask_for_decisions(done)
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    def find_held() -> list[dict[str, Any]]:
+        from accountsync import wiring
+
+        return wiring.pending_reviews(load_settings())
+
+    announce(done := read.expand(source=[source.name for source in load_settings().hr]))  # type: ignore[arg-type]
+    done >> (held := find_held())  # type: ignore[operator]
+    ask_for_decisions(held)
 
 
 sync_hr_persons()

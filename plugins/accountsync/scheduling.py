@@ -17,7 +17,6 @@ from airflow.sdk import (
     ExceptionRetryPolicy,
     RetryAction,
     RetryRule,
-    TriggerRule,
     get_current_context,
 )
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -144,23 +143,11 @@ def reviewer_mail(subject: str, body: str) -> list[Any]:
     ]
 
 
-def ask_for_decisions(*after: Any) -> None:
+def ask_for_decisions(held: Any) -> None:
     """A run of `review_held_changes` for each plan or feed that is held and has none yet. Nothing
-    waits for it."""
+    waits for it. `held`: of each, `trigger_run_id` and `conf`."""
     from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-    from airflow.sdk import task
 
-    @task(trigger_rule=TriggerRule.ALL_DONE)
-    def find_held() -> list[dict[str, Any]]:
-        from accountsync import wiring
-
-        return [
-            {"trigger_run_id": f"{kind}-{number}", "conf": {"kind": kind, "number": number}}
-            for kind, number in wiring.pending_reviews(settings())
-        ]
-
-    held = find_held()
-    list(after) >> held
     TriggerDagRunOperator.partial(
         task_id="ask_for_decision",
         trigger_dag_id="review_held_changes",

@@ -228,9 +228,12 @@ def release_dry_run(settings: Settings, plan: int, *, actor: str) -> PlanSummary
     )
 
 
-def pending_reviews(settings: Settings) -> list[tuple[reviews.Kind, int]]:
-    """Held plans and feeds: kind and number."""
-    return reviews.pending(engine=open_store(settings))
+def pending_reviews(settings: Settings) -> list[dict[str, Any]]:
+    """Of each held plan and feed: the review's run id and its form."""
+    return [
+        {"trigger_run_id": f"{kind}-{number}", "conf": {"kind": kind, "number": number}}
+        for kind, number in reviews.pending(engine=open_store(settings))
+    ]
 
 
 def describe_review(settings: Settings, kind: reviews.Kind, number: int) -> dict[str, str]:

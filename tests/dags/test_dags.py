@@ -124,6 +124,25 @@ def test_the_three_dags_run(bag: DagBag, installation: Installation) -> None:
     assert run["airflow_run_id"].startswith("manual__")
 
 
+def test_a_held_plan_starts_a_review(bag: DagBag, installation: Installation) -> None:
+    """I7: once, however often planning runs meanwhile."""
+    installation.sync("full")
+    installation.plan()
+    installation.drain()
+    installation.execute("UPDATE accountsync.person SET status = '9', revision = revision + 1")
+    for _ in range(2):
+        run = _run(bag, "create_account_tasks")
+        assert run.state == "success"
+    plan = installation.scalar("SELECT id FROM accountsync.plan WHERE state = 'held'")
+    assert _run_ids("review_held_changes") == [f"plan-{plan}"]
+
+
+def _run_ids(dag_id: str) -> list[str]:
+    from airflow.models.dagrun import DagRun
+
+    return [run.run_id for run in DagRun.find(dag_id=dag_id)]
+
+
 def test_the_form_of_sync_hr_persons_reaches_the_job(
     bag: DagBag, installation: Installation
 ) -> None:
