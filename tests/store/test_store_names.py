@@ -8,11 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as hypothesis_given
+from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from accountsync.domain.naming import NameSet
 from accountsync.store import names
+from accountsync.store.names import SeenName
 from tests.store.people import add_persons
 
 ALL = "SELECT person_id, namespace, folded, value, number, current FROM accountsync.name_registry"
@@ -135,3 +139,138 @@ def test_what_a_planner_that_fails_had_given_is_free_again(
         connection.rollback()
     with engine.begin() as connection:
         assert _allocate(connection, _wanted(people[1], "lina")) == {people[1]: "lina"}
+
+
+def test_the_database_itself_allows_one_name_in_use_a_person_and_namespace(
+    engine: Engine, people: list[int]
+) -> None:
+    with engine.begin() as connection:
+        _allocate(connection, _wanted(people[0], "lina"))
+    statement = (
+        "INSERT INTO accountsync.name_registry (namespace, folded, folded_base, value, number,"
+        " person_id) VALUES ('alias', 'x', 'x', 'x', 1, :person)"
+    )
+    with pytest.raises(DBAPIError, match="uq_name_registry_current"), engine.begin() as connection:
+        connection.execute(text(statement), {"person": people[0]})
+
+
+def test_a_retired_name_stays_its_owners(engine: Engine, people: list[int]) -> None:
+    with engine.begin() as connection:
+        _allocate(connection, _wanted(people[0], "lina"))
+        names.retire(connection, [(people[0], "alias"), (people[0], "email")])
+        assert _allocate(connection, _wanted(people[1], "lina")) == {people[1]: "lina2"}
+        assert _allocate(connection, _wanted(people[0], "wangna")) == {people[0]: "wangna"}
+        names.retire(connection, [(people[0], "alias"), (people[0], "email")])
+        assert _allocate(connection, _wanted(people[0], "lina")) == {people[0]: "lina"}
+    _nobody_shares_a_name(engine)
+
+
+def test_cut_names_meet_each_other_across_planners(engine: Engine, people: list[int]) -> None:
+    def wanted(person: int, base: str) -> NameSet:
+        return NameSet(person_id=person, bases={"sam": base}, max_lengths={"sam": 20})
+
+    given: dict[int, dict[str, str]] = {}
+    with engine.begin() as connection:
+        for n, person in enumerate(people[:30]):
+            long = "wangxiaomingxiaomingxiaoming"[: 18 + n % 9]
+            given |= names.allocate(connection, [wanted(person, long)])
+    values = [one["sam"] for one in given.values()]
+    assert len(set(values)) == 30
+    assert max(map(len, values)) <= 20
+
+
+def test_what_a_target_has_already_is_never_given_to_another_person(
+    engine: Engine, people: list[int]
+) -> None:
+    """Accounts of people we know, and of people we do not know."""
+    known, unknown = people[0], None
+    with engine.begin() as connection:
+        refused = names.see(
+            connection,
+            [
+                SeenName(person_id=known, namespace="alias", value="Lina", origin="okta"),
+                SeenName(person_id=unknown, namespace="alias", value="lina2", origin="okta"),
+                SeenName(person_id=known, namespace="alias", value="lina3", origin="okta"),
+                SeenName(person_id=people[2], namespace="alias", value="LINA", origin="okta"),
+            ],
+        )
+        assert [(name.person_id, name.value) for name in refused] == [(people[2], "LINA")]
+        given = names.allocate(
+            connection, [NameSet(person_id=p, bases={"alias": "lina"}) for p in people[:3]]
+        )
+    assert given[known] == {"alias": "Lina"}
+    assert given[people[1]] == {"alias": "lina4"}
+    assert given[people[2]] == {"alias": "lina5"}
+
+
+def test_a_name_that_was_nobodys_becomes_its_persons_when_seen_again(
+    engine: Engine, people: list[int]
+) -> None:
+    def seen(person: int | None, origin: str = "okta") -> list[SeenName]:
+        return [SeenName(person_id=person, namespace="alias", value="lina", origin=origin)]
+
+    with engine.begin() as connection:
+        assert names.see(connection, seen(None)) == []
+        assert names.see(connection, seen(people[0])) == []
+        assert names.see(connection, seen(None)) == []
+        assert names.see(connection, seen(people[1])) == seen(people[1])
+        assert names.current(connection, people[:2]) == {people[0]: {"alias": "lina"}}
+
+
+def test_what_an_operator_reserved_is_nobodys_whoever_shows_it(
+    engine: Engine, people: list[int]
+) -> None:
+    with engine.begin() as connection:
+        assert names.reserve(connection, namespace="alias", value="Chairman")
+        assert not names.reserve(connection, namespace="alias", value="chairman")
+        seen = SeenName(person_id=people[0], namespace="alias", value="chairman", origin="hr")
+        assert names.see(connection, [seen]) == [seen]
+        given = names.allocate(
+            connection, [NameSet(person_id=people[1], bases={"alias": "chairman"})]
+        )
+    assert given == {people[1]: {"alias": "chairman2"}}
+
+
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["allocate", "see", "retire"]),
+        st.integers(0, 7),
+        st.sampled_from(["li", "li1", "li12", "Li", "ｌｉ", "wang", "wangxiaoming", "wangxiaohua"]),
+    ),
+    max_size=25,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@hypothesis_given(_STEPS)
+def test_whatever_happens_no_name_is_ever_given_twice(
+    engine: Engine, people: list[int], steps: list[tuple[str, int, str]]
+) -> None:
+    """I8, over any history of joining, importing and renaming."""
+    owners: dict[tuple[str, str], int] = {}
+    with engine.connect() as connection:
+        for what, n, base in steps:
+            _step(connection, what, people[n], base)
+            rows = connection.execute(text(ALL)).all()
+            for row in rows:
+                owner = owners.setdefault((row.namespace, row.folded), row.person_id)
+                assert owner == row.person_id
+            assert len(rows) == len(owners)
+        connection.rollback()
+
+
+def _step(connection: Connection, what: str, person: int, base: str) -> None:
+    if what == "allocate":
+        wanted = NameSet(
+            person_id=person,
+            bases={"alias": base, "email": f"{base}@x.cn"},
+            max_lengths={"alias": 8},
+        )
+        names.allocate(connection, [wanted])
+    elif what == "see":
+        seen = SeenName(person_id=person, namespace="alias", value=base, origin="hr")
+        names.see(connection, [seen])
+    else:
+        names.retire(connection, [(person, "alias")])

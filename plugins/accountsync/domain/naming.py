@@ -1,61 +1,124 @@
-"""Names of accounts: how they are compared, numbered and chosen (I8)."""
+"""Names of accounts: how they are compared, cut, numbered and chosen (I8)."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from accountsync.errors import NeedsDataError
+
+_DIGITS_KEPT_FREE = 4
 
 
 def fold(value: str) -> str:
     """The form in which two names are the same: width, Unicode composition and case removed."""
+    if value.isascii():
+        return value.lower().strip()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold()).strip()
 
 
-def numbered(base: str, number: int) -> str:
-    """zhangsan@example.com, 2 → zhangsan2@example.com; number 1 is the bare name."""
-    if number == 1:
-        return base
+def numbered(base: str, number: int, max_length: int | None = None) -> str:
+    """zhangsan@example.com, 2 → zhangsan2@example.com; number 1 is the bare name.
+
+    What stands before the number is cut until the whole is at most `max_length` long.
+    Raises NeedsDataError where that leaves no letter.
+    """
+    digits = "" if number == 1 else str(number)
     local, at, domain = base.partition("@")
-    return f"{local}{number}{at}{domain}"
+    if max_length is not None and len(base) + len(digits) > max_length:
+        local = _cut(local, max_length - len(digits) - len(at) - len(domain))
+    return f"{local}{digits}{at}{domain}"
+
+
+def _cut(local: str, room: int) -> str:
+    kept = local[: max(room, 0)].rstrip(".-_")
+    if not kept:
+        raise NeedsDataError("the name does not fit into the length allowed here")
+    return kept
+
+
+def stem(base: str, max_length: int | None = None) -> str:
+    """What all numbers of a base have in common, folded, however far they are cut."""
+    if max_length is None or len(base) + _DIGITS_KEPT_FREE <= max_length:
+        return fold(base)
+    local, at, domain = base.partition("@")
+    room = max(max_length - _DIGITS_KEPT_FREE - len(at) - len(domain), 1)
+    return fold(local[:room].rstrip(".-_") + at + domain)
+
+
+def is_reserved(base: str, reserved: AbstractSet[str]) -> bool:
+    """Whether what stands before the @ is one of these words."""
+    return fold(base).partition("@")[0] in reserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameSet:
-    """One person's names before numbering: namespace (`username`, `email` …) → base value."""
+    """Names of one person that share a number: namespace (`username`, `email` …) → base value.
+
+    `max_lengths`: by namespace, where there is a limit.
+    """
 
     person_id: int
     bases: Mapping[str, str]
+    max_lengths: Mapping[str, int] = field(default_factory=dict)
 
     def values(self, number: int) -> dict[str, str]:
-        return {space: numbered(base, number) for space, base in self.bases.items()}
+        limits = self.max_lengths
+        return {s: numbered(base, number, limits.get(s)) for s, base in self.bases.items()}
 
     def folded(self, number: int) -> Iterator[tuple[str, str]]:
         for space, value in self.values(number).items():
             yield space, fold(value)
 
+    def stems(self) -> Iterator[tuple[str, str]]:
+        for space, base in self.bases.items():
+            yield space, stem(base, self.max_lengths.get(space))
 
-Owner = Mapping[tuple[str, str], int]
-"""(namespace, folded value) → the person it was given to."""
+
+Owner = Mapping[tuple[str, str], int | None]
+"""(namespace, folded value) → the person it was given to; None: kept for nobody."""
 
 
-def choose_numbers(wanted: Sequence[NameSet], taken: Owner) -> dict[int, int]:
-    """The lowest number free in all namespaces at once, in the order of `wanted`.
+def choose_numbers(
+    wanted: Sequence[NameSet], taken: Owner, reserved: AbstractSet[str] = frozenset()
+) -> list[int]:
+    """The lowest number free in all namespaces of a set at once, in the order of `wanted`.
 
-    Returns person id → number. A value that already belongs to the person counts as free for it.
+    A value that already belongs to the person counts as free for it; a reserved word is nobody's.
     """
     owners = dict(taken)
     has_names = frozenset(taken.values())
-    chosen: dict[int, int] = {}
     hints: dict[tuple[tuple[str, str], ...], int] = {}
-    for names in wanted:
-        bases = tuple(names.bases.items())
-        number = 1 if names.person_id in has_names else hints.get(bases, 1)
-        while any(
-            owners.get(name, names.person_id) != names.person_id for name in names.folded(number)
-        ):
-            number += 1
-        owners.update((name, names.person_id) for name in names.folded(number))
-        chosen[names.person_id] = number
-        hints[bases] = number
-    return chosen
+    return [_choose(names, owners, reserved, has_names, hints) for names in wanted]
+
+
+def _choose(
+    names: NameSet,
+    owners: dict[tuple[str, str], int | None],
+    reserved: AbstractSet[str],
+    has_names: AbstractSet[int | None],
+    hints: dict[tuple[tuple[str, str], ...], int],
+) -> int:
+    bases, person = tuple(names.bases.items()), names.person_id
+    number = 1 if person in has_names else hints.get(bases, 1)
+    while True:
+        tried = list(names.folded(number))
+        if all(_is_free(name, person, owners, reserved) for name in tried):
+            break
+        number += 1
+    owners.update((name, person) for name in tried)
+    hints[bases] = number
+    return number
+
+
+def _is_free(
+    name: tuple[str, str],
+    person: int,
+    owners: Owner,
+    reserved: AbstractSet[str],
+) -> bool:
+    if name in owners:
+        return owners[name] == person
+    return not is_reserved(name[1], reserved)

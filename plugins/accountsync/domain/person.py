@@ -35,16 +35,20 @@ RULE_FIELDS = (frozenset(PERSON_FIELDS) - {"source_key"}) | {
 
 
 class Unavailable(Mapping[str, Any]):
-    """Stands in for missing data: every look-up raises the NeedsDataError that says what to add."""
+    """Stands in for missing data: a look-up of anything but what is `known` raises the
+    NeedsDataError that says what to add."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, known: Mapping[str, Any] | None = None) -> None:
         self.message = message
+        self._known = dict(known or {})
 
     def __getitem__(self, key: str) -> Any:
+        if key in self._known:
+            return self._known[key]
         raise NeedsDataError(self.message)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(())
+        return iter(self._known)
 
     def __len__(self) -> int:
-        return 0
+        return len(self._known)

@@ -13,12 +13,12 @@ from accountsync.domain import planning
 from accountsync.domain.account import Account
 from accountsync.domain.entitlement import Wanted, wanted
 from accountsync.domain.lifecycle import Standing, Statuses, standing
-from accountsync.domain.naming import NameSet
-from accountsync.domain.person import Unavailable
 from accountsync.domain.planning import OpenTask, PlannedTask, SystemRule
 from accountsync.errors import RecordError
+from accountsync.jobs import name_giving, person_facts
+from accountsync.jobs.name_giving import Given
 from accountsync.jobs.plan_rules import Rules
-from accountsync.store import accounts, mappings, names, plans
+from accountsync.store import accounts, names, plans
 
 _UNKNOWN_SOURCE = Statuses()
 
@@ -46,6 +46,13 @@ class Candidate:
             for system, wanted in self.wanted.items()
         )  # fmt: skip
 
+    @property
+    def keeps_account(self) -> bool:
+        return any(
+            wanted.state == "active" and system in self.accounts
+            for system, wanted in self.wanted.items()
+        )
+
 
 def read_candidates(
     connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime
@@ -53,33 +60,10 @@ def read_candidates(
     ids = [row["id"] for row in rows]
     known = accounts.of_persons(connection, ids)
     under_way = plans.open_tasks(connection, ids)
-    types = mappings.read(connection, mappings.TABLES["person-types"])
-    departments = mappings.read(connection, mappings.TABLES["departments"])
     return [
-        _candidate(
-            rules,
-            {
-                **row,
-                "type": _mapped(types, "person type", row["person_type"]),
-                "department": _mapped(departments, "department", row["department_code"]),
-            },
-            known.get(row["id"], {}),
-            under_way.get(row["id"], {}),
-            now,
-        )
-        for row in rows
+        _candidate(rules, person, known.get(person["id"], {}), under_way.get(person["id"], {}), now)
+        for person in person_facts.of(connection, rows)
     ]
-
-
-def _mapped(
-    table: Mapping[str, Mapping[str, Any]], what: str, code: str | None
-) -> Mapping[str, Any]:
-    if code is None:
-        return Unavailable(f"HR gives no {what}")
-    row = table.get(code)
-    if row is None or row.get("active") is False:
-        return Unavailable(f"{what} {code!r} has no active mapping; import one")
-    return row
 
 
 def _candidate(
@@ -132,24 +116,14 @@ def _entitled(rule: SystemRule, scope: Mapping[str, Any]) -> bool | None:
         return None
 
 
-def give_names(
-    connection: Connection, rules: Rules, candidates: Sequence[Candidate]
-) -> Mapping[int, Mapping[str, str]]:
-    """The names of everybody, new ones for those who get an account; Unavailable where the data for
-    them is missing."""
-    wanted: list[NameSet] = []
-    missing: dict[int, Mapping[str, str]] = {}
-    for candidate in candidates:
-        if not candidate.needs_names:
-            continue
-        try:
-            bases = {space: str(value(candidate.context)) for space, value in rules.names.items()}
-        except RecordError as error:
-            missing[candidate.id] = Unavailable(str(error))
-        else:
-            wanted.append(NameSet(person_id=candidate.id, bases=bases))
-    others = [one.id for one in candidates if not one.needs_names and one.accounts]
-    return {**names.current(connection, others), **names.allocate(connection, wanted), **missing}
+def give_names(connection: Connection, rules: Rules, candidates: Sequence[Candidate]) -> Given:
+    """The names of everybody; new ones for those who get an account, or whose name follows them."""
+    served = {one.id: one.context for one in candidates if one.needs_names or one.keeps_account}
+    others = [one.id for one in candidates if one.id not in served and one.accounts]
+    return {
+        **names.current(connection, others),
+        **name_giving.give(connection, rules.names, served),
+    }
 
 
 def plan_tasks(

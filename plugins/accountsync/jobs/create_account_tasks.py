@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Engine
 from accountsync.domain import guard, planning
 from accountsync.domain.planning import GUARDED, OpenTask, PlannedTask, Step
 from accountsync.errors import SafetyStopError
+from accountsync.jobs import name_giving
 from accountsync.jobs.candidates import Candidate, give_names, plan_tasks, read_candidates
 from accountsync.jobs.plan_rules import Rules, compile_rules
 from accountsync.settings import Settings
@@ -119,8 +121,10 @@ def _plan(
     if changed:
         log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
         plans.keep_rules(connection, rules.fingerprints, now=now)
+    lots = partial(_lots, connection, now, everybody=bool(changed))
+    name_giving.record_existing(connection, rules.names, lots)
     count, digest = 0, hashlib.sha256()
-    for rows in _lots(connection, now, everybody=bool(changed)):
+    for rows in lots():
         changes = _changes(connection, rules, rows, now)
         for gone, cause in (
             (changes.superseded, "its reason has gone"),

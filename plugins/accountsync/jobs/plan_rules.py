@@ -12,8 +12,10 @@ import orjson
 from accountsync.domain.entitlement import Policy
 from accountsync.domain.guard import GuardRule
 from accountsync.domain.lifecycle import Statuses
-from accountsync.domain.mapping import Value, compile_condition, compile_tree, roots_in
+from accountsync.domain.mapping import compile_condition, compile_tree, roots_in
 from accountsync.domain.planning import GUARDED, SystemRule
+from accountsync.jobs import name_giving
+from accountsync.jobs.name_giving import NameRules
 from accountsync.settings import Settings
 from accountsync.settings.hr import AnySource
 from accountsync.settings.target import PERSON_ROOTS, SCOPE_ROOTS
@@ -32,7 +34,7 @@ class Rules:
     `valid_statuses`: also those of a leave, which the targets' `leave` decides about."""
 
     systems: Sequence[SystemRule]
-    names: Mapping[str, Value]
+    names: NameRules
     valid_statuses: Mapping[str, Sequence[str]]
     statuses: Mapping[str, Statuses]
     guards: Mapping[tuple[str, str], GuardRule]
@@ -49,9 +51,7 @@ class Rules:
 def compile_rules(settings: Settings) -> Rules:
     return Rules(
         systems=[_rule(name, target) for name, target in settings.systems.items()],
-        names={
-            space: compile_tree(text, roots={"person"}) for space, text in settings.names.items()
-        },
+        names=name_giving.compile_names(settings),
         valid_statuses={
             source.name: [*source.valid_statuses, *source.leave_statuses] for source in settings.hr
         },
@@ -106,7 +106,7 @@ def _statuses(source: AnySource) -> Statuses:
 def _fingerprint(settings: Settings, target: AnyTarget) -> str:
     statuses = {"zone", "valid_statuses", "leave_statuses", "left_statuses"}
     rules = {
-        "names": settings.names,
+        "names": {name: rule.model_dump(mode="json") for name, rule in settings.names.items()},
         "hr": {one.name: one.model_dump(mode="json", include=statuses) for one in settings.hr},
         "target": target.model_dump(mode="json", include=_PLANNED_BY),
     }

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, PositiveInt, ValidationError
@@ -19,14 +19,8 @@ from accountsync.settings import problems
 from accountsync.settings.document import read, with_presets
 from accountsync.settings.guard import Guard
 from accountsync.settings.hr import AnySource
-from accountsync.settings.parts import (
-    Duration,
-    Group,
-    Name,
-    Zone,
-    setting_names,
-    template,
-)
+from accountsync.settings.naming import AnyNameSpace, ReservedNames
+from accountsync.settings.parts import Duration, Group, Name, Zone, setting_names
 from accountsync.settings.references import wrong_references
 from accountsync.settings.targets import AnyTarget
 
@@ -66,7 +60,8 @@ class Settings(Group):
     timezone: Zone = "UTC"
     database: Database = Database()
     hr: list[AnySource] = Field(min_length=1)
-    names: dict[Name, Annotated[str, template(frozenset({"person"}))]] = {}
+    names: dict[Name, AnyNameSpace] = {}
+    reserved_names: ReservedNames = Field(ReservedNames(), description="names for nobody")
     systems: dict[Name, AnyTarget]
     guard: Guard = Field(Guard(), description="what of a plan is held for a human")
     retry: Retry = Retry()

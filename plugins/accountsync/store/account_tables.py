@@ -40,13 +40,24 @@ class PersonTypeMappingRow(Table):
 
 
 class NameRow(Table):
-    """Every name ever given or seen, and whose it is. A trigger refuses to delete any (I8)."""
+    """Every name ever given or seen, and whose it is. A trigger refuses to delete any (I8).
+
+    `person_id` null: kept for nobody. `current`: in use, at most one a person and namespace.
+    """
 
     __tablename__ = "name_registry"
     __table_args__ = (
         UniqueConstraint("namespace", "folded"),
         Index(None, "namespace", "folded_base"),
         Index(None, "person_id"),
+        Index(
+            "uq_name_registry_current",
+            "person_id",
+            "namespace",
+            unique=True,
+            postgresql_where=text("current"),
+        ),
+        CheckConstraint("person_id IS NOT NULL OR NOT current", name="owner"),
     )
 
     id: Mapped[int] = identity()
@@ -56,10 +67,39 @@ class NameRow(Table):
         comment="before numbering: finds all numbers of a base"
     )
     value: Mapped[str]
+    made_from: Mapped[str | None] = mapped_column(
+        comment="what the mapping gave at that time; null: seen elsewhere"
+    )
     number: Mapped[int]
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    origin: Mapped[str] = mapped_column(
+        server_default="mapping", comment="mapping, operator, hr, or the system it was seen in"
+    )
     current: Mapped[bool] = mapped_column(server_default=text("true"))
     given_at: Mapped[datetime] = now()
+
+
+class NameReadingRow(Table):
+    """How operators read a surname, or characters elsewhere in a name; syllables with spaces."""
+
+    __tablename__ = "name_reading"
+    __table_args__ = (CheckConstraint(one_of("kind", ("surname", "character")), name="kind"),)
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    characters: Mapped[str] = mapped_column(primary_key=True)
+    reading: Mapped[str]
+    updated_at: Mapped[datetime] = now()
+
+
+class PersonNameRow(Table):
+    """What operators want for one person. `names`: namespace → base instead of the mapping's."""
+
+    __tablename__ = "person_name"
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    reading: Mapped[str | None]
+    names: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    updated_at: Mapped[datetime] = now()
 
 
 class AccountRow(Table):

@@ -2,110 +2,242 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
-from accountsync.domain.naming import NameSet, choose_numbers, fold
+from accountsync.domain.naming import NameSet, Owner, choose_numbers, fold, stem
 
-_CURRENT = text(
-    "SELECT person_id, namespace, value FROM accountsync.name_registry"
+MAPPING, OPERATOR, HR = "mapping", "operator", "hr"
+"""Where a name comes from; otherwise it is the system that an account was found in."""
+
+_NUMBER = re.compile(r"(?<=\D)\d{1,4}(?=@|$)")
+"""Of a name seen elsewhere: `zhangwei7` will be in the way of the seventh `zhangwei`."""
+
+_OWNED = text(  # rides on uq_name_registry_current
+    "SELECT person_id, namespace, value, made_from, origin FROM accountsync.name_registry"
     " WHERE person_id = ANY(:persons) AND current"
 )
 
-_TAKEN = text(  # rides on ix_name_registry_namespace_folded_base and the unique constraint
+_TAKEN = (  # rides on ix_name_registry_namespace_folded_base and the unique constraint
     "SELECT n.namespace, n.folded, n.person_id FROM accountsync.name_registry n"
     " JOIN unnest(CAST(:spaces AS text[]), CAST(:names AS text[])) AS w (namespace, name)"
-    " ON n.namespace = w.namespace AND (n.folded_base = w.name OR n.folded = w.name)"
+    " ON n.namespace = w.namespace AND n.{column} = w.name"
 )
+_TAKEN_BASES = text(_TAKEN.format(column="folded_base"))
+_TAKEN_VALUES = text(_TAKEN.format(column="folded"))
 
 _GIVE = text(  # in one order, so that two planners wait for each other and never both
     "INSERT INTO accountsync.name_registry"
-    " (namespace, folded, folded_base, value, number, person_id)"
+    " (namespace, folded, folded_base, value, made_from, number, person_id)"
     " SELECT * FROM unnest(CAST(:spaces AS text[]), CAST(:folded AS text[]),"
-    " CAST(:bases AS text[]), CAST(:values AS text[]), CAST(:numbers AS bigint[]),"
-    " CAST(:persons AS bigint[])) ORDER BY 1, 2"
-    " ON CONFLICT (namespace, folded) DO UPDATE SET current = true"
+    " CAST(:stems AS text[]), CAST(:values AS text[]), CAST(:bases AS text[]),"
+    " CAST(:numbers AS bigint[]), CAST(:persons AS bigint[])) ORDER BY 1, 2"
+    " ON CONFLICT (namespace, folded) DO UPDATE SET current = true, made_from = excluded.made_from"
     " WHERE name_registry.person_id = excluded.person_id"
-    " RETURNING person_id, namespace, value, folded"
+    " RETURNING person_id, namespace, value"
+)
+
+_RETIRE = text(
+    "UPDATE accountsync.name_registry n SET current = false"
+    " FROM unnest(CAST(:persons AS bigint[]), CAST(:spaces AS text[])) w (person_id, namespace)"
+    " WHERE n.person_id = w.person_id AND n.namespace = w.namespace AND n.current"
+)
+
+_SEE = text(
+    "INSERT INTO accountsync.name_registry AS n"
+    " (namespace, folded, folded_base, value, number, person_id, origin, current)"
+    " SELECT s.namespace, s.folded, s.stem, s.value, 1, s.person_id, s.origin,"
+    "  s.person_id IS NOT NULL AND s.rank = 1 AND NOT EXISTS (SELECT"
+    "   FROM accountsync.name_registry o WHERE o.person_id = s.person_id"
+    "   AND o.namespace = s.namespace AND o.current)"
+    " FROM (SELECT DISTINCT ON (namespace, folded) *,"
+    "  row_number() OVER (PARTITION BY person_id, namespace ORDER BY i) AS rank"
+    "  FROM unnest(CAST(:spaces AS text[]), CAST(:folded AS text[]), CAST(:stems AS text[]),"
+    "   CAST(:values AS text[]), CAST(:persons AS bigint[]), CAST(:origins AS text[]))"
+    "   WITH ORDINALITY AS u (namespace, folded, stem, value, person_id, origin, i)"
+    "  ORDER BY namespace, folded, i) s ORDER BY 1, 2"
+    " ON CONFLICT (namespace, folded) DO UPDATE"
+    "  SET person_id = excluded.person_id, current = excluded.current"
+    "  WHERE n.person_id IS NULL AND n.origin <> 'operator' AND excluded.person_id IS NOT NULL"
+)
+
+_OF_PERSON = text(
+    "SELECT namespace, value, number, current, origin, made_from, given_at"
+    " FROM accountsync.name_registry WHERE person_id = :person"
+    " ORDER BY namespace, current DESC, id"
 )
 
 Names = dict[int, dict[str, str]]
 """Person id → namespace → value."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedName:
+    """`made_from`: what the mapping gave when the name was given; None: seen elsewhere."""
+
+    value: str
+    made_from: str | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenName:
+    """A name that HR or a target has already. `person_id` None: of nobody we know."""
+
+    person_id: int | None
+    namespace: str
+    value: str
+    origin: str
+
+
+def owned(connection: Connection, persons: Sequence[int]) -> dict[int, dict[str, OwnedName]]:
+    """Person id → namespace → the name in use."""
+    names: dict[int, dict[str, OwnedName]] = defaultdict(dict)
+    for row in connection.execute(_OWNED, {"persons": list(persons)}):
+        names[row.person_id][row.namespace] = OwnedName(
+            value=row.value, made_from=row.made_from, origin=row.origin
+        )
+    return names
+
+
 def current(connection: Connection, persons: Sequence[int]) -> Names:
-    names: Names = defaultdict(dict)
-    for person_id, namespace, value in connection.execute(_CURRENT, {"persons": list(persons)}):
-        names[person_id][namespace] = value
-    return dict(names)
+    return {
+        person_id: {space: name.value for space, name in found.items()}
+        for person_id, found in owned(connection, persons).items()
+    }
 
 
-def allocate(connection: Connection, wanted: Sequence[NameSet]) -> Names:
+def of_person(connection: Connection, person_id: int) -> Sequence[RowMapping]:
+    """Every name that is this person's, in use or not."""
+    return connection.execute(_OF_PERSON, {"person": person_id}).mappings().all()
+
+
+def allocate(
+    connection: Connection,
+    wanted: Sequence[NameSet],
+    *,
+    reserved: AbstractSet[str] = frozenset(),
+) -> Names:
     """Each person's names: those the person has, and new ones for the namespaces that lack one.
 
-    The lowest number that is free in all of them at once; first come, first served, in that order.
+    The lowest number that is free in all of a set at once; first come, first served, in that order.
     """
     names = current(connection, [w.person_id for w in wanted])
     lacking = [_lacking(w, names.get(w.person_id, {})) for w in wanted]
     lacking = [w for w in lacking if w.bases]
     tried: set[tuple[str, str]] = set()
     while lacking:
-        numbers = choose_numbers(lacking, _taken(connection, lacking, tried))
+        numbers = choose_numbers(lacking, _taken(connection, lacking, tried), reserved)
         given = _give(connection, lacking, numbers)
         for person_id, values in given.items():
             names.setdefault(person_id, {}).update(values)
-        lacking = [w for w in lacking if given.get(w.person_id, {}).keys() != w.bases.keys()]
-        tried |= {name for w in lacking for name in w.folded(numbers[w.person_id])}
-        _release(connection, lacking)
+        lost = [
+            (w, number)
+            for w, number in zip(lacking, numbers, strict=True)
+            if not w.bases.keys() <= given.get(w.person_id, {}).keys()
+        ]
+        tried |= {name for w, number in lost for name in w.folded(number)}
+        lacking = [w for w, _ in lost]
+        # Lost to another base's number (`li12`: 12th of `li`, 2nd of `li1`): again with the whole
+        # set. What such a person got in the same round stays reserved, not current.
+        retire(connection, [(w.person_id, space) for w in lacking for space in w.bases])
     return names
 
 
 def _lacking(wanted: NameSet, has: Mapping[str, str]) -> NameSet:
+    if not has:
+        return wanted
     bases = {space: base for space, base in wanted.bases.items() if space not in has}
-    return NameSet(person_id=wanted.person_id, bases=bases)
+    return NameSet(person_id=wanted.person_id, bases=bases, max_lengths=wanted.max_lengths)
 
 
-def _taken(
-    connection: Connection, wanted: Sequence[NameSet], tried: set[tuple[str, str]]
-) -> dict[tuple[str, str], int]:
-    looked_up = {name for w in wanted for name in w.folded(1)} | tried
-    rows = connection.execute(
-        _TAKEN, {"spaces": [s for s, _ in looked_up], "names": [n for _, n in looked_up]}
-    )
-    return {(namespace, folded): person_id for namespace, folded, person_id in rows}
+def _taken(connection: Connection, wanted: Sequence[NameSet], tried: set[tuple[str, str]]) -> Owner:
+    bases = {name for w in wanted for name in w.stems()}
+    values = {name for w in wanted for name in w.folded(1)} | tried
+    taken: dict[tuple[str, str], int | None] = {}
+    for query, names in ((_TAKEN_BASES, bases), (_TAKEN_VALUES, values)):
+        bound = {"spaces": [s for s, _ in names], "names": [n for _, n in names]}
+        rows = connection.execute(query, bound)
+        taken.update({(namespace, folded): person_id for namespace, folded, person_id in rows})
+    return taken
 
 
-def _give(connection: Connection, wanted: Sequence[NameSet], numbers: Mapping[int, int]) -> Names:
+def _give(connection: Connection, wanted: Sequence[NameSet], numbers: Sequence[int]) -> Names:
     columns: dict[str, list[Any]] = defaultdict(list)
-    for w in wanted:
-        number = numbers[w.person_id]
+    for w, number in zip(wanted, numbers, strict=True):
+        stems = dict(w.stems())
         for space, value in w.values(number).items():
             columns["spaces"].append(space)
             columns["folded"].append(fold(value))
-            columns["bases"].append(fold(w.bases[space]))
+            columns["stems"].append(stems[space])
             columns["values"].append(value)
+            columns["bases"].append(w.bases[space])
             columns["numbers"].append(number)
             columns["persons"].append(w.person_id)
     given: Names = defaultdict(dict)
-    for person_id, namespace, value, _ in connection.execute(_GIVE, dict(columns)):
+    for person_id, namespace, value in connection.execute(_GIVE, dict(columns)):
         given[person_id][namespace] = value
     return given
 
 
-def _release(connection: Connection, lost: Sequence[NameSet]) -> None:
-    """Who lost a name to another base's number (`li12`: 12th of `li`, 2nd of `li1`) starts again
-    with the whole set. What such a person got in the same round stays reserved, not current."""
-    if lost:
+def retire(connection: Connection, names: Sequence[tuple[int, str]]) -> None:
+    """(person, namespace) whose name is no longer in use. It stays the person's (I8)."""
+    if names:
+        bound = {"persons": [p for p, _ in names], "spaces": [s for _, s in names]}
+        connection.execute(_RETIRE, bound)
+
+
+def remember_base(connection: Connection, bases: Mapping[tuple[int, str], str]) -> None:
+    """What the mapping gives for names that were seen elsewhere: renames are told by it later."""
+    if bases:
         connection.execute(
             text(
-                "UPDATE accountsync.name_registry SET current = false"
-                " WHERE person_id = ANY(:persons) AND current AND namespace = ANY(:spaces)"
+                "UPDATE accountsync.name_registry SET made_from = :base"
+                " WHERE person_id = :person AND namespace = :space AND current"
             ),
-            {
-                "persons": [w.person_id for w in lost],
-                "spaces": sorted({space for w in lost for space in w.bases}),
-            },
+            [{"person": p, "space": s, "base": base} for (p, s), base in bases.items()],
         )
+
+
+def see(connection: Connection, seen: Sequence[SeenName]) -> list[SeenName]:
+    """Records names that exist already; a person's first one becomes the name in use.
+
+    Returns those that are somebody else's: in the registry, or earlier in `seen`.
+    """
+    if not seen:
+        return []
+    folded = [fold(name.value) for name in seen]
+    columns = {
+        "spaces": [name.namespace for name in seen],
+        "folded": folded,
+        "stems": [_NUMBER.sub("", name) for name in folded],
+        "values": [name.value for name in seen],
+        "persons": [name.person_id for name in seen],
+        "origins": [name.origin for name in seen],
+    }
+    connection.execute(_SEE, columns)
+    bound = {"spaces": columns["spaces"], "names": folded}
+    owners = {(s, f): owner for s, f, owner in connection.execute(_TAKEN_VALUES, bound)}
+    return [
+        name
+        for name, same in zip(seen, folded, strict=True)
+        if name.person_id is not None and owners[name.namespace, same] != name.person_id
+    ]
+
+
+def reserve(connection: Connection, *, namespace: str, value: str) -> bool:
+    """Keeps a name for nobody. False: it is in the registry already."""
+    statement = text(
+        "INSERT INTO accountsync.name_registry"
+        " (namespace, folded, folded_base, value, number, person_id, origin, current)"
+        " VALUES (:space, :folded, :stem, :value, 1, NULL, 'operator', false)"
+        " ON CONFLICT (namespace, folded) DO NOTHING"
+    )
+    bound = {"space": namespace, "folded": fold(value), "stem": stem(value), "value": value}
+    return connection.execute(statement, bound).rowcount == 1

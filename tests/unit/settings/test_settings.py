@@ -165,7 +165,7 @@ DIRECTORY, MAIL, HR = "systems.directory", "systems.mail", "hr.0"
         (f"{HR}.request.query", {"q": "{{ x"}, f"{HR}.request.query.q: '{{{{ x' is not a valid"),
         (f"{DIRECTORY}.attributes.login", "{{ range(3) }}", "login: 'range(3)' uses range"),
         (f"{DIRECTORY}.scope", "status == 1", f"{DIRECTORY}.scope: 'status == 1' uses status"),
-        ("names.username", "{{ accounts.x.y }}", "names.username: 'accounts.x.y' uses accounts"),
+        ("names.username", "{{ accounts.x.y }}", "names.username.value: 'accounts.x.y' uses"),
         # what one part says about another
         (f"{DIRECTORY}.key", "nope", f"{DIRECTORY}.key: 'nope' is not one of the attributes"),
         (f"{MAIL}.identifier", "nope", f"{MAIL}.identifier: 'nope' is not one of the attributes"),

@@ -655,11 +655,27 @@ def upgrade() -> None:
             comment="before numbering: finds all numbers of a base",
         ),
         sa.Column("value", sa.Text(), nullable=False),
+        sa.Column(
+            "made_from",
+            sa.Text(),
+            nullable=True,
+            comment="what the mapping gave at that time; null: seen elsewhere",
+        ),
         sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("person_id", sa.BigInteger(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "origin",
+            sa.Text(),
+            server_default="mapping",
+            nullable=False,
+            comment="mapping, operator, hr, or the system it was seen in",
+        ),
         sa.Column("current", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column(
             "given_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.CheckConstraint(
+            "person_id IS NOT NULL OR NOT current", name=op.f("ck_name_registry_owner")
         ),
         sa.ForeignKeyConstraint(
             ["person_id"], ["accountsync.person.id"], name=op.f("fk_name_registry_person_id")
@@ -680,6 +696,51 @@ def upgrade() -> None:
         "name_registry",
         ["person_id"],
         unique=False,
+        schema="accountsync",
+    )
+    op.create_index(
+        "uq_name_registry_current",
+        "name_registry",
+        ["person_id", "namespace"],
+        unique=True,
+        schema="accountsync",
+        postgresql_where=sa.text("current"),
+    )
+    op.create_table(
+        "name_reading",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("characters", sa.Text(), nullable=False),
+        sa.Column("reading", sa.Text(), nullable=False),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.CheckConstraint("kind IN ('surname', 'character')", name=op.f("ck_name_reading_kind")),
+        sa.PrimaryKeyConstraint("kind", "characters", name=op.f("pk_name_reading")),
+        schema="accountsync",
+    )
+    op.create_table(
+        "person_name",
+        sa.Column("person_id", sa.BigInteger(), nullable=False),
+        sa.Column("reading", sa.Text(), nullable=True),
+        sa.Column(
+            "names",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="{}",
+            nullable=False,
+        ),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["accountsync.person.id"], name=op.f("fk_person_name_person_id")
+        ),
+        sa.PrimaryKeyConstraint("person_id", name=op.f("pk_person_name")),
         schema="accountsync",
     )
     op.create_table(
@@ -750,6 +811,14 @@ def downgrade() -> None:
         op.f("ix_person_change_person_id_id"), table_name="person_change", schema="accountsync"
     )
     op.drop_table("person_change", schema="accountsync")
+    op.drop_table("person_name", schema="accountsync")
+    op.drop_table("name_reading", schema="accountsync")
+    op.drop_index(
+        "uq_name_registry_current",
+        table_name="name_registry",
+        schema="accountsync",
+        postgresql_where=sa.text("current"),
+    )
     op.drop_index(
         op.f("ix_name_registry_person_id"), table_name="name_registry", schema="accountsync"
     )

@@ -1,0 +1,173 @@
+"""Names for the persons of one lot, inside the plan's transaction (I8)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from accountsync.domain.mapping import Context, Value, compile_tree
+from accountsync.domain.naming import NameSet, is_reserved
+from accountsync.domain.person import Unavailable
+from accountsync.errors import NeedsDataError, RecordError
+from accountsync.settings import Settings
+from accountsync.settings.naming import NAME_ROOTS, NameSpace
+from accountsync.store import names, readings
+from accountsync.store.names import OwnedName, SeenName
+from accountsync.store.readings import PersonName
+
+log = logging.getLogger(__name__)
+
+Given = Mapping[int, Mapping[str, str]]
+"""Person id → namespace → value; a look-up of what could not be given says what data it needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    rule: NameSpace
+    value: Value
+    existing: Value | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRules:
+    """`reserved`: folded words. `numbered`: whether a reserved word gets a number, or waits."""
+
+    spaces: Mapping[str, Space]
+    reserved: frozenset[str]
+    numbered: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lot:
+    """What is to be done for the persons of one lot."""
+
+    wanted: list[NameSet] = field(default_factory=list)
+    renewed: list[tuple[int, str]] = field(default_factory=list)
+    bases: dict[tuple[int, str], str] = field(default_factory=dict)
+    problems: dict[int, str] = field(default_factory=dict)
+
+
+def compile_names(settings: Settings) -> NameRules:
+    return NameRules(
+        spaces={name: _space(rule) for name, rule in settings.names.items()},
+        reserved=settings.reserved_names.folded,
+        numbered=settings.reserved_names.then == "number",
+    )
+
+
+def _space(rule: NameSpace) -> Space:
+    existing = compile_tree(rule.existing, roots=NAME_ROOTS) if rule.existing else None
+    return Space(rule=rule, value=compile_tree(rule.value, roots=NAME_ROOTS), existing=existing)
+
+
+def record_existing(
+    connection: Connection,
+    rules: NameRules,
+    lots: Callable[[], Iterable[Sequence[Mapping[str, Any]]]],
+) -> list[SeenName]:
+    """The names that HR says people have, before any is given to somebody else.
+
+    `lots`: the persons, asked for only where a namespace has an `existing`. Returns
+    those that are already another person's.
+    """
+    spaces = {name: s.existing for name, s in rules.spaces.items() if s.existing}
+    refused: list[SeenName] = []
+    for lot in lots() if spaces else ():
+        found = [seen for person in lot for seen in _existing(spaces, person)]
+        refused += names.see(connection, found)
+    if refused:
+        log.warning("event=names_of_others refused=%s", len(refused))
+    return refused
+
+
+def _existing(spaces: Mapping[str, Value], person: Mapping[str, Any]) -> Iterable[SeenName]:
+    for space, value in spaces.items():
+        try:
+            found = str(value({"person": person}) or "").strip()
+        except RecordError:
+            continue
+        if found:
+            yield SeenName(person_id=person["id"], namespace=space, value=found, origin=names.HR)
+
+
+def give(connection: Connection, rules: NameRules, contexts: Mapping[int, Context]) -> Given:
+    """Person id → context, in the order in which people are served. Names that people have are
+    kept; a namespace that follows renames, and an operator's override, get a new one."""
+    ids = list(contexts)
+    owned = names.owned(connection, ids)
+    overrides = readings.of_persons(connection, ids)
+    lot = _Lot()
+    for person_id, context in contexts.items():
+        has, override = owned.get(person_id, {}), overrides.get(person_id, PersonName())
+        try:
+            _want(lot, rules, person_id, _bases(rules, context, has, override), has, override)
+        except RecordError as error:
+            lot.problems[person_id] = str(error)
+    names.remember_base(connection, lot.bases)
+    names.retire(connection, lot.renewed)
+    given = names.allocate(connection, lot.wanted, reserved=rules.reserved)
+    kept = {p: {s: n.value for s, n in has.items()} for p, has in owned.items()}
+    return {
+        person_id: _partly(given.get(person_id) or kept.get(person_id, {}), lot, person_id)
+        for person_id in ids
+    }
+
+
+def _partly(given: Mapping[str, str], lot: _Lot, person_id: int) -> Mapping[str, str]:
+    problem = lot.problems.get(person_id)
+    return Unavailable(problem, known=given) if problem else given
+
+
+def _bases(
+    rules: NameRules, context: Context, has: Collection[str], override: PersonName
+) -> dict[str, str]:
+    """Only what is needed: a name once given no longer depends on what it was made from."""
+    bases = {}
+    for name, space in rules.spaces.items():
+        if name in override.names:
+            bases[name] = override.names[name]
+        elif name not in has or space.rule.on_rename == "follow":
+            bases[name] = _base(rules, space, context)
+    return bases
+
+
+def _base(rules: NameRules, space: Space, context: Context) -> str:
+    base = str(space.value(context))
+    if not base.partition("@")[0].strip():
+        raise NeedsDataError("a name came out empty; set it with `name override`")
+    if not rules.numbered and is_reserved(base, rules.reserved):
+        raise NeedsDataError("the name is a reserved word; set another with `name override`")
+    return base
+
+
+def _want(
+    lot: _Lot,
+    rules: NameRules,
+    person_id: int,
+    bases: Mapping[str, str],
+    has: Mapping[str, OwnedName],
+    override: PersonName,
+) -> None:
+    wanted = {}
+    for space, base in bases.items():
+        known = has.get(space)
+        if known is None:
+            wanted[space] = base
+        elif known.made_from is None and space not in override.names:
+            lot.bases[person_id, space] = base
+        elif base not in (known.made_from, known.value):
+            wanted[space] = base
+            lot.renewed.append((person_id, space))
+    shared = {s: base for s, base in wanted.items() if rules.spaces[s].rule.number == "shared"}
+    for group in (shared, *({s: base} for s, base in wanted.items() if s not in shared)):
+        if group:
+            lot.wanted.append(_name_set(rules, person_id, group))
+
+
+def _name_set(rules: NameRules, person_id: int, bases: Mapping[str, str]) -> NameSet:
+    limits = {s: limit for s in bases if (limit := rules.spaces[s].rule.max_length)}
+    return NameSet(person_id=person_id, bases=bases, max_lengths=limits)
