@@ -7,7 +7,18 @@ from collections.abc import Callable
 
 import typer
 
-from accountsync.cli import config, db, feed, mapping, plan, provision, reject, target, task
+from accountsync.cli import (
+    config,
+    db,
+    feed,
+    mapping,
+    name,
+    plan,
+    provision,
+    reject,
+    target,
+    task,
+)
 from accountsync.errors import AccountSyncError
 
 app = typer.Typer(
@@ -18,6 +29,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(feed.app, name="feed")
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(plan.app, name="plan")
+app.add_typer(name.app, name="name")
 app.add_typer(reject.app, name="reject")
 app.add_typer(target.app, name="target")
 app.add_typer(task.app, name="task")

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from simulators import run
 from simulators.run import HrOptions, Sims, TargetOptions
 from tests.integration.hr_world import HrWorld
+from tests.integration.planned_people import People, import_mappings
 from tests.integration.targets_world import TargetsWorld
 
 
@@ -46,3 +47,12 @@ def planned(engine: Engine, _all_sims: Sims) -> TargetsWorld:
     world.sync()
     world.plan()
     return world
+
+
+@pytest.fixture
+def people(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> People:
+    """The example's mappings and configuration, and nobody yet."""
+    url = engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("ACCOUNTSYNC_DATABASE_URL", url)
+    import_mappings(engine)
+    return People(engine=engine)

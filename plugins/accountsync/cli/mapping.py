@@ -3,29 +3,136 @@
 from __future__ import annotations
 
 import csv
+import getpass
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Engine
 
-from accountsync.cli import store
+from accountsync import settings as configuration
+from accountsync import wiring
 from accountsync.errors import ConfigurationError
+from accountsync.jobs import mapping_tables
+from accountsync.jobs.mapping_tables import Change
 from accountsync.store import mappings
 from accountsync.store.mappings import MappingTable
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
+Kind = Annotated[str, typer.Argument(help=" or ".join(mappings.TABLES))]
+_TRUTH = {"1": True, "true": True, "yes": True, "": True, "0": False, "false": False, "no": False}
+
+
+def _engine() -> Engine:
+    return wiring.open_store(configuration.load(configuration.config_path()))
+
 
 @app.command("import")
 def mapping_import(
-    kind: Annotated[str, typer.Argument(help=" or ".join(mappings.TABLES))], file: Path
+    kind: Kind,
+    file: Path,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show, change nothing")] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="remove the rows that the file does not have")
+    ] = False,
+    actor: Annotated[str, typer.Option(help="who; default: your login", show_default=False)] = "",
 ) -> None:
-    """Load a CSV file; persons whose mapping changed are planned again."""
+    """Load a CSV file and print what it changes; people concerned are planned again."""
     table = _mapping_table(kind)
-    rows = read_csv(file, table)
-    with store.transaction() as connection:
-        changed = mappings.write(connection, table, rows)
-    typer.echo(f"{kind}: {len(rows)} rows read, {changed} new or changed")
+    done = mapping_tables.import_rows(
+        engine=_engine(),
+        table=table,
+        rows=read_csv(file, table),
+        actor=actor or getpass.getuser(),
+        delete=delete,
+        dry_run=dry_run,
+    )
+    for change in done.changes:
+        typer.echo(_line(change))
+    kinds = Counter(_kind(change) for change in done.changes)
+    typer.echo(
+        f"{kind}: {kinds['+']} new, {kinds['~']} changed, {kinds['-']} removed,"
+        f" {done.unchanged} unchanged; {done.persons} people"
+        f" {'would be' if dry_run else 'are'} planned again"
+    )
+    if done.kept:
+        typer.echo(f"not in the file, kept: {', '.join(done.kept)} (--delete removes them)")
+
+
+def _kind(change: Change) -> str:
+    return "+" if change.old is None else "-" if change.new is None else "~"
+
+
+def _line(change: Change) -> str:
+    old, new = change.old or {}, change.new or {}
+    cells = [
+        f"{column}: {_cell(old, column)} → {_cell(new, column)}" if old and new
+        else f"{column}: {_cell(new or old, column)}"
+        for column in (new or old)
+        if old.get(column) != new.get(column) and (new or old)[column] != change.key
+    ]  # fmt: skip
+    return f"{_kind(change)} {change.key}  {', '.join(cells)}"
+
+
+def _cell(row: Mapping[str, Any], column: str) -> str:
+    value = row.get(column)
+    return str(value).lower() if isinstance(value, bool) else str(value or "(empty)")
+
+
+@app.command("export")
+def mapping_export(
+    kind: Kind,
+    file: Annotated[Path | None, typer.Argument(help="default: standard output")] = None,
+    before: Annotated[
+        int | None, typer.Option(help="as it was before this change of `mapping history`")
+    ] = None,
+) -> None:
+    """Write the mapping as CSV. `import --delete` of an older state restores it."""
+    table = _mapping_table(kind)
+    rows = mapping_tables.export(engine=_engine(), table=table, before=before)
+    if file is None:
+        _write_csv(sys.stdout, table, rows)
+        return
+    with file.open("w", encoding="utf-8", newline="") as lines:
+        _write_csv(lines, table, rows)
+    typer.echo(f"{file}: {len(rows)} rows")
+
+
+def _write_csv(lines: Any, table: MappingTable, rows: list[Mapping[str, Any]]) -> None:
+    writer = csv.DictWriter(lines, table.columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        cells = {c: str(v).lower() if isinstance(v, bool) else v for c, v in row.items()}
+        writer.writerow(cells)
+
+
+@app.command("gaps")
+def mapping_gaps(kind: Annotated[str, typer.Argument(help="default: all")] = "") -> None:
+    """List codes of HR that no active mapping knows, and who waits for them."""
+    engine, found = _engine(), False
+    for name, table in mappings.TABLES.items() if not kind else [(kind, _mapping_table(kind))]:
+        for gap in mapping_tables.gaps(engine=engine, table=table):
+            found = True
+            code = gap["code"] if gap["code"] is not None else "(HR gives none)"
+            typer.echo(
+                f"{name} {code}: {gap['persons']} people, {gap['tasks']} tasks wait;"
+                f" for example {', '.join(gap['examples'])}"
+            )
+    if not found:
+        typer.echo("every code is mapped")
+
+
+@app.command("history")
+def mapping_history(kind: Kind) -> None:
+    """List the changes, the newest first: number, when, who, what."""
+    for event in mapping_tables.history(engine=_engine(), table=_mapping_table(kind)):
+        typer.echo(f"{event['id']}  {event['at']:%F %H:%M} UTC  {event['actor']}")
+        for change in event["details"]["changes"]:
+            typer.echo(f"    {_line(Change(**change))}")
 
 
 def _mapping_table(kind: str) -> MappingTable:
@@ -38,25 +145,42 @@ def _mapping_table(kind: str) -> MappingTable:
 
 def read_csv(file: Path, table: MappingTable) -> list[dict[str, Any]]:
     """All problems at once, by line."""
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        absent = {table.key, *table.required} - set(reader.fieldnames or ())
-        if absent:
-            raise ConfigurationError(f"{file}: columns missing: {', '.join(sorted(absent))}")
-        numbered = [(reader.line_num, row) for row in reader]
-    problems = [
-        f"line {number}: {column} is empty"
-        for number, row in numbered
-        for column in (table.key, *table.required)
-        if not (row[column] or "").strip()
-    ]
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines, strict=True)
+            columns = list(reader.fieldnames or ())
+            numbered = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{file}: cannot be read as CSV in UTF-8: {error}") from error
+    absent = {table.key, *table.required} - set(columns)
+    if absent:
+        raise ConfigurationError(f"{file}: columns missing: {', '.join(sorted(absent))}")
+    problems = [f"column {c} is unknown" for c in columns if c not in table.columns]
+    problems += _wrong_rows(numbered, table)
     if problems:
         raise ConfigurationError(f"{file}: nothing imported\n  " + "\n  ".join(problems))
     return [_cells(row, table) for _, row in numbered]
 
 
-def _cells(row: dict[str, str], table: MappingTable) -> dict[str, Any]:
-    cells: dict[str, Any] = {column: (row.get(column) or "").strip() for column in table.columns}
+def _wrong_rows(numbered: list[tuple[int, dict[str, Any]]], table: MappingTable) -> Iterator[str]:
+    lines: dict[str, int] = {}
+    for number, row in numbered:
+        if None in row:
+            yield f"line {number}: has more cells than the header"
+        for column in (table.key, *table.required):
+            if not (row[column] or "").strip():
+                yield f"line {number}: {column} is empty"
+        if (row.get("active") or "").strip().casefold() not in _TRUTH:
+            yield f"line {number}: active is neither true nor false"
+        key = (row[table.key] or "").strip()
+        if key and lines.setdefault(key, number) != number:
+            yield f"line {number}: {table.key} {key} is already on line {lines[key]}"
+
+
+def _cells(row: dict[str, Any], table: MappingTable) -> dict[str, Any]:
+    cells: dict[str, Any] = {
+        column: (row.get(column) or "").strip() or None for column in table.columns
+    }
     if "active" in cells:
-        cells["active"] = cells["active"].casefold() not in ("0", "false", "no")
+        cells["active"] = _TRUTH[(row.get("active") or "").strip().casefold()]
     return cells

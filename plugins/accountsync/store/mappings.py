@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
 DEPARTMENTS = "department_mapping"
 PERSON_TYPES = "person_type_mapping"
@@ -48,7 +48,8 @@ TABLES = {
 def read(connection: Connection, table: MappingTable) -> dict[str, Mapping[str, Any]]:
     """Key → row."""
     columns = ", ".join(table.columns)
-    rows = connection.execute(text(f"SELECT {columns} FROM accountsync.{table.name}"))
+    query = f"SELECT {columns} FROM accountsync.{table.name} ORDER BY {table.key}"
+    rows = connection.execute(text(query))
     return {row[table.key]: dict(row) for row in rows.mappings()}
 
 
@@ -70,11 +71,50 @@ def write(connection: Connection, table: MappingTable, rows: Sequence[Mapping[st
         f" RETURNING {table.key}"
     )
     changed = [key for row in rows for key in connection.scalars(statement, dict(row))]
-    connection.execute(
-        text(
-            "UPDATE accountsync.person SET planned_revision = 0"
-            f" WHERE {table.person_column} = ANY(:keys)"
-        ),
-        {"keys": changed},
-    )
+    _plan_again(connection, table, changed)
     return len(changed)
+
+
+def remove(connection: Connection, table: MappingTable, keys: Sequence[str]) -> None:
+    """Persons who lose their mapping are planned again: their tasks will need data."""
+    statement = text(f"DELETE FROM accountsync.{table.name} WHERE {table.key} = ANY(:keys)")
+    connection.execute(statement, {"keys": list(keys)})
+    _plan_again(connection, table, keys)
+
+
+def _plan_again(connection: Connection, table: MappingTable, keys: Sequence[str]) -> None:
+    statement = text(
+        "UPDATE accountsync.person SET planned_revision = 0"
+        f" WHERE {table.person_column} = ANY(:keys)"
+    )
+    connection.execute(statement, {"keys": list(keys)})
+
+
+def affected(connection: Connection, table: MappingTable, keys: Sequence[str]) -> int:
+    """How many persons carry one of these codes."""
+    query = f"SELECT count(*) FROM accountsync.person WHERE {table.person_column} = ANY(:keys)"
+    return int(connection.scalar(text(query), {"keys": list(keys)}) or 0)
+
+
+def gaps(connection: Connection, table: MappingTable, *, examples: int) -> Sequence[RowMapping]:
+    """Codes of persons that no active mapping knows: code (null: HR gives none), persons, tasks
+    that wait for data, and a few employee numbers."""
+    active = " AND m.active" if "active" in table.columns else ""
+    query = (
+        f"SELECT p.{table.person_column} AS code, count(DISTINCT p.id) AS persons,"
+        " count(t.id) AS tasks, (array_agg(DISTINCT p.employee_number))[1:CAST(:n AS int)]"
+        " AS examples FROM accountsync.person p"
+        f" LEFT JOIN accountsync.{table.name} m ON m.{table.key} = p.{table.person_column}{active}"
+        " LEFT JOIN accountsync.account_task t ON t.person_id = p.id AND t.state = 'needs_data'"
+        f" WHERE m.{table.key} IS NULL GROUP BY 1 ORDER BY tasks DESC, persons DESC, 1"
+    )
+    return connection.execute(text(query), {"n": examples}).mappings().all()
+
+
+def history(connection: Connection, table: MappingTable) -> Sequence[RowMapping]:
+    """Every change through `import`, the newest first: `details` holds old and new rows."""
+    query = text(
+        "SELECT id, at, actor, details FROM accountsync.audit_event"
+        " WHERE action = 'mapping.import' AND details->>'table' = :table ORDER BY id DESC"
+    )
+    return connection.execute(query, {"table": table.name}).mappings().all()

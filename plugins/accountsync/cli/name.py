@@ -1,0 +1,157 @@
+"""Names: what people would be called, what they are called, and what operators know better.
+
+Prints names of the person asked for: use it where others cannot read along.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from accountsync import settings as configuration
+from accountsync import wiring
+from accountsync.errors import ConfigurationError
+from accountsync.jobs import name_orders
+from accountsync.jobs.name_orders import Preview
+from accountsync.settings import Settings
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+Number = Annotated[str, typer.Argument(help="employee number")]
+Actor = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
+
+
+def _settings() -> Settings:
+    return configuration.load(configuration.config_path())
+
+
+@app.command("preview")
+def name_preview(
+    number: Annotated[str, typer.Argument(help="employee number")] = "",
+    full_name: Annotated[str, typer.Option(help="of somebody whom HR does not have yet")] = "",
+    person_type: Annotated[str, typer.Option(help="with --full-name")] = "",
+    department: Annotated[str, typer.Option(help="with --full-name: HR's code")] = "",
+    english_name: Annotated[str, typer.Option(help="with --full-name")] = "",
+) -> None:
+    """Show the names that somebody has or would get now. Gives none."""
+    settings = _settings()
+    engine = wiring.open_store(settings)
+    if full_name:
+        person = {
+            "employee_number": number or "NEW",
+            "full_name": full_name,
+            "english_name": english_name or None,
+            "person_type": person_type or None,
+            "department_code": department or None,
+        }
+        found = name_orders.preview_newcomer(engine=engine, settings=settings, person=person)
+    elif number:
+        found = name_orders.preview(engine=engine, settings=settings, number=number)
+    else:
+        raise ConfigurationError("name an employee number, or --full-name")
+    typer.echo("\n".join(_lines(found)))
+
+
+def _lines(found: Preview) -> Iterator[str]:
+    for space, value in found.names.items():
+        yield f"{space}: {value}"
+    if found.problem:
+        yield f"cannot be given: {found.problem}"
+    if found.warning:
+        yield f"look twice: {found.warning}"
+
+
+@app.command("show")
+def name_show(number: Number) -> None:
+    """List every name that is a person's, in use or not, and where it comes from."""
+    engine = wiring.open_store(_settings())
+    for row in name_orders.of_person(engine=engine, number=number):
+        use = "in use" if row["current"] else "no longer used, still this person's"
+        typer.echo(
+            f"{row['namespace']}: {row['value']}  {use}; from {row['origin']},"
+            f" {row['given_at']:%F %H:%M} UTC"
+        )
+
+
+@app.command("override")
+def name_override(
+    number: Number,
+    reading: Annotated[
+        str | None, typer.Option(help='such as "ou-yang xiao-ming"; "" takes it back')
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help='NAMESPACE=VALUE; "NAMESPACE=" takes it back')
+    ] = None,
+    actor: Actor = "",
+) -> None:
+    """Decide how a person's name is read, or what it is. A name in use is replaced by one that is
+    set here, with a number where it is taken; a reading changes only names not yet given."""
+    chosen = dict(_pair(one) for one in name or [])
+    if reading is None and not chosen:
+        raise ConfigurationError("nothing to override: use --reading or --name")
+    settings = _settings()
+    name_orders.override(
+        engine=wiring.open_store(settings),
+        settings=settings,
+        number=number,
+        reading=reading,
+        chosen=chosen,
+        actor=actor or getpass.getuser(),
+    )
+    typer.echo(f"{number}: recorded; the next plan applies it")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    space, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigurationError(f"{text!r}: write NAMESPACE=VALUE")
+    return space.strip(), value.strip()
+
+
+@app.command("read")
+def name_read(
+    characters: Annotated[str, typer.Argument(help="none: list what was said")] = "",
+    reading: Annotated[str, typer.Argument(help="syllables; none takes it back")] = "",
+    surname: Annotated[
+        bool, typer.Option("--surname", help="as a surname; default: elsewhere in names")
+    ] = False,
+    actor: Actor = "",
+) -> None:
+    """Decide how a surname, or characters elsewhere in names, are read. For names not yet given."""
+    engine = wiring.open_store(_settings())
+    if not characters:
+        for row in name_orders.said(engine=engine):
+            typer.echo(f"{row['kind']} {row['characters']}: {row['reading']}")
+        return
+    count = name_orders.say(
+        engine=engine,
+        kind="surname" if surname else "character",
+        characters=characters,
+        reading=reading,
+        actor=actor or getpass.getuser(),
+    )
+    typer.echo(f"recorded; {count} people are planned again")
+
+
+@app.command("reserve")
+def name_reserve(
+    value: Annotated[str, typer.Argument(help="a name that nobody is to get")],
+    space: Annotated[list[str] | None, typer.Option(help="namespaces; default: all")] = None,
+    actor: Actor = "",
+) -> None:
+    """Keep a name for nobody."""
+    settings = _settings()
+    free = name_orders.reserve(
+        engine=wiring.open_store(settings),
+        settings=settings,
+        value=value,
+        spaces=space or list(settings.names),
+        actor=actor or getpass.getuser(),
+    )
+    taken = [s for s in space or settings.names if s not in free]
+    typer.echo(f"reserved in: {', '.join(free) or 'none'}")
+    if taken:
+        typer.echo(f"already somebody's, or reserved, in: {', '.join(taken)}")

@@ -1,0 +1,149 @@
+"""What operators ask and order about names. Orders are audited, values stay out of the trail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping
+
+from accountsync.domain.chinese_names import read, spelt
+from accountsync.domain.person import Unavailable
+from accountsync.domain.surnames import OTHER_READINGS
+from accountsync.errors import ConfigurationError, NeedsDataError
+from accountsync.jobs import name_giving, person_facts
+from accountsync.settings import Settings
+from accountsync.store import audit, names, person_view, readings
+from accountsync.store.readings import PersonName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """`names`: namespace → what would be given now; `problem`: why some cannot be given.
+    `warning`: what a human should look at before the names are given for ever."""
+
+    names: Mapping[str, str]
+    problem: str | None
+    warning: str | None
+
+
+def preview(*, engine: Engine, settings: Settings, number: str) -> Preview:
+    """The names that this person has or would get, through the code that gives them."""
+    with engine.connect() as connection, connection.begin() as transaction:
+        person = _found(connection, number)
+        found = _give(connection, settings, person)
+        transaction.rollback()
+    return found
+
+
+def preview_newcomer(*, engine: Engine, settings: Settings, person: Mapping[str, Any]) -> Preview:
+    """The same for somebody whom HR does not have yet. `person`: the fields the mappings read."""
+    with engine.connect() as connection, connection.begin() as transaction:
+        made = person_view.newcomer(connection, person)
+        found = _give(connection, settings, made)
+        transaction.rollback()
+    return found
+
+
+def _give(connection: Connection, settings: Settings, person: Mapping[str, Any]) -> Preview:
+    facts = person_facts.of(connection, [person])[0]
+    rules = name_giving.compile_names(settings)
+    name_giving.record_existing(connection, rules, lambda: [[facts]])
+    given = name_giving.give(connection, rules, {facts["id"]: {"person": facts}})[facts["id"]]
+    known = dict(given)
+    return Preview(
+        names={space: known[space] for space in rules.spaces if space in known},
+        problem=given.message if isinstance(given, Unavailable) else None,
+        warning=_doubt(facts),
+    )
+
+
+def _doubt(person: Mapping[str, Any]) -> str | None:
+    """A surname that some families read in another way, and that nobody has decided."""
+    said = person["readings"]
+    try:
+        surname = read(person["full_name"], said).written[0]
+    except NeedsDataError:
+        return None
+    other = OTHER_READINGS.get(surname)
+    if other is None or said.own or surname in said.surnames:
+        return None
+    return f"this surname is also read {other}: ask, and use `name override --reading` if so"
+
+
+def of_person(*, engine: Engine, number: str) -> Sequence[RowMapping]:
+    with engine.connect() as connection:
+        return names.of_person(connection, _found(connection, number)["id"])
+
+
+def override(
+    *, engine: Engine, settings: Settings, number: str, actor: str,
+    reading: str | None = None, chosen: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """`reading` "" and a name "" take back what was said. The person is planned again."""
+    _known_spaces(settings, chosen or {})
+    if reading:
+        _checked(reading)
+    with engine.begin() as connection:
+        person_id = _found(connection, number)["id"]
+        old = readings.of_persons(connection, [person_id]).get(person_id, PersonName())
+        merged = {**old.names, **(chosen or {})}
+        new = PersonName(
+            reading=old.reading if reading is None else reading or None,
+            names={space: value for space, value in merged.items() if value},
+        )
+        readings.override(connection, person_id=person_id, name=new)
+        said = {"employee_number": number, "names": sorted(chosen or {})}
+        details = said | {"reading": reading is not None}
+        audit.record(connection, actor=actor, action="name.override", details=details)
+
+
+def say(*, engine: Engine, kind: str, characters: str, reading: str, actor: str) -> int:
+    """Returns how many persons are planned again for it."""
+    with engine.begin() as connection:
+        if reading:
+            said = " ".join(_checked(reading))
+            count = readings.say(connection, kind=kind, characters=characters, reading=said)
+        else:
+            count = readings.forget(connection, kind=kind, characters=characters)
+        details = {"kind": kind, "characters": characters, "reading": reading}
+        audit.record(connection, actor=actor, action="name.reading", details=details)
+    return count
+
+
+def _checked(reading: str) -> tuple[str, ...]:
+    try:
+        return spelt(reading).syllables
+    except NeedsDataError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def reserve(
+    *, engine: Engine, settings: Settings, value: str, spaces: Sequence[str], actor: str
+) -> list[str]:
+    """Keeps a name for nobody; returns the namespaces in which it was free."""
+    _known_spaces(settings, spaces)
+    with engine.begin() as connection:
+        free = [s for s in spaces if names.reserve(connection, namespace=s, value=value)]
+        details = {"value": value, "namespaces": free}
+        audit.record(connection, actor=actor, action="name.reserve", details=details)
+    return free
+
+
+def _known_spaces(settings: Settings, spaces: Iterable[str]) -> None:
+    if unknown := sorted(set(spaces) - set(settings.names)):
+        known = ", ".join(settings.names)
+        raise ConfigurationError(f"there is no namespace {unknown[0]!r}; known: {known}")
+
+
+def said(*, engine: Engine) -> Sequence[RowMapping]:
+    with engine.connect() as connection:
+        return readings.listed(connection)
+
+
+def _found(connection: Connection, number: str) -> Mapping[str, Any]:
+    person = person_view.by_number(connection, number)
+    if person is None:
+        raise ConfigurationError(f"nobody has the employee number {number!r}")
+    return person
