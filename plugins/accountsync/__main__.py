@@ -10,6 +10,7 @@ import typer
 from accountsync.cli import (
     config,
     db,
+    explain,
     feed,
     mapping,
     name,
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
+app.command("explain")(explain.explain)
 app.add_typer(feed.app, name="feed")
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(plan.app, name="plan")

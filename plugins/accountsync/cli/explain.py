@@ -1,0 +1,109 @@
+"""Explain one person: rules, names, mapped values, accounts, tasks, attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from accountsync import settings as configuration
+from accountsync import wiring
+from accountsync.jobs import explanation
+from accountsync.jobs.explanation import Explanation, Row, SystemExplanation
+
+
+def explain(
+    number: Annotated[str, typer.Argument(help="employee number")],
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Say why a person has what, and why not. Changes nothing.
+
+    Prints what an operator needs and no more: the employee number, HR's codes and dates, the names
+    of accounts and the values sent to targets; phone numbers by their last digits. The output is
+    personal data: keep it out of tickets that others can read.
+    """
+    settings = configuration.load(configuration.config_path())
+    found = explanation.explain(
+        engine=wiring.open_store(settings), settings=settings, number=number
+    )
+    if as_json:
+        option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+        typer.echo(orjson.dumps(asdict(found), default=str, option=option).decode())
+    else:
+        typer.echo("\n".join(_lines(found)))
+
+
+def _lines(found: Explanation) -> Iterator[str]:
+    facts = ", ".join(f"{name} {value}" for name, value in found.facts.items())
+    yield f"{found.employee_number}: {facts}"
+    yield "  " + ("planned as HR has it now" if found.planned else "changed: the next plan decides")
+    yield f"  next date: {_moment(found.next_at)}"
+    yield from _names(found)
+    for system in found.systems:
+        yield from _system(system)
+    yield "attempts, the newest first:" if found.attempts else "no attempts yet"
+    yield from (f"  {_attempt(row)}" for row in found.attempts)
+
+
+def _names(found: Explanation) -> Iterator[str]:
+    yield "names:"
+    for row in found.names:
+        use = "in use" if row["current"] else "no longer used"
+        yield f"  {row['namespace']}: {row['value']} ({use}; from {row['origin']}," + (
+            f" given {_moment(row['given_at'])})"
+        )
+    owned = {row["namespace"] for row in found.names if row["current"]}
+    for space, value in found.names_now.items():
+        if space not in owned:
+            yield f"  {space}: would be {value}"
+    if found.names_problem:
+        yield f"  cannot be given: {found.names_problem}"
+
+
+def _system(system: SystemExplanation) -> Iterator[str]:
+    answer = {True: "yes", False: "no", None: "cannot be answered"}[system.entitled]
+    yield f"{system.system}: entitled: {answer}"
+    yield f"  rule: {system.rule}"
+    yield from (f"    {name} = {value!r}" for name, value in system.because.items())
+    if system.depends_on:
+        yield f"  depends on: {', '.join(system.depends_on)}"
+    yield f"  account: {_account(system.account)}"
+    if system.open_task:
+        yield f"  open task: {_task(system.open_task)}"
+    if system.last_task:
+        yield f"  last task: {_task(system.last_task)}"
+    if system.entitled is not False:
+        yield from (f"    {name}: {value}" for name, value in system.attributes.items())
+
+
+def _account(row: Row | None) -> str:
+    if row is None:
+        return "none"
+    by = f", disabled by {row['disabled_by']}" if row["disabled_by"] else ""
+    why = f" ({row['disabled_reason']})" if row["disabled_reason"] else ""
+    return f"{row['state']}, {row['identifier']}, {row['provenance']}{by}{why}"
+
+
+def _task(row: Row) -> str:
+    parts = [f"{row['operation']}, {row['state']} since {_moment(row['created_at'])}"]
+    parts += [f"because: {row['reason']}"] if row["reason"] else []
+    parts += [f"waits for {', '.join(row['waits_for'])}"] if row["waits_for"] else []
+    parts += [f"cause: {row['cause']}"] if row["cause"] else []
+    parts += [f"{row['attempts']} attempts"] if row["attempts"] else []
+    return "; ".join(parts)
+
+
+def _attempt(row: Row) -> str:
+    said = " ".join(str(row[name]) for name in ("error_kind", "code", "message") if row[name])
+    outcome = row["outcome"] or "no answer yet"
+    return (
+        f"{_moment(row['started_at'])} {row['system']} {row['operation']} {row['kind']}"
+        f" {row['number']}: {outcome}{' ' + said if said else ''}"
+    )
+
+
+def _moment(moment: Any) -> str:
+    return f"{moment:%F %H:%M} UTC" if moment else "none"

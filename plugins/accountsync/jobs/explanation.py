@@ -1,0 +1,167 @@
+"""Why a person has what, and why not: by the rules and facts of a plan, changing nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from accountsync.domain.mapping import reads_of_template
+from accountsync.domain.person import Unavailable
+from accountsync.domain.planning import SystemRule
+from accountsync.errors import ConfigurationError, RecordError
+from accountsync.jobs import name_giving, person_facts
+from accountsync.jobs.create_account_tasks import Rules, compile_rules
+from accountsync.jobs.person_facts import Facts
+from accountsync.settings import Settings
+from accountsync.store import names, person_view
+
+_ATTEMPTS = 10
+_SHOWN = (
+    "source", "status", "person_type", "department_code", "hire_date", "effective_date",
+    "leave_date", "time_zone", "presumed_left_at",
+)  # fmt: skip
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemExplanation:
+    """`entitled`: None where data is missing to answer the `rule`. `because`: what the rule reads,
+    and what that is for this person. `attributes`: mapped values, or why there is none."""
+
+    system: str
+    entitled: bool | None
+    rule: str
+    because: Mapping[str, Any]
+    depends_on: Sequence[str]
+    attributes: Mapping[str, Any]
+    account: Row | None
+    open_task: Row | None
+    last_task: Row | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """`planned`: whether the last plan has seen the person as HR has it now. `names`: all that are
+    the person's; `names_now`: what a plan would use. `next_at`: when time alone changes something.
+    """
+
+    employee_number: str
+    facts: Row
+    planned: bool
+    next_at: datetime | None
+    names: Sequence[Row]
+    names_now: Mapping[str, str]
+    names_problem: str | None
+    systems: Sequence[SystemExplanation]
+    attempts: Sequence[Row]
+
+
+def explain(*, engine: Engine, settings: Settings, number: str) -> Explanation:
+    """Raises ConfigurationError where nobody has this employee number."""
+    rules = compile_rules(settings)
+    with engine.connect() as connection, connection.begin() as transaction:
+        person = person_view.by_number(connection, number)
+        if person is None:
+            raise ConfigurationError(f"nobody has the employee number {number!r}")
+        found = _explained(connection, settings, rules, person)
+        transaction.rollback()
+    return found
+
+
+def _explained(
+    connection: Connection, settings: Settings, rules: Rules, person: Facts
+) -> Explanation:
+    owned = names.of_person(connection, person["id"])
+    facts = person_facts.of(connection, [person])[0]
+    given = _names_now(connection, settings, facts)
+    return Explanation(
+        employee_number=person["employee_number"],
+        facts={field: person[field] for field in _SHOWN if person[field] is not None},
+        planned=person["planned_revision"] >= person["revision"],
+        next_at=person["next_evaluation_at"],
+        names=[dict(row) for row in owned],
+        names_now=dict(given),
+        names_problem=given.message if isinstance(given, Unavailable) else None,
+        systems=_systems(connection, settings, rules, facts, given),
+        attempts=_attempts(connection, person["id"]),
+    )
+
+
+def _names_now(connection: Connection, settings: Settings, facts: Facts) -> Mapping[str, str]:
+    rules = name_giving.compile_names(settings)
+    return name_giving.give(connection, rules, {facts["id"]: {"person": facts}})[facts["id"]]
+
+
+def _attempts(connection: Connection, person_id: int) -> list[Row]:
+    return [dict(row) for row in person_view.attempts(connection, person_id, limit=_ATTEMPTS)]
+
+
+def _systems(
+    connection: Connection,
+    settings: Settings,
+    rules: Rules,
+    facts: Facts,
+    given: Mapping[str, str],
+) -> list[SystemExplanation]:
+    accounts = {row["system"]: dict(row) for row in person_view.accounts(connection, facts["id"])}
+    open_tasks, last_tasks = person_view.tasks(connection, facts["id"])
+    under_way = {row["system"]: _task(dict(row)) for row in open_tasks}
+    over = {row["system"]: _task(dict(row)) for row in last_tasks}
+    context = {
+        "person": facts, "names": given,
+        "valid_statuses": rules.valid_statuses.get(facts["source"], ()),
+    }  # fmt: skip
+    return [
+        SystemExplanation(
+            system=rule.name,
+            entitled=_entitled(rule, context),
+            rule=settings.systems[rule.name].scope,
+            because=_because(settings.systems[rule.name].scope, context),
+            depends_on=list(rule.depends_on),
+            attributes=_mapped(rule, context),
+            account=accounts.get(rule.name),
+            open_task=under_way.get(rule.name),
+            last_task=over.get(rule.name),
+        )
+        for rule in rules.systems
+    ]
+
+
+def _task(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "desired"}
+
+
+def _entitled(rule: SystemRule, context: Mapping[str, Any]) -> bool | None:
+    try:
+        return rule.in_scope(context)
+    except RecordError:
+        return None
+
+
+def _because(scope: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for root, field in sorted(reads_of_template(f"{{{{ {scope} }}}}"), key=str):
+        value = context.get(root)
+        if field is None:
+            found[root] = list(value) if isinstance(value, list | tuple) else value
+        elif isinstance(value, Mapping):
+            read = value.get(field)
+            found[f"{root}.{field}"] = read.message if isinstance(read, Unavailable) else read
+    return found
+
+
+def _mapped(rule: SystemRule, context: Mapping[str, Any]) -> dict[str, Any]:
+    """The phone number by its last digits only."""
+    phone, found = context["person"]["phone"], {}
+    for attribute, value in rule.attributes.items():
+        try:
+            mapped = value(context)
+        except RecordError as error:
+            mapped = f"cannot be mapped: {error}"
+        found[attribute] = f"…{str(mapped)[-4:]}" if phone and mapped == phone else mapped
+    late = dict.fromkeys(rule.late, "known once the account it reads is there")
+    return found | late

@@ -1,0 +1,113 @@
+"""One person explained: what an operator asks before calling anybody."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from accountsync.errors import ConfigurationError
+from tests.integration.planned_people import People
+
+
+def explained(people: People, number: str) -> dict[str, Any]:
+    done = people.command("explain", number, "--json")
+    assert done.exception is None, done.output
+    found: dict[str, Any] = json.loads(done.output)
+    return found
+
+
+def systems(people: People, number: str) -> dict[str, Any]:
+    return {one["system"]: one for one in explained(people, number)["systems"]}
+
+
+def test_a_rule_is_explained_by_what_it_reads(people: People) -> None:
+    people.add("E1", "张伟")
+    people.add("E2", "李娜", status="3")
+    entitled, refused = systems(people, "E1")["idaas"], systems(people, "E2")["idaas"]
+    assert (entitled["entitled"], refused["entitled"]) == (True, False)
+    assert entitled["rule"] == "person.status in valid_statuses"
+    assert entitled["because"] == {"person.status": "1", "valid_statuses": ["1"]}
+    assert refused["because"]["person.status"] == "3"
+    text = people.command("explain", "E2").output
+    assert "idaas: entitled: no\n  rule: person.status in valid_statuses\n" in text
+    assert "    person.status = '3'\n" in text
+
+
+def test_names_are_shown_as_they_would_be_and_then_as_they_are(people: People) -> None:
+    people.add("E1", "张伟")
+    people.add("E2", "张伟")
+    people.plan(dry_run=True)
+    text = people.command("explain", "E1").output
+    assert "changed: the next plan decides" in text
+    assert "email: would be zhangwei@example.com" in text
+    people.plan()
+    text = people.command("explain", "E2").output
+    assert "planned as HR has it now" in text
+    assert "email: zhangwei2@example.com (in use; from mapping, given " in text
+    assert systems(people, "E2")["email"]["attributes"]["Alias"] == "zhangwei2"
+
+
+def test_an_open_task_says_what_it_waits_for_and_why(people: People) -> None:
+    people.add("E1", "张伟", person_type="77")
+    people.add("E2", "李娜")
+    people.plan()
+    waiting = systems(people, "E1")["idaas"]
+    said = "person type '77' has no active mapping; import one"
+    assert (waiting["open_task"]["state"], waiting["open_task"]["cause"]) == ("needs_data", said)
+    assert f"cannot be given: {said}" in people.command("explain", "E1").output
+    dependant = systems(people, "E2")["welink"]
+    assert dependant["open_task"]["waits_for"] == dependant["depends_on"] == ["idaas"]
+    assert "waits for idaas" in people.command("explain", "E2").output
+
+
+def test_explaining_changes_nothing(people: People) -> None:
+    people.add("E1", "张伟")
+    people.command("explain", "E1")
+    for table in ("name_registry", "account_task", "plan", "audit_event"):
+        assert people.rows(f"SELECT FROM accountsync.{table}") == []
+
+
+def test_phone_numbers_are_shown_by_their_last_digits(
+    people: People, caplog: pytest.LogCaptureFixture
+) -> None:
+    """I15: and nothing of it is logged."""
+    people.add("E1", "张伟")
+    people.execute("UPDATE accountsync.person SET phone = '13800138000'")
+    output = (
+        people.command("explain", "E1").output + people.command("explain", "E1", "--json").output
+    )
+    assert "…8000" in output
+    assert "13800138000" not in output
+    assert "张伟" not in caplog.text
+
+
+def test_attempts_and_accounts_are_told(people: People) -> None:
+    person = people.add("E1", "张伟")
+    people.plan()
+    people.execute(
+        "INSERT INTO accountsync.task_attempt (task_id, number, kind, worker, started_at,"
+        " finished_at, outcome, error_kind, code) SELECT id, 1, 'call', 'w', now(), now(),"
+        " 'failed', 'RejectedByTargetError', '400' FROM accountsync.account_task"
+        " WHERE system = 'idaas'"
+    )
+    people.execute(
+        "INSERT INTO accountsync.account (person_id, system, state, identifier, attributes,"
+        " provenance, disabled_by, disabled_reason) VALUES (:person, 'welink', 'disabled', 'E1',"
+        " '{}', 'adopted', 'security', 'stolen phone')",
+        person=person,
+    )
+    text = people.command("explain", "E1").output
+    assert "idaas create call 1: failed RejectedByTargetError 400" in text
+    assert "account: disabled, E1, adopted, disabled by security (stolen phone)" in text
+
+
+def test_somebody_unknown_is_said_to_be_unknown(people: People) -> None:
+    error = people.command("explain", "E9").exception
+    assert isinstance(error, ConfigurationError)
+    assert "nobody has the employee number 'E9'" in str(error)
+
+
+def test_the_help_says_that_personal_data_is_printed(people: People) -> None:
+    assert "personal data" in people.command("explain", "--help").output
