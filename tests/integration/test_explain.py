@@ -26,13 +26,32 @@ def test_a_rule_is_explained_by_what_it_reads(people: People) -> None:
     people.add("E1", "张伟")
     people.add("E2", "李娜", status="3")
     entitled, refused = systems(people, "E1")["idaas"], systems(people, "E2")["idaas"]
-    assert (entitled["entitled"], refused["entitled"]) == (True, False)
+    assert (entitled["in_scope"], refused["in_scope"]) == (True, False)
     assert entitled["rule"] == "person.status in valid_statuses"
     assert entitled["because"] == {"person.status": "1", "valid_statuses": ["1"]}
     assert refused["because"]["person.status"] == "3"
     text = people.command("explain", "E2").output
-    assert "idaas: entitled: no\n  rule: person.status in valid_statuses\n" in text
+    assert "idaas: account not to be made (not_entitled); changes: none\n" in text
+    assert "  rule: person.status in valid_statuses: no\n" in text
     assert "    person.status = '3'\n" in text
+
+
+def test_the_lifecycle_is_told_with_its_dates(people: People) -> None:
+    """DESIGN §5."""
+    people.add("E1", "张伟")
+    people.add("E2", "李娜")
+    people.execute(
+        "UPDATE accountsync.person SET hire_date = '2999-01-05' WHERE employee_number = 'E2'"
+    )
+    people.add("E3", "王芳")
+    people.execute(
+        "UPDATE accountsync.person SET leave_date = '2026-02-01' WHERE employee_number = 'E3'"
+    )
+    assert people.command("explain", "E1").output.startswith("E1: active since 2026-01-05; ")
+    future = explained(people, "E2")
+    assert (future["lifecycle"], future["next_at"]) == ("prehire", "2999-01-04T16:00:00+00:00")
+    assert people.command("explain", "E3").output.startswith("E3: left since 2026-02-01; ")
+    assert {one["wanted"] for one in explained(people, "E3")["systems"]} == {"disabled"}
 
 
 def test_names_are_shown_as_they_would_be_and_then_as_they_are(people: People) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
@@ -27,7 +28,10 @@ def explain(
     """
     settings = configuration.load(configuration.config_path())
     found = explanation.explain(
-        engine=wiring.open_store(settings), settings=settings, number=number
+        engine=wiring.open_store(settings),
+        settings=settings,
+        number=number,
+        now=datetime.now(UTC),
     )
     if as_json:
         option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
@@ -38,7 +42,8 @@ def explain(
 
 def _lines(found: Explanation) -> Iterator[str]:
     facts = ", ".join(f"{name} {value}" for name, value in found.facts.items())
-    yield f"{found.employee_number}: {facts}"
+    since = f" since {found.since}" if found.since else ""
+    yield f"{found.employee_number}: {found.lifecycle}{since}; {facts}"
     yield "  " + ("planned as HR has it now" if found.planned else "changed: the next plan decides")
     yield f"  next date: {_moment(found.next_at)}"
     yield from _names(found)
@@ -64,9 +69,12 @@ def _names(found: Explanation) -> Iterator[str]:
 
 
 def _system(system: SystemExplanation) -> Iterator[str]:
-    answer = {True: "yes", False: "no", None: "cannot be answered"}[system.entitled]
-    yield f"{system.system}: entitled: {answer}"
-    yield f"  rule: {system.rule}"
+    answer = {True: "yes", False: "no", None: "cannot be answered"}[system.in_scope]
+    state = system.wanted or "to be left as it is"
+    if system.account is None and not system.makes:
+        state = "not to be made"
+    yield f"{system.system}: account {state} ({system.reason}); changes: {_moment(system.next_at)}"
+    yield f"  rule: {system.rule}: {answer}"
     yield from (f"    {name} = {value!r}" for name, value in system.because.items())
     if system.depends_on:
         yield f"  depends on: {', '.join(system.depends_on)}"
@@ -75,7 +83,7 @@ def _system(system: SystemExplanation) -> Iterator[str]:
         yield f"  open task: {_task(system.open_task)}"
     if system.last_task:
         yield f"  last task: {_task(system.last_task)}"
-    if system.entitled is not False:
+    if system.in_scope is not False:
         yield from (f"    {name}: {value}" for name, value in system.attributes.items())
 
 

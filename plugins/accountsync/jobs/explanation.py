@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from accountsync.domain.lifecycle import Statuses, standing
 from accountsync.domain.mapping import reads_of_template
 from accountsync.domain.person import Unavailable
 from accountsync.domain.planning import SystemRule
 from accountsync.errors import ConfigurationError, RecordError
-from accountsync.jobs import name_giving, person_facts
-from accountsync.jobs.create_account_tasks import Rules, compile_rules
+from accountsync.jobs import name_giving
+from accountsync.jobs.candidates import Candidate, read_candidates
 from accountsync.jobs.person_facts import Facts
+from accountsync.jobs.plan_rules import Rules, compile_rules
 from accountsync.settings import Settings
 from accountsync.store import names, person_view
 
@@ -24,16 +26,23 @@ _SHOWN = (
     "source", "status", "person_type", "department_code", "hire_date", "effective_date",
     "leave_date", "time_zone", "presumed_left_at",
 )  # fmt: skip
+_SINCE = {"active": "hire_date", "left": "leave_date"}
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemExplanation:
-    """`entitled`: None where data is missing to answer the `rule`. `because`: what the rule reads,
-    and what that is for this person. `attributes`: mapped values, or why there is none."""
+    """`wanted`: the state that the account should have (None: whatever it is, it stays), with its
+    `reason` and when time alone changes it. `in_scope`: the `rule`'s answer, None where data is
+    missing; `because`: what the rule reads, and what that is for this person. `attributes`: mapped
+    values, or why there is none."""
 
     system: str
-    entitled: bool | None
+    wanted: str | None
+    makes: bool
+    reason: str
+    next_at: datetime | None
+    in_scope: bool | None
     rule: str
     because: Mapping[str, Any]
     depends_on: Sequence[str]
@@ -46,10 +55,12 @@ class SystemExplanation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """`planned`: whether the last plan has seen the person as HR has it now. `names`: all that are
-    the person's; `names_now`: what a plan would use. `next_at`: when time alone changes something.
-    """
+    the person's; `names_now`: what a plan would use. `since`: the date behind the lifecycle state,
+    where it has one; `next_at`: when time alone changes something."""
 
     employee_number: str
+    lifecycle: str
+    since: date | None
     facts: Row
     planned: bool
     next_at: datetime | None
@@ -60,40 +71,43 @@ class Explanation:
     attempts: Sequence[Row]
 
 
-def explain(*, engine: Engine, settings: Settings, number: str) -> Explanation:
+def explain(*, engine: Engine, settings: Settings, number: str, now: datetime) -> Explanation:
     """Raises ConfigurationError where nobody has this employee number."""
     rules = compile_rules(settings)
     with engine.connect() as connection, connection.begin() as transaction:
         person = person_view.by_number(connection, number)
         if person is None:
             raise ConfigurationError(f"nobody has the employee number {number!r}")
-        found = _explained(connection, settings, rules, person)
+        found = _explained(connection, settings, rules, person, now)
         transaction.rollback()
     return found
 
 
 def _explained(
-    connection: Connection, settings: Settings, rules: Rules, person: Facts
+    connection: Connection, settings: Settings, rules: Rules, person: Facts, now: datetime
 ) -> Explanation:
     owned = names.of_person(connection, person["id"])
-    facts = person_facts.of(connection, [person])[0]
-    given = _names_now(connection, settings, facts)
+    candidate = read_candidates(connection, rules, [person], now)[0]
+    given = _names_now(connection, rules, candidate)
+    state = standing(person, rules.statuses.get(person["source"], Statuses()), now=now).state
     return Explanation(
         employee_number=person["employee_number"],
+        lifecycle=state.value,
+        since=person[_SINCE[state.value]] if state.value in _SINCE else None,
         facts={field: person[field] for field in _SHOWN if person[field] is not None},
         planned=person["planned_revision"] >= person["revision"],
-        next_at=person["next_evaluation_at"],
+        next_at=candidate.next_at,
         names=[dict(row) for row in owned],
         names_now=dict(given),
         names_problem=given.message if isinstance(given, Unavailable) else None,
-        systems=_systems(connection, settings, rules, facts, given),
+        systems=_systems(connection, settings, rules, candidate, given),
         attempts=_attempts(connection, person["id"]),
     )
 
 
-def _names_now(connection: Connection, settings: Settings, facts: Facts) -> Mapping[str, str]:
-    rules = name_giving.compile_names(settings)
-    return name_giving.give(connection, rules, {facts["id"]: {"person": facts}})[facts["id"]]
+def _names_now(connection: Connection, rules: Rules, candidate: Candidate) -> Mapping[str, str]:
+    given = name_giving.give(connection, rules.names, {candidate.id: candidate.context})
+    return given[candidate.id]
 
 
 def _attempts(connection: Connection, person_id: int) -> list[Row]:
@@ -104,38 +118,62 @@ def _systems(
     connection: Connection,
     settings: Settings,
     rules: Rules,
-    facts: Facts,
+    candidate: Candidate,
     given: Mapping[str, str],
 ) -> list[SystemExplanation]:
-    accounts = {row["system"]: dict(row) for row in person_view.accounts(connection, facts["id"])}
-    open_tasks, last_tasks = person_view.tasks(connection, facts["id"])
-    under_way = {row["system"]: _task(dict(row)) for row in open_tasks}
-    over = {row["system"]: _task(dict(row)) for row in last_tasks}
+    accounts = {row["system"]: dict(row) for row in person_view.accounts(connection, candidate.id)}
+    open_tasks, last_tasks = person_view.tasks(connection, candidate.id)
+    known = _Known(
+        accounts=accounts,
+        open_tasks={row["system"]: _task(dict(row)) for row in open_tasks},
+        last_tasks={row["system"]: _task(dict(row)) for row in last_tasks},
+    )
+    person = candidate.context["person"]
     context = {
-        "person": facts, "names": given,
-        "valid_statuses": rules.valid_statuses.get(facts["source"], ()),
+        **candidate.context, "names": given,
+        "valid_statuses": rules.valid_statuses.get(person["source"], ()),
     }  # fmt: skip
     return [
-        SystemExplanation(
-            system=rule.name,
-            entitled=_entitled(rule, context),
-            rule=settings.systems[rule.name].scope,
-            because=_because(settings.systems[rule.name].scope, context),
-            depends_on=list(rule.depends_on),
-            attributes=_mapped(rule, context),
-            account=accounts.get(rule.name),
-            open_task=under_way.get(rule.name),
-            last_task=over.get(rule.name),
-        )
+        _system(rule, settings.systems[rule.name].scope, candidate, context, known)
         for rule in rules.systems
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """By system."""
+
+    accounts: Mapping[str, Row]
+    open_tasks: Mapping[str, Row]
+    last_tasks: Mapping[str, Row]
+
+
+def _system(
+    rule: SystemRule, scope: str, candidate: Candidate, context: Mapping[str, Any], known: _Known
+) -> SystemExplanation:
+    wanted = candidate.wanted[rule.name]
+    return SystemExplanation(
+        system=rule.name,
+        wanted=wanted.state,
+        makes=wanted.makes,
+        reason=wanted.reason,
+        next_at=wanted.next_at,
+        in_scope=_in_scope(rule, context),
+        rule=scope,
+        because=_because(scope, context),
+        depends_on=list(rule.depends_on),
+        attributes=_mapped(rule, context),
+        account=known.accounts.get(rule.name),
+        open_task=known.open_tasks.get(rule.name),
+        last_task=known.last_tasks.get(rule.name),
+    )
 
 
 def _task(row: Row) -> Row:
     return {name: value for name, value in row.items() if name != "desired"}
 
 
-def _entitled(rule: SystemRule, context: Mapping[str, Any]) -> bool | None:
+def _in_scope(rule: SystemRule, context: Mapping[str, Any]) -> bool | None:
     try:
         return rule.in_scope(context)
     except RecordError:
