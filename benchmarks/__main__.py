@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("hr_sync", "ldap", "planning", "names")
+NAMES = ("hr_sync", "ldap", "planning", "names", "processing")
 
 
 def main() -> None:

@@ -60,9 +60,10 @@ class Processor:
         self._todo: asyncio.Queue[Claim | None] = asyncio.Queue()
         self._done: asyncio.Queue[Result | None] = asyncio.Queue()
         self._held: dict[int, Claim] = {}
+        self._received: list[Claim] = []
         self._sent: set[int] = set()
         self._recording: list[Result] = []
-        self._recorded = asyncio.Event()
+        self._moved = asyncio.Event()
         self._callers: list[asyncio.Task[None]] = []
         self._bad_in_a_row = 0
         self._bad_at_most = max(rules.breaker.after, 2 * queue.limits.concurrency)
@@ -98,7 +99,7 @@ class Processor:
         """Nothing more is sent; what is under way may end."""
         self.stopped_by = self.stopped_by or error
         self._throttle.close()
-        self._recorded.set()
+        self._moved.set()
 
     @property
     def _stopped(self) -> bool:
@@ -131,17 +132,18 @@ class Processor:
         """Until nothing is due and nothing is under way that could make more due."""
         enough = self._queue.limits.concurrency
         while not self._stopped:
-            self._recorded.clear()
+            self._moved.clear()
             idle = not self._held
             claims = await self._claimed()
+            self._received = claims or self._received
             for claim in claims:
                 self._held[claim.row["id"]] = claim
                 self._todo.put_nowait(claim)
             if not claims and idle:
                 return
             while self._todo.qsize() >= enough or (not claims and self._held):
-                await self._recorded.wait()
-                self._recorded.clear()
+                await self._moved.wait()
+                self._moved.clear()
                 if not claims or self._stopped:
                     break
 
@@ -153,7 +155,10 @@ class Processor:
             return []
 
     async def _call(self) -> None:
+        enough = self._queue.limits.concurrency
         while (claim := await self._todo.get()) is not None:
+            if self._todo.qsize() < enough:
+                self._moved.set()
             begin = time.monotonic()
             result = await self._carry_out(claim)
             if result.outcome is not Outcome.NOT_SENT:
@@ -264,7 +269,7 @@ class Processor:
                 self._held.pop(result.task.id, None)
                 self._sent.discard(result.task.id)
             self._recording = []
-        self._recorded.set()
+        self._moved.set()
 
     def _say_progress(self) -> None:
         counted = sorted(self._queue.outcomes.items())
@@ -281,6 +286,9 @@ class Processor:
         while not self._done.empty():
             answered.append(self._done.get_nowait())
         results = {result.task.id: result for result in answered if result is not None}
+        lot = self._queue.last_lot()
+        if lot is not self._received:
+            self._held |= {claim.row["id"]: claim for claim in lot}
         for task_id, claim in self._held.items():
             task = claim.as_task(claim.row["desired"])
             left = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from accountsync.store import accounts, breakers, tasks
 from accountsync.store.locks import Lock
 from accountsync.store.tasks import Claim
 
-_CLAIM_AT_LEAST, _CLAIM_AT_MOST = 10, 200
+_CLAIM_AT_LEAST, _CLAIM_AT_MOST = 10, 500
 _PAUSES_S = (0.1, 0.5, 1.0, 2.0)
 
 Clock = Callable[[], datetime]
@@ -77,6 +78,8 @@ class TaskQueue:
         self._lock = lock
         self._until = time.monotonic() + limits.seconds
         self._claimed = 0
+        self._claiming = threading.Lock()
+        self._last_lot: list[Claim] = []
         self.outcomes: Counter[str] = Counter()
         self.released = 0
 
@@ -95,10 +98,15 @@ class TaskQueue:
         limit = self._share()
         if limit <= 0:
             return []
-        with _store_errors():
-            claims = self._claim(limit)
-        self._claimed += len(claims)
-        return claims
+        with self._claiming, _store_errors():
+            self._last_lot = self._claim(limit)
+        self._claimed += len(self._last_lot)
+        return self._last_lot
+
+    def last_lot(self) -> list[Claim]:
+        """Also one whose claim was under way when the run was ended, and that nobody received."""
+        with self._claiming:
+            return self._last_lot
 
     def _claim(self, limit: int) -> list[Claim]:
         with self._engine.begin() as connection:
@@ -115,7 +123,7 @@ class TaskQueue:
     def _share(self) -> int:
         if self.seconds_left <= 0:
             return 0
-        at_once = min(max(self.limits.concurrency, _CLAIM_AT_LEAST), _CLAIM_AT_MOST)
+        at_once = min(max(2 * self.limits.concurrency, _CLAIM_AT_LEAST), _CLAIM_AT_MOST)
         if self.limits.max_tasks is None:
             return at_once
         return min(at_once, self.limits.max_tasks - self._claimed)
