@@ -59,7 +59,7 @@ def main(scale: str) -> None:
 
 
 def _case(name: str, dsn: str, **arguments: Any) -> Measured:
-    stage.checkpoint(dsn)
+    stage.settle(dsn)
     measured = stage.case(MODULE, name, dsn, **arguments)
     print(f"  {name}: {measured.seconds:.1f} s", file=sys.stderr, flush=True)
     return measured

@@ -110,7 +110,7 @@ def _execute(dsn: str, statements: str) -> None:
 
 
 def _case(name: str, dsn: str, **arguments: Any) -> Measured:
-    stage.checkpoint(dsn)
+    stage.settle(dsn)
     measured = stage.case(MODULE, name, dsn, **arguments)
     print(f"  {name} {measured.extra}: {measured.seconds:.1f} s", file=sys.stderr, flush=True)
     return measured
