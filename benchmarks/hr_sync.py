@@ -38,7 +38,7 @@ PAGE_SIZE = 1000
 AHEAD = 4
 SIZES = {"tiny": [200], "small": [10_000, 100_000], "full": [10_000, 100_000, 1_000_000]}
 DLT_SIZES = range(1_000, 100_001)
-ORM_ROWS = 5_000
+ORM_ROWS = 1_000
 PACED_ROWS = 100
 
 BARE, OURS, DLT = "bare pipeline", "AccountSync", "dlt"
@@ -194,8 +194,8 @@ def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
 
 def _bare(*, dsn: str, url: str, since: str | None = None) -> dict[str, Any]:
     begin = time.perf_counter()
-    asyncio.run(bare.read(url, dsn, page_size=PAGE_SIZE, ahead=AHEAD, since=since))
-    return {"seconds": time.perf_counter() - begin}
+    fetched = asyncio.run(bare.read(url, dsn, page_size=PAGE_SIZE, ahead=AHEAD, since=since))
+    return {"seconds": time.perf_counter() - begin, "fetched": fetched}
 
 
 def _dlt(*, dsn: str, url: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ PORTS = {
     "exchange": 18084,
     "mail": 18085,
     "smtp": 18025,
+    "staff": 18086,
 }
 SERVERS = ("hr", "idaas", "welink", "exchange", "mail")
 
@@ -53,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m simulators", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in (*SERVERS, "all"):
+    for name in (*SERVERS, "staff", "all"):
         _add_server(commands.add_parser(name, help=f"run {name}"), name)
     event = commands.add_parser("event", help="join 20, leave 3, …: let it happen to people")
     event.add_argument("what", nargs="+", metavar="KIND COUNT", help=", ".join(KINDS))
@@ -77,9 +78,10 @@ def _add_server(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument(option, dest=f"{server}_port", type=int, default=PORTS[server])
     if name in ("mail", "all"):
         parser.add_argument("--smtp-port", type=int, default=PORTS["smtp"])
-    if name in ("hr", "all"):
+    if name in ("hr", "staff", "all"):
         parser.add_argument("--persons", type=int, default=1_000)
         parser.add_argument("--seed", type=int, default=1)
+    if name in ("hr", "all"):
         parser.add_argument("--warm", action="store_true", help="serialise all rows first")
     if name in ("exchange", "all"):
         parser.add_argument("--email-domain", default="example.com")
@@ -97,7 +99,7 @@ def _default_url(server: str) -> str:
 
 def _options(arguments: argparse.Namespace) -> Options:
     given = vars(arguments)
-    hr = idaas = welink = exchange = mail = None
+    hr = staff = idaas = welink = exchange = mail = None
     if "hr_port" in given:
         hr = HrOptions(
             persons=arguments.persons,
@@ -105,6 +107,8 @@ def _options(arguments: argparse.Namespace) -> Options:
             port=arguments.hr_port,
             warm=arguments.warm,
         )
+    if "staff_port" in given:
+        staff = HrOptions(persons=arguments.persons, seed=arguments.seed, port=arguments.staff_port)
     if "idaas_port" in given:
         idaas = TargetOptions(port=arguments.idaas_port)
     if "welink_port" in given:
@@ -115,7 +119,15 @@ def _options(arguments: argparse.Namespace) -> Options:
     if "mail_port" in given:
         mail = MailOptions(port=arguments.mail_port, smtp_port=arguments.smtp_port)
     state: Path | None = arguments.state
-    return Options(hr=hr, idaas=idaas, welink=welink, exchange=exchange, mail=mail, state=state)
+    return Options(
+        hr=hr,
+        staff=staff,
+        idaas=idaas,
+        welink=welink,
+        exchange=exchange,
+        mail=mail,
+        state=state,
+    )
 
 
 async def _serve(options: Options) -> None:

@@ -10,6 +10,9 @@ HR_PROJECT: Final = "P1"
 HR_ENTERPRISE: Final = "E1"
 HR_TENANT: Final = "T1"
 
+STAFF_CLIENT_ID: Final = "accountsync"
+STAFF_CLIENT_SECRET: Final = "staff-secret"
+
 IDAAS_ACCOUNT: Final = "accountsync"
 IDAAS_SECRET: Final = "idaas-secret"
 IDAAS_ENTERPRISE: Final = "E1"

@@ -64,12 +64,20 @@ def make_hr(people: Population, *, token_seconds: float) -> web.Application:
         [
             web.post(TOKEN_PATH, hr.issue_token),
             web.post(PERSONS_PATH, hr.read_page),
-            web.post("/_sim/events", hr.let_happen),
-            web.post("/_sim/persons", hr.put_persons),
-            web.get("/_sim/persons", hr.list_persons),
-            web.delete("/_sim/persons/{person_id:\\d+}", hr.vanish_person),
+            *control_routes(people),
         ],
     )
+
+
+def control_routes(people: Population) -> list[web.RouteDef]:
+    """What happens to people, and who they are, whatever the API that tells of them."""
+    control = _Control(people)
+    return [
+        web.post("/_sim/events", control.let_happen),
+        web.post("/_sim/persons", control.put_persons),
+        web.get("/_sim/persons", control.list_persons),
+        web.delete("/_sim/persons/{person_id:\\d+}", control.vanish_person),
+    ]
 
 
 class _Hr:
@@ -109,6 +117,11 @@ class _Hr:
         positions = self.people.since(since)
         rows = self.people.json_rows(positions[(page - 1) * size : page * size])
         return _page_of(rows, total=len(positions), page=page, size=size)
+
+
+class _Control:
+    def __init__(self, people: Population) -> None:
+        self.people = people
 
     async def let_happen(self, request: web.Request) -> web.Response:
         counts = await read_json(request)

@@ -29,6 +29,7 @@ from .idaas import UNIQUE as IDAAS_UNIQUE
 from .idaas import knows_user_name, make_idaas
 from .mail import Mailbox, make_mail
 from .population import Population
+from .staff import make_staff
 from .welink import UNIQUE as WELINK_UNIQUE
 from .welink import make_welink
 
@@ -64,9 +65,11 @@ class MailOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Which simulators to run; None leaves one out. `state` is where journals are kept."""
+    """Which simulators to run; None leaves one out. `state` is where journals are kept; `staff`
+    keeps none."""
 
     hr: HrOptions | None = None
+    staff: HrOptions | None = None
     idaas: TargetOptions | None = None
     welink: TargetOptions | None = None
     exchange: TargetOptions | None = None
@@ -98,6 +101,10 @@ class Sims:
         return HrClient(self.url("hr"))
 
     @property
+    def staff(self) -> HrClient:
+        return HrClient(self.url("staff"))
+
+    @property
     def idaas(self) -> TargetClient:
         return TargetClient(self.url("idaas"))
 
@@ -123,6 +130,7 @@ class Sims:
 def running(
     *,
     hr: HrOptions | None = None,
+    staff: HrOptions | None = None,
     idaas: TargetOptions | None = None,
     welink: TargetOptions | None = None,
     exchange: TargetOptions | None = None,
@@ -130,7 +138,15 @@ def running(
     state: Path | None = None,
 ) -> Iterator[Sims]:
     """Run simulators in a background thread until the block ends."""
-    options = Options(hr=hr, idaas=idaas, welink=welink, exchange=exchange, mail=mail, state=state)
+    options = Options(
+        hr=hr,
+        staff=staff,
+        idaas=idaas,
+        welink=welink,
+        exchange=exchange,
+        mail=mail,
+        state=state,
+    )
     started: Future[tuple[Sims, Callable[[], object]]] = Future()
     thread = Thread(target=asyncio.run, args=(_serve_in_thread(options, started),), daemon=True)
     thread.start()
@@ -181,6 +197,9 @@ def _apps(options: Options) -> Iterator[tuple[str, web.Application, int]]:
     idaas_accounts: AccountBook | None = None
     if (hr := options.hr) is not None:
         yield "hr", _hr_app(hr, options.state), hr.port
+    if (staff := options.staff) is not None:
+        people = Population(persons=staff.persons, seed=staff.seed)
+        yield "staff", make_staff(people, token_seconds=staff.token_seconds), staff.port
     if (idaas := options.idaas) is not None:
         idaas_accounts = AccountBook("idaas", unique=IDAAS_UNIQUE, state=options.state)
         seconds = idaas.token_seconds or 86_399

@@ -86,8 +86,9 @@ def _connection(conn_id: str) -> Any:
 def endpoint(conn_id: str) -> Endpoint:
     """The facts of an Airflow Connection, of type `http` as a rule.
 
-    Of its extra, `verify` (true, false or a CA file) and `proxy` are read here; the rest is for the
-    templates of the configuration (`conn.extra.…`) and for directories (wire.directory).
+    Of its extra, `verify` (true, false or a CA file), `cert`, `key` (of a client certificate) and
+    `proxy` are read here; the rest is for the templates of the configuration (`conn.extra.…`) and
+    for directories (wire.directory).
     """
     connection = _connection(conn_id)
     extra: Mapping[str, Any] = connection.extra_dejson
@@ -98,6 +99,8 @@ def endpoint(conn_id: str) -> Endpoint:
         password=connection.password or "",
         extra=extra,
         verify=extra.get("verify", True),
+        cert=extra.get("cert"),
+        key=extra.get("key"),
         proxy=extra.get("proxy"),
     )
 
@@ -154,8 +157,7 @@ def _hr_opener(source: AnySource) -> OpenSource:
             files = _file_source(source)
             return lambda: nullcontext[HrSource](files)
         case SqlSource():
-            query = SqlHrSource(source, engine=_sql_engine(source.conn_id))
-            return lambda: nullcontext[HrSource](query)
+            return partial(_sql_source, source, _sql_engine(source.conn_id))
 
 
 @asynccontextmanager
@@ -164,12 +166,29 @@ async def _http_source(source: HttpSource, point: Endpoint) -> AsyncIterator[HrS
         yield HttpHrSource(source, api)
 
 
+@asynccontextmanager
+async def _sql_source(source: SqlSource, engine: Engine) -> AsyncIterator[HrSource]:
+    try:
+        yield SqlHrSource(source, engine=engine)
+    finally:
+        engine.dispose()
+
+
 def _file_source(source: FileSource) -> FileHrSource:
     from airflow.sdk import ObjectStoragePath
 
-    archive = ObjectStoragePath(source.archive, conn_id=source.conn_id) if source.archive else None
-    folder = ObjectStoragePath(source.path, conn_id=source.conn_id)
-    return FileHrSource(source, folder=folder, archive=archive)
+    try:
+        folder, *archive = (
+            ObjectStoragePath(path, conn_id=source.conn_id)
+            for path in (source.path, source.archive)
+            if path is not None
+        )
+        _ = folder.fs
+    except ValueError as error:
+        raise ConfigurationError(
+            f"HR source {source.name!r}: {error}; install the Airflow provider of that store"
+        ) from error
+    return FileHrSource(source, folder=folder, archive=archive[0] if archive else None)
 
 
 def _sql_engine(conn_id: str) -> Engine:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import islice
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeVar
 
 import orjson
 
@@ -16,6 +16,7 @@ from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import DoneMarker, FileSource
 
 _ROWS_PER_PAGE = 1000
+T = TypeVar("T")
 
 
 class Folder(Protocol):
@@ -42,7 +43,7 @@ class FileHrSource:
         self._superseded: list[Any] = []
 
     async def has_news(self) -> bool:
-        if not await asyncio.to_thread(self._folder.exists):
+        if not await _io(self._folder.exists):
             raise TransientError("the folder of the files is not there")
         complete = [file for file in await self._candidates() if await self._is_complete(file)]
         if not complete:
@@ -54,7 +55,7 @@ class FileHrSource:
         return True
 
     async def _candidates(self) -> list[Any]:
-        found = await asyncio.to_thread(lambda: list(self._folder.glob(self._source.pattern)))
+        found = await _io(_listed, self._folder, self._source.pattern)
         suffix = getattr(self._source.complete, "suffix", None)
         files = [file for file in found if not (suffix and file.name.endswith(suffix))]
         return sorted(files, key=lambda file: str(file.name))
@@ -62,21 +63,21 @@ class FileHrSource:
     async def _is_complete(self, file: Any) -> bool:
         rule = self._source.complete
         if isinstance(rule, DoneMarker):
-            return bool(await asyncio.to_thread(self._marker(file).exists))
-        before = await asyncio.to_thread(_state, file)
+            return await _io(lambda: bool(self._marker(file).exists()))
+        before = await _io(_state, file)
         await asyncio.sleep(rule.wait.total_seconds())
-        return before == await asyncio.to_thread(_state, file)
+        return bool(before == await _io(_state, file))
 
     def _marker(self, file: Any) -> Any:
         return self._folder / (file.name + getattr(self._source.complete, "suffix", ""))
 
     async def pages(self, ask: Ask) -> AsyncIterator[Page]:
         """The file must not change while it is read, and hold as many rows as its marker says."""
-        before = await asyncio.to_thread(_state, self._chosen)
-        declared = await asyncio.to_thread(self._declared_rows)
-        rows = await asyncio.to_thread(self._open)
+        before = await _io(_state, self._chosen)
+        declared = await _io(self._declared_rows)
+        rows = await _io(self._open)
         received = number = 0
-        while lot := await asyncio.to_thread(lambda: list(islice(rows, _ROWS_PER_PAGE))):
+        while lot := await _io(lambda: list(islice(rows, _ROWS_PER_PAGE))):
             number += 1
             received += len(lot)
             yield Page(number=number, rows=lot, total_pages=None, total_rows=declared)
@@ -84,7 +85,7 @@ class FileHrSource:
             raise IncompleteReadError(
                 f"{self._chosen.name}: {declared} rows declared by its marker, {received} read"
             )
-        if before != await asyncio.to_thread(_state, self._chosen):
+        if before != await _io(_state, self._chosen):
             raise IncompleteReadError(f"{self._chosen.name} changed while it was read")
 
     def _declared_rows(self) -> int | None:
@@ -124,7 +125,7 @@ class FileHrSource:
         again when something newer comes, or a full read is due."""
         if self._archive is not None:
             for file in (*self._superseded, self._chosen):
-                await asyncio.to_thread(self._move, file, self._archive)
+                await _io(self._move, file, self._archive)
 
     def _move(self, file: Any, archive: Folder) -> None:
         """The marker last: a crash in between leaves a marker without a file, which is nothing."""
@@ -134,9 +135,33 @@ class FileHrSource:
             marker.rename(archive / marker.name)
 
 
-def _state(file: Any) -> tuple[Any, ...]:
+async def _io(call: Callable[..., T], *arguments: Any) -> T:
+    """Off the event loop; the one place where errors of the storage become ours."""
+    try:
+        return await asyncio.to_thread(call, *arguments)
+    except OSError as error:
+        raise TransientError(f"the folder of the files: {type(error).__name__}") from error
+
+
+def _listed(folder: Any, pattern: str) -> list[Any]:
+    _forget(folder)
+    return list(folder.glob(pattern))
+
+
+def _state(file: Any) -> Any:
+    """What changes when the file does: an object store's checksum (no content is read for it), a
+    local file's size and time."""
+    _forget(file)
+    if hasattr(file, "checksum"):
+        return file.checksum()
     found = file.stat()
-    return (found.st_size, getattr(found, "st_mtime", None))
+    return (found.st_size, found.st_mtime)
+
+
+def _forget(path: Any) -> None:
+    """Object stores remember what they listed; what matters here is what has changed since."""
+    if hasattr(path, "fs"):
+        path.fs.invalidate_cache()
 
 
 def _strict(name: str, rows: Iterator[Any]) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil, floor
 from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from tenacity.wait import wait_exponential_jitter
 
 from accountsync.errors import IncompleteReadError, TransientError
 from accountsync.hr.source import Ask, Page
-from accountsync.settings.hr import PERSON_READ_ROOTS, READ_ROOTS, ChangedSince, HttpSource
+from accountsync.settings.hr import EPOCHS, PERSON_READ_ROOTS, READ_ROOTS, ChangedSince, HttpSource
 from accountsync.wire import paging
 from accountsync.wire.answer import Answer, answer_condition, answer_value
 from accountsync.wire.api import Api
@@ -179,6 +180,8 @@ def _since(moment: datetime | None, said: ChangedSince | None) -> str | None:
     later changes get earlier stamps: so much is read again."""
     if moment is None or said is None:
         return None
+    if per_second := EPOCHS.get(said.format):
+        return str(floor(moment.timestamp() * per_second))
     zone = ZoneInfo(said.zone)
     local, later = moment.astimezone(zone), (moment + _LONGEST_FOLD).astimezone(zone)
     put_back = (local.utcoffset() or _NONE) - (later.utcoffset() or _NONE)
@@ -190,6 +193,8 @@ def _until(moment: datetime | None, said: ChangedSince | None) -> str | None:
     put forward or back, the later text."""
     if moment is None or said is None:
         return None
+    if per_second := EPOCHS.get(said.format):
+        return str(ceil(moment.timestamp() * per_second))
     zone = ZoneInfo(said.zone)
     whole = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
     local, before = whole.astimezone(zone), (whole - _LONGEST_FOLD).astimezone(zone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo, available_timezones
 import orjson
 
 from accountsync.domain.person import PERSON_FIELDS, REQUIRED_FIELDS
-from accountsync.settings.hr import AnySource, SourceField
+from accountsync.settings.hr import EPOCHS, AnySource, SourceField
 
 Read = Callable[[Any], Any]
 _REMEMBERED = 20_000
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ISO = re.compile(r"\d{4}-|\d{8}(?!\d)")
 """fromisoformat alone would read some times in milliseconds as days of the 18th century."""
@@ -218,8 +219,18 @@ def _instant(text: str, formats: Sequence[str], zone: ZoneInfo) -> datetime:
 
 
 def _moment(text: str, formats: Sequence[str], zone: ZoneInfo) -> datetime:
-    moment = _iso(text) or _strptime(text, formats)
+    moment = _epoch(text, formats) or _iso(text) or _strptime(text, formats)
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def _epoch(text: str, formats: Sequence[str]) -> datetime | None:
+    """Before ISO 8601, which has days of eight digits. May raise OverflowError."""
+    if not text.removeprefix("-").isdecimal():
+        return None
+    for form in formats:
+        if form in EPOCHS:
+            return _FIRST + timedelta(seconds=int(text) / EPOCHS[form])
+    return None
 
 
 def _iso(text: str) -> datetime | None:
@@ -231,6 +242,8 @@ def _iso(text: str) -> datetime | None:
 
 def _strptime(text: str, formats: Sequence[str]) -> datetime:
     for form in formats:
+        if form in EPOCHS:
+            continue
         try:
             return datetime.strptime(text, form)  # noqa: DTZ007 (the caller adds the source's zone)
         except ValueError:

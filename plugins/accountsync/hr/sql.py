@@ -47,8 +47,11 @@ class SqlHrSource:
             rows = await asyncio.to_thread(
                 _translated, lambda: streaming.execute(self._query, bound)
             )
-            async for page in _pages(rows):
-                yield page
+            try:
+                async for page in _pages(rows):
+                    yield page
+            finally:
+                await asyncio.to_thread(rows.close)
         finally:
             await asyncio.to_thread(connection.close)
 

@@ -23,7 +23,7 @@ from accountsync.store import feeds
 log = logging.getLogger(__name__)
 
 _READS_PER_RUN = 3
-_ROWS_PER_COPY = 5000
+_ROWS_PER_COPY = 2000
 _PROGRESS_EVERY_S = 10.0
 
 StagedRow = tuple[Any, ...]

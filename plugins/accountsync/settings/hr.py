@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
+from accountsync.domain.mapping import roots_in
 from accountsync.domain.person import PERSON_FIELDS, REQUIRED_FIELDS
 from accountsync.settings.paging import Paging
 from accountsync.settings.parts import (
@@ -36,10 +45,25 @@ ReadRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, REA
 PersonRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, PERSON_READ_ROOTS))]
 
 
+EPOCHS = {"epoch": 1, "epoch_ms": 1000}
+"""Names of formats of times that are numbers → how many of them are a second since 1970 (UTC)."""
+
+
+def _time_format(text: str) -> str:
+    if "%" not in text and text not in EPOCHS:
+        raise ValueError("is no format of a time: write %Y-%m-%d and so on, epoch or epoch_ms")
+    return text
+
+
+TimeFormat = Annotated[str, AfterValidator(_time_format)]
+
+
 class ChangedSince(Group):
     """How the API is asked for changes only: the format of `{{ since }}` and `{{ until }}`."""
 
-    format: str = Field("%Y-%m-%d %H:%M:%S", description="strftime format")
+    format: TimeFormat = Field(
+        "%Y-%m-%d %H:%M:%S", description="strftime format, epoch (seconds) or epoch_ms"
+    )
     zone: Zone = Field("UTC", description="the zone the API assumes when the text has none")
 
 
@@ -47,7 +71,9 @@ class SourceField(Group):
     """Where one field of a person comes from in a row."""
 
     path: str
-    formats: list[str] = Field([], description="strptime formats tried after ISO 8601")
+    formats: list[TimeFormat] = Field(
+        [], description="strptime formats tried after ISO 8601; epoch or epoch_ms for numbers"
+    )
     default: str | None = None
     translate: dict[str, str] = {}
 
@@ -132,14 +158,20 @@ class Source(Group):
         """Only where a read is consistent in itself: of pages, a repeated key is one that moved."""
         return False
 
-    @model_validator(mode="after")
-    def _fields_are_known(self) -> Source:
-        unknown = [name for name in self.fields if name not in PERSON_FIELDS]
-        found = [_unknown_field(("fields", name)) for name in unknown]
-        found += self._statuses_in_two_lists()
-        for name in sorted(REQUIRED_FIELDS - set(self.fields)):
-            found.append(Problem(("fields", name), "must be mapped: every person has one"))
+    @field_validator("fields")
+    @classmethod
+    def _fields_are_known(cls, fields: dict[str, SourceField]) -> dict[str, SourceField]:
+        unknown = [name for name in fields if name not in PERSON_FIELDS]
+        found = [_unknown_field((name,)) for name in unknown]
+        for name in sorted(REQUIRED_FIELDS - set(fields)):
+            found.append(Problem((name,), "must be mapped: every person has one"))
         if found:
+            raise ProblemsError(found)
+        return fields
+
+    @model_validator(mode="after")
+    def _statuses_are_in_one_list(self) -> Source:
+        if found := list(self._statuses_in_two_lists()):
             raise ProblemsError(found)
         return self
 
@@ -148,6 +180,9 @@ class Source(Group):
         for one, other in combinations(lists, 2):
             for status in sorted({*getattr(self, one)} & {*getattr(self, other)}):
                 yield Problem((other,), f"{status!r} is one of the {one} already")
+
+
+_PLACES = {"page_number": "page", "offset": "offset", "cursor": "cursor"}
 
 
 class HttpSource(Source):
@@ -172,6 +207,27 @@ class HttpSource(Source):
     def can_ask_for_changes(self) -> bool:
         return self.changed_since is not None
 
+    @model_validator(mode="after")
+    def _request_asks_for_what_is_declared(self) -> HttpSource:
+        asked = self.request
+        tree = [
+            asked.headers,
+            asked.query,
+            asked.body,
+            *([asked.path] if "{{" in asked.path else []),
+        ]
+        used = roots_in(tree, roots=READ_ROOTS)
+        found = []
+        if (needed := _PLACES.get(self.paging.kind)) and needed not in used:
+            said = f"never uses {{{{ {needed} }}}}: every page would be the same one"
+            found.append(Problem(("request",), said))
+        if self.changed_since and "since" not in used:
+            said = "the request never uses {{ since }}: every read would be a full one"
+            found.append(Problem(("changed_since",), said))
+        if found:
+            raise ProblemsError(found)
+        return self
+
 
 class DoneMarker(Group):
     """A file is complete when another one beside it says so; it may hold the number of rows."""
@@ -191,6 +247,14 @@ RepeatedKeys = Literal["refuse", "newest"]
 _ABOUT_REPEATED_KEYS = "rows with one key: refuse the read, or use the newest and report the others"
 
 
+def _known_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError("Python knows no such encoding; for example utf-8, gb18030") from None
+    return name
+
+
 class FileSource(Source):
     """Files at a path that Airflow's ObjectStoragePath understands: local, S3, GCS …
 
@@ -204,7 +268,9 @@ class FileSource(Source):
     conn_id: str | None = None
     format: Literal["csv", "jsonl", "json"]
     content: Literal["full", "changes"] = "full"
-    encoding: str = Field("utf-8-sig", description="for example gb18030; a BOM is no data")
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = Field(
+        "utf-8-sig", description="for example gb18030; a BOM is no data"
+    )
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     records: str | None = Field(None, description="json: dotted path of the list of records")
     complete: Annotated[DoneMarker | StableSize, Field(discriminator="kind")] = DoneMarker(
@@ -212,6 +278,20 @@ class FileSource(Source):
     )
     archive: str | None = Field(None, description="folder for files that were merged")
     repeated_keys: RepeatedKeys = Field("refuse", description=_ABOUT_REPEATED_KEYS)
+
+    @model_validator(mode="after")
+    def _settings_are_of_the_format(self) -> FileSource:
+        others = {"delimiter": "csv", "records": "json"}
+        found = [
+            Problem((name,), f"is for files of format {kind} only")
+            for name, kind in others.items()
+            if name in self.model_fields_set and self.format != kind
+        ]
+        if self.archive is not None and self.archive.rstrip("/") == self.path.rstrip("/"):
+            found.append(Problem(("archive",), "is the folder that is read"))
+        if found:
+            raise ProblemsError(found)
+        return self
 
     @property
     def can_ask_for_changes(self) -> bool:

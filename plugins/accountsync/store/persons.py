@@ -67,16 +67,21 @@ UNION ALL
 """  # one join finds who differs: where nothing does, that is all
 
 _INSERT = f"""
-WITH made AS (
-INSERT INTO accountsync.person (source, source_key, {", ".join(_FIELDS)}, attributes, content_hash)
-SELECT :source, s.source_key, {", ".join(f"s.{f}" for f in _FIELDS)}, s.raw::jsonb, s.content_hash
-FROM {{table}} s
-WHERE s.problems IS NULL AND NOT EXISTS (
-  SELECT FROM accountsync.person p WHERE p.source = :source AND p.source_key = s.source_key)
-RETURNING employee_number
+WITH newcomer AS MATERIALIZED (
+  SELECT s.ctid AS row FROM {{table}} s
+  WHERE s.problems IS NULL AND NOT EXISTS (
+    SELECT FROM accountsync.person p WHERE p.source = :source AND p.source_key = s.source_key)
+  ORDER BY s.position
+), made AS (
+  INSERT INTO accountsync.person (source, source_key, {", ".join(_FIELDS)}, attributes,
+    content_hash)
+  SELECT :source, s.source_key, {", ".join(f"s.{f}" for f in _FIELDS)}, s.raw::jsonb, s.content_hash
+  FROM newcomer JOIN {{table}} s ON s.ctid = newcomer.row
+  RETURNING employee_number
 )
 SELECT (SELECT count(*) FROM made), ARRAY(SELECT employee_number FROM made LIMIT {EXAMPLES})
-"""
+"""  # ordered, so that all newcomers are known before the first is inserted: where the store was
+# empty when it was planned, each would be looked for among all that were inserted before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -226,14 +226,30 @@ def limiter(per_second: float | None) -> AsyncLimiter | None:
 
 def _ssl(endpoint: Endpoint) -> bool | ssl.SSLContext:
     """One context for all requests: connections are pooled by it."""
-    if isinstance(endpoint.verify, bool):
-        return endpoint.verify
+    verify = endpoint.verify
+    if isinstance(verify, bool) and endpoint.cert is None:
+        return verify
     try:
-        return ssl.create_default_context(cafile=endpoint.verify)
+        context = ssl.create_default_context(cafile=None if isinstance(verify, bool) else verify)
     except OSError as error:
         raise ConfigurationError(
-            f"{endpoint.conn_id}: `verify` in the Connection's extra is {endpoint.verify!r};"
+            f"{endpoint.conn_id}: `verify` in the Connection's extra is {verify!r};"
             " use true, false or a file of CA certificates"
+        ) from error
+    if verify is False:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if endpoint.cert is not None:
+        _show_certificate(context, endpoint.cert, endpoint)
+    return context
+
+
+def _show_certificate(context: ssl.SSLContext, cert: str, endpoint: Endpoint) -> None:
+    try:
+        context.load_cert_chain(cert, endpoint.key)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{endpoint.conn_id}: `cert` and `key` in the Connection's extra are no certificate and"
+            f" its key, in PEM ({type(error).__name__})"
         ) from error
 
 

@@ -11,7 +11,9 @@ from accountsync.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """`base_url` has no trailing slash. Secrets are kept out of `repr`."""
+    """`base_url` has no trailing slash. `verify`: whether to, or a file of CA certificates. `cert`,
+    `key`: files of a client certificate; its key may be in `cert`. Secrets are kept out of `repr`.
+    """
 
     conn_id: str
     base_url: str
@@ -19,6 +21,8 @@ class Endpoint:
     password: str = field(default="", repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     verify: bool | str = True
+    cert: str | None = None
+    key: str | None = None
     proxy: str | None = field(default=None, repr=False)
 
     def as_context(self) -> Mapping[str, Any]:

@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {
             "name": "main",
             "kind": "http",
             "conn_id": "hr_api",
-            "request": {"path": "/persons"},
+            "request": {"path": "/persons", "query": {"page": "{{ page }}"}},
             "paging": {"kind": "page_number", "total_pages": "body.pages"},
             "fields": {"source_key": "id", "employee_number": "number", "full_name": "name"},
         }

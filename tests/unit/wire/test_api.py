@@ -271,13 +271,22 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-async def _over_tls(certificate: Path, verify: bool | str, calls: int = 1) -> int:
-    """How many connections the calls took."""
+async def _over_tls(
+    certificate: Path,
+    verify: bool | str,
+    calls: int = 1,
+    *,
+    of_clients: ssl.VerifyMode = ssl.CERT_NONE,
+    **shown: str,
+) -> int:
+    """How many connections the calls took. `of_clients`: whether they need a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
+    context.load_verify_locations(certificate)
+    context.verify_mode = of_clients
     async with (
         serving(tls=context) as server,
-        api(endpoint(server.url, verify=verify)) as client,
+        api(endpoint(server.url, verify=verify, **shown)) as client,
     ):
         for _ in range(calls):
             await client.change(request())
@@ -304,6 +313,27 @@ def test_verification_can_be_switched_off(certificate: Path) -> None:
 def test_a_ca_file_that_is_not_there_is_the_configurations_fault(verify: str) -> None:
     with pytest.raises(ConfigurationError, match="`verify` in the Connection's extra"):
         api(endpoint("https://127.0.0.1", verify=verify))
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_client_certificate_is_shown(certificate: Path, verified: bool) -> None:
+    both = str(certificate)
+    asked = _over_tls(
+        certificate, both if verified else False, of_clients=ssl.CERT_REQUIRED, cert=both, key=both
+    )
+    assert asyncio.run(asked) == 1
+
+
+def test_who_shows_no_certificate_where_one_is_needed_gets_no_answer(certificate: Path) -> None:
+    asked = _over_tls(certificate, str(certificate), of_clients=ssl.CERT_REQUIRED)
+    with pytest.raises((TargetDownError, UnknownOutcomeError)):
+        asyncio.run(asked)
+
+
+@pytest.mark.parametrize("file", ["/nowhere/client.pem", __file__])
+def test_a_client_certificate_that_is_none_is_the_configurations_fault(file: str) -> None:
+    with pytest.raises(ConfigurationError, match="`cert` and `key` in the Connection's extra"):
+        api(endpoint("https://127.0.0.1", cert=file))
 
 
 # tokens

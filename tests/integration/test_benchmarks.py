@@ -1,0 +1,20 @@
+"""`make bench` at the smallest scale: its cases run, and what a run may cost is kept."""
+
+from __future__ import annotations
+
+from benchmarks import hr_sync, stage
+
+PERSONS = 60
+
+
+def test_reading_hr_is_measured_against_the_bare_pipeline_and_costs_what_it_may() -> None:
+    """DESIGN §8: under 200 MB; what is unchanged writes no more than the record of the run."""
+    with stage.database() as server, stage.simulator("hr", "--persons", str(PERSONS)) as url:
+        dsn = server.dsn("accountsync")
+        hr_sync._prepare(dsn)
+        bare = hr_sync._case("bare", dsn=dsn, url=url)
+        first = hr_sync._case("ours", dsn=dsn, url=url, mode="full")
+        again = hr_sync._case("ours", dsn=dsn, url=url, mode="full")
+    assert (bare.extra["fetched"], first.extra["fetched"]) == (PERSONS, PERSONS)
+    assert first.rss_mb < 200
+    assert again.wal_mb < 2

@@ -1,0 +1,216 @@
+"""Files of HR at real ObjectStoragePaths: local ones, and those of another fsspec backend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+from sqlalchemy import Engine, text
+
+from accountsync import settings, wiring
+from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
+from accountsync.jobs.sync_hr_persons import SyncResult
+from tests.conftest import DATABASE_VARIABLE
+
+pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern")  # Airflow's own
+
+ROWS = [
+    {"id": "1", "number": "E1", "name": "欧阳婷", "state": "on"},
+    {"id": "2", "number": "E2", "name": "Zoë Müller", "state": "off"},
+]
+FIELDS = {
+    "source_key": "id",
+    "employee_number": "number",
+    "full_name": "name",
+    "status": {"path": "state", "translate": {"on": "1", "off": "2"}},
+}
+NAMES = {"E1": "欧阳婷", "E2": "Zoë Müller"}
+
+
+def csv(rows: list[dict[str, str]], delimiter: str = ",") -> str:
+    lines = [rows[0].keys(), *(row.values() for row in rows)]
+    return "".join(delimiter.join(line) + "\r\n" for line in lines)
+
+
+def jsonl(rows: list[dict[str, str]]) -> str:
+    return "\n".join(orjson.dumps(row).decode() for row in rows)
+
+
+FORMATS: dict[str, tuple[dict[str, Any], bytes]] = {
+    "CSV": ({"format": "csv"}, csv(ROWS).encode()),
+    "CSV with a BOM": ({"format": "csv"}, csv(ROWS).encode("utf-8-sig")),
+    "CSV in GB18030": ({"format": "csv", "encoding": "gb18030"}, csv(ROWS).encode("gb18030")),
+    "CSV in UTF-16": ({"format": "csv", "encoding": "utf-16"}, csv(ROWS).encode("utf-16")),
+    "CSV with semicolons": ({"format": "csv", "delimiter": ";"}, csv(ROWS, ";").encode()),
+    "JSON Lines": ({"format": "jsonl"}, jsonl(ROWS).encode()),
+    "JSON Lines in GB18030": (
+        {"format": "jsonl", "encoding": "gb18030"},
+        jsonl(ROWS).encode("gb18030"),
+    ),
+    "JSON": ({"format": "json"}, orjson.dumps(ROWS)),
+    "JSON with a BOM": ({"format": "json"}, orjson.dumps(ROWS).decode().encode("utf-8-sig")),
+    "JSON, rows inside": (
+        {"format": "json", "records": "answer.rows"},
+        orjson.dumps({"answer": {"rows": ROWS}}),
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drop:
+    """`root`: an address under which are the folders `in` and `archive`."""
+
+    root: str
+    engine: Engine
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def path(self, name: str) -> Any:
+        from airflow.sdk import ObjectStoragePath
+
+        return ObjectStoragePath(f"{self.root}/{name}")
+
+    def put(self, name: str, content: bytes, *, marker: bytes | None = b"") -> None:
+        for file, held in ((name, content), (f"{name}.done", marker)):
+            if held is not None:
+                with self.path(f"in/{file}").open("wb") as opened:
+                    opened.write(held)
+
+    def names(self, folder: str) -> set[str]:
+        return {found.name for found in self.path(folder).glob("*")}
+
+    def sync(self, **more: Any) -> SyncResult:
+        document = {
+            "name": "drop", "kind": "file", "path": f"{self.root}/in",
+            "archive": f"{self.root}/archive", "format": "csv", "pattern": "persons-*",
+            "fields": FIELDS,
+        } | more  # fmt: skip
+        parsed = settings.parse({"hr": [document], "systems": {}}, origin="test")
+        return wiring.sync_hr_persons(parsed, "drop")
+
+    def persons(self) -> dict[str, str]:
+        with self.engine.connect() as connection:
+            found = connection.execute(
+                text("SELECT employee_number, full_name FROM accountsync.person")
+            )
+            return {row.employee_number: row.full_name for row in found}
+
+
+@pytest.fixture(params=["file", "memory"])
+def drop(
+    request: pytest.FixtureRequest,
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Drop]:
+    import fsspec
+    from airflow.sdk.io import attach
+
+    attach("memory", fs=fsspec.filesystem("memory"))
+    url = engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv(DATABASE_VARIABLE, url)
+    root = f"file://{tmp_path}" if request.param == "file" else f"memory://{uuid4().hex}"
+    drop = Drop(root=root, engine=engine)
+    for folder in ("in", "archive"):
+        drop.path(folder).mkdir(parents=True)
+    yield drop
+    wiring._engine(url).dispose()
+
+
+@pytest.mark.parametrize(("declared", "content"), FORMATS.values(), ids=FORMATS)
+def test_every_format_and_encoding_is_read_and_put_away(
+    drop: Drop, declared: dict[str, Any], content: bytes
+) -> None:
+    drop.put("persons-1", content, marker=b"2")
+    assert drop.sync(**declared).inserted == 2
+    assert drop.persons() == NAMES
+    assert drop.names("in") == set()
+    assert drop.names("archive") == {"persons-1", "persons-1.done"}
+
+
+def test_a_file_without_its_marker_is_not_there_yet(drop: Drop) -> None:
+    """I2: a half-written file is no read."""
+    drop.put("persons-1", csv(ROWS).encode()[:30], marker=None)
+    assert drop.sync().fetched == 0
+    drop.put("persons-1", csv(ROWS).encode())
+    assert drop.sync().inserted == 2
+
+
+BROKEN: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
+    "fewer rows than its marker says": ({}, csv(ROWS).encode(), b"3"),
+    "a last line with cells missing": ({}, csv(ROWS).encode()[:-12], b""),
+    "half a character at its end": ({}, csv(ROWS).encode()[:35], b""),
+    "another encoding": ({"encoding": "ascii"}, csv(ROWS).encode(), b""),
+    "half a line of JSON": ({"format": "jsonl"}, jsonl(ROWS).encode()[:-9], b""),
+    "half a document of JSON": ({"format": "json"}, orjson.dumps(ROWS)[:-9], b""),
+}
+
+
+@pytest.mark.parametrize(("declared", "content", "marker"), BROKEN.values(), ids=BROKEN)
+def test_a_file_that_is_not_whole_changes_nothing_and_stays(
+    drop: Drop, declared: dict[str, Any], content: bytes, marker: bytes
+) -> None:
+    """I2."""
+    drop.put("persons-1", content, marker=marker)
+    with pytest.raises(IncompleteReadError, match="persons-1"):
+        drop.sync(**declared)
+    assert drop.persons() == {}
+    assert "persons-1" in drop.names("in")
+
+
+def test_a_file_that_still_grows_is_not_there_yet(drop: Drop) -> None:
+    """I2: the rule of the standing size, with a writer at work while it is looked at."""
+    content = csv(ROWS).encode()
+    rule = {"complete": {"kind": "stable_size", "wait": "1s"}}
+    drop.put("persons-1", content[:30], marker=None)
+
+    async def both() -> SyncResult:
+        running = asyncio.create_task(asyncio.to_thread(drop.sync, **rule))
+        while not running.done():
+            await asyncio.sleep(0.05)
+            content_now = content + csv(ROWS).encode() * growth.pop()
+            drop.put("persons-1", content_now, marker=None)
+        return await running
+
+    growth = list(range(10_000))
+    assert asyncio.run(both()).fetched == 0
+    drop.put("persons-1", content, marker=None)
+    assert drop.sync(**rule).inserted == 2
+
+
+def test_of_full_files_the_newest_counts_and_all_are_put_away(drop: Drop) -> None:
+    drop.put("persons-1", csv(ROWS[:1]).encode())
+    drop.put("persons-2", csv(ROWS).encode())
+    assert drop.sync().inserted == 2
+    assert drop.names("in") == set()
+
+
+def test_what_was_merged_and_not_put_away_is_read_again_and_changes_nothing(drop: Drop) -> None:
+    """I5: the run ended between the merge and the archive; its rows are in, and it is red."""
+    from airflow.sdk import ObjectStoragePath
+
+    drop.put("persons-1", csv(ROWS).encode())
+    with drop.path("archive/persons-1").open("wb") as taken:
+        taken.write(b"somebody else's")
+    blocked = f"{drop.root}/archive/persons-1"
+    if drop.root.startswith("file:"):
+        with pytest.raises(TransientError):
+            drop.sync(archive=blocked)
+    else:
+        drop.sync(archive=blocked)
+        ObjectStoragePath(f"{blocked}/persons-1").rename(drop.path("in/persons-1"))
+        ObjectStoragePath(f"{blocked}/persons-1.done").rename(drop.path("in/persons-1.done"))
+    assert drop.persons() == NAMES
+    again = drop.sync()
+    assert (again.inserted, again.updated, again.unchanged) == (0, 0, 2)
+    assert drop.names("in") == set()
+
+
+def test_a_store_that_nothing_reads_is_the_configurations_fault(drop: Drop) -> None:
+    with pytest.raises(ConfigurationError, match="install the Airflow provider of that store"):
+        drop.sync(path="gopher://drop/in")

@@ -1,0 +1,137 @@
+"""A query as a source: a real PostgreSQL, through an Airflow Connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from accountsync import settings, wiring
+from accountsync.errors import ConfigurationError, TransientError
+from accountsync.hr.source import Ask
+from accountsync.hr.sql import SqlHrSource
+from accountsync.jobs.sync_hr_persons import SyncResult
+from accountsync.jobs.sync_order import Mode, SyncOrder
+from accountsync.settings.hr import SqlSource
+from tests.conftest import DATABASE_VARIABLE
+from tests.unit.settings.test_hr_sources_document import SOURCES
+
+pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern")  # Airflow's own
+
+_STAFF = """
+CREATE TABLE staff (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), number numeric(8) NOT NULL,
+  name text, active boolean, department text, hired date, changed timestamptz);
+INSERT INTO staff (number, name, active, department, hired, changed) VALUES
+  (100001, '欧阳婷', true, 'D1', '2020-02-29', '2026-05-01 08:00+08'),
+  (100002, '单于', false, null, '2019-01-01', '2026-05-02 08:00+08'),
+  (100003, null, true, 'D2', null, null)
+"""
+
+
+class Warehouse:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def execute(self, statement: str) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(statement))
+
+    def scalar(self, query: str) -> Any:
+        with self.engine.connect() as connection:
+            return connection.scalar(text(query))
+
+    def sync(self, mode: Mode = "full", **more: Any) -> SyncResult:
+        document = {"hr": [SOURCES["warehouse"] | more], "systems": {}}
+        parsed = settings.parse(document, origin="docs/hr-sources.md")
+        return wiring.sync_hr_persons(parsed, "warehouse", order=SyncOrder(mode=mode))
+
+
+@pytest.fixture
+def warehouse(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    url = engine.url
+    connection = {
+        "conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username,
+        "password": url.password, "schema": url.database,
+    }  # fmt: skip
+    monkeypatch.setenv("AIRFLOW_CONN_HR_WAREHOUSE", json.dumps(connection))
+    monkeypatch.setenv(DATABASE_VARIABLE, url.render_as_string(hide_password=False))
+    found = Warehouse(engine)
+    found.execute(_STAFF)
+    yield found
+    wiring._engine(url.render_as_string(hide_password=False)).dispose()
+
+
+def test_rows_of_a_database_become_persons_with_their_types(warehouse: Warehouse) -> None:
+    result = warehouse.sync()
+    assert (result.inserted, result.rejected) == (2, 1)
+    stored = (
+        "SELECT json_agg(json_build_array(employee_number, full_name, status, department_code,"
+        " hire_date, source_updated_at AT TIME ZONE 'UTC') ORDER BY 1) FROM accountsync.person"
+    )
+    assert sorted(warehouse.scalar(stored)) == [
+        ["100001", "欧阳婷", "1", "D1", "2020-02-29", "2026-05-01T00:00:00"],
+        ["100002", "单于", "2", None, "2019-01-01", "2026-05-02T00:00:00"],
+    ]
+
+
+def test_changes_are_asked_for_by_the_query(warehouse: Warehouse) -> None:
+    warehouse.sync()
+    warehouse.execute(
+        "UPDATE staff SET name = '单雄信', changed = '2026-05-03 08:00+08' WHERE number = 100002"
+    )
+    changes = warehouse.sync("incremental")
+    assert (changes.fetched, changes.updated) == (1, 1)
+
+
+def test_the_database_makes_no_more_rows_than_were_taken(warehouse: Warehouse) -> None:
+    """Memory stays flat: with a client-side cursor every row would have been made at once."""
+    warehouse.execute("CREATE SEQUENCE made")
+    source = SqlSource.model_validate(
+        SOURCES["warehouse"]
+        | {"query": "SELECT n AS id, nextval('made') AS made FROM generate_series(1, 20000) n"}
+    )
+    engine = wiring._sql_engine("hr_warehouse")
+
+    async def first_page() -> int:
+        pages = SqlHrSource(source, engine=engine).pages(Ask())
+        async for page in pages:
+            assert page.rows[0] == {"id": 1, "made": 1}
+            break
+        made = int(warehouse.scalar("SELECT last_value FROM made"))
+        await pages.aclose()  # type: ignore[attr-defined]
+        return made
+
+    try:
+        assert asyncio.run(first_page()) <= 4000
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ("SELECT no_such_column FROM staff", ConfigurationError),
+        ("SELECT 1 / 0 AS id", ConfigurationError),
+        ("SELECT pg_terminate_backend(pg_backend_pid())", TransientError),
+    ],
+)
+def test_a_query_that_fails_is_the_configurations_fault_and_a_lost_connection_is_not(
+    warehouse: Warehouse, query: str, error: type[Exception]
+) -> None:
+    """I2, I15: nothing is changed, and the statement, which may hold data, is not quoted."""
+    with pytest.raises(error) as raised:
+        warehouse.sync(query=query)
+    assert "SELECT" not in str(raised.value)
+    assert warehouse.scalar("SELECT count(*) FROM accountsync.person") == 0
+
+
+def test_a_connection_that_is_none_of_a_database_is_the_configurations_fault(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_HR_WAREHOUSE", "http://127.0.0.1")
+    with pytest.raises(ConfigurationError, match="is not one of a SQL database"):
+        warehouse.sync()

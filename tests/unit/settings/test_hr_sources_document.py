@@ -1,0 +1,90 @@
+"""docs/hr-sources.md: what it shows is valid, and what it does not say is not needed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from accountsync import settings
+from accountsync.errors import ConfigurationError
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "hr-sources.md"
+EXAMPLES = [
+    yaml.safe_load(block)
+    for block in re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+]
+SOURCES: dict[str, dict[str, Any]] = {
+    source["name"]: source for example in EXAMPLES for source in example["hr"]
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: "+".join(s["name"] for s in e["hr"]))
+def test_every_example_of_the_document_is_a_valid_configuration(example: dict[str, Any]) -> None:
+    parsed = settings.parse(example | {"systems": {}}, origin="docs/hr-sources.md")
+    assert [source.name for source in parsed.hr] == [source["name"] for source in example["hr"]]
+
+
+def test_there_is_an_example_of_every_kind() -> None:
+    assert {source.get("kind", "preset") for source in SOURCES.values()} == {
+        "preset", "http", "file", "sql"
+    }  # fmt: skip
+
+
+def test_all_problems_of_mixed_sources_are_told_at_once() -> None:
+    staff, payroll, warehouse = (dict(SOURCES[n]) for n in ("staff", "payroll", "warehouse"))
+    staff |= {"paging": {"kind": "page_number", "total_rows": "body.count"}}
+    staff |= {"changed_since": {"format": "iso"}, "auth": {"kind": "basic", "token": "x"}}
+    payroll |= {"encoding": "klingon", "records": "rows", "archive": payroll["path"] + "/"}
+    payroll["fields"] = {"source_key": "id", "full_name": "name", "shoe_size": "shoes"}
+    del warehouse["query"]
+    with pytest.raises(ConfigurationError) as raised:
+        settings.parse({"hr": [staff, payroll, warehouse], "systems": {}}, origin="test")
+    said = str(raised.value)
+    for problem in (
+        "hr.0.changed_since.format",
+        "hr.0.auth.token",
+        "hr.1.encoding",
+        "hr.1.fields.employee_number",
+        "hr.1.fields.shoe_size",
+        "hr.2.query",
+    ):
+        assert problem in said, said
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a page that is never asked for": (
+        "staff",
+        {"paging": {"kind": "page_number", "total_rows": "body.count"}},
+        "never uses {{ page }}",
+    ),
+    "changes that are never asked for": (
+        "staff",
+        {"request": {"path": "/v2/workers", "query": {"after": "{{ cursor }}"}}},
+        "never uses {{ since }}",
+    ),
+    "a delimiter of JSON": ("contractors", {"delimiter": ";"}, "format csv only"),
+    "a list inside of CSV": ("payroll", {"records": "rows"}, "format json only"),
+    "an archive that is read again": (
+        "payroll",
+        {"archive": "file:///srv/hr-drop/in/"},
+        "is the folder that is read",
+    ),
+    "a format without a time": (
+        "payroll",
+        {"fields": SOURCES["payroll"]["fields"] | {"hire_date": {"path": "x", "formats": ["d"]}}},
+        "is no format of a time",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "changed", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_work_is_refused_when_it_is_read(
+    name: str, changed: dict[str, Any], said: str
+) -> None:
+    document = {"hr": [SOURCES[name] | changed], "systems": {}}
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        settings.parse(document, origin="test")
