@@ -17,6 +17,7 @@ from accountsync.cli import (
     plan,
     provision,
     reject,
+    request,
     target,
     task,
 )
@@ -33,6 +34,7 @@ app.add_typer(mapping.app, name="mapping")
 app.add_typer(plan.app, name="plan")
 app.add_typer(name.app, name="name")
 app.add_typer(reject.app, name="reject")
+app.add_typer(request.app, name="request")
 app.add_typer(target.app, name="target")
 app.add_typer(task.app, name="task")
 app.command("provision")(provision.provision)

@@ -2,6 +2,7 @@
 
 AccountSyncError
 ├── ConfigurationError        fail now: somebody has to change the configuration or a Connection
+├── InvalidRequestError       an account request that cannot be taken: its sender has to change it
 ├── SafetyStopError           fail now: a human has to look before anything goes on
 │   └── DryRunError           refused at the wire: this run only shows what it would send
 ├── TransientError            try again later; may say when (`retry_after`, seconds)
@@ -29,6 +30,10 @@ class AccountSyncError(Exception):
 
 class ConfigurationError(AccountSyncError):
     """Carries one line per problem, each with its path and a hint."""
+
+
+class InvalidRequestError(AccountSyncError):
+    """Carries one line per problem, each with its place in the request."""
 
 
 class SafetyStopError(AccountSyncError):

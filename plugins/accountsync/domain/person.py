@@ -29,7 +29,8 @@ PERSON_FIELDS: Mapping[str, type] = {
 REQUIRED_FIELDS = frozenset({"source_key", "employee_number", "full_name"})
 
 RULE_FIELDS = (frozenset(PERSON_FIELDS) - {"source_key"}) | {
-    "id", "source", "revision", "attributes", "type", "department"
+    "id", "source", "revision", "attributes", "type", "department",
+    "requested_systems",
 }  # fmt: skip
 """What `person` has in a mapping or a scope: `type` and `department` are the operators' rows."""
 

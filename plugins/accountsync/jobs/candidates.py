@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from accountsync.domain import planning
+from accountsync.domain import planning, request
 from accountsync.domain.account import Account
 from accountsync.domain.entitlement import Wanted, wanted
 from accountsync.domain.lifecycle import Standing, Statuses, standing
@@ -109,7 +109,10 @@ def _wanted(
 
 
 def _entitled(rule: SystemRule, scope: Mapping[str, Any]) -> bool | None:
-    """None: a rule that cannot be answered for want of data neither gives nor takes."""
+    """By an account request, or by the rule. None: one that cannot be answered for want of data
+    neither gives nor takes."""
+    if request.entitles(rule.name, scope["person"], scope["valid_statuses"]):
+        return True
     try:
         return rule.in_scope(scope)
     except RecordError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from accountsync.domain.mapping import reads
 from accountsync.domain.person import RULE_FIELDS
+from accountsync.domain.request import SOURCE
 from accountsync.settings.problems import Place, Problem
 from accountsync.settings.target import PERSON_ROOTS
 
@@ -39,6 +40,8 @@ def _repeated_sources(hr: Any) -> Iterator[Problem]:
     seen: set[Any] = set()
     for n, source in enumerate(hr if isinstance(hr, list) else []):
         name = _mapping(source).get("name")
+        if name == SOURCE:
+            yield Problem(("hr", n, "name"), f"{name!r} is the source of account requests")
         if isinstance(name, str) and name in seen:
             yield Problem(("hr", n, "name"), f"another source is called {name!r} too")
         elif isinstance(name, str):

@@ -157,7 +157,7 @@ def merge(
 
 _PLANNED_COLUMNS = (
     f"id, source, revision, planned_revision, next_evaluation_at, attributes, presumed_left_at,"
-    f" {', '.join(_FIELDS)}"
+    f" requested_systems, {', '.join(_FIELDS)}"
 )
 _TO_PLAN = text(  # ix_person_to_plan, ix_person_next_evaluation_at
     f"SELECT {_PLANNED_COLUMNS} FROM accountsync.person WHERE id IN ("

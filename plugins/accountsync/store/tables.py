@@ -1,6 +1,6 @@
 """All tables of schema `accountsync`, with every rule that the database can hold."""
 
-from accountsync.store import account_tables, person_tables, task_tables
+from accountsync.store import account_tables, person_tables, request_tables, task_tables
 from accountsync.store.base import FINAL_STATES, OPEN_STATES, OPERATIONS, SCHEMA, Table
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "Table",
     "account_tables",
     "person_tables",
+    "request_tables",
     "task_tables",
 ]

@@ -180,6 +180,7 @@ DIRECTORY, MAIL, HR = "systems.directory", "systems.mail", "hr.0"
         (f"{MAIL}.scope", "person.nick == 1", f"{MAIL}.scope: there is no person.nick"),
         ("names.username", "{{ person.nick }}", "names.username: there is no person.nick"),
         ("hr", [*SMALL["hr"], *SMALL["hr"]], "hr.1.name: another source is called 'main' too"),
+        (f"{HR}.name", "request", "hr.0.name: 'request' is the source of account requests"),
         (f"{HR}.takes_over", ["temps"], f"{HR}.takes_over: there is no HR source 'temps'"),
         (f"{HR}.takes_over", ["main"], "hr: take over from each other: main → main"),
         # secrets

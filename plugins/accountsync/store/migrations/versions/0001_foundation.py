@@ -300,6 +300,13 @@ def upgrade() -> None:
         sa.Column("planned_revision", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("next_evaluation_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
+            "requested_systems",
+            sa.ARRAY(sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="of all account requests for this person that are in force",
+        ),
+        sa.Column(
             "presumed_left_at",
             sa.DateTime(timezone=True),
             nullable=True,
@@ -798,6 +805,83 @@ def upgrade() -> None:
         sa.UniqueConstraint("task_id", "number", name=op.f("uq_task_attempt_task_id_number")),
         schema="accountsync",
     )
+    op.create_table(
+        "account_request",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("origin_system", sa.Text(), nullable=False),
+        sa.Column(
+            "business_key", sa.Text(), nullable=False, comment="the origin system's own number"
+        ),
+        sa.Column("account_type", sa.Text(), nullable=False),
+        sa.Column("employee_type", sa.Text(), nullable=False, comment="the persons' type"),
+        sa.Column("systems", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column(
+            "content_hash",
+            sa.LargeBinary(),
+            nullable=False,
+            comment="the same again is the same request",
+        ),
+        sa.Column("submitted_by", sa.Text(), nullable=False),
+        sa.Column(
+            "submitted_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("cardinality(systems) > 0", name=op.f("ck_account_request_systems")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_account_request")),
+        sa.UniqueConstraint(
+            "origin_system",
+            "business_key",
+            name=op.f("uq_account_request_origin_system_business_key"),
+        ),
+        schema="accountsync",
+    )
+    op.create_table(
+        "account_request_item",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("request_id", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "position", sa.BigInteger(), nullable=False, comment="in the request's list, from 1"
+        ),
+        sa.Column("person_id", sa.BigInteger(), nullable=False),
+        sa.Column("employee_number", sa.Text(), nullable=False, comment="as it was requested"),
+        sa.Column(
+            "note",
+            sa.Text(),
+            nullable=True,
+            comment="what a human should know, e.g. another name",
+        ),
+        sa.CheckConstraint("position > 0", name=op.f("ck_account_request_item_position")),
+        sa.ForeignKeyConstraint(
+            ["person_id"],
+            ["accountsync.person.id"],
+            name=op.f("fk_account_request_item_person_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["request_id"],
+            ["accountsync.account_request.id"],
+            name=op.f("fk_account_request_item_request_id"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_account_request_item")),
+        sa.UniqueConstraint(
+            "request_id",
+            "person_id",
+            name=op.f("uq_account_request_item_request_id_person_id"),
+        ),
+        sa.UniqueConstraint(
+            "request_id", "position", name=op.f("uq_account_request_item_request_id_position")
+        ),
+        schema="accountsync",
+    )
+    op.create_index(
+        op.f("ix_account_request_item_person_id"),
+        "account_request_item",
+        ["person_id"],
+        unique=False,
+        schema="accountsync",
+    )
     for table, operations in APPEND_ONLY.items():
         op.execute(
             f"CREATE TRIGGER refuse_{table} BEFORE {operations} ON accountsync.{table}"
@@ -806,6 +890,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index(
+        op.f("ix_account_request_item_person_id"),
+        table_name="account_request_item",
+        schema="accountsync",
+    )
+    op.drop_table("account_request_item", schema="accountsync")
+    op.drop_table("account_request", schema="accountsync")
     op.drop_table("task_attempt", schema="accountsync")
     op.drop_index(
         op.f("ix_person_change_person_id_id"), table_name="person_change", schema="accountsync"

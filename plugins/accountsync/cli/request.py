@@ -1,0 +1,147 @@
+"""Requests for accounts, e.g. for suppliers' staff."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from accountsync import settings as configuration
+from accountsync import wiring
+from accountsync.domain.request import Fulfilment
+from accountsync.errors import InvalidRequestError
+from accountsync.jobs import account_requests
+from accountsync.jobs.account_requests import RequestStatus
+from accountsync.settings import Settings
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+Request = Annotated[int, typer.Argument(help="its number, from `request list`")]
+Comment = Annotated[str, typer.Option(help="why; kept in the audit trail")]
+Actor = Annotated[str, typer.Option(help="who acts; default: your login", show_default=False)]
+Header = Annotated[str | None, typer.Option(help="of a CSV file, which holds the persons only")]
+AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+
+
+def _settings() -> Settings:
+    return configuration.load(configuration.config_path())
+
+
+@app.command("submit")
+def request_submit(
+    file: Annotated[Path, typer.Argument(help="JSON, or CSV with a line a person")],
+    origin_system: Header = None,
+    business_key: Header = None,
+    account_type: Header = None,
+    employee_type: Header = None,
+    system: Annotated[list[str] | None, typer.Option(help="of a CSV file; may be repeated")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check it, change nothing")] = False,
+    actor: Actor = "",
+) -> None:
+    """Ask for accounts. The same file again is the same request."""
+    settings = _settings()
+    header = {
+        "originSystem": origin_system,
+        "businessKey": business_key,
+        "accountType": account_type,
+        "employeeType": employee_type,
+        "systemList": system or None,
+    }
+    given = {name: value for name, value in header.items() if value is not None}
+    done = account_requests.submit(
+        engine=wiring.open_store(settings),
+        document=read_file(file, given),
+        systems=settings.systems,
+        actor=actor or getpass.getuser(),
+        now=datetime.now(UTC),
+        dry_run=dry_run,
+    )
+    if not done.is_new:
+        typer.echo(f"request {done.request_id} was submitted before, nothing was changed")
+        return
+    which = "dry run, nothing was kept" if dry_run else f"request {done.request_id}"
+    typer.echo(
+        f"{which}: {done.persons} persons, {done.made} of them new, {done.renewed} changed,"
+        f" {done.of_hr} known from HR"
+    )
+
+
+def read_file(file: Path, header: dict[str, Any]) -> Any:
+    """The document of a JSON file, or of a CSV file with the columns of `userList`."""
+    try:
+        content = file.read_text(encoding="utf-8-sig")
+        if file.suffix.casefold() != ".csv":
+            if header:
+                raise InvalidRequestError("the options are for CSV files; JSON holds all itself")
+            return json.loads(content)
+    except (OSError, ValueError) as error:
+        raise InvalidRequestError(f"{file}: cannot be read ({type(error).__name__})") from error
+    return header | {"userList": list(_persons(file, content))}
+
+
+def _persons(file: Path, content: str) -> Iterator[dict[str, Any]]:
+    for row in csv.DictReader(content.splitlines()):
+        if None in row or None in row.values():
+            raise InvalidRequestError(f"{file}: a line has not as many cells as the first one")
+        yield dict(row)
+
+
+@app.command("status")
+def request_status(request: Request, as_json: AsJson = False) -> None:
+    """Print how far a request is, person by person."""
+    found = account_requests.status(engine=wiring.open_store(_settings()), request_id=request)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
+        return
+    typer.echo(_line(found))
+    for item in found.items:
+        typer.echo(
+            f"  {item.employee_number}  {item.state}" + (f"  ({item.note})" * bool(item.note))
+        )
+        for one in item.systems:
+            typer.echo(f"    {one.system}: {one.state}" + (f", {one.cause}" if one.cause else ""))
+
+
+@app.command("list")
+def request_list(
+    limit: Annotated[int, typer.Option(min=1, help="the newest")] = 20, as_json: AsJson = False
+) -> None:
+    """List requests, newest first."""
+    found = account_requests.list_newest(engine=wiring.open_store(_settings()), limit=limit)
+    if as_json:
+        typer.echo(json.dumps([one.as_dict() for one in found], ensure_ascii=False, indent=2))
+        return
+    for one in found:
+        typer.echo(_line(one))
+        for cause, accounts in one.errors.items():
+            typer.echo(f"    {cause}: {accounts}")
+    if not found:
+        typer.echo("there is no request")
+
+
+@app.command("cancel")
+def request_cancel(request: Request, comment: Comment, actor: Actor = "") -> None:
+    """Make nothing more for a request. Accounts that exist are disabled by the next plan."""
+    tasks = account_requests.cancel(
+        engine=wiring.open_store(_settings()),
+        request_id=request,
+        actor=actor or getpass.getuser(),
+        comment=comment,
+        now=datetime.now(UTC),
+    )
+    typer.echo(f"request {request} cancelled, with {tasks} open tasks")
+
+
+def _line(found: RequestStatus) -> str:
+    persons = sum(found.progress.values())
+    return (
+        f"{found.id}  {found.origin_system}/{found.business_key}"
+        f"  {found.submitted_at:%Y-%m-%d %H:%M} UTC  {found.state}"
+        f"  {found.progress.get(Fulfilment.ACTIVE, 0)} of {persons} persons active"
+    )

@@ -1,0 +1,134 @@
+"""An account request as other systems send it: JSON read, checked as a whole, all problems told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel
+
+from accountsync.errors import InvalidRequestError
+from accountsync.settings.problems import Problem, listed
+
+_LONGEST = 500
+_SAID = {
+    "missing": "is missing",
+    "string_too_short": "is missing",
+    "too_short": "is empty",
+    "extra_forbidden": "is not known; check its spelling",
+}
+
+
+def _storable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("holds a character that cannot be printed")
+    return value
+
+
+def _none_if_blank(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=_LONGEST), AfterValidator(_storable)]
+Number = Annotated[str, Field(pattern=r"^\S{1,64}$"), AfterValidator(_storable)]
+OptionalText = Annotated[Text | None, BeforeValidator(_none_if_blank)]
+
+
+class _Sent(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        str_strip_whitespace=True,
+        coerce_numbers_to_str=True,
+        alias_generator=AliasGenerator(alias=to_camel),
+    )
+
+
+class RequestedPerson(_Sent):
+    employee_number: Number
+    employee_name: Text
+    department_code: OptionalText = None
+    phone_number: OptionalText = None
+    partner_company: OptionalText = None
+    country: OptionalText = None
+
+
+class RequestDocument(_Sent):
+    """`employee_type` is the person type of everybody in it."""
+
+    origin_system: Text
+    business_key: Text
+    account_type: Text
+    employee_type: Text
+    system_list: list[Text] = Field(min_length=1)
+    user_list: list[RequestedPerson] = Field(min_length=1)
+
+    @property
+    def systems(self) -> list[str]:
+        return sorted(set(self.system_list))
+
+    @property
+    def content_hash(self) -> bytes:
+        """The order in which systems and persons are listed makes no other request."""
+        content = self.model_dump(by_alias=True)
+        content["systemList"] = self.systems
+        content["userList"].sort(key=lambda user: user["employeeNumber"])
+        raw = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(raw).digest()
+
+
+def read(document: Any, *, systems: Collection[str]) -> RequestDocument:
+    """`systems`: those of the configuration. Raises InvalidRequestError with a line a problem; no
+    line repeats what was sent, for it is about people (I15)."""
+    try:
+        request = RequestDocument.model_validate(document)
+    except ValidationError as error:
+        raise invalid(_wrong(error)) from None
+    if found := [*_unknown(request, systems), *_repeated(request.user_list)]:
+        raise invalid(found)
+    return request
+
+
+def invalid(problems: Iterable[Problem]) -> InvalidRequestError:
+    return InvalidRequestError(listed("nothing was taken of the request", list(problems)))
+
+
+def _wrong(error: ValidationError) -> Iterator[Problem]:
+    for one in error.errors(include_url=False, include_input=False):
+        said = _SAID.get(one["type"], one["msg"].removeprefix("Value error, "))
+        if one["type"] == "string_pattern_mismatch":
+            said = "has to be 1 to 64 characters without spaces"
+        yield Problem(one["loc"], said)
+
+
+def _unknown(request: RequestDocument, systems: Collection[str]) -> Iterator[Problem]:
+    for n, system in enumerate(request.system_list):
+        if system not in systems:
+            known = ", ".join(systems)
+            yield Problem(("systemList", n), f"there is no such system; known: {known}")
+
+
+def _repeated(users: Sequence[RequestedPerson]) -> Iterator[Problem]:
+    times = Counter(user.employee_number for user in users)
+    for n, user in enumerate(users):
+        if (listed_so_often := times[user.employee_number]) > 1:
+            said = f"{user.employee_number} stands in the list {listed_so_often} times"
+            yield Problem(("userList", n, "employeeNumber"), said)
+
+
+def person_attributes(request: RequestDocument, user: RequestedPerson) -> Mapping[str, Any]:
+    """What a mapping reads as `person.attributes.…`."""
+    sent = user.model_dump(by_alias=True, exclude={"employee_number", "employee_name"})
+    return {**sent, "accountType": request.account_type}
