@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from accountsync.scheduling import ACCOUNT_TASKS, HR_PERSONS, dag_defaults, reviewer_mail
+from accountsync.scheduling import ACCOUNT_TASKS, HR_PERSONS, ask_reviewers, dag_defaults
 from accountsync.scheduling import settings as load_settings
 
 DOC = """
@@ -22,9 +22,10 @@ Started by `create_account_tasks` and `sync_hr_persons` when a guard held someth
 waits for it: everything else goes on meanwhile. A mail goes to the receivers of `alerts`.
 
 ### If it fails
-1. Nobody answered in time (`HITLTimeoutError`): nothing happened, it stays held. Clear `decide`, or
+1. An answer within the second in which the question came up may get lost; you are asked again.
+2. Nobody answered in time (`HITLTimeoutError`): nothing happened, it stays held. Clear `decide`, or
    use `bin/accountsync plan` and `bin/accountsync feed`: list, show, approve, reject.
-2. `SafetyStopError` in `look` or `carry_out`: it was decided elsewhere, or is not what was shown.
+3. `SafetyStopError` in `look` or `carry_out`: it was decided elsewhere, or is not what was shown.
    Nothing was changed; what is held now has a run of its own.
 """
 LOOK = "ti.xcom_pull(task_ids='look')"
@@ -57,7 +58,7 @@ def review_held_changes() -> None:
         options=["Approve", "Reject"],
         params={"comment": COMMENT},
         response_timeout=timedelta(days=7),
-        notifiers=reviewer_mail(f"{LOOK}['subject']", f"{LOOK}['body']"),
+        notifiers=[ask_reviewers],
     )
 
     @task

@@ -63,6 +63,10 @@ _SUBJECT = (
     "[AccountSync] {{ dag.dag_id }} failed / 运行失败"
     "{% if failures %}: {{ failures[0].kind or 'killed / 被终止' }}{% endif %}"
 )
+_QUESTION = (
+    "<p>{{ shown.subject | e }}</p><pre>{{ shown.body | e }}</pre>"
+    '<p><a href="{{ run_url | e }}">Required Actions / 待办事项</a></p>'
+)
 _FAILURE = "failure"
 """The XCom in which a failed task says of what."""
 
@@ -124,23 +128,26 @@ def _send_failure_mail(context: Mapping[str, Any]) -> None:
     mail(dict(context) | facts | {"failures": _failures(context, run_url)})
 
 
-def reviewer_mail(subject: str, body: str) -> list[Any]:
-    """For a task that waits for a human. `subject`, `body`: template expressions."""
+def ask_reviewers(context: Mapping[str, Any]) -> None:
+    """A mail with what `look` has shown. Without it the question is under Required Actions all the
+    same: a mail server that is down must not keep it from being asked."""
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     alerts = settings().alerts
     if not alerts.to:
-        return []
-    return [
-        SmtpNotifier(
-            smtp_conn_id=alerts.smtp_conn_id,
-            from_email=alerts.sender,
-            to=alerts.to,
-            subject=f"[AccountSync] {{{{ {subject} }}}}: please decide / 请审批",
-            html_content=f"<p>{{{{ {subject} | e }}}}</p><pre>{{{{ {body} | e }}}}</pre>"
-            "<p>Airflow: Required Actions / 待办事项, {{ dag.dag_id }} {{ run_id }}</p>",
-        )
-    ]
+        return
+    mail = SmtpNotifier(
+        smtp_conn_id=alerts.smtp_conn_id,
+        from_email=alerts.sender,
+        to=alerts.to,
+        subject="[AccountSync] {{ shown.subject }}: please decide / 请审批",
+        html_content=_QUESTION,
+    )
+    facts = {"shown": context["ti"].xcom_pull(task_ids="look"), "run_url": _run_url(context)}
+    try:
+        mail(dict(context) | facts)
+    except Exception as error:  # noqa: BLE001 - whatever a mail server and its client come up with
+        log.error("event=mail_not_sent run=%s error=%s", context["run_id"], type(error).__name__)
 
 
 def ask_for_decisions(held: Any) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
+import socket
 import subprocess
 import sys
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -134,13 +137,39 @@ def test_a_held_plan_starts_a_review(bag: DagBag, installation: Installation) ->
         run = _run(bag, "create_account_tasks")
         assert run.state == "success"
     plan = installation.scalar("SELECT id FROM accountsync.plan WHERE state = 'held'")
-    assert _run_ids("review_held_changes") == [f"plan-{plan}"]
+    assert _run_ids("review_held_changes", "plan-") == [f"plan-{plan}"]
 
 
-def _run_ids(dag_id: str) -> list[str]:
+def test_a_held_feed_starts_a_review(bag: DagBag, installation: Installation) -> None:
+    """I7: the run that read it fails, and asks."""
+    installation.sync("full")
+    hr = installation.sims.hr
+    hr.put_persons(*(row | {"personDept": []} for row in hr.persons()[:30]))
+    assert _run(bag, "sync_hr_persons", mode="full").state == "failed"
+    feed = installation.scalar("SELECT id FROM accountsync.sync_run WHERE state = 'held'")
+    assert _run_ids("review_held_changes", "feed-") == [f"feed-{feed}"]
+
+
+def test_a_mail_server_that_is_down_does_not_keep_a_review_from_being_asked(
+    bag: DagBag, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens
+        down = {"conn_type": "smtp", "host": "127.0.0.1", "port": closed.getsockname()[1]}
+        down["extra"] = {"disable_ssl": True, "disable_tls": True, "retry_limit": 1}
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(down))
+        decide = bag.dags["review_held_changes"].get_task("decide")
+        shown = {"subject": "Plan 1: 3 account tasks are held", "body": "| {{ 1 }} |"}
+        ti = SimpleNamespace(xcom_pull=lambda task_ids: shown)
+        for ask in decide.notifiers:
+            ask({"ti": ti, "dag": decide.dag, "run_id": "plan-1"})
+    assert "event=mail_not_sent run=plan-1 error=ConnectionRefusedError" in caplog.text
+
+
+def _run_ids(dag_id: str, begin: str) -> list[str]:
     from airflow.models.dagrun import DagRun
 
-    return [run.run_id for run in DagRun.find(dag_id=dag_id)]
+    return [run.run_id for run in DagRun.find(dag_id=dag_id) if run.run_id.startswith(begin)]
 
 
 def test_the_form_of_sync_hr_persons_reaches_the_job(

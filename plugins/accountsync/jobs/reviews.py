@@ -93,20 +93,24 @@ def _of_plan(plan: RowMapping) -> Review:
 
 
 def _rows(lines: Mapping[str, Any]) -> Iterator[str]:
-    yield "| target | operation | held | why | the guard | employee numbers, for example |"
+    yield "| target | operation | held | why | the guard | employee numbers |"
     yield "|---|---|---|---|---|---|"
     for system, operations in lines.items():
         for operation, line in operations.items():
             if line["held"]:
                 why = ", ".join(f"{reason} {tasks}" for reason, tasks in line["reasons"].items())
-                examples = ", ".join(line["examples"])
                 yield (
                     f"| {system} | {operation} | {line['held']} | {why} | {line['held_because']}"
-                    f" | {examples} |"
+                    f" | {_people(line)} |"
                 )
     yield ""
     yield "Approve: exactly these go on, as far as they still hold. Reject: exactly these are"
     yield "cancelled, and not planned again until something about them changes."
+
+
+def _people(line: Mapping[str, Any]) -> str:
+    more = line["tasks"] - len(line["examples"])
+    return ", ".join(line["examples"]) + (f" and {more} more" if more else "")
 
 
 def _of_feed(feed: HeldFeed) -> Review:

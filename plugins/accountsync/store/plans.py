@@ -56,7 +56,7 @@ _COUNTS = text(  # ix_account_task_plan_id
 _LINES = text(  # ix_account_task_plan_id
     "SELECT t.system, t.operation, coalesce(t.reason, '') AS reason, count(*) AS tasks,"
     " count(*) FILTER (WHERE t.state = 'held') AS held, max(t.held_because) AS held_because,"
-    " (array_agg(p.employee_number))[1:10] AS examples"
+    " (array_agg(p.employee_number ORDER BY p.employee_number))[1:10] AS examples"
     " FROM accountsync.account_task t JOIN accountsync.person p ON p.id = t.person_id"
     " WHERE t.plan_id = :plan_id GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 )

@@ -1,0 +1,126 @@
+"""What a human is asked about a held plan or feed, and what the answer does (I7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from accountsync.errors import SafetyStopError
+from accountsync.jobs import reviews
+from accountsync.jobs.reviews import Decision, Kind, Review
+from tests.integration.hr_world import HrWorld
+from tests.integration.targets_world import TargetsWorld
+from tests.integration.world import World, utc_now
+
+BLANK: dict[str, Any] = {"personDept": []}
+
+
+def _decide(world: World, kind: Kind, number: int, *, approved: bool, reviewed: str) -> int:
+    return reviews.decide(
+        engine=world.engine,
+        settings=world.settings,
+        kind=kind,
+        number=number,
+        decision=Decision(approved=approved, actor="ann", comment="HR says so", reviewed=reviewed),
+        now=utc_now(),
+    )
+
+
+def _asked(world: World) -> tuple[Kind, int, Review]:
+    ((kind, number),) = reviews.pending(engine=world.engine)
+    return kind, number, reviews.describe(engine=world.engine, kind=kind, number=number)
+
+
+def _audited(world: World) -> tuple[Any, ...]:
+    event = world.rows("SELECT * FROM accountsync.audit_event ORDER BY id DESC LIMIT 1")[0]
+    return event["actor"], event["action"], event["details"]["comment"]
+
+
+def _leave(world: TargetsWorld, persons: int) -> list[str]:
+    """As a sync would record it. Returns their employee numbers."""
+    world.execute(
+        "UPDATE accountsync.person SET status = '9', revision = revision + 1 WHERE id IN"
+        " (SELECT person_id FROM accountsync.account WHERE system = 'idaas'"
+        "  ORDER BY person_id LIMIT :persons)",
+        persons=persons,
+    )
+    rows = world.rows("SELECT employee_number FROM accountsync.person WHERE status = '9'")
+    return [row["employee_number"] for row in rows]
+
+
+def test_a_held_plan_is_shown_with_how_many_whom_and_why(planned: TargetsWorld) -> None:
+    """I15: people by their numbers, not by their names."""
+    planned.drain()
+    leavers = _leave(planned, 14)
+    plan = planned.plan()
+    kind, number, review = _asked(planned)
+    assert (kind, number) == ("plan", plan.plan_id)
+    assert review.subject == f"Plan {number}: 42 account tasks are held"
+    for system in ("idaas", "welink", "email"):
+        assert f"| {system} | disable | 14 | not_entitled 14 | 14 of " in review.body
+    assert "more than 20 %" in review.body
+    shown = sorted(leavers)[:10]
+    assert f"| {', '.join(shown)} and 4 more |" in review.body
+    names = planned.rows("SELECT full_name FROM accountsync.person")
+    assert not [row for row in names if row["full_name"] in review.body]
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_the_answer_about_a_plan_is_carried_out_once_and_audited(
+    planned: TargetsWorld, approved: bool
+) -> None:
+    planned.drain()
+    _leave(planned, 10)
+    planned.plan()
+    kind, number, review = _asked(planned)
+    assert _decide(planned, kind, number, approved=approved, reviewed=review.reviewed) == 30
+    assert _audited(planned) == ("ann", f"plan_{'approved' if approved else 'rejected'}",
+                                 "HR says so")  # fmt: skip
+    planned.drain()
+    disabled = "SELECT count(*) FROM accountsync.account WHERE state = 'disabled'"
+    assert planned.scalar(disabled) == (30 if approved else 0)
+    assert reviews.pending(engine=planned.engine) == []
+    with pytest.raises(SafetyStopError, match="held no more"):
+        _decide(planned, kind, number, approved=True, reviewed=review.reviewed)
+
+
+def _hold_feed(world: HrWorld) -> list[str]:
+    """Of 25 people HR has lost the department. Returns their employee numbers."""
+    world.sync()
+    lost = [world.change(row, **BLANK)["employeeNumber"] for row in world.hr.persons()[:25]]
+    with pytest.raises(SafetyStopError, match="is held"):
+        world.sync("full")
+    return [str(number) for number in lost]
+
+
+def test_a_held_feed_is_shown_with_how_many_whom_and_why(world: HrWorld) -> None:
+    lost = _hold_feed(world)
+    kind, number, review = _asked(world)
+    assert kind == "feed"
+    assert review.subject == f"Feed {number} of hieds is held"
+    assert "25 to update" in review.body
+    assert "department_code: 25 changed, 25 emptied" in review.body
+    assert any(one in review.body for one in lost)
+    assert "department_code: 25 of 40 persons lose it, allowed are 10 %" in review.body
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_the_answer_about_a_feed_is_carried_out_once_and_audited(
+    world: HrWorld, approved: bool
+) -> None:
+    """Rejected, nothing of it is merged."""
+    _hold_feed(world)
+    kind, number, review = _asked(world)
+    with pytest.raises(SafetyStopError, match="not what was reviewed"):
+        _decide(world, kind, number, approved=approved, reviewed="something else")
+    assert reviews.pending(engine=world.engine) == [("feed", number)]
+    _decide(world, kind, number, approved=approved, reviewed=review.reviewed)
+    without = "SELECT count(*) FROM accountsync.person WHERE department_code IS NULL"
+    assert world.scalar(without) == (25 if approved else 0)
+    assert _audited(world) == ("ann", f"feed_{'approved' if approved else 'rejected'}",
+                               "HR says so")  # fmt: skip
+    with pytest.raises(SafetyStopError):
+        _decide(world, kind, number, approved=True, reviewed=review.reviewed)
+    with pytest.raises(SafetyStopError, match="does not wait for a decision any more"):
+        reviews.describe(engine=world.engine, kind=kind, number=number)
