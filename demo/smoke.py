@@ -11,6 +11,7 @@ from .settings import TARGETS, Ports, State
 from .verdict import World, problems, read_world
 
 _JOINERS = 5
+_LEAVERS = 3
 
 
 def smoke(
@@ -49,9 +50,24 @@ def _rounds(parts: stack.Stack, say: Callable[[str], None]) -> list[str]:
     run_chain(parts, say)
     third = read_world(urls)
     say(f"  {_verdict(third)}")
-    joined = len(third.entitled) - len(second.entitled)
-    missed = [] if joined == _JOINERS else [f"hr: {joined} persons joined instead of {_JOINERS}"]
-    return [*problems(first), *changed, *missed, *problems(third)]
+    say(f"Round 4: {_LEAVERS} people leave")
+    call("POST", f"{urls['hr']}/_sim/events", body={"leave": _LEAVERS})
+    run_chain(parts, say)
+    fourth = read_world(urls)
+    say(f"  {_verdict(fourth)}")
+    lost = [f"{name}: deleted in round 4" for name in TARGETS if _lost(third, fourth, name)]
+    happened = [*_moved(second, third, _JOINERS), *_moved(third, fourth, -_LEAVERS)]
+    return [*problems(first), *changed, *happened, *problems(third), *lost, *problems(fourth)]
+
+
+def _moved(before: World, after: World, expected: int) -> list[str]:
+    """Whether HR itself did what it was told: else the verdict means nothing."""
+    found = len(after.entitled) - len(before.entitled)
+    return [] if found == expected else [f"hr: {found:+} persons instead of {expected:+}"]
+
+
+def _lost(before: World, after: World, target: str) -> bool:
+    return len(after.accounts[target]) < len(before.accounts[target])
 
 
 def _differs(before: World, after: World, target: str) -> bool:

@@ -36,7 +36,8 @@ class World:
         }
 
     def counts(self) -> dict[str, int]:
-        return {target: len(self.accounts[target]) for target in TARGETS}
+        """Of the accounts in use."""
+        return {target: len(_in_use(self, target)) for target in TARGETS}
 
 
 def read_world(urls: Mapping[str, str]) -> World:
@@ -53,9 +54,10 @@ def problems(world: World) -> list[str]:
 
 def _problems_of(world: World, target: str) -> Iterator[str]:
     owners = Counter(_owner(world, target, account) for account in world.accounts[target])
+    in_use = {_owner(world, target, account) for account in _in_use(world, target)}
     entitled = world.entitled
-    yield from _about(target, "persons without an account", entitled - owners.keys())
-    yield from _about(target, "accounts of nobody entitled", owners.keys() - entitled)
+    yield from _about(target, "persons without an account in use", entitled - in_use)
+    yield from _about(target, "accounts in use of nobody entitled", in_use - entitled)
     yield from _about(
         target, "persons with several accounts", {one for one, count in owners.items() if count > 1}
     )
@@ -63,6 +65,11 @@ def _problems_of(world: World, target: str) -> Iterator[str]:
         values = Counter(str(account.get(field)).casefold() for account in world.accounts[target])
         twice = {value for value, count in values.items() if count > 1}
         yield from _about(target, f"values of {field} given twice", twice)
+
+
+def _in_use(world: World, target: str) -> list[Row]:
+    """Leavers keep their accounts, disabled."""
+    return [account for account in world.accounts[target] if account.get("enabled", True)]
 
 
 def _owner(world: World, target: str, account: Row) -> str:

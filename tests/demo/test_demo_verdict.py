@@ -42,6 +42,16 @@ def test_exactly_the_entitled_persons_have_accounts() -> None:
     assert judged(right()) == []
 
 
+def test_a_leaver_keeps_an_account_that_is_disabled() -> None:
+    accounts = right()
+    accounts["idaas"].append(accounts_of("03")["idaas"] | {"enabled": False})
+    assert judged(accounts) == []
+
+
+def disable(accounts: Accounts) -> None:
+    accounts["welink"][0]["enabled"] = False
+
+
 def drop(accounts: Accounts) -> None:
     accounts["welink"].pop()
 
@@ -65,8 +75,9 @@ def give_to_nobody(accounts: Accounts) -> None:
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
-        (drop, ["welink: 1 persons without an account: 02"]),
-        (give_to_leaver, ["idaas: 1 accounts of nobody entitled: 03"]),
+        (disable, ["welink: 1 persons without an account in use: 01"]),
+        (drop, ["welink: 1 persons without an account in use: 02"]),
+        (give_to_leaver, ["idaas: 1 accounts in use of nobody entitled: 03"]),
         (
             give_twice,
             [
@@ -78,8 +89,8 @@ def give_to_nobody(accounts: Accounts) -> None:
         (
             give_to_nobody,
             [
-                "exchange: 1 persons without an account: 01",
-                "exchange: 1 accounts of nobody entitled: unknown SAM account ghost",
+                "exchange: 1 persons without an account in use: 01",
+                "exchange: 1 accounts in use of nobody entitled: unknown SAM account ghost",
             ],
         ),
     ],
