@@ -8,6 +8,7 @@ from collections.abc import Callable
 import typer
 
 from accountsync.cli import (
+    adopt,
     config,
     db,
     explain,
@@ -26,6 +27,7 @@ from accountsync.errors import AccountSyncError
 app = typer.Typer(
     name="accountsync", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False
 )
+app.add_typer(adopt.app, name="adopt")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.command("explain")(explain.explain)

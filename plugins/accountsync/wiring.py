@@ -5,6 +5,7 @@ The only module besides the web page's access check that knows Airflow.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
@@ -21,10 +22,12 @@ from accountsync.hr.file import FileHrSource
 from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import HrSource
 from accountsync.hr.sql import SqlHrSource
+from accountsync.jobs import adopt_accounts as adoption
 from accountsync.jobs import create_account_tasks as create
 from accountsync.jobs import held_feeds, held_plans, preview, provision, reviews
 from accountsync.jobs import process_account_tasks as process
 from accountsync.jobs import sync_hr_persons as sync
+from accountsync.jobs.adopt_accounts import Adoption
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.inspect_target import OpenConnector
 from accountsync.jobs.process_account_tasks import ProcessSummary
@@ -318,6 +321,22 @@ def process_account_tasks(
         )
     finally:
         metrics.send_queue(read_queue_state(engine, system))
+
+
+def adopt_accounts(
+    settings: Settings, system: str, *, actor: str, dry_run: bool = False
+) -> Adoption:
+    """What the target has already becomes its persons'; nothing is changed there."""
+    opener = target_to_look_at(settings, system)
+    return adoption.adopt_accounts(
+        engine=open_store(settings),
+        system=system,
+        target=settings.systems[system],
+        read=lambda: asyncio.run(adoption.list_accounts(opener, system=system)),
+        actor=actor,
+        now=utc_now(),
+        dry_run=dry_run,
+    )
 
 
 def target_to_look_at(settings: Settings, system: str) -> OpenConnector:

@@ -22,6 +22,8 @@ class Account:
     disabled_by: str | None = None
     since: datetime | None = None
     """Since when it is in this state, or later."""
+    as_shown: bool = False
+    """Adopted, and not planned since: `attributes` are what the target showed of them."""
 
     def as_context(self) -> dict[str, Any]:
         own = {"identifier": self.identifier, "remote_id": self.remote_id}

@@ -216,6 +216,24 @@ def plan_task(
     return replace(task, late_bound=late)
 
 
+def as_applied(
+    rule: SystemRule, context: Context, accounts: Mapping[str, Account]
+) -> dict[str, Any] | None:
+    """The attributes of an adopted account that count as applied last: what the target shows of
+    them; of the others what is wanted now, so that only a later change of it is sent.
+
+    None: data is missing.
+    """
+    account = accounts[rule.name]
+    shown = {name: value for name, value in account.attributes.items() if value is not None}
+    shown = {rule.identifier: account.identifier} | shown
+    try:
+        desired, _ = _attributes(rule, replace(account, attributes=shown), context, accounts)
+    except RecordError:
+        return None
+    return {name: shown.get(name, value) for name, value in desired.items()}
+
+
 def _may_change(wanted: Wanted, account: Account | None) -> bool:
     return operation(wanted, account, Difference.ATTRIBUTES) is not None
 

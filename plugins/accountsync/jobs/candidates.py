@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,9 +18,10 @@ from accountsync.errors import RecordError
 from accountsync.jobs import name_giving, person_facts
 from accountsync.jobs.name_giving import Given
 from accountsync.jobs.plan_rules import Rules
-from accountsync.store import accounts, names, plans
+from accountsync.store import accounts, correlation, names, plans
 
 _UNKNOWN_SOURCE = Statuses()
+_IN_DOUBT = "adoption"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +61,16 @@ def read_candidates(
     ids = [row["id"] for row in rows]
     known = accounts.of_persons(connection, ids)
     under_way = plans.open_tasks(connection, ids)
+    doubtful = correlation.in_doubt(connection, ids)
     return [
-        _candidate(rules, person, known.get(person["id"], {}), under_way.get(person["id"], {}), now)
+        _candidate(
+            rules,
+            person,
+            known.get(person["id"], {}),
+            under_way.get(person["id"], {}),
+            now,
+            doubtful=doubtful,
+        )
         for person in person_facts.of(connection, rows)
     ]
 
@@ -72,12 +81,18 @@ def _candidate(
     has: Mapping[str, Account],
     under_way: Mapping[str, OpenTask],
     now: datetime,
+    *,
+    doubtful: Collection[tuple[int, str]],
 ) -> Candidate:
+    """`doubtful`: who may have an account there that nobody has yet said to be theirs (I9)."""
     statuses = rules.valid_statuses.get(person["source"], ())
     scope = {"person": person, "valid_statuses": statuses}
     stands = standing(person, rules.statuses.get(person["source"], _UNKNOWN_SOURCE), now=now)
     should = {
-        rule.name: _wanted(rule, stands, scope, has.get(rule.name), now) for rule in rules.systems
+        rule.name: Wanted(state=None, reason=_IN_DOUBT)
+        if (person["id"], rule.name) in doubtful
+        else _wanted(rule, stands, scope, has.get(rule.name), now)
+        for rule in rules.systems
     }
     dates = [one.next_at for one in should.values() if one.next_at]
     return Candidate(
@@ -127,6 +142,36 @@ def give_names(connection: Connection, rules: Rules, candidates: Sequence[Candid
         **names.current(connection, others),
         **name_giving.give(connection, rules.names, served),
     }
+
+
+def take_over_adopted(
+    connection: Connection,
+    rules: Rules,
+    candidates: Sequence[Candidate],
+    given: Given,
+) -> list[Candidate]:
+    """Once after its adoption an account's attributes are settled, whether shown or not."""
+    settled: dict[tuple[int, str], Mapping[str, Any]] = {}
+    found = []
+    for one in candidates:
+        applied = _applied(rules, one, given.get(one.id, {}))
+        settled |= {(one.id, system): account.attributes for system, account in applied.items()}
+        found.append(replace(one, accounts={**one.accounts, **applied}) if applied else one)
+    accounts.keep_applied(connection, settled)
+    return found
+
+
+def _applied(rules: Rules, candidate: Candidate, given: Mapping[str, str]) -> dict[str, Account]:
+    context, has = candidate.context | {"names": given}, dict(candidate.accounts)
+    applied = {}
+    for rule in rules.systems:
+        account = has.get(rule.name)
+        if account and account.as_shown and candidate.wanted[rule.name].state == "active":
+            attributes = planning.as_applied(rule, context, has)
+            if attributes is not None:
+                settled = replace(account, attributes=attributes, as_shown=False)
+                has[rule.name] = applied[rule.name] = settled
+    return applied
 
 
 def plan_tasks(

@@ -16,7 +16,13 @@ from accountsync.domain import guard, planning
 from accountsync.domain.planning import GUARDED, OpenTask, PlannedTask, Step
 from accountsync.errors import SafetyStopError
 from accountsync.jobs import name_giving
-from accountsync.jobs.candidates import Candidate, give_names, plan_tasks, read_candidates
+from accountsync.jobs.candidates import (
+    Candidate,
+    give_names,
+    plan_tasks,
+    read_candidates,
+    take_over_adopted,
+)
 from accountsync.jobs.plan_rules import Rules, compile_rules
 from accountsync.settings import Settings
 from accountsync.store import (
@@ -201,6 +207,7 @@ def _lots(connection: Connection, now: datetime, *, everybody: bool) -> Iterator
 def _changes(connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime) -> _Changes:
     candidates = read_candidates(connection, rules, rows, now)
     given = give_names(connection, rules, candidates)
+    candidates = take_over_adopted(connection, rules, candidates, given)
     planned = [plan_tasks(rules, one, given.get(one.id, {})) for one in candidates]
     destroyed = [one.id for one, found in zip(candidates, planned, strict=True)
                  if any(task.operation in GUARDED for task in found.values())]  # fmt: skip

@@ -23,6 +23,17 @@ PERSON_ROOTS = frozenset({"person", "names", "accounts"})
 SCOPE_ROOTS = frozenset({"person", "valid_statuses"})
 
 
+class Correlation(Group):
+    """A match of accounts that a target has already with persons; the first rule that matches any
+    person decides. Every doubt is a case for a human."""
+
+    attribute: str = Field(description="of the account, as the target shows it")
+    value: Annotated[str, template(PERSON_ROOTS)] | None = Field(
+        None, description="of the person; default: what the attribute is mapped to"
+    )
+    sure: bool = Field(False, description="a match by this alone makes the account the person's")
+
+
 class Target(Group):
     """What every kind of target has."""
 
@@ -32,6 +43,9 @@ class Target(Group):
     attributes: Annotated[dict[str, Any], template(PERSON_ROOTS)]
     key: str = Field(description="the attribute that finds the account again, whatever happens")
     identifier: str = Field(description="the attribute kept as the account's identifier")
+    correlate_by: list[Correlation] = Field(
+        [], description="to adopt existing accounts; default: by the key, which is sure"
+    )
     rate: Rate = Rate()
     timeout: Timeout = timedelta(seconds=30)
     prehire: Duration = Field(
@@ -45,6 +59,19 @@ class Target(Group):
     )
     keep: list[str] = Field([], description="attributes that stay as they were first applied")
     guard: Guard | None = Field(None, description="in place of the common one, as a whole")
+
+    @model_validator(mode="after")
+    def _correlations_are_answerable(self) -> Target:
+        found = [
+            Problem(
+                ("correlate_by", n, "value"), f"{rule.attribute!r} is not mapped: say the value"
+            )
+            for n, rule in enumerate(self.correlate_by)
+            if rule.value is None and rule.attribute not in self.attributes
+        ]
+        if found:
+            raise ProblemsError(found)
+        return self
 
     @model_validator(mode="after")
     def _names_are_attributes(self) -> Target:

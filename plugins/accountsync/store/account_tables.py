@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accountsync.store.base import Table, identity, now, one_of
+
+CASE_STATES = ("open", "adopted", "ignored", "settled")
 
 
 class DepartmentMappingRow(Table):
@@ -123,8 +125,43 @@ class AccountRow(Table):
     identifier: Mapped[str]
     remote_id: Mapped[str | None]
     attributes: Mapped[dict[str, Any]]
+    as_shown: Mapped[bool] = mapped_column(
+        server_default="false", comment="attributes: as the target showed them, not as applied"
+    )
     provenance: Mapped[str]
     disabled_by: Mapped[str | None]
     disabled_reason: Mapped[str | None]
     created_at: Mapped[datetime] = now()
     updated_at: Mapped[datetime] = now()
+
+
+class CorrelationCaseRow(Table):
+    """An account found in a target of which a human has to say whose it is.
+
+    open: nobody has said yet · adopted, ignored: somebody did · settled: no longer in question.
+    """
+
+    __tablename__ = "correlation_case"
+    __table_args__ = (
+        UniqueConstraint("system", "account_key"),
+        CheckConstraint(one_of("state", CASE_STATES), name="state"),
+        CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed"),
+        Index(
+            "ix_correlation_case_open",
+            "candidates",
+            postgresql_using="gin",
+            postgresql_where=text("state = 'open'"),
+        ),
+    )
+
+    id: Mapped[int] = identity()
+    system: Mapped[str]
+    account_key: Mapped[str] = mapped_column(comment="the target's own id, or the identifier")
+    account: Mapped[dict[str, Any]] = mapped_column(comment="as the target shows it")
+    candidates: Mapped[list[int]] = mapped_column(
+        ARRAY(BigInteger), comment="persons, the best match first"
+    )
+    reasons: Mapped[list[str]]
+    state: Mapped[str] = mapped_column(server_default="open")
+    found_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, text
 
 from accountsync.domain.account import Account, RemoteAccount
 
 _OF = text(
     "SELECT person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,"
-    " updated_at"
+    " as_shown, updated_at"
     " FROM accountsync.account WHERE person_id = ANY(:persons)"
 )
 
@@ -60,8 +61,28 @@ def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
             provenance=row.provenance,
             disabled_by=row.disabled_by,
             since=row.updated_at,
+            as_shown=row.as_shown,
         )
     return found
+
+
+_KEEP_APPLIED = text(
+    "UPDATE accountsync.account a SET attributes = r.attributes, as_shown = false"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (person_id bigint, system text,"
+    "  attributes jsonb) WHERE a.person_id = r.person_id AND a.system = r.system AND a.as_shown"
+)
+
+
+def keep_applied(
+    connection: Connection, found: Mapping[tuple[int, str], Mapping[str, Any]]
+) -> None:
+    """(person id, system) of adopted accounts → the attributes that count as applied last."""
+    rows = [
+        {"person_id": person_id, "system": system, "attributes": attributes}
+        for (person_id, system), attributes in found.items()
+    ]
+    if rows:
+        connection.execute(_KEEP_APPLIED, {"rows": orjson.dumps(rows).decode()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,3 +208,16 @@ def mark_planned(connection: Connection, evaluations: Sequence[Evaluation]) -> N
             "dates": [one.next_at for one in evaluations],
         },
     )
+
+
+def id_of(connection: Connection, employee_number: str) -> int | None:
+    found: int | None = connection.scalar(
+        text("SELECT id FROM accountsync.person WHERE employee_number = :number"),
+        {"number": employee_number},
+    )
+    return found
+
+
+def numbers(connection: Connection, persons: Sequence[int]) -> list[str]:
+    query = "SELECT employee_number FROM accountsync.person WHERE id = ANY(:ids) ORDER BY id"
+    return list(connection.scalars(text(query), {"ids": list(persons)}))

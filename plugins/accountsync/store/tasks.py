@@ -170,7 +170,7 @@ WITH r AS (
   FROM done WHERE account_state IS NOT NULL AND identifier IS NOT NULL AND operation = 'create'
   ON CONFLICT (person_id, system) DO UPDATE SET state = excluded.state,
     identifier = excluded.identifier, remote_id = excluded.remote_id,
-    attributes = excluded.attributes, provenance = excluded.provenance,
+    attributes = excluded.attributes, as_shown = false, provenance = excluded.provenance,
     disabled_by = excluded.disabled_by, disabled_reason = excluded.disabled_reason,
     updated_at = :now
 ), changed AS (

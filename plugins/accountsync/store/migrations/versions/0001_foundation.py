@@ -392,6 +392,13 @@ def upgrade() -> None:
         sa.Column("identifier", sa.Text(), nullable=False),
         sa.Column("remote_id", sa.Text(), nullable=True),
         sa.Column("attributes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column(
+            "as_shown",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="attributes: as the target showed them, not as applied",
+        ),
         sa.Column("provenance", sa.Text(), nullable=False),
         sa.Column("disabled_by", sa.Text(), nullable=True),
         sa.Column("disabled_reason", sa.Text(), nullable=True),
@@ -882,6 +889,54 @@ def upgrade() -> None:
         unique=False,
         schema="accountsync",
     )
+    op.create_table(
+        "correlation_case",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("system", sa.Text(), nullable=False),
+        sa.Column(
+            "account_key",
+            sa.Text(),
+            nullable=False,
+            comment="the target's own id, or the identifier",
+        ),
+        sa.Column(
+            "account",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="as the target shows it",
+        ),
+        sa.Column(
+            "candidates",
+            sa.ARRAY(sa.BigInteger()),
+            nullable=False,
+            comment="persons, the best match first",
+        ),
+        sa.Column("reasons", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("state", sa.Text(), server_default="open", nullable=False),
+        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(state = 'open') = (closed_at IS NULL)", name=op.f("ck_correlation_case_closed")
+        ),
+        sa.CheckConstraint(
+            "state IN ('open', 'adopted', 'ignored', 'settled')",
+            name=op.f("ck_correlation_case_state"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_correlation_case")),
+        sa.UniqueConstraint(
+            "system", "account_key", name=op.f("uq_correlation_case_system_account_key")
+        ),
+        schema="accountsync",
+    )
+    op.create_index(
+        "ix_correlation_case_open",
+        "correlation_case",
+        ["candidates"],
+        unique=False,
+        schema="accountsync",
+        postgresql_using="gin",
+        postgresql_where=sa.text("state = 'open'"),
+    )
     for table, operations in APPEND_ONLY.items():
         op.execute(
             f"CREATE TRIGGER refuse_{table} BEFORE {operations} ON accountsync.{table}"
@@ -890,6 +945,14 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index(
+        "ix_correlation_case_open",
+        table_name="correlation_case",
+        schema="accountsync",
+        postgresql_using="gin",
+        postgresql_where=sa.text("state = 'open'"),
+    )
+    op.drop_table("correlation_case", schema="accountsync")
     op.drop_index(
         op.f("ix_account_request_item_person_id"),
         table_name="account_request_item",

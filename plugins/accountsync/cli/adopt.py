@@ -1,0 +1,83 @@
+"""First installation: accounts that a target has already become those of their persons."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from accountsync import settings as configuration
+from accountsync import wiring
+from accountsync.errors import ConfigurationError
+from accountsync.jobs import adopt_accounts
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+Actor = Annotated[str, typer.Option(help="who acts; default: your login", show_default=False)]
+
+
+@app.command("run")
+def adopt_run(
+    system: Annotated[str, typer.Argument(help="its name under `systems`")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
+    actor: Actor = "",
+) -> None:
+    """List the target's accounts and adopt the sure ones. May be repeated."""
+    settings = configuration.load(configuration.config_path())
+    who = actor or getpass.getuser()
+    done = wiring.adopt_accounts(settings, system, actor=who, dry_run=dry_run)
+    typer.echo(
+        f"{system}: {done.listed} accounts: {done.known} known before, {done.adopted} adopted,"
+        f" {done.doubtful} doubtful, {done.ignored} ignored, {done.foreign} nobody's of ours"
+    )
+    if done.examples:
+        typer.echo(f"adopted, for example: {', '.join(done.examples)}")
+    if dry_run:
+        typer.echo("dry run, nothing was kept")
+    elif done.doubtful:
+        typer.echo(f"next: bin/accountsync adopt cases {system}")
+
+
+@app.command("cases")
+def adopt_cases(
+    system: Annotated[str | None, typer.Argument(help="default: all systems")] = None,
+) -> None:
+    """List the accounts of which a human has to say whose they are."""
+    engine = wiring.open_store(configuration.load(configuration.config_path()))
+    found = adopt_accounts.list_cases(engine=engine, system=system)
+    for case in found:
+        typer.echo(f"{case.id}  {case.system}  account {case.account}")
+        typer.echo(f"    may belong to {', '.join(case.candidates)}: {'; '.join(case.reasons)}")
+    if not found:
+        typer.echo("no case is open")
+
+
+@app.command("resolve")
+def adopt_resolve(
+    case: Annotated[int, typer.Argument(help="its number, from `adopt cases`")],
+    comment: Annotated[str, typer.Option(help="why; kept in the audit trail")],
+    person: Annotated[str | None, typer.Option(help="it is this employee number's")] = None,
+    ignore: Annotated[bool, typer.Option("--ignore", help="it is nobody's of ours")] = False,
+    actor: Actor = "",
+) -> None:
+    """Say whose an account is."""
+    if (person is None) != ignore:
+        raise ConfigurationError("say either --person NUMBER or --ignore")
+    settings = configuration.load(configuration.config_path())
+    engine, who, now = wiring.open_store(settings), actor or getpass.getuser(), datetime.now(UTC)
+    if person is None:
+        adopt_accounts.ignore_case(engine=engine, case=case, actor=who, comment=comment, now=now)
+        typer.echo(f"case {case}: ignored from now on")
+        return
+    adopt_accounts.adopt_case(
+        engine=engine,
+        case=case,
+        employee_number=person,
+        systems=settings.systems,
+        actor=who,
+        comment=comment,
+        now=now,
+    )
+    typer.echo(f"case {case}: the account is {person}'s")
