@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, RowMapping, text
 
-from accountsync.errors import IncompleteReadError, SafetyStopError
+from accountsync.errors import IncompleteReadError, SafetyStopError, TransientError
 from accountsync.hr.file import FileHrSource
 from accountsync.jobs.sync_hr_persons import SyncResult, sync_hr_persons
 from accountsync.jobs.sync_order import SyncOrder
@@ -119,7 +119,7 @@ def test_a_run_whose_file_cannot_be_put_away_says_so_and_has_merged_all_the_same
     """I14: the next run finds nothing new in it."""
     drop.put("1.csv", "1,E1,王五,2026-05-01")
     (drop.folder / "archive").rmdir()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(TransientError, match="FileNotFoundError"):
         drop.sync()
     (run,) = drop.rows("SELECT state, inserted FROM accountsync.sync_run")
     assert tuple(run.values()) == ("succeeded", 1)

@@ -7,14 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
 
-from accountsync.domain.person import PERSON_FIELDS
+from accountsync.store.persons import PLANNED_COLUMNS
 from accountsync.store.tables import OPEN_STATES
 
-_FIELDS = ", ".join(name for name in PERSON_FIELDS if name != "source_key")
-_PERSON = (
-    f"SELECT id, source, revision, attributes, presumed_left_at, {_FIELDS}, planned_revision,"
-    " next_evaluation_at FROM accountsync.person WHERE "
-)
+_PERSON = f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE "
 _NEWCOMER = text(
     "INSERT INTO accountsync.person (source, source_key, employee_number, full_name, english_name,"
     " person_type, department_code, attributes, content_hash)"

@@ -155,12 +155,13 @@ def merge(
     return Merged(counts=counts, changes=changes, newcomers=sorted(newcomers))
 
 
-_PLANNED_COLUMNS = (
+PLANNED_COLUMNS = (
     f"id, source, revision, planned_revision, next_evaluation_at, attributes, presumed_left_at,"
     f" requested_systems, {', '.join(_FIELDS)}"
 )
+"""All that the rules may read of a person."""
 _TO_PLAN = text(  # ix_person_to_plan, ix_person_next_evaluation_at
-    f"SELECT {_PLANNED_COLUMNS} FROM accountsync.person WHERE id IN ("
+    f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE id IN ("
     " (SELECT id FROM accountsync.person WHERE revision > planned_revision AND id > :after"
     "  ORDER BY id LIMIT :limit)"
     " UNION (SELECT id FROM accountsync.person WHERE next_evaluation_at <= :now AND id > :after"
@@ -168,7 +169,7 @@ _TO_PLAN = text(  # ix_person_to_plan, ix_person_next_evaluation_at
     ") ORDER BY id LIMIT :limit"
 )
 _EVERYBODY = text(  # pk_person
-    f"SELECT {_PLANNED_COLUMNS} FROM accountsync.person WHERE id > :after ORDER BY id LIMIT :limit"
+    f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE id > :after ORDER BY id LIMIT :limit"
 )
 
 
