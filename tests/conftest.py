@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, make_url
 from sqlalchemy.engine import URL
+from xdist.scheduler import LoadScopeScheduling
 
 from accountsync.store import engine as store_engine
 from accountsync.store import schema
@@ -30,6 +31,27 @@ os.environ |= {  # before anybody imports Airflow
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(AIRFLOW_HOME / "logs"),
 }
+
+
+_ONE_WORKER = {  # part of a test's id → the group that shares something dear
+    "tests/live/": "live",
+    "tests/browser/": "live",
+    "tests/dags/": "airflow",
+    "tests/connectors/test_connector_ldap": "directories",
+    "[openldap": "directories",
+    "[active_directory": "directories",
+}
+
+
+class _Groups(LoadScopeScheduling):
+    """As `--dist loadgroup`, whose marks pytest-xdist 3.8 does not see under pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((name for part, name in _ONE_WORKER.items() if part in nodeid), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Groups:
+    return _Groups(config, log)
 
 
 def pytest_unconfigure() -> None:
