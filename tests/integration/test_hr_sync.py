@@ -183,7 +183,7 @@ def test_a_change_made_while_a_run_reads_is_not_lost(world: HrWorld, mode: Any) 
     for row in rows:
         world.change(row, ago=timedelta(minutes=5))
     read = _reads(world)
-    world.hr.fault("latency", path="hr_person_info", seconds=0.4)
+    world.hr.fault("latency", path="hr_person_info", seconds=0.8)
     failures: list[BaseException] = []
     options = {"mode": mode, "overlap": "0s", "page_size": 10, "rate": {"concurrency": 1}}
     thread = _sync_in_thread(world, failures, **options)

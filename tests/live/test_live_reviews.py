@@ -56,6 +56,10 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
         ("admin", "plan_approved", "the office closes"),
     ]
 
+    _mark(live, leavers)  # all a mistake: whom we disabled we enable (I11), and leave all well
+    live.in_step()
+    assert _active(live) == before + 1
+
 
 def _mark(live: Live, numbers: list[str], **fields: Any) -> None:
     """HR edits these people; what is not named is as of anybody who works."""
