@@ -39,7 +39,7 @@ from accountsync.errors import (
 from accountsync.settings.parts import Rate
 from accountsync.wire.answer import Answer, retry_after
 from accountsync.wire.auth import Authenticator
-from accountsync.wire.endpoint import Endpoint
+from accountsync.wire.endpoint import Endpoint, tls_context
 from accountsync.wire.request import Rendered, masked
 
 _LATER = frozenset({408, 425, 429, 503})
@@ -226,18 +226,9 @@ def limiter(per_second: float | None) -> AsyncLimiter | None:
 
 def _ssl(endpoint: Endpoint) -> bool | ssl.SSLContext:
     """One context for all requests: connections are pooled by it."""
-    verify = endpoint.verify
-    if isinstance(verify, bool) and endpoint.cert is None:
-        return verify
-    try:
-        context = ssl.create_default_context(cafile=None if isinstance(verify, bool) else verify)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{endpoint.conn_id}: `verify` in the Connection's extra is {verify!r};"
-            " use true, false or a file of CA certificates"
-        ) from error
-    if verify is False:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if isinstance(endpoint.verify, bool) and endpoint.cert is None:
+        return endpoint.verify
+    context = tls_context(endpoint)
     if endpoint.cert is not None:
         _show_certificate(context, endpoint.cert, endpoint)
     return context

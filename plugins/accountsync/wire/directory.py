@@ -42,7 +42,7 @@ from accountsync.errors import (
 from accountsync.settings.parts import Rate
 from accountsync.wire import ldap_messages as messages
 from accountsync.wire.api import limiter
-from accountsync.wire.endpoint import Endpoint
+from accountsync.wire.endpoint import Endpoint, tls_context
 from accountsync.wire.ldap_link import Address, Link, LinkLostError, Rows, StartTlsRefusedError
 from accountsync.wire.ldap_link import connected as connected_link
 from accountsync.wire.ldap_messages import Entry, Request, Result, Scope
@@ -305,21 +305,7 @@ def _address(endpoint: Endpoint) -> Address:
     return Address(
         host=host,
         port=parts.port or _PORTS[tls],
-        tls=None if tls == "none" else _context(endpoint),
+        tls=None if tls == "none" else tls_context(endpoint),
         start_tls=tls == "start_tls",
         server_name=str(endpoint.extra.get("server_name") or host),
     )
-
-
-def _context(endpoint: Endpoint) -> ssl.SSLContext:
-    verify = endpoint.verify
-    try:
-        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{endpoint.conn_id}: `verify` in the Connection's extra is {verify!r};"
-            " use true, false or a file of CA certificates"
-        ) from error
-    if verify is False:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context

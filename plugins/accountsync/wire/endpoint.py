@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,3 +44,18 @@ class _Facts(dict[str, Any]):
 
     def __missing__(self, key: str) -> Any:
         raise ConfigurationError(f"{self._place} has no {key!r}")
+
+
+def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
+    """As `verify` says. Raises ConfigurationError where it names no file of certificates."""
+    verify = endpoint.verify
+    try:
+        context = ssl.create_default_context(cafile=None if isinstance(verify, bool) else verify)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{endpoint.conn_id}: `verify` in the Connection's extra is {verify!r};"
+            " use true, false or a file of CA certificates"
+        ) from error
+    if verify is False:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
