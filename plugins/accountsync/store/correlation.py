@@ -12,14 +12,11 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.account import RemoteAccount
 from accountsync.domain.correlation import account_key
-from accountsync.domain.person import PERSON_FIELDS
 from accountsync.store import accounts, names
-
-_FIELDS = [name for name in PERSON_FIELDS if name != "source_key"]
+from accountsync.store.persons import PLANNED_COLUMNS
 
 _PERSONS = text(
-    f"SELECT id, source, revision, attributes, requested_systems, {', '.join(_FIELDS)}"
-    " FROM accountsync.person WHERE id > :after ORDER BY id LIMIT :limit"
+    f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE id > :after ORDER BY id LIMIT :limit"
 )
 
 _ADOPT = text(
