@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 
 from accountsync.domain.account import RemoteAccount
 from accountsync.domain.task import Outcome, Result
-from accountsync.store import tasks
+from accountsync.store import person_view, plans, tasks
 from accountsync.store.tasks import Claim
 from tests.store.people import add_account, add_persons, add_plan, add_task
 
@@ -282,6 +282,105 @@ def test_two_targets_that_finish_at_once_release_who_waits_for_both(engine: Engi
         other.result()
     with engine.connect() as connection:
         assert _task(connection, task_id)["state"] == "ready"
+
+
+def _goes_after(connection: Connection, system: str, *others: str) -> None:
+    rules = {system: "a fingerprint"}
+    plans.keep_rules(connection, rules, order={system: others}, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "after"),
+    [
+        (Outcome.SUCCEEDED, "succeeded", "ready"),
+        (Outcome.FAILED, "failed", "ready"),
+        (Outcome.RETRY, "ready", "waiting"),
+        (Outcome.UNKNOWN, "unknown", "waiting"),
+        (Outcome.FAILED, "needs_human", "waiting"),
+    ],
+)
+def test_what_only_comes_after_goes_on_in_the_same_transaction_however_the_first_one_ends(
+    connection: Connection,
+    plan_id: int,
+    people: list[int],
+    outcome: Outcome,
+    state: str,
+    after: str,
+) -> None:
+    """I12: it needs no account there; what does fails with it."""
+    whose = {"person_id": people[0], "plan_id": plan_id}
+    _goes_after(connection, "email", "idaas")
+    add_task(connection, **whose, next_attempt_at=NOW)
+    second = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    assert tasks.release_satisfied(connection, now=NOW) == 0
+    (claim,) = _claim(connection)
+    released = _record(connection, _result(claim, outcome, state, next_attempt_at=NOW))
+    assert (released, _task(connection, second)["state"]) == (after == "ready", after)
+
+
+def test_what_only_comes_after_waits_for_nothing_where_nothing_is_wanted(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I12: neither for an account, nor for one that is taken away."""
+    _goes_after(connection, "email", "idaas")
+    whose = {"person_id": people[0], "plan_id": plan_id}
+    waiting = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    going = add_task(connection, **whose)
+    connection.execute(text("UPDATE accountsync.account_task SET operation = 'disable'"
+                            " WHERE id = :id"), {"id": going})  # fmt: skip
+    assert tasks.release_satisfied(connection, now=NOW) == 1
+    assert _task(connection, waiting)["state"] == "ready"
+
+
+def test_a_failure_in_the_chain_lets_go_who_only_comes_after(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I12: idaas ◀ depends email ◀ after wiki."""
+    whose = {"person_id": people[0], "plan_id": plan_id}
+    _goes_after(connection, "wiki", "email")
+    add_task(connection, **whose, next_attempt_at=NOW)
+    near = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    far = add_task(connection, **whose, system="wiki", state="waiting", waits_for=["email"])
+    (claim,) = _claim(connection)
+    _record(connection, _result(claim, Outcome.FAILED, "failed"))
+    assert _task(connection, near)["state"] == "failed"
+    assert _task(connection, far)["state"] == "ready"
+
+
+def test_a_delete_goes_on_past_a_failure_where_only_the_order_mattered(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I12, backwards: ADR 0012 keeps it where an account there is needed."""
+    whose = {"person_id": people[0], "plan_id": plan_id}
+    _goes_after(connection, "idaas", "email")
+    add_task(connection, **whose, next_attempt_at=NOW)
+    waiting = {
+        system: add_task(connection, **whose, system=system, state="waiting", waits_for=["idaas"])
+        for system in ("email", "wiki")
+    }
+    connection.execute(text("UPDATE accountsync.account_task SET operation = 'delete',"
+                            " account_state = 'deleted'"))  # fmt: skip
+    (claim,) = _claim(connection)
+    _record(connection, _result(claim, Outcome.FAILED, "failed"))
+    assert _task(connection, waiting["email"])["state"] == "ready"
+    assert _task(connection, waiting["wiki"])["state"] == "failed"
+
+
+def test_a_waiting_task_remembers_since_when_though_it_waits_for_less(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I12."""
+    whose = {"person_id": people[0], "plan_id": plan_id}
+    systems = {"system": "email", "state": "waiting", "waits_for": ["idaas", "welink"]}
+    task_id = add_task(connection, **whose, **systems, next_attempt_at=NOW)
+    for later, system in ((NOW + MINUTE, "idaas"), (NOW + 2 * MINUTE, "welink")):
+        (seen,) = person_view.tasks(connection, people[0])[0]
+        assert seen["waiting_since"] == NOW
+        add_account(connection, person_id=people[0], system=system)
+        tasks.release_satisfied(connection, now=later)
+    (seen,) = person_view.tasks(connection, people[0])[0]
+    assert (seen["id"], seen["state"], seen["waiting_since"]) == (task_id, "ready", None)
+    assert seen["next_attempt_at"] == NOW + 2 * MINUTE
 
 
 def test_failure_for_good_fails_who_waits_and_says_for_whom(

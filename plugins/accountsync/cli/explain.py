@@ -50,7 +50,7 @@ def _lines(found: Explanation) -> Iterator[str]:
     for system in found.systems:
         yield from _system(system)
     yield "attempts, the newest first:" if found.attempts else "no attempts yet"
-    yield from (f"  {_attempt(row)}" for row in found.attempts)
+    yield from (f"  {attempt(row)}" for row in found.attempts)
 
 
 def _names(found: Explanation) -> Iterator[str]:
@@ -76,8 +76,9 @@ def _system(system: SystemExplanation) -> Iterator[str]:
     yield f"{system.system}: account {state} ({system.reason}); changes: {_moment(system.next_at)}"
     yield f"  rule: {system.rule}: {answer}"
     yield from (f"    {name} = {value!r}" for name, value in system.because.items())
-    if system.depends_on:
-        yield f"  depends on: {', '.join(system.depends_on)}"
+    for how, others in (("depends on", system.depends_on), ("comes after", system.after)):
+        if others:
+            yield f"  {how}: {', '.join(others)}"
     yield f"  account: {_account(system.account)}"
     if system.open_task:
         yield f"  open task: {_task(system.open_task)}"
@@ -96,15 +97,17 @@ def _account(row: Row | None) -> str:
 
 
 def _task(row: Row) -> str:
-    parts = [f"{row['operation']}, {row['state']} since {_moment(row['created_at'])}"]
+    parts = [f"{row['operation']}, {row['state']}, planned {_moment(row['created_at'])}"]
     parts += [f"because: {row['reason']}"] if row["reason"] else []
-    parts += [f"waits for {', '.join(row['waits_for'])}"] if row["waits_for"] else []
+    if row["waits_for"]:
+        since = _moment(row["waiting_since"])
+        parts.append(f"waits for {', '.join(row['waits_for'])} since {since}")
     parts += [f"cause: {row['cause']}"] if row["cause"] else []
     parts += [f"{row['attempts']} attempts"] if row["attempts"] else []
     return "; ".join(parts)
 
 
-def _attempt(row: Row) -> str:
+def attempt(row: Row) -> str:
     said = " ".join(str(row[name]) for name in ("error_kind", "code", "message") if row[name])
     outcome = row["outcome"] or "no answer yet"
     return (

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import getpass
+from datetime import datetime
 from typing import Annotated
 
 import typer
+from sqlalchemy import RowMapping
 
 from accountsync import settings as configuration
 from accountsync import wiring
+from accountsync.cli import explain
+from accountsync.errors import ConfigurationError
 from accountsync.jobs import task_levers as levers
 from accountsync.jobs.task_levers import Pull
 from accountsync.settings import Settings
-from accountsync.store import task_levers
+from accountsync.store import person_view, task_levers
 from accountsync.store.task_levers import TaskFilter
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -47,12 +51,47 @@ def task_list(
     with wiring.open_store(_settings()).connect() as connection:
         found = task_levers.find(connection, chosen, limit=limit)
     for row in found:
-        why = row["cause"] or (f"for {', '.join(row['waits_for'])}" if row["waits_for"] else "")
-        typer.echo(
-            f"{row['id']}  {row['employee_number']}  {row['system']}  {row['operation']}"
-            f"  {row['state']}  {row['error_kind'] or ''}  {why}".rstrip()
-        )
+        typer.echo(_line(row))
     typer.echo(f"{len(found)} tasks")
+
+
+def _line(row: RowMapping) -> str:
+    return (
+        f"{row['id']}  {row['employee_number']}  {row['system']}  {row['operation']}"
+        f"  {row['state']}  {row['error_kind'] or ''}  {_why(row)}".rstrip()
+    )
+
+
+def _why(row: RowMapping) -> str:
+    if not row["waits_for"]:
+        return row["cause"] or ""
+    waits = f"for {', '.join(row['waits_for'])} since {row['waiting_since']:%F %H:%M} UTC"
+    return f"{waits}; {row['cause']}" if row["cause"] else waits
+
+
+@app.command("show")
+def task_show(task: Annotated[int, typer.Argument(help="its number, from `task list`")]) -> None:
+    """Print one task: what asked for it, what it waits for and since when, all its attempts."""
+    with wiring.open_store(_settings()).connect() as connection:
+        found = task_levers.find(connection, TaskFilter(task=task), limit=1)
+        if not found:
+            raise ConfigurationError(f"there is no task {task}; list them: accountsync task list")
+        (row,) = found
+        attempts = person_view.attempts(connection, row["person_id"], limit=100, task=task)
+    typer.echo(_line(row))
+    for name in _SHOWN:
+        if row[name] is not None:
+            value = row[name]
+            told = f"{value:%F %H:%M} UTC" if isinstance(value, datetime) else value
+            typer.echo(f"  {name.replace('_', ' ')}: {told}")
+    for one in attempts:
+        typer.echo(f"  {explain.attempt(dict(one))}")
+
+
+_SHOWN = (
+    "plan_id", "reason", "account_state", "held_because", "attempts", "created_at",
+    "next_attempt_at", "finished_at",
+)  # fmt: skip
 
 
 @app.command("failures")

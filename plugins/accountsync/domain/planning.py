@@ -18,6 +18,9 @@ from accountsync.errors import RecordError
 GUARDED = ("disable", "delete")
 """What takes something away: judged by the guard, and only done to what we made or adopted."""
 
+_GIVES = ("create", "enable")
+"""What waits for other systems; what only changes an account does not."""
+
 OURS = frozenset({"created", "adopted"})
 US = "accountsync"
 
@@ -48,6 +51,7 @@ class Difference(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemRule:
     """One target's part of the configuration, compiled. `late`: attributes that read `accounts`.
+    `depends_on`: an account there is needed. `after`: a task there comes first, however it ends.
     `kept`: attributes that stay as they were first applied."""
 
     name: str
@@ -56,6 +60,7 @@ class SystemRule:
     attributes: Mapping[str, Value]
     late: Mapping[str, Any]
     late_values: Mapping[str, Value] = field(default_factory=dict)
+    after: Sequence[str] = ()
     policy: Policy = field(default_factory=Policy)
     identifier: str = ""
     kept: Collection[str] = ()
@@ -267,7 +272,7 @@ def _missing(
     rule: SystemRule, bound: str, wanted: Wanted, accounts: Mapping[str, Account]
 ) -> tuple[str, ...]:
     """I12. A disabled account of a prehire needs a disabled one only; a change needs none."""
-    if bound not in ("create", "enable"):
+    if bound not in _GIVES:
         return ()
     enough = ("active",) if wanted.state == "active" else ("active", "disabled")
     return tuple(
@@ -275,6 +280,31 @@ def _missing(
         for name in rule.depends_on
         if name not in accounts or accounts[name].state not in enough
     )
+
+
+def in_order(
+    rule: SystemRule,
+    task: PlannedTask,
+    *,
+    planned: Mapping[str, PlannedTask],
+    open_tasks: Mapping[str, OpenTask],
+) -> PlannedTask:
+    """The task, after those of the systems in `after` that give or change something (I12).
+
+    `planned`, `open_tasks`: of the same person, by system.
+    """
+    if task.operation not in _GIVES or task.state not in ("ready", "waiting"):
+        return task
+    first = [name for name in rule.after if _comes_first(planned.get(name), open_tasks.get(name))]
+    waits_for = (*task.waits_for, *first)
+    return replace(task, waits_for=waits_for, state="waiting") if first else task
+
+
+def _comes_first(planned: PlannedTask | None, open_task: OpenTask | None) -> bool:
+    """What may have happened stays open, whatever is planned now."""
+    in_doubt = open_task is not None and open_task.state in IN_DOUBT
+    task = open_task if in_doubt else planned
+    return task is not None and task.operation not in GUARDED
 
 
 _STATE_AFTER = {"disable": "disabled", "delete": "deleted"}

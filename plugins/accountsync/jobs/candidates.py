@@ -189,4 +189,16 @@ def plan_tasks(
         )
         if task is not None:
             found[rule.name] = task
-    return found
+    return found | _in_order(rules, found, candidate.open_tasks)
+
+
+def _in_order(
+    rules: Rules, planned: Mapping[str, PlannedTask], open_tasks: Mapping[str, OpenTask]
+) -> dict[str, PlannedTask]:
+    return {
+        rule.name: planning.in_order(
+            rule, planned[rule.name], planned=planned, open_tasks=open_tasks
+        )
+        for rule in rules.systems
+        if rule.after and rule.name in planned
+    }

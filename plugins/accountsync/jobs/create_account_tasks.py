@@ -126,7 +126,7 @@ def _plan(
     changed = plans.changed_rules(connection, rules.fingerprints)
     if changed:
         log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
-        plans.keep_rules(connection, rules.fingerprints, now=now)
+        plans.keep_rules(connection, rules.fingerprints, order=rules.order, now=now)
     lots = partial(_lots, connection, now, everybody=bool(changed))
     name_giving.record_existing(connection, rules.names, lots)
     count, digest = 0, hashlib.sha256()

@@ -46,6 +46,7 @@ class SystemExplanation:
     rule: str
     because: Mapping[str, Any]
     depends_on: Sequence[str]
+    after: Sequence[str]
     attributes: Mapping[str, Any]
     account: Row | None
     open_task: Row | None
@@ -162,6 +163,7 @@ def _system(
         rule=scope,
         because=_because(scope, context),
         depends_on=list(rule.depends_on),
+        after=list(rule.after),
         attributes=_mapped(rule, context),
         account=known.accounts.get(rule.name),
         open_task=known.open_tasks.get(rule.name),

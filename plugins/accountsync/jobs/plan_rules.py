@@ -22,7 +22,7 @@ from accountsync.settings.target import PERSON_ROOTS, SCOPE_ROOTS
 from accountsync.settings.targets import AnyTarget
 
 _PLANNED_BY = {
-    "scope", "attributes", "identifier", "depends_on", "prehire", "leave", "leaver",
+    "scope", "attributes", "identifier", "depends_on", "after", "prehire", "leave", "leaver",
     "delete_after", "keep",
 }  # fmt: skip
 """What of a target's configuration decides who has what: another one is planned for everybody."""
@@ -30,7 +30,7 @@ _PLANNED_BY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """`dependants`: system → those that depend on it. `fingerprints`: of each system's rules.
+    """`dependants`: system → those that come after it. `fingerprints`: of each system's rules.
     `valid_statuses`: also those of a leave, which the targets' `leave` decides about."""
 
     systems: Sequence[SystemRule]
@@ -43,9 +43,18 @@ class Rules:
     @property
     def dependants(self) -> Mapping[str, Sequence[str]]:
         return {
-            rule.name: [other.name for other in self.systems if rule.name in other.depends_on]
+            rule.name: [
+                other.name
+                for other in self.systems
+                if rule.name in other.depends_on or rule.name in other.after
+            ]
             for rule in self.systems
         }
+
+    @property
+    def order(self) -> Mapping[str, Sequence[str]]:
+        """System → those that it comes after, without needing an account there."""
+        return {rule.name: rule.after for rule in self.systems}
 
 
 def compile_rules(settings: Settings) -> Rules:
@@ -80,6 +89,7 @@ def _rule(name: str, target: AnyTarget) -> SystemRule:
     return SystemRule(
         name=name,
         depends_on=target.depends_on,
+        after=target.after,
         in_scope=compile_condition(target.scope, roots=SCOPE_ROOTS),
         attributes={attribute: values[attribute] for attribute in values if attribute not in late},
         late=late,

@@ -95,7 +95,7 @@ def _stand(system: str, account: str | None, task: RowMapping | None) -> Step:
         return Step(name=f"in {system}", said=said + why)
     said += f"; {task['operation']} {task['state']}"
     if task["waits_for"]:
-        said += f" for {', '.join(task['waits_for'])}"
+        said += f" for {', '.join(task['waits_for'])} since {task['waiting_since']:%F %H:%M} UTC"
     if task["state"] != "succeeded" and task["cause"]:
         said += f": {task['cause']}"
     is_well = task["state"] in ("succeeded", "superseded", "cancelled")

@@ -59,7 +59,10 @@ def pull(
             connection,
             LEVERS[lever],
             {row["id"]: row["state"] for row in found},
-            depends_on={name: target.depends_on for name, target in settings.systems.items()},
+            comes_after={
+                name: [*target.depends_on, *target.after]
+                for name, target in settings.systems.items()
+            },
             cause=f"{lever} by {actor}: {comment}",
             now=now,
         )

@@ -71,18 +71,23 @@ def _depends_on(target: Mapping[str, Any]) -> list[str]:
 
 
 def _dependencies(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    """Unknown ones, and cycles (I12)."""
+    """Unknown ones, those said twice, and cycles over both kinds (I12)."""
+    waits: dict[str, list[str]] = {}
     for name, target in systems.items():
-        for other in _depends_on(target):
-            if other not in systems:
-                known = ", ".join(systems)
-                said = f"there is no system {other!r}; known: {known}"
-                yield Problem(("systems", name, "depends_on"), said)
+        named = {field: _names(target.get(field)) for field in ("depends_on", "after")}
+        waits[name] = [other for others in named.values() for other in others]
+        for field, others in named.items():
+            for other in others:
+                if other not in systems:
+                    said = f"there is no system {other!r}; known: {', '.join(systems)}"
+                    yield Problem(("systems", name, field), said)
+        for other in sorted({*named["depends_on"]} & {*named["after"]}):
+            yield Problem(("systems", name, "after"), f"{other!r} is in depends_on: that is enough")
     try:
-        TopologicalSorter({name: _depends_on(t) for name, t in systems.items()}).prepare()
+        TopologicalSorter(waits).prepare()
     except CycleError as error:
         cycle = " → ".join(error.args[1])
-        yield Problem(("systems",), f"depend on each other in a circle: {cycle}")
+        yield Problem(("systems",), f"wait for each other in a circle: {cycle}")
 
 
 def _unknown(place: Place, node: Any, known: Mapping[str, frozenset[str]]) -> Iterator[Problem]:

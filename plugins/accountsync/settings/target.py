@@ -40,6 +40,9 @@ class Target(Group):
     conn_id: str
     scope: Annotated[str, condition(SCOPE_ROOTS)] = "person.status in valid_statuses"
     depends_on: list[Name] = []
+    after: list[Name] = Field(
+        [], description="order only: wait for the tasks of these targets, however they end"
+    )
     attributes: Annotated[dict[str, Any], template(PERSON_ROOTS)]
     key: str = Field(description="the attribute that finds the account again, whatever happens")
     identifier: str = Field(description="the attribute kept as the account's identifier")

@@ -46,6 +46,9 @@ a human can decide.
 FINAL_STATES = ("succeeded", "failed", "superseded", "cancelled")
 TASK_STATES = OPEN_STATES + FINAL_STATES
 
+WAITING_SINCE = "CASE WHEN state = 'waiting' THEN next_attempt_at END"
+"""Of a task: since when it waits for other targets."""
+
 
 def one_of(column: str, members: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(member) for member in members)})"
@@ -77,5 +80,5 @@ def identity() -> Mapped[int]:
     return mapped_column(BigInteger, Identity(always=True), primary_key=True)
 
 
-def now() -> Mapped[datetime]:
-    return mapped_column(server_default=func.now())
+def now(*, comment: str | None = None) -> Mapped[datetime]:
+    return mapped_column(server_default=func.now(), comment=comment)

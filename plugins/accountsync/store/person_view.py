@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.store.persons import PLANNED_COLUMNS
-from accountsync.store.tables import OPEN_STATES
+from accountsync.store.tables import OPEN_STATES, WAITING_SINCE
 
 _PERSON = f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE "
 _NEWCOMER = text(
@@ -19,13 +19,15 @@ _NEWCOMER = text(
 )
 _TASKS = text(  # rides on ix_account_task_person_id_system_id
     "SELECT id, system, operation, state, reason, cause, error_kind, waits_for, attempts, desired,"
-    " next_attempt_at, created_at, finished_at FROM accountsync.account_task"
+    f" {WAITING_SINCE} AS waiting_since, next_attempt_at, created_at, finished_at"
+    " FROM accountsync.account_task"
     " WHERE person_id = :person ORDER BY system, id DESC"
 )
 _ATTEMPTS = text(
     "SELECT t.system, t.operation, a.number, a.kind, a.started_at, a.finished_at, a.outcome,"
     " a.error_kind, a.code, a.message FROM accountsync.task_attempt a"
     " JOIN accountsync.account_task t ON t.id = a.task_id WHERE t.person_id = :person"
+    "  AND (CAST(:task AS bigint) IS NULL OR t.id = :task)"
     " ORDER BY a.started_at DESC LIMIT :limit"
 )
 _ACCOUNTS = text(
@@ -57,8 +59,12 @@ def tasks(connection: Connection, person_id: int) -> tuple[list[RowMapping], lis
     return [row for row in rows if row["state"] in OPEN_STATES], list(last.values())
 
 
-def attempts(connection: Connection, person_id: int, *, limit: int) -> Sequence[RowMapping]:
-    return connection.execute(_ATTEMPTS, {"person": person_id, "limit": limit}).mappings().all()
+def attempts(
+    connection: Connection, person_id: int, *, limit: int, task: int | None = None
+) -> Sequence[RowMapping]:
+    """The newest first; of one task only, where it is named."""
+    bound = {"person": person_id, "task": task, "limit": limit}
+    return connection.execute(_ATTEMPTS, bound).mappings().all()
 
 
 def accounts(connection: Connection, person_id: int) -> Sequence[RowMapping]:

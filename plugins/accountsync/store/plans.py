@@ -39,7 +39,9 @@ _REVISE = text(
     "UPDATE accountsync.account_task SET plan_id = :plan_id, desired = CAST(:desired AS jsonb),"
     " late_bound = CAST(:late_bound AS jsonb), account_state = :account_state, reason = :reason,"
     " state = :state, waits_for = :waits_for, cause = :cause, held_because = NULL,"
-    " approved_at = NULL, attempts = 0, next_attempt_at = :now"
+    " approved_at = NULL, attempts = 0, next_attempt_at ="
+    "  CASE WHEN state = 'waiting' AND CAST(:state AS text) = 'waiting' THEN next_attempt_at"
+    "   ELSE :now END"
     f" WHERE id = :id AND {_NOT_STARTED}"
 )
 
@@ -257,12 +259,20 @@ def changed_rules(connection: Connection, fingerprints: Mapping[str, str]) -> li
     return [system for system, wanted in fingerprints.items() if known.get(system) != wanted]
 
 
-def keep_rules(connection: Connection, fingerprints: Mapping[str, str], *, now: datetime) -> None:
+def keep_rules(
+    connection: Connection,
+    fingerprints: Mapping[str, str],
+    *,
+    order: Mapping[str, Sequence[str]],
+    now: datetime,
+) -> None:
+    """`order`: system → those that it comes after, without needing an account there."""
     statement = text(
-        "INSERT INTO accountsync.planned_rules (system, fingerprint, planned_at)"
-        " VALUES (:system, :fingerprint, :now) ON CONFLICT (system) DO UPDATE"
-        " SET fingerprint = excluded.fingerprint, planned_at = excluded.planned_at"
+        "INSERT INTO accountsync.planned_rules (system, fingerprint, goes_after, planned_at)"
+        " VALUES (:system, :fingerprint, :goes_after, :now) ON CONFLICT (system) DO UPDATE SET"
+        " fingerprint = excluded.fingerprint, goes_after = excluded.goes_after,"
+        " planned_at = excluded.planned_at"
     )
     for system, fingerprint in fingerprints.items():
         bound = {"system": system, "fingerprint": fingerprint, "now": now}
-        connection.execute(statement, bound)
+        connection.execute(statement, bound | {"goes_after": list(order[system])})

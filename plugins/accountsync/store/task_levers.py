@@ -10,6 +10,8 @@ import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.task import TAKING_AWAY
+from accountsync.store.tables import WAITING_SINCE
+from accountsync.store.tasks import ORDER_ONLY
 
 HELD_BY_OPERATOR = "HeldByOperator"
 """What a human held with a lever; what the guard held is released with its plan only (I7)."""
@@ -72,7 +74,7 @@ CANCEL = Lever(
     may="t.state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'needs_human')",
     follows=(
         "f.state = 'waiting' AND c.system = ANY(f.waits_for)"
-        f" AND f.operation NOT IN {TAKING_AWAY!r}"
+        f" AND f.operation NOT IN {TAKING_AWAY!r} AND (f.system, c.system) NOT IN {ORDER_ONLY}"
     ),
     sets="state = 'cancelled', waits_for = '{}', finished_at = :now, error_kind = NULL",
 )
@@ -104,8 +106,10 @@ _FILTER = (
 def find(connection: Connection, chosen: TaskFilter, *, limit: int) -> list[RowMapping]:
     """Tasks, the newest first."""
     statement = text(
-        "SELECT t.id, p.employee_number, t.system, t.operation, t.state, t.attempts, t.waits_for,"
-        " t.next_attempt_at, t.cause, t.error_kind FROM accountsync.account_task t"
+        "SELECT t.id, t.person_id, p.employee_number, t.plan_id, t.system, t.operation, t.reason,"
+        " t.state, t.account_state, t.attempts, t.waits_for, t.next_attempt_at,"
+        f" {WAITING_SINCE} AS waiting_since, t.held_because, t.cause, t.error_kind, t.created_at,"
+        " t.finished_at FROM accountsync.account_task t"
         f" JOIN accountsync.person p ON p.id = t.person_id WHERE {_FILTER}"
         " ORDER BY t.id DESC LIMIT :limit"
     )
@@ -136,16 +140,17 @@ def pull(
     lever: Lever,
     states: Mapping[int, str],
     *,
-    depends_on: Mapping[str, Sequence[str]],
+    comes_after: Mapping[str, Sequence[str]],
     cause: str,
     now: datetime,
 ) -> Sequence[int]:
     """Persons of the tasks changed. `states`: task → state when it was chosen; one that a processor
     has claimed or ended meanwhile is left alone.
-    `depends_on`: system → the systems it needs; those that take away wait the other way round."""
+    `comes_after`: system → the systems it waits for; those that take away wait the other way
+    round."""
     statement = text(
         "WITH needed AS (SELECT key AS system, ARRAY(SELECT jsonb_array_elements_text(value)) AS"
-        "  systems FROM jsonb_each(CAST(:depends_on AS jsonb)))"
+        "  systems FROM jsonb_each(CAST(:comes_after AS jsonb)))"
         " UPDATE accountsync.account_task t SET cause = :cause, "
         + lever.sets
         + " FROM (SELECT o.id, CASE WHEN o.state IN ('needs_human', 'ready', 'unknown') THEN '{}'"
@@ -162,7 +167,7 @@ def pull(
     values = {
         "tasks": list(states), "cause": cause, "now": now,
         "states": orjson.dumps({str(task): state for task, state in states.items()}).decode(),
-        "depends_on": orjson.dumps({k: list(v) for k, v in depends_on.items()}).decode(),
+        "comes_after": orjson.dumps({k: list(v) for k, v in comes_after.items()}).decode(),
     }  # fmt: skip
     return list(connection.scalars(statement, values))
 

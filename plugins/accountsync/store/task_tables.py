@@ -73,17 +73,19 @@ class PlanRow(Table):
 
 
 class PlannedRulesRow(Table):
-    """By which configuration a target was planned last; another one is planned for everybody."""
+    """By which configuration a target was planned last; another one is planned for everybody.
+    `goes_after`: the targets whose tasks come first, without an account being needed there."""
 
     __tablename__ = "planned_rules"
 
     system: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[str]
+    goes_after: Mapped[list[str]] = mapped_column(server_default="{}")
     planned_at: Mapped[datetime] = now()
 
 
 class AccountTaskRow(Table):
-    """One operation on one account. `waits_for`: the targets that need an account first."""
+    """One operation on one account. `waits_for`: the targets that come first."""
 
     __tablename__ = "account_task"
     __table_args__ = (
@@ -166,7 +168,9 @@ class AccountTaskRow(Table):
     absences: Mapped[int] = mapped_column(
         SmallInteger, server_default="0", comment="probes in a row that surely found nothing"
     )
-    next_attempt_at: Mapped[datetime] = now()
+    next_attempt_at: Mapped[datetime] = now(
+        comment="not claimed before; of a waiting task: since when it waits"
+    )
     lease_until: Mapped[datetime | None]
     claimed_by: Mapped[str | None]
     cause: Mapped[str | None]

@@ -103,12 +103,19 @@ SET finished_at = :now, outcome = 'unknown', error_kind = 'LeaseExpired'
 FROM expired WHERE a.task_id = expired.id AND a.outcome IS NULL
 """
 
+ORDER_ONLY = "(SELECT system, unnest(goes_after) FROM accountsync.planned_rules)"
+"""Pairs of systems of which the first comes after the second, without needing an account there."""
+
 _SATISFIED = f"""CASE
   WHEN w.operation IN {TAKING_AWAY!r} THEN NOT EXISTS (
     SELECT FROM accountsync.account_task going
     WHERE going.person_id = w.person_id AND going.system = s
       AND going.operation IN {TAKING_AWAY!r} AND going.state IN {OPEN_STATES!r}
       AND (w.operation = 'delete' OR going.state NOT IN ('held', 'needs_human', 'needs_data')))
+  WHEN (w.system, s) IN {ORDER_ONLY} THEN NOT EXISTS (
+    SELECT FROM accountsync.account_task first
+    WHERE first.person_id = w.person_id AND first.system = s
+      AND first.operation NOT IN {TAKING_AWAY!r} AND first.state IN {OPEN_STATES!r})
   ELSE EXISTS (
     SELECT FROM accountsync.account a
     WHERE a.person_id = w.person_id AND a.system = s AND (a.state = 'active'
@@ -117,15 +124,17 @@ _SATISFIED = f"""CASE
 """Of a waiting task `w`, whether what it waits for in system `s` has come about (I12).
 
 What gives waits for the account: an active one, or for an account that is to be disabled itself (a
-prehire's) and for one that only changes, any. What takes away runs in reverse order: it waits for
-what is still to be taken away there; a disable never for a human, so that access ends.
+prehire's) and for one that only changes, any. Where only the order matters it waits for what gives
+or changes there to end, however it ends. What takes away runs in reverse order: it waits for what
+is still to be taken away there; a disable never for a human, so that access ends.
 """
 
 _RELEASE_SATISFIED = f"""
 UPDATE accountsync.account_task t
 SET waits_for = still.systems,
     state = CASE WHEN cardinality(still.systems) = 0 THEN 'ready' ELSE 'waiting' END,
-    next_attempt_at = :now
+    next_attempt_at = CASE WHEN cardinality(still.systems) = 0 THEN :now
+      ELSE t.next_attempt_at END
 FROM (
   SELECT w.id, ARRAY(SELECT s FROM unnest(w.waits_for) s WHERE NOT {_SATISFIED}) AS systems
   FROM accountsync.account_task w WHERE w.state = 'waiting' {{persons}}
@@ -189,7 +198,8 @@ WITH r AS (
   UPDATE accountsync.person p SET planned_revision = 0 FROM done d
   WHERE p.id = d.person_id AND (d.replan OR d.operation = 'rename' AND d.state = 'succeeded')
 )
-SELECT person_id, state, account_state IS NOT NULL OR operation = ANY(:taking_away) AS settled
+SELECT person_id, state, state IN ('succeeded', 'failed')
+  OR operation = ANY(:taking_away) AS settled
 FROM done
 """)
 """Attempts, tasks and accounts of a lot. A result that comes late, when the task is somebody
@@ -201,6 +211,7 @@ _FAIL_DEPENDANTS = text(  # ix_account_task_waiting
     " cause = :system || ' failed for good', error_kind = 'DependencyFailed'"
     " WHERE state = 'waiting' AND person_id = ANY(:persons) AND :system = ANY(waits_for)"
     "  AND operation <> 'disable'"
+    f"  AND (system, :system) NOT IN {ORDER_ONLY} AND (:system, system) NOT IN {ORDER_ONLY}"
     "  AND NOT EXISTS (SELECT FROM accountsync.account_task going WHERE"
     "   going.person_id = t.person_id AND going.system = :system"
     f"   AND going.state IN {OPEN_STATES!r})"

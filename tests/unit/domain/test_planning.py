@@ -17,6 +17,7 @@ from accountsync.domain.planning import (
     PlannedTask,
     Step,
     SystemRule,
+    in_order,
     operation,
     plan_task,
     step,
@@ -218,6 +219,57 @@ def test_a_task_says_which_systems_it_waits_for(
     assert task.waits_for == waits_for
     assert task.state == ("waiting" if waits_for else "ready")
     assert task.account_state == wanted.state
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits_for", "first", "expected"),
+    [
+        ("create", (), {}, ()),
+        ("create", (), {"idaas": planned("create")}, ("idaas",)),
+        ("enable", (), {"idaas": planned("rename")}, ("idaas",)),
+        ("create", ("ad",), {"idaas": planned("update")}, ("ad", "idaas")),
+        ("create", (), {"idaas": planned(state="needs_data")}, ("idaas",)),
+        ("create", (), {"idaas": planned("disable")}, ()),
+        ("create", (), {"ad": planned("create")}, ()),
+        ("update", (), {"idaas": planned("create")}, ()),
+        ("disable", (), {"idaas": planned("disable")}, ()),
+    ],
+)
+def test_what_only_comes_after_waits_for_what_gives_or_changes_there(
+    asked: str,
+    waits_for: tuple[str, ...],
+    first: dict[str, PlannedTask],
+    expected: tuple[str, ...],
+) -> None:
+    """I12: taking away runs backwards, and neither direction waits for the other."""
+    task = planned(asked, waits_for=waits_for, state="waiting" if waits_for else "ready")
+    rule = a_rule(MAPPED, after=["idaas"])
+    found = in_order(rule, task, planned=first, open_tasks={})
+    assert (found.waits_for, found.state) == (expected, "waiting" if expected else "ready")
+
+
+@pytest.mark.parametrize(
+    ("under_way", "expected"),
+    [
+        (open_task("running"), ("idaas",)),
+        (open_task("needs_human"), ("idaas",)),
+        (open_task("unknown", "disable"), ()),
+        (open_task("ready"), ()),
+    ],
+)
+def test_what_may_have_happened_comes_first_whatever_is_planned_now(
+    under_way: OpenTask, expected: tuple[str, ...]
+) -> None:
+    """I12: what nobody has started follows the plan, and the plan wants nothing there."""
+    rule = a_rule(MAPPED, after=["idaas"])
+    found = in_order(rule, planned(), planned={}, open_tasks={"idaas": under_way})
+    assert found.waits_for == expected
+
+
+def test_a_task_that_lacks_data_waits_for_that_alone() -> None:
+    lacking = planned(state="needs_data", cause="no mapping")
+    rule = a_rule(MAPPED, after=["idaas"])
+    assert in_order(rule, lacking, planned={"idaas": planned()}, open_tasks={}) is lacking
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,7 @@ def upgrade() -> None:
         "planned_rules",
         sa.Column("system", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("goes_after", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column(
             "planned_at",
             sa.DateTime(timezone=True),
@@ -539,6 +540,7 @@ def upgrade() -> None:
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),
             nullable=False,
+            comment="not claimed before; of a waiting task: since when it waits",
         ),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("claimed_by", sa.Text(), nullable=True),
