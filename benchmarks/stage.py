@@ -48,8 +48,22 @@ def database() -> Iterator[postgres.Server]:
 @contextmanager
 def simulator(name: str, *options: str) -> Iterator[str]:
     """A simulator in a process of its own; yields its URL."""
-    port = ports.free(1)[0]
-    command = [sys.executable, "-m", "simulators", name, "--port", str(port), *options]
+    port = str(ports.free(1)[0])
+    with _serving(port, "simulators", name, "--port", port, *options) as url:
+        yield url
+
+
+@contextmanager
+def quick_target(*, latency_ms: int) -> Iterator[str]:
+    """As `simulator`, for what a simulator would be too slow for."""
+    port = str(ports.free(1)[0])
+    with _serving(port, "benchmarks.quick_target", port, str(latency_ms)) as url:
+        yield url
+
+
+@contextmanager
+def _serving(port: str, module: str, *words: str) -> Iterator[str]:
+    command = [sys.executable, "-m", module, *words]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
@@ -95,10 +109,10 @@ def run_case(cases: dict[str, Callable[..., dict[str, Any] | None]]) -> None:
     begin = time.perf_counter()
     extra = cases[sys.argv[1]](**arguments) or {}
     seconds = extra.pop("seconds", time.perf_counter() - begin)
-    print(json.dumps({"seconds": seconds, "rss_mb": _peak_rss_mb()} | extra))
+    print(json.dumps({"seconds": seconds, "rss_mb": peak_rss_mb()} | extra))
 
 
-def _peak_rss_mb() -> float:
+def peak_rss_mb() -> float:
     """Of this program: what getrusage tells counts the parent's memory before the exec, too."""
     status = Path("/proc/self/status")
     if not status.exists():

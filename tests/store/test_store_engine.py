@@ -1,4 +1,4 @@
-"""What a database error says (I15)."""
+"""What a database error says (I15), and how statements are planned."""
 
 from __future__ import annotations
 
@@ -51,3 +51,19 @@ def test_an_error_still_says_what_it_is(engine: Engine) -> None:
         connection.execute(text("INSERT INTO accountsync.person (source) VALUES ('hieds')"))
     with pytest.raises(DataError, match="22012"), engine.begin() as connection:
         connection.execute(text("SELECT 1 / 0"))
+
+
+def test_a_statement_is_planned_for_the_tables_as_they_are_now(engine: Engine) -> None:
+    """One plan for all times, made when the store was empty, would read the whole of every table
+    that has grown since."""
+    with engine.begin() as connection:
+        for number in range(20):
+            connection.execute(
+                text("SELECT max(number) FROM accountsync.task_attempt WHERE task_id = :t"),
+                {"t": number},
+            )
+        generic, custom = connection.execute(
+            text("SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements")
+        ).one()
+    assert generic == 0
+    assert custom > 0

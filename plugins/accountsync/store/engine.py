@@ -17,7 +17,7 @@ def create(url: str) -> Engine:
         connect_args={
             "application_name": "accountsync",
             "connect_timeout": 10,
-            "options": "-c timezone=UTC",
+            "options": "-c timezone=UTC -c plan_cache_mode=force_custom_plan",
         },
     )
     event.listen(engine, "handle_error", _leave_out_values)

@@ -25,10 +25,15 @@ class Endpoint:
     cert: str | None = None
     key: str | None = None
     proxy: str | None = field(default=None, repr=False)
+    _context: Mapping[str, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        facts = {"login": self.login, "password": self.password, "extra": self.extra}
+        object.__setattr__(self, "_context", _Facts(f"Connection {self.conn_id!r}", facts))
 
     def as_context(self) -> Mapping[str, Any]:
-        facts = {"login": self.login, "password": self.password, "extra": self.extra}
-        return _Facts(f"Connection {self.conn_id!r}", facts)
+        """Made once, for every call reads it: not to be changed."""
+        return self._context
 
 
 class _Facts(dict[str, Any]):
