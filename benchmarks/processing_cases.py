@@ -51,14 +51,19 @@ def _conn(name: str, url: str) -> str:
 
 
 def _ours(*, dsn: str, urls: dict[str, str], tasks: int, at_once: int) -> dict[str, Any]:
+    """After a first call of each caller: what is lazy is there then."""
     from accountsync import wiring
 
     parsed = _settings(dsn, urls, at_once)
+    warm = wiring.process_account_tasks(parsed, "idaas", worker="bench", max_tasks=at_once)
     begin, cpu = time.perf_counter(), time.process_time()
     summary = wiring.process_account_tasks(parsed, "idaas", worker="bench")
     took = {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
-    if dict(summary.outcomes) != {"succeeded": tasks}:
-        raise RuntimeError(f"outcomes: {summary.outcomes}")
+    if (dict(warm.outcomes), dict(summary.outcomes)) != (
+        {"succeeded": at_once},
+        {"succeeded": tasks},
+    ):
+        raise RuntimeError(f"outcomes: {warm.outcomes}, {summary.outcomes}")
     return took
 
 

@@ -1,4 +1,4 @@
-"""A target that costs next to nothing: every creation succeeds, a given time after it was asked for.
+"""A target that costs next to nothing: every creation succeeds, a given time after it came.
 
 Of IDaaS, WeLink and Exchange it speaks what a run of creations needs. It remembers no account, so
 that what is measured is who calls it. `GET /_sim/state` tells how many creations there were.

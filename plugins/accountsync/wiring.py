@@ -204,14 +204,20 @@ def _sql_engine(conn_id: str) -> Engine:
 
 
 def create_account_tasks(
-    settings: Settings, *, dry_run: bool = False, airflow_run_id: str | None = None
+    settings: Settings,
+    *,
+    dry_run: bool = False,
+    airflow_run_id: str | None = None,
+    only: str | None = None,
 ) -> PlanSummary:
+    """`only`: the employee number of the one person to plan."""
     return create.create_account_tasks(
         engine=open_store(settings),
         settings=settings,
         now=utc_now(),
         dry_run=dry_run,
         airflow_run_id=airflow_run_id,
+        only=only,
     )
 
 
@@ -292,13 +298,15 @@ def process_account_tasks(
     employee_numbers: Sequence[str] | None = None,
     at_once: bool = False,
     dry_run: bool = False,
+    seconds: float = _SECONDS_PER_RUN,
 ) -> ProcessSummary:
-    """A dry run is refused at the wire; it shows what would be sent and leaves the queue alone."""
+    """A dry run is refused at the wire; it shows what would be sent and leaves the queue alone.
+    Nothing is sent after `seconds`."""
     target, engine = settings.systems[system], open_store(settings)
     limits = Limits(
         concurrency=target.rate.concurrency,
         call_timeout=target.timeout,
-        seconds=_SECONDS_PER_RUN,
+        seconds=seconds,
         max_tasks=max_tasks,
         employee_numbers=employee_numbers,
     )
@@ -362,12 +370,17 @@ def provision_person(settings: Settings, employee_number: str, *, actor: str) ->
         )
 
     def plan() -> str:
-        made = create_account_tasks(settings, airflow_run_id=worker)
-        return f"plan {made.plan_id}: {made.persons} persons looked at"
+        made = create_account_tasks(settings, airflow_run_id=worker, only=employee_number)
+        return provision.told_of_plan(made)
 
-    def process_system(system: str) -> ProcessSummary:
-        numbers = [employee_number]
-        return process_account_tasks(settings, system, worker=worker, employee_numbers=numbers)
+    def process_system(system: str, seconds: float) -> ProcessSummary:
+        return process_account_tasks(
+            settings,
+            system,
+            worker=worker,
+            employee_numbers=[employee_number],
+            seconds=seconds,
+        )
 
     return provision.provision(
         engine=open_store(settings),

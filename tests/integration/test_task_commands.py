@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -204,12 +206,57 @@ def test_one_person_is_provisioned_now_and_every_step_explained(
     planned.sims.hr.events(join=1)
     joiner = planned.sims.hr.persons()[-1]
     said = shell("provision", joiner["employeeNumber"], "--actor", "mia")
-    assert "✓ read: hieds: 1 read, 1 new" in said
+    said = re.sub(r" \(\d+\.\d s\)", " (… s)", said)
+    assert "✓ read (… s): hieds: 1 read, 1 new" in said
+    assert re.search(r"✓ plan \(… s\): plan \d+: create in email \(active\), create in idaas", said)
     for system in ("idaas", "welink", "email"):
-        assert f"✓ process {system}: 1 succeeded" in said
+        assert f"✓ process {system} (… s): 1 succeeded" in said
         assert f"✓ in {system}: account active; create succeeded" in said
     assert set(planned.there("idaas")) == {joiner["employeeNumber"]}
     assert joiner["fullName"] not in said
+    assert re.search(r"^after \d+\.\d s$", said, re.MULTILINE)
+
+
+def test_provisioning_plans_nobody_else(planned: TargetsWorld, shell: Shell) -> None:
+    planned.sims.hr.events(join=2)
+    one, other = planned.sims.hr.persons()[-2:]
+    planned.sync()
+    shell("provision", one["employeeNumber"])
+    assert planned.scalar("SELECT max(persons) FROM accountsync.plan WHERE id > 1") == 1
+    waiting = planned.rows(
+        "SELECT employee_number FROM accountsync.person WHERE revision > planned_revision"
+    )
+    assert [row["employee_number"] for row in waiting] == [other["employeeNumber"]]
+    assert planned.plan().persons == 1
+
+
+def test_what_the_guard_holds_is_not_let_go_by_provisioning(
+    planned: TargetsWorld, shell: Shell
+) -> None:
+    """I7: one of many who are to lose their accounts stays one of them."""
+    planned.drain()
+    planned.execute("UPDATE accountsync.person SET status = '0', revision = revision + 1")
+    held = planned.plan().held
+    assert held == 3 * len(planned.entitled())
+    number = min(planned.entitled())
+    planned.execute(
+        "UPDATE accountsync.person SET leave_date = '2026-01-31', revision = revision + 1"
+        " WHERE employee_number = :number",
+        number=number,
+    )
+    assert planned.plan(only=number).released == 0
+    assert planned.states("idaas", "disable")["held"] == len(planned.entitled())
+
+
+def test_taking_away_one_by_one_uses_the_guards_budget_up(planned: TargetsWorld) -> None:
+    """I7: plans of one person each are no way around it."""
+    planned.drain()
+    budget = {"count": 2, "percent": 0}
+    world = replace(planned, changes={"settings": {"guard": {"budget_24h": budget}}})
+    leavers = sorted(world.entitled())[:3]
+    world.execute("UPDATE accountsync.person SET status = '0', revision = revision + 1")
+    plans = [world.plan(only=number) for number in leavers]
+    assert [plan.held for plan in plans] == [0, 0, 3]
 
 
 def test_provisioning_says_what_stands_in_the_way(planned: TargetsWorld, shell: Shell) -> None:

@@ -126,13 +126,16 @@ class World:
             airflow_run_id="test",
         )
 
-    def plan(self, *, now: datetime | None = None, dry_run: bool = False) -> PlanSummary:
+    def plan(
+        self, *, now: datetime | None = None, dry_run: bool = False, only: str | None = None
+    ) -> PlanSummary:
         return create.create_account_tasks(
             engine=self.engine,
             settings=self.settings,
             now=now or utc_now(),
             airflow_run_id="test",
             dry_run=dry_run,
+            only=only,
         )
 
     def process(

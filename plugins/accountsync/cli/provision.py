@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import time
 from typing import Annotated
 
 import typer
@@ -18,10 +19,13 @@ def provision(
     """Read one person from HR, plan and process now; explain each step. Exits 1 if one failed."""
     settings = configuration.load(configuration.config_path())
     is_well = True
+    begin = time.monotonic()
     for step in wiring.provision_person(
         settings, employee_number, actor=actor or getpass.getuser()
     ):
-        typer.echo(f"{'✓' if step.is_well else '✗'} {step.name}: {step.said}")
+        took = "" if step.seconds is None else f" ({step.seconds:.1f} s)"
+        typer.echo(f"{'✓' if step.is_well else '✗'} {step.name}{took}: {step.said}")
         is_well = is_well and step.is_well
+    typer.echo(f"after {time.monotonic() - begin:.1f} s")
     if not is_well:
         raise typer.Exit(1)

@@ -27,6 +27,7 @@ Operation = Annotated[str | None, typer.Option(help="create, update, rename, ena
 State = Annotated[str | None, typer.Option(help="ready, waiting, failed, needs_human, …")]
 Error = Annotated[str | None, typer.Option(help="the kind of error, as `task failures` shows it")]
 Person = Annotated[str | None, typer.Option(help="an employee number")]
+Request = Annotated[int | None, typer.Option(help="of an account request, from `request list`")]
 Yes = Annotated[bool, typer.Option("--yes", help="do it; without: only count")]
 Comment = Annotated[str, typer.Option(help="why; kept in the audit trail")]
 Actor = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
@@ -44,10 +45,11 @@ def task_list(
     state: State = None,
     error: Error = None,
     person: Person = None,
+    request: Request = None,
     limit: int = 50,
 ) -> None:
     """List tasks, the newest first."""
-    chosen = _filter(task, system, operation, state, error, person)
+    chosen = _filter(task, system, operation, state, error, person, request)
     with wiring.open_store(_settings()).connect() as connection:
         found = task_levers.find(connection, chosen, limit=limit)
     for row in found:
@@ -122,10 +124,12 @@ def _lever(name: str, told: str) -> None:
         state: State = None,
         error: Error = None,
         person: Person = None,
+        request: Request = None,
         yes: Yes = False,
         actor: Actor = "",
     ) -> None:
-        _pull(name, _filter(task, system, operation, state, error, person), yes, actor, comment)
+        chosen = _filter(task, system, operation, state, error, person, request)
+        _pull(name, chosen, yes, actor, comment)
 
 
 _lever(
@@ -161,6 +165,7 @@ def _filter(
     state: str | None,
     error: str | None,
     person: str | None,
+    request: int | None,
 ) -> TaskFilter:
     return TaskFilter(
         task=task,
@@ -169,6 +174,7 @@ def _filter(
         state=state,
         error_kind=error,
         person=person,
+        request=request,
     )
 
 

@@ -73,18 +73,21 @@ def create_account_tasks(
     dry_run: bool = False,
     airflow_run_id: str | None = None,
     expected: str | None = None,
+    only: str | None = None,
 ) -> PlanSummary:
     """One plan in one transaction. A dry run is the same, rolled back: only what it would have done
     is kept.
 
     `expected`: the content hash of a dry run. Raises SafetyStopError, and changes nothing, where
     something else comes out by now.
+    `only`: the employee number of the one person to plan. The guard judges such plans, too: what
+    they take away counts with what is held and with the budgets (I7).
     """
     rules = compile_rules(settings)
     with locks.held(engine, "plan"), engine.begin() as connection:
         schema.require_head(connection)
         derivation = connection.begin_nested()
-        summary = _plan(connection, rules, now, airflow_run_id)
+        summary = _plan(connection, rules, now, airflow_run_id, only=only)
         if dry_run:
             derivation.rollback()
             summary = _keep_dry_run(connection, summary, now, airflow_run_id)
@@ -120,17 +123,24 @@ def _keep_dry_run(
 
 
 def _plan(
-    connection: Connection, rules: Rules, now: datetime, airflow_run_id: str | None
+    connection: Connection,
+    rules: Rules,
+    now: datetime,
+    airflow_run_id: str | None,
+    *,
+    only: str | None,
 ) -> PlanSummary:
+    """HR's own names are recorded for everybody, whoever is planned: before one is given (I8)."""
     plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
     changed = plans.changed_rules(connection, rules.fingerprints)
-    if changed:
+    if changed and only is None:
         log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
         plans.keep_rules(connection, rules.fingerprints, order=rules.order, now=now)
     lots = partial(_lots, connection, now, everybody=bool(changed))
     name_giving.record_existing(connection, rules.names, lots)
     count, digest = 0, hashlib.sha256()
-    for rows in lots():
+    one = None if only is None else persons.of_number(connection, only)
+    for rows in lots() if one is None else [one]:
         changes = _changes(connection, rules, rows, now)
         for gone, cause in (
             (changes.superseded, "its reason has gone"),
@@ -142,12 +152,13 @@ def _plan(
         persons.mark_planned(connection, changes.planned)
         count += len(rows)
         log.debug("event=planning plan=%s persons=%s", plan_id, count)
-    return _judge(connection, rules, plan_id, count, digest.hexdigest(), now)
+    _judge(connection, rules, plan_id, now)
+    ids = None if one is None else [row["id"] for row in one]
+    tasks.release_satisfied(connection, now=now, persons=ids)
+    return _finish(connection, plan_id, count, digest.hexdigest())
 
 
-def _judge(
-    connection: Connection, rules: Rules, plan_id: int, count: int, content: str, now: datetime
-) -> PlanSummary:
+def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:
     """Holds what the guard stops, lets everything else through (I7)."""
     for one in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
         reasons = guard.reasons(one.facts, rules.guards[one.system, one.operation])
@@ -166,8 +177,6 @@ def _judge(
             )
     clean = guarded_tasks.still_planned(connection, plan_id=plan_id)
     guarded_tasks.let_through(connection, ids=clean, dependants=rules.dependants, now=now)
-    tasks.release_satisfied(connection, now=now)
-    return _finish(connection, plan_id, count, content)
 
 
 def _finish(connection: Connection, plan_id: int, count: int, content: str) -> PlanSummary:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Engine, RowMapping
 
 from accountsync.errors import AccountSyncError
+from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.process_account_tasks import ProcessSummary
 from accountsync.settings import Settings
 from accountsync.store import task_levers, tasks
@@ -15,24 +19,29 @@ from accountsync.store.task_levers import TaskFilter
 
 _ROUNDS = 5
 """Enough for a probe, its second look, and a repeat; what takes longer is left to the DAG."""
+_SECONDS = 20.0
+"""After these nothing more is sent: somebody waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """`said`: one line for the operator; of the person nothing but the employee number (I15)."""
+    """`said`: one line for the operator; of the person nothing but the employee number (I15).
+    `seconds`: how long it took; None: nothing was done, it tells how things stand."""
 
     name: str
     said: str
     is_well: bool = True
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doing:
-    """What the steps are made of. `sync`, `plan`: the job, and a line about what it did."""
+    """What the steps are made of. `sync`, `plan`: the job, and a line about what it did. `process`:
+    one system, sending for so many seconds."""
 
     sync: Callable[[], str]
     plan: Callable[[], str]
-    process: Callable[[str], ProcessSummary]
+    process: Callable[[str, float], ProcessSummary]
 
 
 def provision(
@@ -40,22 +49,45 @@ def provision(
 ) -> Iterator[Step]:
     """Step by step; one that fails does not keep the next from being tried: HR may be down, and
     what it said earlier be enough."""
+    until = time.monotonic() + _SECONDS
     yield _step("read", doing.sync)
     yield _step("plan", doing.plan)
     for _ in range(_ROUNDS):
         due = _make_due(engine, settings, employee_number)
-        if not due:
+        if not due or time.monotonic() > until:
             break
         for system in due:
-            yield _step(f"process {system}", lambda system=system: _told(doing.process(system)))  # type: ignore[misc]
+            left = max(0.0, until - time.monotonic())
+            process = partial(doing.process, system, left)
+            yield _step(f"process {system}", lambda process=process: _told(process()))  # type: ignore[misc]
     yield from _outcome(engine, settings, employee_number)
 
 
 def _step(name: str, do: Callable[[], str]) -> Step:
+    begin, is_well = time.monotonic(), True
     try:
-        return Step(name=name, said=do())
+        said = do()
     except AccountSyncError as error:
-        return Step(name=name, said=f"{type(error).__name__}: {error}", is_well=False)
+        said, is_well = f"{type(error).__name__}: {error}", False
+    return Step(name=name, said=said, is_well=is_well, seconds=time.monotonic() - begin)
+
+
+def told_of_plan(plan: PlanSummary) -> str:
+    """What it wrote for the person, and why; in lines of the plan's own words."""
+    if not plan.persons:
+        return f"plan {plan.plan_id}: nobody has this employee number"
+    wrote = [
+        f"{operation} in {system} ({_because(line)})"
+        for system, operations in sorted(plan.lines.items())
+        for operation, line in operations.items()
+    ]
+    return f"plan {plan.plan_id}: {', '.join(wrote) or 'nothing new'}"
+
+
+def _because(line: Mapping[str, Any]) -> str:
+    if line["held"]:
+        return f"held for a human: {line['held_because']}"
+    return ", ".join(line["reasons"])
 
 
 def _told(summary: ProcessSummary) -> str:

@@ -172,6 +172,10 @@ _EVERYBODY = text(  # pk_person
     f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE id > :after ORDER BY id LIMIT :limit"
 )
 
+_OF_NUMBER = text(  # uq_person_employee_number
+    f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE employee_number = :number"
+)
+
 
 def to_plan(
     connection: Connection, *, after: int, limit: int, now: datetime, everybody: bool = False
@@ -181,6 +185,11 @@ def to_plan(
     statement = _EVERYBODY if everybody else _TO_PLAN
     bound = {"after": after, "limit": limit, "now": now}
     return connection.execute(statement, bound).mappings().all()
+
+
+def of_number(connection: Connection, employee_number: str) -> Sequence[RowMapping]:
+    """One person or none, as `to_plan` gives them, whether there is something new or not."""
+    return connection.execute(_OF_NUMBER, {"number": employee_number}).mappings().all()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

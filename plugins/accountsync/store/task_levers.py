@@ -22,7 +22,8 @@ KNOWN_NOT_DONE = ("NeedsHumanError", "ManualOperation", "AccountExistsError")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """None: any. `person`: an employee number."""
+    """None: any. `person`: an employee number. `request`: the number of an account request, for
+    what it asks for."""
 
     task: int | None = None
     system: str | None = None
@@ -30,6 +31,7 @@ class TaskFilter:
     state: str | None = None
     error_kind: str | None = None
     person: str | None = None
+    request: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -100,6 +102,10 @@ _FILTER = (
     " AND (CAST(:error_kind AS text) IS NULL OR t.error_kind = :error_kind)"
     " AND (CAST(:person AS text) IS NULL OR t.person_id ="
     "  (SELECT id FROM accountsync.person WHERE employee_number = :person))"
+    " AND (CAST(:request AS bigint) IS NULL OR (t.person_id, t.system) IN"
+    "  (SELECT i.person_id, s FROM accountsync.account_request_item i"
+    "   JOIN accountsync.account_request r ON r.id = i.request_id, unnest(r.systems) s"
+    "   WHERE i.request_id = :request))"
 )
 
 
