@@ -18,6 +18,9 @@ from accountsync.settings.hr import EPOCHS, AnySource, SourceField
 Read = Callable[[Any], Any]
 _REMEMBERED = 20_000
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_NONE = timedelta(0)
+_MINUTE = timedelta(minutes=1)
+_USUAL = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:[0-5]\d:[0-5]\d", re.ASCII)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ISO = re.compile(r"\d{4}-|\d{8}(?!\d)")
 """fromisoformat alone would read some times in milliseconds as days of the 18th century."""
@@ -27,10 +30,11 @@ _LONG_ROW = 2_000
 
 
 class StagedRecord(NamedTuple):
-    """`values`: in the order of PERSON_FIELDS. `raw`: JSON. `problems`: `field: reason`."""
+    """`values`: in the order of PERSON_FIELDS, dates and moments (in UTC) as ISO 8601. `raw`: JSON.
+    `problems`: `field: reason`."""
 
-    values: Sequence[Any]
-    raw: str
+    values: Sequence[str | None]
+    raw: bytes
     content_hash: bytes
     problems: list[str]
 
@@ -76,22 +80,23 @@ class RowMapper:
         else:
             values = [None] * len(self._keys)
             problems.append("row: not an object")
-        if len(raw) > _LONG_ROW or b"\\u0000" in raw:
+        if len(raw) > _LONG_ROW or (b"\\" in raw and b"\\u0000" in raw):
             _drop_unstorable(values, raw, problems)
-        return StagedRecord(values, raw.decode(), content_hash.digest(), problems)
+        return StagedRecord(values, raw, content_hash.digest(), problems)
 
     def _values(self, row: dict[Any, Any], problems: list[str]) -> list[Any]:
-        values = [row.get(key) for key in self._keys]
+        found = list(map(row.get, self._keys))
         for position, path in self._deep:
-            values[position] = path(row)
-        for position, read in self._texts:
-            value = values[position]
-            if value.__class__ is str:
-                values[position] = value.strip() or None
-            elif value.__class__ is int:
-                values[position] = str(value)
-            elif value is not None:
-                values[position] = read(value, problems)
+            found[position] = path(row)
+        try:
+            values = [
+                v.strip() or None if v.__class__ is str else v if v is None else _text(v)
+                for v in found
+            ]
+        except TypeError:
+            values = found
+            for position, read in self._texts:
+                values[position] = read(values[position], problems)
         for position, read, known in self._others:
             value = values[position]
             is_known = (value is None or value.__class__ is str) and value in known
@@ -176,7 +181,8 @@ def _converter(kind: type, formats: Sequence[str], zone: ZoneInfo) -> Read:
     if kind is date:
         return lambda value: _date(text, formats, zone) if (text := _text(value)) else None
     if kind is datetime:
-        return lambda value: _instant(text, formats, zone) if (text := _text(value)) else None
+        instant = _instants(formats, zone)
+        return lambda value: instant(text) if (text := _text(value)) else None
     return _text
 
 
@@ -204,23 +210,61 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _date(text: str, formats: Sequence[str], zone: ZoneInfo) -> date:
+def _date(text: str, formats: Sequence[str], zone: ZoneInfo) -> str:
     if len(text) == 10 and text[4] == "-":
         try:
-            return date.fromisoformat(text)
+            return date.fromisoformat(text).isoformat()
         except ValueError:
             raise ValueError("is not a date of the calendar") from None
-    return _moment(text, formats, zone).astimezone(zone).date()
+    moment = _moment(text, formats)
+    return (moment.astimezone(zone) if moment.tzinfo else moment).date().isoformat()
 
 
-def _instant(text: str, formats: Sequence[str], zone: ZoneInfo) -> datetime:
-    """In UTC; raises OverflowError before year 1 or after 9999 (0001-01-01 in China)."""
-    return _moment(text, formats, zone).astimezone(UTC)
+def _instants(formats: Sequence[str], zone: ZoneInfo) -> Callable[[str], str]:
+    """Most moments are written in one way, without a zone: then the offset of their hour will do,
+    if it is that of the whole hour."""
+    offsets: dict[str, str] = {}
+
+    def read(text: str) -> str:
+        if not _USUAL.fullmatch(text):
+            return _instant(text, formats, zone)
+        hour = text[:13]
+        if hour not in offsets:
+            if len(offsets) > _REMEMBERED:
+                offsets.clear()
+            offsets[hour] = _offset_of_hour(hour, zone)
+        offset = offsets[hour]
+        return text + offset if offset else _instant(text, formats, zone)
+
+    return read
 
 
-def _moment(text: str, formats: Sequence[str], zone: ZoneInfo) -> datetime:
-    moment = _epoch(text, formats) or _iso(text) or _strptime(text, formats)
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+def _offset_of_hour(hour: str, zone: ZoneInfo) -> str:
+    """Nothing where it changes within the hour, is none of whole minutes, where the calendar ends,
+    and where there is no such hour."""
+    begin = _iso(hour)
+    if begin is None:
+        return ""
+    begin = begin.replace(tzinfo=zone)
+    end = begin.replace(minute=59, second=59)
+    offset = begin.utcoffset() or _NONE
+    is_plain = offset == end.utcoffset() and not offset % _MINUTE and 1 < begin.year < 9999
+    return begin.isoformat()[19:] if is_plain else ""
+
+
+def _instant(text: str, formats: Sequence[str], zone: ZoneInfo) -> str:
+    """In UTC; raises OverflowError before year 1 or after 9999 (0001-01-01 in China).
+
+    Offsets are subtracted here, which takes half the time of `astimezone`.
+    """
+    moment = _moment(text, formats)
+    offset = moment.utcoffset() if moment.tzinfo else zone.utcoffset(moment)
+    return f"{(moment.replace(tzinfo=None) - (offset or _NONE)).isoformat()}Z"
+
+
+def _moment(text: str, formats: Sequence[str]) -> datetime:
+    """Without a zone where the text has none."""
+    return _epoch(text, formats) or _iso(text) or _strptime(text, formats)
 
 
 def _epoch(text: str, formats: Sequence[str]) -> datetime | None:

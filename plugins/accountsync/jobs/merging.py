@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from accountsync.domain.feed_guard import Feed, FieldChange, Limits, reasons_to_stop
-from accountsync.jobs.staging import StagedFeed, as_row
+from accountsync.jobs.staging import StagedFeed
 from accountsync.store import absences, feeds, locks, ownership, persons, rejects, runs
 from accountsync.store.ownership import Owner
 from accountsync.store.persons import EXAMPLES, Merged
@@ -82,8 +82,8 @@ def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
     while raw := feeds.open_rejects(
         connection, run_id=feed.run_id, source=feed.source, after=after, limit=_ROWS_AT_ONCE
     ):
-        again = [as_row(feed.mapper.map(row), retried=True) for _, row in raw]
-        feeds.add(connection, run_id=feed.run_id, rows=again)
+        again = [feeds.line(*feed.mapper.map(row), retried=True) for _, row in raw]
+        feeds.add(connection, run_id=feed.run_id, lines=again)
         after = raw[-1][0]
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from accountsync.errors import IncompleteReadError
-from accountsync.hr.record import RowMapper, StagedRecord
+from accountsync.hr.record import RowMapper
 from accountsync.hr.source import Ask, HrSource
 from accountsync.jobs.read_plan import ReadPlan
 from accountsync.settings.hr import AnySource
@@ -26,7 +26,6 @@ _READS_PER_RUN = 3
 _ROWS_PER_COPY = 2000
 _PROGRESS_EVERY_S = 10.0
 
-StagedRow = tuple[Any, ...]
 OpenSource = Callable[[], AbstractAsyncContextManager[HrSource]]
 _CLOCK_TOLERANCE = timedelta(minutes=5)
 
@@ -71,10 +70,6 @@ def stage(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> bool:
     raise AssertionError("unreachable: the last read returns or raises")
 
 
-def as_row(record: StagedRecord, *, retried: bool) -> StagedRow:
-    return (*record.values, record.raw, record.content_hash, record.problems or None, retried)
-
-
 def say_merged(open_source: OpenSource) -> None:
     """What was read is safely in the store: the source may put it away."""
     asyncio.run(_say_merged(open_source))
@@ -89,8 +84,9 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> boo
     run_id = feed.run_id
     with engine.begin() as connection:
         feeds.empty(connection, run_id=run_id)
-    if not asyncio.run(_copy(engine, open_source, feed)):
-        return False
+    with _only_new_garbage():
+        if not asyncio.run(_copy(engine, open_source, feed)):
+            return False
     with engine.begin() as connection:
         feeds.build_indexes(connection, run_id=run_id)
         repeated = feeds.repeated_keys(connection, run_id=run_id)
@@ -98,6 +94,17 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> boo
             raise IncompleteReadError(f"{repeated} rows repeat the key of another row")
         _keep_what_was_asked_for(connection, feed)
     return True
+
+
+@contextmanager
+def _only_new_garbage() -> Iterator[None]:
+    """Millions of objects come and go: the garbage collector need not look each time at what was
+    there before, which in a process of Airflow is much."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _keep_what_was_asked_for(connection: Connection, feed: StagedFeed) -> None:
@@ -118,7 +125,7 @@ async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> bo
             return False
         async with _Copy(engine, run_id) as copy:
             async for page in source.pages(ask):
-                await copy.add([as_row(mapper.map(row), retried=False) for row in page.rows])
+                await copy.add([feeds.line(*mapper.map(row), retried=False) for row in page.rows])
                 progress.page(page.number, page.total_pages, len(page.rows))
     return True
 
@@ -130,11 +137,11 @@ class _Copy:
     def __init__(self, engine: Engine, run_id: int) -> None:
         self._engine = engine
         self._run_id = run_id
-        self._lot: list[StagedRow] = []
+        self._lot: list[bytes] = []
         self._under_way: asyncio.Task[None] | None = None
 
-    async def add(self, rows: list[StagedRow]) -> None:
-        self._lot += rows
+    async def add(self, lines: list[bytes]) -> None:
+        self._lot += lines
         if len(self._lot) >= _ROWS_PER_COPY:
             await self._send()
 
@@ -156,9 +163,9 @@ class _Copy:
         if under_way:
             await under_way
 
-    def _write(self, lot: list[StagedRow]) -> None:
+    def _write(self, lot: list[bytes]) -> None:
         with self._engine.begin() as connection:
-            feeds.add(connection, run_id=self._run_id, rows=lot)
+            feeds.add(connection, run_id=self._run_id, lines=lot)
 
 
 class _Progress:

@@ -24,6 +24,10 @@ _CHANGED = (
     f"{_JOIN} AND p.content_hash <> s.content_hash AND {MAY_REPLACE.format(row='s', person='p')}"
 )
 
+_ROW_OF = "(SELECT * FROM {{table}} t WHERE t.ctid = {found}.row OFFSET 0)"
+"""Fetched one by one, which OFFSET 0 keeps so: joined, all that is staged, a gigabyte for a million
+persons, would go through a hash on disk for the sake of however few."""
+
 _UPDATE = f"""
 WITH changed AS MATERIALIZED (
   SELECT p.id, s.ctid AS row FROM {{table}} s JOIN accountsync.person p ON {_CHANGED}
@@ -31,12 +35,12 @@ WITH changed AS MATERIALIZED (
   UPDATE accountsync.person p
   SET {", ".join(f"{f} = s.{f}" for f in _FIELDS)}, attributes = s.raw::jsonb,
     content_hash = s.content_hash, revision = p.revision + 1, updated_at = now()
-  FROM changed JOIN {{table}} s ON s.ctid = changed.row WHERE p.id = changed.id
+  FROM changed CROSS JOIN LATERAL {_ROW_OF.format(found="changed")} s WHERE p.id = changed.id
   RETURNING p.id
 ), recorded AS (
   INSERT INTO accountsync.person_change (person_id, run_id, changes)
   SELECT p.id, :run_id, difference.changes
-  FROM changed JOIN {{table}} s ON s.ctid = changed.row
+  FROM changed CROSS JOIN LATERAL {_ROW_OF.format(found="changed")} s
   JOIN accountsync.person p ON p.id = changed.id
   CROSS JOIN LATERAL (
     SELECT jsonb_object_agg(field, jsonb_build_array(old, new)) AS changes
@@ -76,7 +80,7 @@ WITH newcomer AS MATERIALIZED (
   INSERT INTO accountsync.person (source, source_key, {", ".join(_FIELDS)}, attributes,
     content_hash)
   SELECT :source, s.source_key, {", ".join(f"s.{f}" for f in _FIELDS)}, s.raw::jsonb, s.content_hash
-  FROM newcomer JOIN {{table}} s ON s.ctid = newcomer.row
+  FROM newcomer CROSS JOIN LATERAL {_ROW_OF.format(found="newcomer")} s
   RETURNING employee_number
 )
 SELECT (SELECT count(*) FROM made), ARRAY(SELECT employee_number FROM made LIMIT {EXAMPLES})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -48,7 +49,9 @@ def mapped(row: Any, **settings: Any) -> StagedRecord:
 
 
 def value_of(record: StagedRecord, field: str) -> Any:
-    return record.values[list(PERSON_FIELDS).index(field)]
+    text = record.values[list(PERSON_FIELDS).index(field)]
+    kind: Any = PERSON_FIELDS[field]
+    return text if text is None or kind is str else kind.fromisoformat(text)
 
 
 def read(field: str, value: Any, **settings: Any) -> Any:
@@ -235,6 +238,61 @@ def test_a_moment_without_a_zone_is_in_that_of_the_source(text: str, moment: dat
     found = read("source_updated_at", text)
     assert found == moment
     assert found.tzinfo is not None
+
+
+ZONES = ["Asia/Shanghai", "Europe/Paris", "America/New_York", "Australia/Lord_Howe", "UTC"]
+
+
+@given(st.integers(-2_500_000_000, 4_000_000_000), st.sampled_from(ZONES))
+def test_every_moment_is_what_the_calendar_of_its_zone_says(second: int, zone: str) -> None:
+    """The usual form takes a shorter way, which gives the same."""
+    whole = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).replace(tzinfo=None)
+    of_zone = mapper(zone=zone)
+    for text in (str(whole), whole.isoformat(), whole.isoformat() + ".5"):
+        found = value_of(of_zone.map(ROW | {"changed": text}), "source_updated_at")
+        expected = whole.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+        assert found.replace(microsecond=0) == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "moment"),
+    [
+        ("Europe/Paris", "2026-10-25 01:59:59", "2026-10-24T23:59:59Z"),
+        ("Europe/Paris", "2026-10-25 02:30:00", "2026-10-25T00:30:00Z"),
+        ("Europe/Paris", "2026-10-25 03:00:00", "2026-10-25T02:00:00Z"),
+        ("Europe/Paris", "2026-10-25 02:30:00+01:00", "2026-10-25T01:30:00Z"),
+        ("Europe/Paris", "2026-03-29 01:59:59", "2026-03-29T00:59:59Z"),
+        ("Europe/Paris", "2026-03-29 02:30:00", "2026-03-29T01:30:00Z"),
+        ("Europe/Paris", "2026-03-29 03:00:00", "2026-03-29T01:00:00Z"),
+        ("Australia/Lord_Howe", "2026-10-04 02:15:00", "2026-10-03T15:45:00Z"),
+        ("Australia/Lord_Howe", "2026-10-04 02:45:00", "2026-10-03T15:45:00Z"),
+        ("Asia/Shanghai", "1991-09-15 01:30:00", "1991-09-14T16:30:00Z"),
+    ],
+)
+def test_where_clocks_change_a_moment_without_zone_is_the_earlier_or_one_that_never_was(
+    zone: str, text: str, moment: str
+) -> None:
+    """Put back, an hour comes twice: the first is taken, so nobody's change is later than it was
+    and no watermark runs ahead. Put forward, an hour is left out: it counts on from before."""
+    found = read("source_updated_at", text, zone=zone)
+    assert found == datetime.fromisoformat(moment)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-13-01 08:00:00", "2026-01-02 24:00:00", "2026-01-02 08:61:00", "2026-02-30 08:00:00",
+     "2026-01-02x08:00:00x", "٢٠٢٦-01-02 08:00:00"],
+)  # fmt: skip
+def test_what_is_no_moment_is_a_problem(text: str) -> None:
+    (problem,) = problems_with("source_updated_at", text)
+    assert problem == "source_updated_at: is neither ISO 8601 nor one of the configured formats"
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25"])
+def test_a_day_on_which_clocks_change_is_that_day(day: str) -> None:
+    for time_of_day in ("00:00:00", "02:30:00", "23:59:59"):
+        found = read("hire_date", f"{day} {time_of_day}", zone="Europe/Paris")
+        assert found == date.fromisoformat(day)
 
 
 def test_another_zone_gives_another_moment() -> None:
