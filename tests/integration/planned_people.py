@@ -27,8 +27,8 @@ _BLANK = {"person_type": "10", "status": "1", "department_code": "D1110", "email
 
 @dataclass(kw_only=True)
 class People:
-    engine: Engine
-    settings: Settings = field(default_factory=example_settings)
+    engine: Engine = field(repr=False)
+    settings: Settings = field(default_factory=example_settings, repr=False)
 
     def add(self, number: str, full_name: str, **fields: Any) -> int:
         bound = {**_BLANK, **fields, "number": number, "full_name": full_name}
@@ -46,7 +46,7 @@ class People:
 
     def plan(self, **options: Any) -> create.PlanSummary:
         return create.create_account_tasks(
-            engine=self.engine, settings=self.settings, now=datetime.now(UTC), **options
+            engine=self.engine, settings=self.settings, **{"now": datetime.now(UTC)} | options
         )
 
     def names(self, number: str) -> dict[str, str]:

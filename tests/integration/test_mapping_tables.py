@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from accountsync.errors import ConfigurationError
+from accountsync.store import mappings
 from tests.installation import DATA
 from tests.integration.planned_people import People
 
@@ -104,6 +105,17 @@ def test_every_change_is_on_record_and_can_be_taken_back(people: People, tmp_pat
         raise people.command("mapping", "export", "person-types", "--before", "999").exception or (
             AssertionError("accepted")
         )
+
+
+def test_the_history_is_found_by_its_index_among_all_that_is_audited(people: People) -> None:
+    people.execute(
+        "INSERT INTO accountsync.audit_event (actor, action, details) SELECT 'ann',"
+        " CASE WHEN n % 500 = 0 THEN 'mapping.import' ELSE 'task_retry' END, '{}'"
+        " FROM generate_series(1, 5000) n"
+    )
+    people.execute("ANALYZE accountsync.audit_event")
+    explained = people.rows(f"EXPLAIN {mappings.HISTORY.text}", table="department_mapping")
+    assert "ix_audit_event_action_id" in str(explained)
 
 
 @pytest.mark.parametrize("kind", ["departments", "person-types"])

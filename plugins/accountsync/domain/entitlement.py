@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from accountsync.domain.account import Account
 from accountsync.domain.lifecycle import Lifecycle, Standing
 
 NOT_ENTITLED = "not_entitled"
@@ -38,14 +39,13 @@ def wanted(
     *,
     in_scope: bool | None,
     policy: Policy,
-    disabled_since: datetime | None,
+    account: Account | None,
     now: datetime,
 ) -> Wanted:
-    """`in_scope`: None where data is missing to answer the rule. `disabled_since`: of the account,
-    where it is disabled."""
+    """`in_scope`: None where data is missing to answer the rule."""
     reason = standing.state.value
     if standing.state is Lifecycle.LEFT:
-        return _of_leaver(policy, disabled_since, now)
+        return _of_leaver(policy, account, now)
     if in_scope is None:
         return Wanted(state=None, reason=reason)
     if not in_scope:
@@ -57,14 +57,16 @@ def wanted(
     return Wanted(state="active", reason=reason, makes=True)
 
 
-def _of_leaver(policy: Policy, disabled_since: datetime | None, now: datetime) -> Wanted:
+def _of_leaver(policy: Policy, account: Account | None, now: datetime) -> Wanted:
+    """Where there is nothing to delete, no date brings the person back for it."""
     left = Lifecycle.LEFT.value
     if policy.leaver_keeps:
         return Wanted(state=None, reason=left)
-    if policy.delete_after is None:
+    if policy.delete_after is None or account is None or account.state in ("absent", "deleted"):
         return Wanted(state="disabled", reason=left)
-    due = (disabled_since or now) + policy.delete_after
-    if disabled_since is not None and due <= now:
+    is_disabled = account.state == "disabled"
+    due = ((account.since if is_disabled else None) or now) + policy.delete_after
+    if is_disabled and due <= now:
         return Wanted(state="deleted", reason=RETENTION)
     return Wanted(state="disabled", reason=left, next_at=due)
 

@@ -113,12 +113,11 @@ def _wanted(
     account: Account | None,
     now: datetime,
 ) -> Wanted:
-    is_disabled = account is not None and account.state == "disabled"
     return wanted(
         stands,
         in_scope=_entitled(rule, scope),
         policy=rule.policy,
-        disabled_since=account.since if account and is_disabled else None,
+        account=account,
         now=now,
     )
 

@@ -111,10 +111,12 @@ def gaps(connection: Connection, table: MappingTable, *, examples: int) -> Seque
     return connection.execute(text(query), {"n": examples}).mappings().all()
 
 
+HISTORY = text(  # ix_audit_event_action_id
+    "SELECT id, at, actor, details FROM accountsync.audit_event"
+    " WHERE action = 'mapping.import' AND details->>'table' = :table ORDER BY id DESC"
+)
+
+
 def history(connection: Connection, table: MappingTable) -> Sequence[RowMapping]:
     """Every change through `import`, the newest first: `details` holds old and new rows."""
-    query = text(
-        "SELECT id, at, actor, details FROM accountsync.audit_event"
-        " WHERE action = 'mapping.import' AND details->>'table' = :table ORDER BY id DESC"
-    )
-    return connection.execute(query, {"table": table.name}).mappings().all()
+    return connection.execute(HISTORY, {"table": table.name}).mappings().all()

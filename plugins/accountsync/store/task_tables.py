@@ -228,6 +228,7 @@ class AuditEventRow(Table):
     """Who did what. Append only (a trigger refuses anything else)."""
 
     __tablename__ = "audit_event"
+    __table_args__ = (Index(None, "action", "id"),)
 
     id: Mapped[int] = identity()
     at: Mapped[datetime] = now()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from accountsync.domain.account import Account
 from accountsync.domain.entitlement import Policy, Wanted, wanted
 from accountsync.domain.lifecycle import Lifecycle, Standing
 
@@ -25,16 +26,20 @@ NOTHING_SAID = None
 def of(
     state: str, in_scope: bool | None, policy: Policy, since: datetime | None = None
 ) -> tuple[str | None, str, bool]:
-    found = want(state, in_scope, policy, since)
+    found = want(state, in_scope, policy, account("disabled", since) if since else None)
     return (found.state, found.reason, found.makes)
 
 
 def want(
-    state: str, in_scope: bool | None, policy: Policy, since: datetime | None = None
+    state: str, in_scope: bool | None, policy: Policy, account: Account | None = None
 ) -> Wanted:
     starts = FIRST if state == "prehire" else None
     stands = Standing(state=Lifecycle(state), starts_at=starts)
-    return wanted(stands, in_scope=in_scope, policy=policy, disabled_since=since, now=NOW)
+    return wanted(stands, in_scope=in_scope, policy=policy, account=account, now=NOW)
+
+
+def account(state: str, since: datetime = NOW) -> Account:
+    return Account(state=state, identifier="z1", remote_id=None, attributes={}, since=since)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +84,12 @@ def test_who_is_merely_not_entitled_any_more_is_never_deleted() -> None:
 
 def test_dates_that_time_alone_reaches_are_said() -> None:
     assert want("prehire", True, Policy(prehire=4 * DAY)).next_at == FIRST - 4 * DAY
-    assert want("left", True, ENDING).next_at == NOW + 30 * DAY
-    assert want("left", True, ENDING, NOW - 10 * DAY).next_at == NOW + 20 * DAY
-    assert want("left", True, PLAIN).next_at is None
+    disabled = account("disabled", NOW - 10 * DAY)
+    assert want("left", True, ENDING, account("active", NOW - 10 * DAY)).next_at == NOW + 30 * DAY
+    assert want("left", True, ENDING, disabled).next_at == NOW + 20 * DAY
+    assert want("left", True, PLAIN, disabled).next_at is None
+
+
+def test_no_date_brings_back_a_leaver_who_has_nothing_to_delete() -> None:
+    for gone in (None, account("absent"), account("deleted")):
+        assert want("left", True, ENDING, gone) == Wanted(state="disabled", reason="left")

@@ -39,6 +39,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_event")),
         schema="accountsync",
     )
+    op.create_index(
+        op.f("ix_audit_event_action_id"),
+        "audit_event",
+        ["action", "id"],
+        unique=False,
+        schema="accountsync",
+    )
     op.create_table(
         "department_mapping",
         sa.Column("hr_department_code", sa.Text(), nullable=False),
@@ -1091,5 +1098,6 @@ def downgrade() -> None:
     op.drop_table("plan", schema="accountsync")
     op.drop_table("person_type_mapping", schema="accountsync")
     op.drop_table("department_mapping", schema="accountsync")
+    op.drop_index(op.f("ix_audit_event_action_id"), table_name="audit_event", schema="accountsync")
     op.drop_table("audit_event", schema="accountsync")
     op.execute("DROP FUNCTION accountsync.refuse()")
