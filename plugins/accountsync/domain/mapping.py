@@ -16,6 +16,7 @@ from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, me
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from accountsync.domain.expressions import direct, direct_template
 from accountsync.domain.name_filters import FILTERS
 from accountsync.errors import ConfigurationError, InvalidPersonError
 
@@ -94,7 +95,9 @@ def compile_expression(text: str, *, roots: Collection[str]) -> Value:
         raise ConfigurationError(f"{text!r} is an expression by itself: write it without {{{{ }}}}")
     _check(f"{{{{ {text} }}}}", text, roots)
     try:
-        compiled = _SANDBOX.compile_expression(text, undefined_to_none=False)
+        compiled = direct(_SANDBOX, text) or _SANDBOX.compile_expression(
+            text, undefined_to_none=False
+        )
     except TemplateError as error:
         raise ConfigurationError(f"{text!r} is not a valid expression: {error.message}") from error
     return _guarded(text, lambda context: _usable(compiled(context)))
@@ -181,12 +184,14 @@ def _compile_template(text: str, roots: Collection[str]) -> Value:
     if single:
         return compile_expression(single["inside"].strip(), roots=roots)
     _check(text, text, roots)
-    template = _SANDBOX.from_string(text)
-    return _guarded(text, lambda context: template.render(context))
+    render = direct_template(_SANDBOX, text) or _SANDBOX.from_string(text).render
+    return _guarded(text, render)
 
 
 def _usable(value: Any) -> Any:
     """A value of JSON's kinds, or a date: not undefined, no method, no half-made list."""
+    if type(value) is str:
+        return value
     if isinstance(value, Iterator):
         value = list(value)
     for one in value if isinstance(value, list) else (value,):
