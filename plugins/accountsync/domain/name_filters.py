@@ -47,10 +47,10 @@ def _reading(context: Context, name: str) -> Reading:
     return read(name, readings)
 
 
-def _spelt(syllables: Iterable[str], umlaut: str) -> list[str]:
+def _spelt(syllables: Iterable[str], umlaut: str) -> Iterable[str]:
     if umlaut not in UMLAUTS:
         raise ValueError(f"ü is written {' or '.join(UMLAUTS)}")
-    return list(umlauts(syllables, umlaut))
+    return umlauts(syllables, umlaut) if UMLAUTS[umlaut] else syllables
 
 
 @pass_context

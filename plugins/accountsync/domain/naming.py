@@ -6,12 +6,14 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from accountsync.errors import NeedsDataError
 
 _DIGITS_KEPT_FREE = 4
 
 
+@lru_cache(maxsize=65536)
 def fold(value: str) -> str:
     """The form in which two names are the same: width, Unicode composition and case removed."""
     if value.isascii():
@@ -25,6 +27,8 @@ def numbered(base: str, number: int, max_length: int | None = None) -> str:
     What stands before the number is cut until the whole is at most `max_length` long.
     Raises NeedsDataError where that leaves no letter.
     """
+    if number == 1 and (max_length is None or len(base) <= max_length):
+        return base
     digits = "" if number == 1 else str(number)
     local, at, domain = base.partition("@")
     if max_length is not None and len(base) + len(digits) > max_length:
@@ -39,9 +43,13 @@ def _cut(local: str, room: int) -> str:
     return kept
 
 
+def _may_be_cut(base: str, max_length: int | None) -> bool:
+    return max_length is not None and len(base) + _DIGITS_KEPT_FREE > max_length
+
+
 def stem(base: str, max_length: int | None = None) -> str:
     """What all numbers of a base have in common, folded, however far they are cut."""
-    if max_length is None or len(base) + _DIGITS_KEPT_FREE <= max_length:
+    if max_length is None or not _may_be_cut(base, max_length):
         return fold(base)
     local, at, domain = base.partition("@")
     room = max(max_length - _DIGITS_KEPT_FREE - len(at) - len(domain), 1)
@@ -64,13 +72,9 @@ class NameSet:
     bases: Mapping[str, str]
     max_lengths: Mapping[str, int] = field(default_factory=dict)
 
-    def values(self, number: int) -> dict[str, str]:
-        limits = self.max_lengths
-        return {s: numbered(base, number, limits.get(s)) for s, base in self.bases.items()}
-
     def folded(self, number: int) -> Iterator[tuple[str, str]]:
-        for space, value in self.values(number).items():
-            yield space, fold(value)
+        for space, base in self.bases.items():
+            yield space, fold(numbered(base, number, self.max_lengths.get(space)))
 
     def stems(self) -> Iterator[tuple[str, str]]:
         for space, base in self.bases.items():
@@ -81,8 +85,35 @@ Owner = Mapping[tuple[str, str], int | None]
 """(namespace, folded value) → the person it was given to; None: kept for nobody."""
 
 
+class FirstNumbers:
+    """The lowest number of a base, in its namespace, that is not known to be taken."""
+
+    _AT_MOST = 300_000
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def knows(self, wanted: NameSet) -> bool:
+        """Whether nobody needs to be asked. A name that is cut may meet those of other bases; a
+        single name that is taken after all costs another round and nothing else."""
+        if any(_may_be_cut(wanted.bases[s], limit) for s, limit in wanted.max_lengths.items()):
+            return False
+        return len(wanted.bases) == 1 or all(key in self._numbers for key in wanted.folded(1))
+
+    def of(self, key: tuple[str, str]) -> int:
+        return self._numbers.get(key, 1)
+
+    def set(self, key: tuple[str, str], number: int) -> None:
+        if len(self._numbers) > self._AT_MOST:
+            self._numbers.clear()
+        self._numbers[key] = number
+
+
 def choose_numbers(
-    wanted: Sequence[NameSet], taken: Owner, reserved: AbstractSet[str] = frozenset()
+    wanted: Sequence[NameSet],
+    taken: Owner,
+    reserved: AbstractSet[str] = frozenset(),
+    first: FirstNumbers | None = None,
 ) -> list[int]:
     """The lowest number free in all namespaces of a set at once, in the order of `wanted`.
 
@@ -90,8 +121,8 @@ def choose_numbers(
     """
     owners = dict(taken)
     has_names = frozenset(taken.values())
-    hints: dict[tuple[tuple[str, str], ...], int] = {}
-    return [_choose(names, owners, reserved, has_names, hints) for names in wanted]
+    first = FirstNumbers() if first is None else first
+    return [_choose(names, owners, reserved, has_names, first) for names in wanted]
 
 
 def _choose(
@@ -99,17 +130,29 @@ def _choose(
     owners: dict[tuple[str, str], int | None],
     reserved: AbstractSet[str],
     has_names: AbstractSet[int | None],
-    hints: dict[tuple[tuple[str, str], ...], int],
+    first: FirstNumbers,
 ) -> int:
-    bases, person = tuple(names.bases.items()), names.person_id
-    number = 1 if person in has_names else hints.get(bases, 1)
+    person, keys = names.person_id, list(names.folded(1))
+    number = 1 if person in has_names else max(map(first.of, keys), default=1)
     while True:
-        tried = list(names.folded(number))
+        tried = keys if number == 1 else list(names.folded(number))
         if all(_is_free(name, person, owners, reserved) for name in tried):
             break
         number += 1
-    owners.update((name, person) for name in tried)
-    hints[bases] = number
+    for key, name in zip(keys, tried, strict=True):
+        owners[name] = person
+        if first.of(key) == number:
+            first.set(key, number + 1)
+        elif first.of(key) < number:
+            first.set(key, _next_number(names, key, first.of(key), owners))
+    return number
+
+
+def _next_number(names: NameSet, key: tuple[str, str], number: int, owners: Owner) -> int:
+    space = key[0]
+    base, limit = names.bases[space], names.max_lengths.get(space)
+    while (space, fold(numbered(base, number, limit))) in owners:
+        number += 1
     return number
 
 

@@ -217,8 +217,10 @@ def plan_task(
         return None
     waits_for = _missing(rule, bound, wanted, accounts)
     state = "waiting" if waits_for else "ready"
-    task = _task(rule, person_id, bound, wanted, desired=desired, state=state, waits_for=waits_for)
-    return replace(task, late_bound=late)
+    return _task(
+        rule, person_id, bound, wanted,
+        desired=desired, late_bound=late, state=state, waits_for=waits_for,
+    )  # fmt: skip
 
 
 def as_applied(
@@ -318,6 +320,7 @@ def _task(
     *,
     desired: Mapping[str, Any],
     state: str,
+    late_bound: Mapping[str, Any] | None = None,
     waits_for: Sequence[str] = (),
     cause: str | None = None,
 ) -> PlannedTask:
@@ -326,7 +329,7 @@ def _task(
         system=rule.name,
         operation=bound,
         desired=desired,
-        late_bound={},
+        late_bound=late_bound or {},
         state=state,
         waits_for=waits_for,
         cause=cause,

@@ -13,6 +13,7 @@ from accountsync.domain import planning, request
 from accountsync.domain.account import Account
 from accountsync.domain.entitlement import Wanted, wanted
 from accountsync.domain.lifecycle import Standing, Statuses, standing
+from accountsync.domain.naming import FirstNumbers
 from accountsync.domain.planning import OpenTask, PlannedTask, SystemRule
 from accountsync.errors import RecordError
 from accountsync.jobs import name_giving, person_facts
@@ -133,13 +134,18 @@ def _entitled(rule: SystemRule, scope: Mapping[str, Any]) -> bool | None:
         return None
 
 
-def give_names(connection: Connection, rules: Rules, candidates: Sequence[Candidate]) -> Given:
+def give_names(
+    connection: Connection,
+    rules: Rules,
+    candidates: Sequence[Candidate],
+    first: FirstNumbers | None = None,
+) -> Given:
     """The names of everybody; new ones for those who get an account, or whose name follows them."""
     served = {one.id: one.context for one in candidates if one.needs_names or one.keeps_account}
     others = [one.id for one in candidates if one.id not in served and one.accounts]
     return {
         **names.current(connection, others),
-        **name_giving.give(connection, rules.names, served),
+        **name_giving.give(connection, rules.names, served, first),
     }
 
 

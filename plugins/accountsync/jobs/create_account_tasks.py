@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from accountsync.domain import guard, planning
+from accountsync.domain.naming import FirstNumbers
 from accountsync.domain.planning import GUARDED, OpenTask, PlannedTask, Step
 from accountsync.errors import SafetyStopError
 from accountsync.jobs import name_giving
@@ -138,10 +139,10 @@ def _plan(
         plans.keep_rules(connection, rules.fingerprints, order=rules.order, now=now)
     lots = partial(_lots, connection, now, everybody=bool(changed))
     name_giving.record_existing(connection, rules.names, lots)
-    count, digest = 0, hashlib.sha256()
+    count, digest, first = 0, hashlib.sha256(), FirstNumbers()
     one = None if only is None else persons.of_number(connection, only)
     for rows in lots() if one is None else [one]:
-        changes = _changes(connection, rules, rows, now)
+        changes = _changes(connection, rules, rows, now, first)
         for gone, cause in (
             (changes.superseded, "its reason has gone"),
             (changes.replaced, "another task takes its place"),
@@ -213,9 +214,11 @@ def _lots(connection: Connection, now: datetime, *, everybody: bool) -> Iterator
         after = rows[-1]["id"]
 
 
-def _changes(connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime) -> _Changes:
+def _changes(
+    connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime, first: FirstNumbers
+) -> _Changes:
     candidates = read_candidates(connection, rules, rows, now)
-    given = give_names(connection, rules, candidates)
+    given = give_names(connection, rules, candidates, first)
     candidates = take_over_adopted(connection, rules, candidates, given)
     planned = [plan_tasks(rules, one, given.get(one.id, {})) for one in candidates]
     destroyed = [one.id for one, found in zip(candidates, planned, strict=True)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from accountsync.domain.mapping import Context, Value, compile_tree
-from accountsync.domain.naming import NameSet, is_reserved
+from accountsync.domain.naming import FirstNumbers, NameSet, is_reserved
 from accountsync.domain.person import Unavailable
 from accountsync.errors import NeedsDataError, RecordError
 from accountsync.settings import Settings
@@ -94,9 +94,16 @@ def _existing(spaces: Mapping[str, Value], person: Mapping[str, Any]) -> Iterabl
             yield SeenName(person_id=person["id"], namespace=space, value=found, origin=names.HR)
 
 
-def give(connection: Connection, rules: NameRules, contexts: Mapping[int, Context]) -> Given:
+def give(
+    connection: Connection,
+    rules: NameRules,
+    contexts: Mapping[int, Context],
+    first: FirstNumbers | None = None,
+) -> Given:
     """Person id → context, in the order in which people are served. Names that people have are
-    kept; a namespace that follows renames, and an operator's override, get a new one."""
+    kept; a namespace that follows renames, and an operator's override, get a new one.
+
+    `first`: see `store.names.allocate`."""
     ids = list(contexts)
     owned = names.owned(connection, ids)
     overrides = readings.of_persons(connection, ids)
@@ -109,7 +116,7 @@ def give(connection: Connection, rules: NameRules, contexts: Mapping[int, Contex
             lot.problems[person_id] = str(error)
     names.remember_base(connection, lot.bases)
     names.retire(connection, lot.renewed)
-    given = names.allocate(connection, lot.wanted, reserved=rules.reserved)
+    given = names.allocate(connection, lot.wanted, reserved=rules.reserved, first=first)
     kept = {p: {s: n.value for s, n in has.items()} for p, has in owned.items()}
     return {
         person_id: _partly(given.get(person_id) or kept.get(person_id, {}), lot, person_id)

@@ -11,11 +11,12 @@ import orjson
 from sqlalchemy import Connection, text
 
 from accountsync.domain.account import Account, RemoteAccount
+from accountsync.store.engine import bigints
 
 _OF = text(
     "SELECT person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,"
     " as_shown, updated_at"
-    " FROM accountsync.account WHERE person_id = ANY(:persons)"
+    " FROM accountsync.account WHERE person_id = ANY(CAST(:persons AS bigint[]))"
 )
 
 
@@ -52,7 +53,7 @@ def taken(
 def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, Account]]:
     """Person id → system → account."""
     found: defaultdict[int, dict[str, Account]] = defaultdict(dict)
-    for row in connection.execute(_OF, {"persons": list(persons)}):
+    for row in connection.execute(_OF, {"persons": bigints(persons)}):
         found[row.person_id][row.system] = Account(
             state=row.state,
             identifier=row.identifier,

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, text
 from accountsync.domain.account import RemoteAccount
 from accountsync.domain.correlation import account_key
 from accountsync.store import accounts, names
+from accountsync.store.engine import bigints
 from accountsync.store.persons import PLANNED_COLUMNS
 
 _PERSONS = text(
@@ -189,5 +190,5 @@ def close(connection: Connection, *, case: int, state: str, now: datetime) -> No
 def in_doubt(connection: Connection, persons: Sequence[int]) -> frozenset[tuple[int, str]]:
     """(person id, system) of those of whom we know no account there, but an open case says that one
     may be theirs: to make another would give them two (I9)."""
-    found = connection.execute(_IN_DOUBT, {"persons": list(persons)})
+    found = connection.execute(_IN_DOUBT, {"persons": bigints(persons)})
     return frozenset((row.person_id, row.system) for row in found)

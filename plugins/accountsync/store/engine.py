@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext, make_url
@@ -33,6 +35,11 @@ def _leave_out_values(context: ExceptionContext) -> None:
     said = "" if error.sqlstate.startswith("22") else f" {error.diag.message_primary}"
     error.args = (f"SQLSTATE {error.sqlstate}{said}",)
     wrapper.args = (f"({type(error).__name__}) {error.args[0]}",)
+
+
+def bigints(values: Iterable[int]) -> str:
+    """For `CAST(:x AS bigint[])`: the driver writes long lists out item by item."""
+    return f"{{{','.join(map(str, values))}}}"
 
 
 def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:

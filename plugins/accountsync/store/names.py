@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
+import psycopg
 from sqlalchemy import Connection, RowMapping, text
 
-from accountsync.domain.naming import NameSet, Owner, choose_numbers, fold, stem
+from accountsync.domain.naming import (
+    FirstNumbers,
+    NameSet,
+    Owner,
+    choose_numbers,
+    fold,
+    numbered,
+    stem,
+)
+from accountsync.store.engine import bigints, driver
 
 MAPPING, OPERATOR, HR = "mapping", "operator", "hr"
 """Where a name comes from; otherwise it is the system that an account was found in."""
@@ -21,7 +30,12 @@ _NUMBER = re.compile(r"(?<=\D)\d{1,4}(?=@|$)")
 
 _OWNED = text(  # rides on uq_name_registry_current
     "SELECT person_id, namespace, value, made_from, origin FROM accountsync.name_registry"
-    " WHERE person_id = ANY(:persons) AND current"
+    " WHERE person_id = ANY(CAST(:persons AS bigint[])) AND current"
+)
+
+_ALL_OF = text(  # ix_name_registry_person_id
+    "SELECT person_id, namespace, value, current FROM accountsync.name_registry"
+    " WHERE person_id = ANY(CAST(:persons AS bigint[]))"
 )
 
 _TAKEN = (  # rides on ix_name_registry_namespace_folded_base and the unique constraint
@@ -32,12 +46,13 @@ _TAKEN = (  # rides on ix_name_registry_namespace_folded_base and the unique con
 _TAKEN_BASES = text(_TAKEN.format(column="folded_base"))
 _TAKEN_VALUES = text(_TAKEN.format(column="folded"))
 
-_GIVE = text(  # in one order, so that two planners wait for each other and never both
-    "INSERT INTO accountsync.name_registry"
-    " (namespace, folded, folded_base, value, made_from, number, person_id)"
-    " SELECT * FROM unnest(CAST(:spaces AS text[]), CAST(:folded AS text[]),"
-    " CAST(:stems AS text[]), CAST(:values AS text[]), CAST(:bases AS text[]),"
-    " CAST(:numbers AS bigint[]), CAST(:persons AS bigint[])) ORDER BY 1, 2"
+_COLUMNS = ("namespace", "folded", "folded_base", "value", "made_from", "number", "person_id")
+_COPY = f"COPY accountsync.name_registry ({', '.join(_COLUMNS)}) FROM STDIN".encode()
+_GIVE = text(  # where one of them is taken
+    f"INSERT INTO accountsync.name_registry ({', '.join(_COLUMNS)})"
+    " SELECT * FROM unnest(CAST(:namespace AS text[]), CAST(:folded AS text[]),"
+    " CAST(:folded_base AS text[]), CAST(:value AS text[]), CAST(:made_from AS text[]),"
+    " CAST(:number AS bigint[]), CAST(:person_id AS bigint[]))"
     " ON CONFLICT (namespace, folded) DO UPDATE SET current = true, made_from = excluded.made_from"
     " WHERE name_registry.person_id = excluded.person_id"
     " RETURNING person_id, namespace, value"
@@ -96,14 +111,33 @@ class SeenName:
     origin: str
 
 
+@dataclass(slots=True)
+class _Known:
+    current: dict[str, str] = field(default_factory=dict)
+    has_former: bool = False
+
+
 def owned(connection: Connection, persons: Sequence[int]) -> dict[int, dict[str, OwnedName]]:
     """Person id → namespace → the name in use."""
     names: dict[int, dict[str, OwnedName]] = defaultdict(dict)
-    for row in connection.execute(_OWNED, {"persons": list(persons)}):
+    for row in connection.execute(_OWNED, {"persons": bigints(persons)}).all():
         names[row.person_id][row.namespace] = OwnedName(
             value=row.value, made_from=row.made_from, origin=row.origin
         )
     return names
+
+
+def _of(connection: Connection, persons: Sequence[int]) -> dict[int, _Known]:
+    """Person id → what the registry has of the person, if anything."""
+    known: dict[int, _Known] = defaultdict(_Known)
+    for person_id, namespace, value, is_current in connection.execute(
+        _ALL_OF, {"persons": bigints(persons)}
+    ).all():
+        if is_current:
+            known[person_id].current[namespace] = value
+        else:
+            known[person_id].has_former = True
+    return known
 
 
 def current(connection: Connection, persons: Sequence[int]) -> Names:
@@ -123,17 +157,23 @@ def allocate(
     wanted: Sequence[NameSet],
     *,
     reserved: AbstractSet[str] = frozenset(),
+    first: FirstNumbers | None = None,
 ) -> Names:
     """Each person's names: those the person has, and new ones for the namespaces that lack one.
 
     The lowest number that is free in all of a set at once; first come, first served, in that order.
+    `first`: what earlier lots of the same transaction have learned; bases in it are not looked up
+    again.
     """
-    names = current(connection, [w.person_id for w in wanted])
+    first = FirstNumbers() if first is None else first
+    known = _of(connection, [w.person_id for w in wanted])
+    names: Names = {p: dict(found.current) for p, found in known.items()}
     lacking = [_lacking(w, names.get(w.person_id, {})) for w in wanted]
     lacking = [w for w in lacking if w.bases]
+    unsure = [w for w in lacking if not (_is_new(w, known) and first.knows(w))]
     tried: set[tuple[str, str]] = set()
     while lacking:
-        numbers = choose_numbers(lacking, _taken(connection, lacking, tried), reserved)
+        numbers = choose_numbers(lacking, _taken(connection, unsure, tried), reserved, first)
         given = _give(connection, lacking, numbers)
         for person_id, values in given.items():
             names.setdefault(person_id, {}).update(values)
@@ -143,11 +183,16 @@ def allocate(
             if not w.bases.keys() <= given.get(w.person_id, {}).keys()
         ]
         tried |= {name for w, number in lost for name in w.folded(number)}
-        lacking = [w for w, _ in lost]
+        lacking = unsure = [w for w, _ in lost]
         # Lost to another base's number (`li12`: 12th of `li`, 2nd of `li1`): again with the whole
         # set. What such a person got in the same round stays reserved, not current.
         retire(connection, [(w.person_id, space) for w in lacking for space in w.bases])
     return names
+
+
+def _is_new(wanted: NameSet, known: Mapping[int, _Known]) -> bool:
+    """Nothing that is taken could be this person's own."""
+    return wanted.person_id not in known or not known[wanted.person_id].has_former
 
 
 def _lacking(wanted: NameSet, has: Mapping[str, str]) -> NameSet:
@@ -162,28 +207,45 @@ def _taken(connection: Connection, wanted: Sequence[NameSet], tried: set[tuple[s
     values = {name for w in wanted for name in w.folded(1)} | tried
     taken: dict[tuple[str, str], int | None] = {}
     for query, names in ((_TAKEN_BASES, bases), (_TAKEN_VALUES, values)):
-        bound = {"spaces": [s for s, _ in names], "names": [n for _, n in names]}
-        rows = connection.execute(query, bound)
-        taken.update({(namespace, folded): person_id for namespace, folded, person_id in rows})
+        if names:
+            bound = {"spaces": [s for s, _ in names], "names": [n for _, n in names]}
+            rows = connection.execute(query, bound).all()
+            taken.update({(namespace, folded): person_id for namespace, folded, person_id in rows})
     return taken
 
 
+_Row = tuple[str, str, str, str, str, int, int]
+"""namespace, folded, folded_base, value, made_from, number, person_id."""
+
+
 def _give(connection: Connection, wanted: Sequence[NameSet], numbers: Sequence[int]) -> Names:
-    columns: dict[str, list[Any]] = defaultdict(list)
-    for w, number in zip(wanted, numbers, strict=True):
-        stems = dict(w.stems())
-        for space, value in w.values(number).items():
-            columns["spaces"].append(space)
-            columns["folded"].append(fold(value))
-            columns["stems"].append(stems[space])
-            columns["values"].append(value)
-            columns["bases"].append(w.bases[space])
-            columns["numbers"].append(number)
-            columns["persons"].append(w.person_id)
+    """Those that nobody else has by now."""
+    rows = [row for w, number in zip(wanted, numbers, strict=True) for row in _rows(w, number)]
+    rows.sort()  # in one order, so that two planners wait for each other and never both
+    try:
+        with connection.begin_nested():
+            _copy(connection, rows)
+        won = ((row[6], row[0], row[3]) for row in rows)
+    except psycopg.errors.UniqueViolation:
+        columns = zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)
+        won = ((p, s, v) for p, s, v in connection.execute(_GIVE, dict(columns)).all())
     given: Names = defaultdict(dict)
-    for person_id, namespace, value in connection.execute(_GIVE, dict(columns)):
+    for person_id, namespace, value in won:
         given[person_id][namespace] = value
     return given
+
+
+def _rows(wanted: NameSet, number: int) -> Iterator[_Row]:
+    limits, person_id = wanted.max_lengths, wanted.person_id
+    for space, base in wanted.bases.items():
+        value = numbered(base, number, limits.get(space))
+        yield space, fold(value), stem(base, limits.get(space)), value, base, number, person_id
+
+
+def _copy(connection: Connection, rows: Sequence[_Row]) -> None:
+    with driver(connection).cursor() as cursor, cursor.copy(_COPY) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def retire(connection: Connection, names: Sequence[tuple[int, str]]) -> None:

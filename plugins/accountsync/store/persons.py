@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, text
 
 from accountsync.domain.feed_guard import FieldChange
 from accountsync.domain.person import PERSON_FIELDS
+from accountsync.store.engine import bigints
 from accountsync.store.feeds import MAY_REPLACE, table
 
 EXAMPLES = 5
@@ -183,12 +185,13 @@ _OF_NUMBER = text(  # uq_person_employee_number
 
 def to_plan(
     connection: Connection, *, after: int, limit: int, now: datetime, everybody: bool = False
-) -> Sequence[RowMapping]:
+) -> Sequence[dict[str, Any]]:
     """The next persons, by id, that changed since they were last planned or for whom a date has
     come; or simply the next."""
     statement = _EVERYBODY if everybody else _TO_PLAN
-    bound = {"after": after, "limit": limit, "now": now}
-    return connection.execute(statement, bound).mappings().all()
+    found = connection.execute(statement, {"after": after, "limit": limit, "now": now})
+    columns = tuple(found.keys())
+    return [dict(zip(columns, row, strict=True)) for row in found.all()]
 
 
 def of_number(connection: Connection, employee_number: str) -> Sequence[RowMapping]:
@@ -217,8 +220,8 @@ def mark_planned(connection: Connection, evaluations: Sequence[Evaluation]) -> N
             " WHERE p.id = planned.id"
         ),
         {
-            "ids": [one.person_id for one in evaluations],
-            "revisions": [one.revision for one in evaluations],
+            "ids": bigints(one.person_id for one in evaluations),
+            "revisions": bigints(one.revision for one in evaluations),
             "dates": [one.next_at for one in evaluations],
         },
     )

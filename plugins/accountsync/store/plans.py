@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.planning import IN_DOUBT, OpenTask, PlannedTask
-from accountsync.store.engine import driver
+from accountsync.store.engine import bigints, driver
 from accountsync.store.tables import OPEN_STATES
 
 _COPY = (
@@ -22,13 +22,13 @@ _COPY = (
 _OPEN = text(  # uq_account_task_open
     "SELECT id, person_id, system, operation, state, desired, late_bound, account_state, reason,"
     " cause, waits_for FROM accountsync.account_task"
-    f" WHERE person_id = ANY(:persons) AND state IN {OPEN_STATES!r}"
+    f" WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state IN {OPEN_STATES!r}"
 )
 
 _REJECTED = text(  # ix_account_task_person_id_system_id
     "SELECT last.* FROM (SELECT DISTINCT ON (person_id, system) id, person_id, system, operation,"
     "  state, desired, late_bound, account_state, reason, cause FROM accountsync.account_task"
-    "  WHERE person_id = ANY(:persons) AND state <> 'superseded'"
+    "  WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state <> 'superseded'"
     "  ORDER BY person_id, system, id DESC"
     " ) last WHERE state = 'cancelled'"
 )
@@ -139,7 +139,7 @@ def lines(connection: Connection, *, plan_id: int) -> Lines:
 def open_tasks(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
     """Person id → system → the open task."""
     found: defaultdict[int, dict[str, OpenTask]] = defaultdict(dict)
-    for row in connection.execute(_OPEN, {"persons": list(persons)}).mappings():
+    for row in connection.execute(_OPEN, {"persons": bigints(persons)}).mappings():
         found[row["person_id"]][row["system"]] = _open_task(row)
     return found
 
@@ -148,7 +148,7 @@ def rejected(connection: Connection, persons: Sequence[int]) -> Mapping[int, dic
     """Person id → system → what a human refused, where nothing else followed."""
     found: defaultdict[int, dict[str, OpenTask]] = defaultdict(dict)
     if persons:
-        for row in connection.execute(_REJECTED, {"persons": list(persons)}).mappings():
+        for row in connection.execute(_REJECTED, {"persons": bigints(persons)}).mappings():
             found[row["person_id"]][row["system"]] = _open_task(row)
     return found
 
@@ -200,7 +200,7 @@ def _as_row(
         task.account_state,
         task.reason,
         task.state,
-        list(task.waits_for),
+        f"{{{','.join(task.waits_for)}}}",
         task.cause,
         now,
         now,

@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.chinese_names import Readings
+from accountsync.store.engine import bigints
 
 _SAY = text(
     "INSERT INTO accountsync.name_reading AS r (kind, characters, reading)"
@@ -50,7 +51,8 @@ def listed(connection: Connection) -> Sequence[RowMapping]:
 def of_persons(connection: Connection, persons: Sequence[int]) -> dict[int, PersonName]:
     query = "SELECT person_id, reading, names FROM accountsync.person_name"
     rows = connection.execute(
-        text(f"{query} WHERE person_id = ANY(:persons)"), {"persons": list(persons)}
+        text(f"{query} WHERE person_id = ANY(CAST(:persons AS bigint[]))"),
+        {"persons": bigints(persons)},
     )
     return {row.person_id: PersonName(reading=row.reading, names=row.names) for row in rows}
 

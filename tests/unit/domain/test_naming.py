@@ -186,7 +186,7 @@ def test_cut_names_of_different_people_differ() -> None:
         for n, base in enumerate(bases)
     ]
     numbers = choose_numbers(wanted, {})
-    values = [w.values(n)["sam"] for w, n in zip(wanted, numbers, strict=True)]
+    values = [value for w, n in zip(wanted, numbers, strict=True) for _, value in w.folded(n)]
     assert values == ["abcdefghijklmnopqrst", "abcdefghijklmnopqrs2", "abcdefghijklmnopqrs3"]
 
 
