@@ -76,7 +76,7 @@ def syllables(name: str) -> tuple[str, ...]:
     return found.given_name + surname if found.surname_last else surname + found.given_name
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def read(name: str, readings: Readings = BUILT_IN) -> Reading:
     """Raises NeedsDataError where a character has no known reading."""
     if _PLAIN.fullmatch(name):  # nearly everybody
@@ -170,7 +170,7 @@ def _read_given(part: str, readings: Readings) -> tuple[str, ...]:
     return tuple(s for piece in pieces for s in readings.characters.get(piece) or _read(piece))
 
 
-@lru_cache(maxsize=262144)
+@lru_cache(maxsize=65536)
 def _read(text: str) -> tuple[str, ...]:
     """Given names come back again and again: the dictionary is asked once for each."""
     if not text:

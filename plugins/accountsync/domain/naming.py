@@ -13,7 +13,7 @@ from accountsync.errors import NeedsDataError
 _DIGITS_KEPT_FREE = 4
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def fold(value: str) -> str:
     """The form in which two names are the same: width, Unicode composition and case removed."""
     if value.isascii():
@@ -88,7 +88,7 @@ Owner = Mapping[tuple[str, str], int | None]
 class FirstNumbers:
     """The lowest number of a base, in its namespace, that is not known to be taken."""
 
-    _AT_MOST = 300_000
+    _AT_MOST = 200_000
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, str], int] = {}
@@ -139,8 +139,8 @@ def _choose(
         if all(_is_free(name, person, owners, reserved) for name in tried):
             break
         number += 1
-    for key, name in zip(keys, tried, strict=True):
-        owners[name] = person
+    owners.update((name, person) for name in tried)
+    for key in keys if len(keys) > 1 else ():
         if first.of(key) == number:
             first.set(key, number + 1)
         elif first.of(key) < number:

@@ -20,6 +20,7 @@ from accountsync.jobs import name_giving, person_facts
 from accountsync.jobs.name_giving import Given
 from accountsync.jobs.plan_rules import Rules
 from accountsync.store import accounts, correlation, names, plans
+from accountsync.store.persons import Evaluation
 
 _UNKNOWN_SOURCE = Statuses()
 _IN_DOUBT = "adoption"
@@ -47,6 +48,11 @@ class Candidate:
                  planning.IN_DOUBT)
             for system, wanted in self.wanted.items()
         )  # fmt: skip
+
+    def evaluation(self, *, is_settled: bool = True) -> Evaluation:
+        return Evaluation(
+            person_id=self.id, revision=self.revision if is_settled else 0, next_at=self.next_at
+        )
 
     @property
     def keeps_account(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -57,9 +58,10 @@ class PlanSummary:
 
 @dataclass(slots=True, kw_only=True)
 class _Changes:
-    """What one lot of persons needs."""
+    """What one lot of persons needs. `add` may be computed while it is written."""
 
-    add: list[PlannedTask] = field(default_factory=list)
+    add: Iterable[PlannedTask] = ()
+    replacing: list[PlannedTask] = field(default_factory=list)
     revise: list[tuple[OpenTask, PlannedTask]] = field(default_factory=list)
     replaced: list[OpenTask] = field(default_factory=list)
     superseded: list[OpenTask] = field(default_factory=list)
@@ -217,16 +219,21 @@ def _lots(connection: Connection, now: datetime, *, everybody: bool) -> Iterator
 def _changes(
     connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime, first: FirstNumbers
 ) -> _Changes:
-    candidates = read_candidates(connection, rules, rows, now)
-    given = give_names(connection, rules, candidates, first)
-    candidates = take_over_adopted(connection, rules, candidates, given)
-    planned = [plan_tasks(rules, one, given.get(one.id, {})) for one in candidates]
-    destroyed = [one.id for one, found in zip(candidates, planned, strict=True)
+    """Who has nothing yet gets what is planned: nothing to compare it with."""
+    everybody = read_candidates(connection, rules, rows, now)
+    given = give_names(connection, rules, everybody, first)
+    newcomers = [one for one in everybody if not (one.accounts or one.open_tasks)]
+    others = [one for one in everybody if one.accounts or one.open_tasks]
+    others = take_over_adopted(connection, rules, others, given)
+    planned = [plan_tasks(rules, one, given.get(one.id, {})) for one in others]
+    destroyed = [one.id for one, found in zip(others, planned, strict=True)
                  if any(task.operation in GUARDED for task in found.values())]  # fmt: skip
     refused = plans.rejected(connection, destroyed)
-    changes = _Changes()
-    for candidate, found in zip(candidates, planned, strict=True):
-        _collect(changes, rules, candidate, _not_refused(found, refused.get(candidate.id, {})))
+    changes = _Changes(planned=[one.evaluation() for one in newcomers])
+    for one, found in zip(others, planned, strict=True):
+        _collect(changes, rules, one, _not_refused(found, refused.get(one.id, {})))
+    first_tasks = (plan_tasks(rules, one, given.get(one.id, {})).values() for one in newcomers)
+    changes.add = chain(changes.replacing, chain.from_iterable(first_tasks))
     return changes
 
 
@@ -255,15 +262,9 @@ def _collect(
         if step in (Step.SUPERSEDE, Step.REPLACE) and open_task:
             (changes.superseded if task is None else changes.replaced).append(open_task)
         if step in (Step.ADD, Step.REPLACE) and task:
-            changes.add.append(task)
+            changes.replacing.append(task)
         if step is Step.REVISE and task and open_task:
             changes.revise.append((open_task, task))
         if step is Step.LATER:
             is_settled = False
-    changes.planned.append(
-        Evaluation(
-            person_id=candidate.id,
-            revision=candidate.revision if is_settled else 0,
-            next_at=candidate.next_at,
-        )
-    )
+    changes.planned.append(candidate.evaluation(is_settled=is_settled))

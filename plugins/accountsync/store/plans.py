@@ -56,11 +56,12 @@ _COUNTS = text(  # ix_account_task_plan_id
 )
 
 _LINES = text(  # ix_account_task_plan_id
-    "SELECT t.system, t.operation, coalesce(t.reason, '') AS reason, count(*) AS tasks,"
-    " count(*) FILTER (WHERE t.state = 'held') AS held, max(t.held_because) AS held_because,"
-    " (array_agg(p.employee_number ORDER BY p.employee_number))[1:10] AS examples"
-    " FROM accountsync.account_task t JOIN accountsync.person p ON p.id = t.person_id"
-    " WHERE t.plan_id = :plan_id GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    "WITH line AS (SELECT system, operation, coalesce(reason, '') AS reason, count(*) AS tasks,"
+    "  count(*) FILTER (WHERE state = 'held') AS held, max(held_because) AS held_because,"
+    "  (array_agg(person_id))[1:10] AS persons FROM accountsync.account_task"
+    "  WHERE plan_id = :plan_id GROUP BY 1, 2, 3)"
+    " SELECT line.*, ARRAY(SELECT employee_number FROM accountsync.person"
+    "  WHERE id = ANY(line.persons)) AS examples FROM line ORDER BY system, operation, reason"
 )
 
 _FINISH = text(
