@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, nodes
-from jinja2.defaults import DEFAULT_FILTERS
+from jinja2.filters import FILTERS as JINJAS_OWN
 from jinja2.parser import Parser
 
 Context = Mapping[str, Any]
@@ -150,13 +150,13 @@ def _test(environment: Environment, node: Any) -> Value:
     return _call(environment, node, environment.tests)
 
 
-def _call(environment: Environment, node: Any, known: Mapping[str, Callable[..., Any]]) -> Value:
+def _call(environment: Environment, node: Any, known: Mapping[str, Any]) -> Value:
     """A filter or a test. Our own may ask for the context, of which they only read values."""
     call = known.get(node.name)
     passes = getattr(call, "jinja_pass_arg", None)
     if call is None or node.kwargs or node.dyn_args or node.dyn_kwargs or node.node is None:
         raise _NeedsJinja
-    if passes is not None and (passes.name != "context" or node.name in DEFAULT_FILTERS):
+    if passes is not None and (passes.name != "context" or node.name in JINJAS_OWN):
         raise _NeedsJinja
     value, arguments = _closure(environment, node.node), _closures(environment, node.args)
     if passes is not None:

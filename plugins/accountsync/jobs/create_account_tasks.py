@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from accountsync.bulk import rare_collections
 from accountsync.domain import guard, planning
 from accountsync.domain.naming import FirstNumbers
 from accountsync.domain.planning import GUARDED, OpenTask, PlannedTask, Step
@@ -87,7 +88,7 @@ def create_account_tasks(
     they take away counts with what is held and with the budgets (I7).
     """
     rules = compile_rules(settings)
-    with locks.held(engine, "plan"), engine.begin() as connection:
+    with rare_collections(), locks.held(engine, "plan"), engine.begin() as connection:
         schema.require_head(connection)
         derivation = connection.begin_nested()
         summary = _plan(connection, rules, now, airflow_run_id, only=only)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, CursorResult, text
 
 from accountsync.domain.feed_guard import FieldChange
 from accountsync.domain.person import PERSON_FIELDS
@@ -189,14 +189,17 @@ def to_plan(
     """The next persons, by id, that changed since they were last planned or for whom a date has
     come; or simply the next."""
     statement = _EVERYBODY if everybody else _TO_PLAN
-    found = connection.execute(statement, {"after": after, "limit": limit, "now": now})
+    return _rows(connection.execute(statement, {"after": after, "limit": limit, "now": now}))
+
+
+def of_number(connection: Connection, employee_number: str) -> Sequence[dict[str, Any]]:
+    """One person or none, as `to_plan` gives them, whether there is something new or not."""
+    return _rows(connection.execute(_OF_NUMBER, {"number": employee_number}))
+
+
+def _rows(found: CursorResult[Any]) -> Sequence[dict[str, Any]]:
     columns = tuple(found.keys())
     return [dict(zip(columns, row, strict=True)) for row in found.all()]
-
-
-def of_number(connection: Connection, employee_number: str) -> Sequence[RowMapping]:
-    """One person or none, as `to_plan` gives them, whether there is something new or not."""
-    return connection.execute(_OF_NUMBER, {"number": employee_number}).mappings().all()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
