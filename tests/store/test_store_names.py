@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from accountsync.domain.naming import NameSet
+from accountsync.domain.naming import FirstNumbers, NameSet
 from accountsync.store import names
 from accountsync.store.names import SeenName
 from tests.store.people import add_persons
@@ -97,6 +97,52 @@ def test_the_number_of_one_base_may_be_the_whole_of_another(
     with engine.connect() as connection:
         owned = names.current(connection, people)
     assert len({values["alias"] for values in owned.values()}) == len(wanted)
+    _nobody_shares_a_name(engine)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_given(
+    st.lists(st.sampled_from(["li", "li1", "li12", "admin", "wangna"]), min_size=1, max_size=24),
+    st.integers(1, 8),
+    st.sets(st.sampled_from(["li2", "li3", "wangna", "wangna@example.com", "admin2"])),
+)
+def test_what_earlier_lots_have_learned_changes_nobody_s_name(
+    engine: Engine, people: list[int], bases: list[str], lot: int, reserved: set[str]
+) -> None:
+    """Not asking again what is taken is quicker, not different: the lowest free number (I8)."""
+    wanted = [_wanted(p, base) for p, base in zip(people, bases, strict=False)]
+    given = []
+    for remembered in (True, False):
+        with engine.connect() as connection:
+            for value in reserved:
+                space = "email" if "@" in value else "alias"
+                names.reserve(connection, namespace=space, value=value)
+            first = FirstNumbers()
+            found: names.Names = {}
+            for n in range(0, len(wanted), lot):
+                known = first if remembered else FirstNumbers()
+                some = wanted[n : n + lot]
+                found |= names.allocate(
+                    connection, some, reserved=frozenset({"admin"}), first=known
+                )
+            given.append(found)
+    assert given[0].keys() == given[1].keys()
+    aliases = [sorted(values["alias"] for values in found.values()) for found in given]
+    assert aliases[0] == aliases[1]
+
+
+def test_a_lot_whose_names_were_taken_meanwhile_gets_others(
+    engine: Engine, people: list[int]
+) -> None:
+    """What was learned is out of date: the registry decides, in the same call."""
+    first = FirstNumbers()
+    with engine.begin() as connection:
+        names.allocate(connection, [_wanted(people[0], "lina")], first=first)
+        names.reserve(connection, namespace="email", value="lina2@example.com")
+        lot = [_wanted(people[1], "lina"), _wanted(people[2], "wangna")]
+        given = names.allocate(connection, lot, first=first)
+    assert given[people[1]] == {"alias": "lina3", "email": "lina3@example.com"}
+    assert given[people[2]]["alias"] == "wangna"
     _nobody_shares_a_name(engine)
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from accountsync.bulk import rare_collections
 from accountsync.domain import guard, planning
 from accountsync.domain.naming import FirstNumbers
 from accountsync.domain.planning import GUARDED, OpenTask, PlannedTask, Step
 from accountsync.errors import SafetyStopError
 from accountsync.jobs import name_giving
+from accountsync.jobs.bulk import rare_collections
 from accountsync.jobs.candidates import (
     Candidate,
     give_names,
