@@ -15,6 +15,7 @@ from accountsync.scheduling import (
     dag_defaults,
     data_interval,
     every,
+    fail_with,
 )
 from accountsync.scheduling import settings as load_settings
 
@@ -42,7 +43,6 @@ the last start. Airflow takes a time without a zone for UTC, so say yours; `--dr
 """
 NONE_OR_TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 MODES = ["auto", "incremental", "full", "window", "person"]
-ABOUT_MODE = "auto: changes since the watermark, everything when that is due"
 
 
 @dag(
@@ -51,7 +51,7 @@ ABOUT_MODE = "auto: changes since the watermark, everything when that is due"
     description="HR system → persons",
     doc_md=DOC,
     params={
-        "mode": Param("auto", enum=MODES, description=ABOUT_MODE),
+        "mode": Param("auto", enum=MODES, description="auto: everything when that is due"),
         "from": Param(None, description="window: changed at or after", **NONE_OR_TIME),
         "to": Param(None, description="window: changed before", **NONE_OR_TIME),
         "numbers": Param([], type="array", description="person: employee numbers, one a line"),
@@ -71,14 +71,13 @@ def sync_hr_persons() -> None:
         order = order_of(said, interval=data_interval(), zone=settings.zone)
         if source not in sources_of(said, known=[source.name for source in settings.hr]):
             raise AirflowSkipException("not among the `sources` asked for")
-        result = wiring.sync_hr_persons(
-            settings, source, order=order, airflow_run_id=airflow_run_id()
-        )
+        run_id = airflow_run_id()
+        result = wiring.sync_hr_persons(settings, source, order=order, airflow_run_id=run_id)
         return asdict(result) | {"newest_change": str(result.newest_change)}
 
-    @task(outlets=[HR_PERSONS], retries=5, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    @task(outlets=[HR_PERSONS], retries=5, trigger_rule=TriggerRule.ALL_DONE)
     def announce(results: list[dict[str, Any]], *, outlet_events: Any = None) -> None:
-        """Tells `create_account_tasks`, if anything changed."""
+        """Tells `create_account_tasks` what changed, whatever became of the other sources."""
         done = [one for one in results if not one["dry_run"] and one["inserted"] + one["updated"]]
         if not done:
             raise AirflowSkipException("nothing changed")
@@ -95,6 +94,7 @@ def sync_hr_persons() -> None:
     announce(done := read.expand(source=[source.name for source in load_settings().hr]))  # type: ignore[arg-type]
     done >> (held := find_held())  # type: ignore[operator]
     ask_for_decisions(held)
+    fail_with(done)
 
 
 sync_hr_persons()

@@ -13,9 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import ParamValidationError
 
+from accountsync import scheduling
 from tests.conftest import REPOSITORY
 from tests.installation import Installation
 
@@ -148,6 +150,36 @@ def test_a_held_feed_starts_a_review(bag: DagBag, installation: Installation) ->
     assert _run(bag, "sync_hr_persons", mode="full").state == "failed"
     feed = installation.scalar("SELECT id FROM accountsync.sync_run WHERE state = 'held'")
     assert _run_ids("review_held_changes", "feed-") == [f"feed-{feed}"]
+
+
+def test_a_held_feed_keeps_no_other_source_from_waking_the_planner(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: None
+) -> None:
+    """I7: the second source has the numbers of the first one's persons, all of which are rejected:
+    its feed is held, and the run fails."""
+    document = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text())
+    document["hr"] = [document["hr"][0], document["hr"][0] | {"name": "contractors"}]
+    path = tmp_path / "two_sources.yaml"
+    path.write_text(yaml.safe_dump(document))
+    monkeypatch.setenv("ACCOUNTSYNC_CONFIG", str(path))
+    scheduling.settings.cache_clear()
+    try:
+        two = DagBag(str(REPOSITORY / "dags" / "sync_hr_persons.py"))
+        states = [_states(_run(two, "sync_hr_persons", mode="full")) for _ in range(2)]
+    finally:
+        scheduling.settings.cache_clear()
+    assert states == [
+        {"read 0": "success", "read 1": "failed", "announce": "success", "run": "failed"},
+        {"read 0": "success", "read 1": "failed", "announce": "skipped", "run": "failed"},
+    ]
+    assert installation.scalar("SELECT count(*) FROM accountsync.person") == 60
+
+
+def _states(run: Any) -> dict[str, str]:
+    tasks = run.get_task_instances()
+    found = {f"read {ti.map_index}": ti.state for ti in tasks if ti.task_id == "read"}
+    found |= {ti.task_id: ti.state for ti in tasks if ti.task_id == "announce"}
+    return found | {"run": run.state}
 
 
 def test_a_mail_server_that_is_down_does_not_keep_a_review_from_being_asked(

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from accountsync.errors import ConfigurationError
 from accountsync.settings.hr import AnySource
-from accountsync.store import absences, audit
+from accountsync.store import absences, audit, locks
 from accountsync.store.absences import Absent
 
 
@@ -48,6 +48,7 @@ def presume_left(
     Raises ConfigurationError that names who is not missing.
     """
     with engine.begin() as connection:
+        locks.take_persons(connection)
         done = absences.presume_left_by_number(connection, numbers=numbers, now=now)
         if others := sorted(set(numbers) - set(done)):
             raise ConfigurationError(

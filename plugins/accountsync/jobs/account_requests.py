@@ -120,8 +120,7 @@ def submit(
 def _alone(connection: Connection) -> None:
     """Merges of HR give out employee numbers too, and the planner marks the same persons."""
     schema.require_head(connection)
-    locks.take(connection, "hr/merge")
-    locks.take(connection, "plan")
+    locks.take_persons(connection)
 
 
 def _submit(

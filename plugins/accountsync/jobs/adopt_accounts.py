@@ -100,8 +100,7 @@ def adopt_accounts(
         listed = read()
         with engine.connect() as connection, connection.begin() as transaction:
             schema.require_head(connection)
-            locks.take(connection, "hr/merge")
-            locks.take(connection, "plan")
+            locks.take_persons(connection)
             done = _adopt(connection, system, target, listed, now)
             audit.record(connection, actor=actor, action="accounts_adopted", details=_told(done))
             if dry_run:
@@ -296,8 +295,7 @@ def adopt_case(
 def _open_case(engine: Engine, case: int) -> Iterator[tuple[Connection, RowMapping]]:
     with engine.begin() as connection:
         schema.require_head(connection)
-        locks.take(connection, "hr/merge")
-        locks.take(connection, "plan")
+        locks.take_persons(connection)
         found = correlation.find_case(connection, case)
         if found is None or found["state"] != "open":
             said = found["state"] if found else "there is none of this number"

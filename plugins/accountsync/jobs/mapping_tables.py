@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, RowMapping
 
 from accountsync.errors import ConfigurationError
-from accountsync.store import audit, mappings
+from accountsync.store import audit, locks, mappings
 from accountsync.store.mappings import MappingTable
 
 Row = Mapping[str, Any]
@@ -59,6 +59,7 @@ def import_rows(
 ) -> ImportResult:
     """All of it in one transaction; a dry run is the same, rolled back."""
     with engine.connect() as connection, connection.begin() as transaction:
+        locks.take_persons(connection)
         stored = mappings.read(connection, table)
         changes = compare(stored, rows, table, delete=delete)
         keys = [change.key for change in changes]

@@ -19,7 +19,7 @@ _ROWS_AT_ONCE = 5000
 def merge(connection: Connection, feed: StagedFeed) -> Outcome:
     """Sources are read at the same time and merged one after the other: they share the employee
     numbers. The caller takes everything back where the outcome says `stopped_by`."""
-    locks.take(connection, "hr/merge")
+    locks.take_persons(connection)
     run_id, source, plan = feed.run_id, feed.source, feed.plan
     _retry_rejected(connection, feed)
     if feed.settings.allows_repeated_keys:

@@ -14,7 +14,7 @@ from accountsync.domain.surnames import OTHER_READINGS
 from accountsync.errors import ConfigurationError, NeedsDataError
 from accountsync.jobs import name_giving, person_facts
 from accountsync.settings import Settings
-from accountsync.store import audit, names, person_view, readings
+from accountsync.store import audit, locks, names, person_view, readings
 from accountsync.store.readings import PersonName
 
 
@@ -102,6 +102,7 @@ def override(
 def say(*, engine: Engine, kind: str, characters: str, reading: str, actor: str) -> int:
     """Returns how many persons are planned again for it."""
     with engine.begin() as connection:
+        locks.take_persons(connection)
         if reading:
             said = " ".join(_checked(reading))
             count = readings.say(connection, kind=kind, characters=characters, reading=said)

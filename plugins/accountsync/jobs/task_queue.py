@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from accountsync.domain.breaker import Breaker
 from accountsync.domain.task import Outcome, Result
 from accountsync.errors import AccountExistsError, TransientError
-from accountsync.store import accounts, breakers, tasks
+from accountsync.store import accounts, breakers, locks, tasks
 from accountsync.store.locks import Lock
 from accountsync.store.tasks import Claim
 
@@ -136,6 +136,8 @@ class TaskQueue:
 
     def _record(self, results: Sequence[Result]) -> Sequence[Result]:
         with self._engine.begin() as connection:
+            if any(result.is_planned_again for result in results):
+                locks.take_persons(connection)
             results = _without_taken(connection, self.system, results)
             released = tasks.record(
                 connection,

@@ -1,4 +1,5 @@
-"""Advisory locks: one merge per HR source, one planner, one processor per target.
+"""Advisory locks: one merge per HR source, one planner, one processor per target, one writer of
+persons.
 
 A lock belongs to its database session and ends with it, so a dead worker never leaves one behind.
 """
@@ -62,6 +63,9 @@ def held_or_not(engine: Engine, name: str) -> Iterator[Lock]:
                 connection.execute(_RELEASE, {"name": f"accountsync/{name}"})
 
 
-def take(connection: Connection, name: str) -> None:
-    """Waits for its turn; the lock ends with the transaction."""
-    connection.execute(_IN_TURN, {"name": f"accountsync/{name}"})
+def take_persons(connection: Connection) -> None:
+    """For whoever writes more than one person, before it writes anything: merges, requests and
+    operators one after the other, and never beside the planner, who holds `plan` for all of its
+    transaction. So no two wait for each other's rows. Waits; ends with the transaction."""
+    for name in ("hr/merge", "plan"):
+        connection.execute(_IN_TURN, {"name": f"accountsync/{name}"})

@@ -196,7 +196,7 @@ WITH r AS (
     AND d.account_state IS NOT NULL AND (d.operation <> 'create' OR d.identifier IS NULL)
 ), anew AS (
   UPDATE accountsync.person p SET planned_revision = 0 FROM done d
-  WHERE p.id = d.person_id AND (d.replan OR d.operation = 'rename' AND d.state = 'succeeded')
+  WHERE p.id = d.person_id AND d.replan
 )
 SELECT person_id, state, state IN ('succeeded', 'failed')
   OR operation = ANY(:taking_away) AS settled
@@ -431,7 +431,7 @@ def _as_row(result: Result) -> dict[str, Any]:
         "identifier": account.identifier if account else None,
         "remote_id": account.remote_id if account else None,
         "adopted": result.outcome is Outcome.ADOPTED and not task.probe,
-        "replan": result.replan,
+        "replan": result.is_planned_again,
     }
 
 
