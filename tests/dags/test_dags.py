@@ -142,14 +142,19 @@ def test_a_held_plan_starts_a_review(bag: DagBag, installation: Installation) ->
     assert _run_ids("review_held_changes", "plan-") == [f"plan-{plan}"]
 
 
-def test_a_held_feed_starts_a_review(bag: DagBag, installation: Installation) -> None:
-    """I7: the run that read it fails, and asks."""
+def test_a_held_feed_starts_a_review(
+    bag: DagBag, installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """I7: the run that read it fails, and asks. In a run by hand there is nobody whom the failure
+    mail could ask what failed: a line of the log stands for it."""
     installation.sync("full")
     hr = installation.sims.hr
     hr.put_persons(*(row | {"personDept": []} for row in hr.persons()[:30]))
     assert _run(bag, "sync_hr_persons", mode="full").state == "failed"
     feed = installation.scalar("SELECT id FROM accountsync.sync_run WHERE state = 'held'")
     assert _run_ids("review_held_changes", "feed-") == [f"feed-{feed}"]
+    assert "event=run_failed dag=sync_hr_persons run=manual__" in caplog.text
+    assert "Callback failed" not in caplog.text
 
 
 def test_a_held_feed_keeps_no_other_source_from_waking_the_planner(

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from accountsync.__main__ import app
 from accountsync.domain.request import Fulfilment as F
 from accountsync.errors import InvalidRequestError
-from accountsync.jobs import account_requests
+from accountsync.jobs import account_requests, task_levers
 from accountsync.jobs.account_requests import RequestStatus, Submitted
+from accountsync.store.task_levers import TaskFilter
 from simulators.run import Sims
 from tests.integration.targets_world import TargetsWorld
 from tests.integration.world import REPOSITORY, stamp, utc_now
@@ -304,6 +305,32 @@ def test_partial_failure_says_who_where_and_why(
     assert (status.state, status.progress) == (F.PARTLY, {F.ACTIVE: 2, F.PARTLY: 1})
     assert sum(status.errors.values()) == 1
     assert next(iter(status.errors)).startswith("welink: ")
+
+
+def test_a_lever_chooses_what_a_request_asks_for_and_nothing_else(
+    world: RequestWorld, document: dict[str, Any]
+) -> None:
+    """Everybody failed; the operator tries the persons of one request again (I12: in order)."""
+    world.sync()
+    request = world.submit(document).request_id
+    world.plan()
+    world.sims.idaas.fault("ok_with_error", path="/user/onboarding")
+    world.drain()
+    world.sims.idaas.heal()
+    everybody = world.states("idaas", "create")["failed"]
+    assert everybody > len(NUMBERS)
+    chosen = TaskFilter(request=request, state="failed")
+    counted = task_levers.preview(engine=world.engine, lever="retry", chosen=chosen)
+    assert counted.counts == {("idaas", "create", "failed"): 3, ("welink", "create", "failed"): 3}
+    task_levers.pull(
+        engine=world.engine, settings=world.settings, lever="retry", chosen=chosen, actor="mia",
+        comment="IDaaS is well again",
+    )  # fmt: skip
+    world.drain()
+    assert set(world.there("welink")) == set(NUMBERS)
+    assert world.states("idaas", "create") == {"failed": everybody - 3, "succeeded": 3}
+    other = TaskFilter(request=request + 1)
+    assert task_levers.preview(engine=world.engine, lever="cancel", chosen=other).tasks == 0
 
 
 def test_a_missing_mapping_blocks_and_continues_by_itself(
