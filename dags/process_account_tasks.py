@@ -51,12 +51,12 @@ ONLY = {"type": "array", "examples": [*load_settings().systems]}
 )
 def process_account_tasks() -> None:
     @task
-    def find_due_targets(params: dict[str, Any] | None = None) -> list[str]:
+    def find_due_targets(params: dict[str, Any] | None = None, ti: Any = None) -> list[str]:
         from accountsync import wiring
 
+        ti.xcom_push(key="since", value=wiring.store_time(load_settings()))
         only = (params or {})["systems"]
-        due = wiring.find_due_targets(load_settings())
-        return [system for system in due if not only or system in only]
+        return [s for s in wiring.find_due_targets(load_settings()) if not only or s in only]
 
     @task(
         map_index_template="{{ task.op_kwargs['system'] }}",
@@ -81,15 +81,18 @@ def process_account_tasks() -> None:
         return asdict(summary)
 
     @task(outlets=[ACCOUNT_TASKS], trigger_rule="all_done", retries=5)
-    def announce(summaries: list[dict[str, Any]], outlet_events: Any = None) -> None:
-        """Starts the next run at once when accounts that others waited for are there."""
-        released = sum(summary["released"] for summary in summaries if summary)
+    def announce(ti: Any = None, outlet_events: Any = None) -> None:
+        """Starts the next run at once for who is not waiting any more, also if this one failed."""
+        from accountsync import wiring
+
+        since = ti.xcom_pull(task_ids="find_due_targets", key="since")
+        released = wiring.find_untried(load_settings(), since=since)
         if not released:
             raise AirflowSkipException("nobody was released")
         outlet_events[ACCOUNT_TASKS].extra = {"released": released}
 
     processed = process.expand(system=find_due_targets())
-    announce(processed)  # type: ignore[arg-type]
+    processed >> announce()  # type: ignore[operator]
     # `announce` runs whatever happened, so it cannot tell: a run is as its last tasks are.
     processed >> EmptyOperator(task_id="every_target_succeeded", trigger_rule="none_failed")
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
+from datetime import datetime
 from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +43,7 @@ from accountsync.settings.hr import AnySource, FileSource, HttpSource, SqlSource
 from accountsync.settings.targets import AnyTarget
 from accountsync.store import engine as store_engine
 from accountsync.store.runs import Outcome
+from accountsync.store.tasks import database_time
 from accountsync.targets import catalog
 from accountsync.targets.connector import Connector
 from accountsync.wire.api import Api, utc_now
@@ -287,6 +289,22 @@ def find_due_targets(settings: Settings) -> list[str]:
     """Configured targets with work to do, in the order of the configuration."""
     due = process.find_due_targets(engine=open_store(settings))
     return [system for system in settings.systems if system in due]
+
+
+def store_time(settings: Settings) -> str:
+    """By the store's clock, in ISO 8601."""
+    with open_store(settings).connect() as connection:
+        return database_time(connection).isoformat()
+
+
+def find_untried(settings: Settings, *, since: str | None) -> dict[str, int]:
+    """Configured target → tasks that became ready since then (of `store_time`; None: no run has
+    looked) and were not tried yet."""
+    if since is None:
+        return {}
+    moment = datetime.fromisoformat(since)
+    found = process.find_untried(engine=open_store(settings), since=moment)
+    return {system: found[system] for system in settings.systems if system in found}
 
 
 def process_account_tasks(

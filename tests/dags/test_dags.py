@@ -129,6 +129,24 @@ def test_the_three_dags_run(bag: DagBag, installation: Installation) -> None:
     assert run["airflow_run_id"].startswith("manual__")
 
 
+def test_a_run_wakes_the_next_one_for_whom_it_released_though_it_failed(
+    bag: DagBag, installation: Installation
+) -> None:
+    """I12: a target that goes down in the middle has made accounts that others waited for."""
+    installation.sync("full")
+    installation.plan()
+    installation.sims.idaas.fault("status", code=503, path="/user/onboarding", skip=5)
+    run = _run(bag, "process_account_tasks")
+    assert (run.state, _state(run, "announce")) == ("failed", "success")
+    installation.sims.idaas.heal()
+    installation.drain()
+    assert _state(_run(bag, "process_account_tasks"), "announce") == "skipped"
+
+
+def _state(run: Any, task_id: str) -> str:
+    return str(run.get_task_instance(task_id).state)
+
+
 def test_a_held_plan_starts_a_review(bag: DagBag, installation: Installation) -> None:
     """I7: once, however often planning runs meanwhile."""
     installation.sync("full")

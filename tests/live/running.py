@@ -167,11 +167,17 @@ class Live:
     def is_quiet(self) -> bool:
         """No run is open, and no asset event waits for one.
 
-        An event that an open run answers besides has no run of its own: its list stays empty.
+        An event that an open run answers besides has no run of its own: its list stays empty. One
+        that waited may have become a run between two looks: the runs are looked at on both sides.
         """
-        runs = [run for dag_id in DAGS for run in self.stack.api.runs(dag_id)]
+        before = self._run_states()
         queued = self.rows("SELECT 1 FROM asset_dag_run_queue", database="airflow")
-        return not queued and not any(run.is_open for run in runs)
+        is_open = queued or any(open_ for *_, open_ in before)
+        return not is_open and self._run_states() == before
+
+    def _run_states(self) -> set[tuple[str, str, bool]]:
+        runs = [run for dag_id in DAGS for run in self.stack.api.runs(dag_id)]
+        return {(run.dag_id, run.run_id, run.is_open) for run in runs}
 
     def woken(self, dag_id: str, *by: str) -> list[DagRun]:
         """Runs of a DAG that follow from asset events of other runs.

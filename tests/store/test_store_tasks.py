@@ -166,6 +166,18 @@ def test_a_claim_that_another_is_making_is_passed_over_without_waiting(engine: E
     assert (len(first), len(second)) == (3, 1)
 
 
+def test_what_became_ready_after_a_run_had_looked_and_was_not_tried_is_known(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I12: the next run is woken for it; not for what failed, waits for its time or is older."""
+    late = NOW + MINUTE
+    at = {"fresh": NOW, "older": NOW - MINUTE, "later": late + MINUTE, "tried": NOW}
+    for person, (name, moment) in zip(people, at.items(), strict=False):
+        fields = {"next_attempt_at": moment, "attempts": int(name == "tried")}
+        add_task(connection, plan_id=plan_id, person_id=person, **fields)
+    assert tasks.untried(connection, since=NOW, now=late) == {"idaas": 1}
+
+
 def test_a_lease_that_ran_out_becomes_an_unknown_outcome(
     connection: Connection, plan_id: int, people: list[int]
 ) -> None:

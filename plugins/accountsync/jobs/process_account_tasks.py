@@ -56,6 +56,14 @@ def find_due_targets(*, engine: Engine, now: datetime | None = None) -> dict[str
         return tasks.due_systems(connection, now=at)
 
 
+def find_untried(*, engine: Engine, since: datetime) -> dict[str, int]:
+    """System → tasks that became ready after a run had looked for due ones, and that it left. Asked
+    of the store, for a run that fails or dies cannot tell what it released (I12)."""
+    with engine.connect() as connection:
+        now = tasks.database_time(connection)
+        return tasks.untried(connection, since=since, now=now)
+
+
 def rules_of(settings: Settings) -> Rules:
     retry, breaker = settings.retry, settings.breaker
     return Rules(

@@ -267,6 +267,19 @@ def due_systems(connection: Connection, *, now: datetime) -> dict[str, int]:
     return {row.system: row.tasks for row in rows}
 
 
+def untried(connection: Connection, *, since: datetime, now: datetime) -> dict[str, int]:
+    """System → tasks that became ready since then and were not tried yet: others' accounts are
+    there now, or a run whose time was up gave them back."""
+    rows = connection.execute(  # ix_account_task_oldest
+        text(
+            "SELECT system, count(*) AS tasks FROM accountsync.account_task WHERE state = 'ready'"
+            " AND attempts = 0 AND next_attempt_at BETWEEN :since AND :now GROUP BY system"
+        ),
+        {"since": since, "now": now},
+    )
+    return {row.system: row.tasks for row in rows}
+
+
 def depth(connection: Connection, *, system: str) -> dict[str, int]:
     """Open state → tasks."""
     rows = connection.execute(
