@@ -54,7 +54,7 @@ def process_account_tasks() -> None:
     def find_due_targets(params: dict[str, Any] | None = None, ti: Any = None) -> list[str]:
         from accountsync import wiring
 
-        ti.xcom_push(key="since", value=wiring.store_time(load_settings()))
+        ti.xcom_push(key="since", value=wiring.store_time(load_settings()).isoformat())
         only = (params or {})["systems"]
         return [s for s in wiring.find_due_targets(load_settings()) if not only or s in only]
 

@@ -120,6 +120,12 @@ def _base_url(conn_id: str, connection: Any) -> str:
     return url.rstrip("/")
 
 
+def store_time(settings: Settings) -> datetime:
+    """By the store's clock: what a plan makes due is due at once, whoever's clock is slow."""
+    with open_store(settings).connect() as connection:
+        return database_time(connection)
+
+
 def sync_hr_persons(
     settings: Settings,
     name: str,
@@ -216,7 +222,7 @@ def create_account_tasks(
     return create.create_account_tasks(
         engine=open_store(settings),
         settings=settings,
-        now=utc_now(),
+        now=store_time(settings),
         dry_run=dry_run,
         airflow_run_id=airflow_run_id,
         only=only,
@@ -234,7 +240,7 @@ def approve_plan(
         actor=actor,
         comment=comment,
         reviewed=reviewed,
-        now=utc_now(),
+        now=store_time(settings),
     )
 
 
@@ -248,13 +254,17 @@ def reject_plan(
         actor=actor,
         comment=comment,
         reviewed=reviewed,
-        now=utc_now(),
+        now=store_time(settings),
     )
 
 
 def release_dry_run(settings: Settings, plan: int, *, actor: str) -> PlanSummary:
     return held_plans.release_dry_run(
-        engine=open_store(settings), settings=settings, plan=plan, actor=actor, now=utc_now()
+        engine=open_store(settings),
+        settings=settings,
+        plan=plan,
+        actor=actor,
+        now=store_time(settings),
     )
 
 
@@ -280,21 +290,14 @@ def decide_review(
         kind=kind,
         number=number,
         decision=reviews.Decision(approved=approved, **said),
-        now=utc_now(),
+        now=store_time(settings),
     )
     return approved
 
 
 def find_due_targets(settings: Settings) -> list[str]:
     """Configured targets with work to do, in the order of the configuration."""
-    due = process.find_due_targets(engine=open_store(settings))
-    return [system for system in settings.systems if system in due]
-
-
-def store_time(settings: Settings) -> str:
-    """By the store's clock, in ISO 8601."""
-    with open_store(settings).connect() as connection:
-        return database_time(connection).isoformat()
+    return process.find_due_targets(engine=open_store(settings), systems=settings.systems)
 
 
 def find_untried(settings: Settings, *, since: str | None) -> dict[str, int]:

@@ -26,6 +26,18 @@ _KEY = {
     "welink": "corpUserId",
     "email": "SAMAccountName",
 }
+CHAOS: list[dict[str, Any]] = [
+    {"kind": "drop_before", "probability": 0.08},
+    {"kind": "drop_after", "probability": 0.08},
+    {"kind": "latency", "seconds": 0.05, "jitter": 0.05, "probability": 0.5},
+    {"kind": "latency", "seconds": 1.6, "probability": 0.03},
+    {"kind": "too_many_requests", "retry_after": 0, "probability": 0.06},
+    *({"kind": "status", "code": code, "probability": 0.02} for code in (500, 502, 503)),
+    {"kind": "html", "probability": 0.03},
+    {"kind": "truncated", "probability": 0.03},
+    {"kind": "truncated", "cut": "connection", "probability": 0.04},
+]
+"""Whatever a target can do wrong, now and then."""
 
 
 class TargetsWorld(World):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
-from tests.integration.targets_world import TargetsWorld
+from tests.integration.targets_world import CHAOS, TargetsWorld
 from tests.integration.world import stamp, until
 
 SYSTEMS = ("idaas", "welink", "email")
@@ -112,69 +110,6 @@ def test_what_a_killed_worker_had_claimed_is_left_alone_until_its_lease_runs_out
     planned.drain()
     states = Counter(planned.tasks("idaas").values())
     assert states == {"running": running, "succeeded": len(planned.entitled()) - running}
-
-
-CHAOS: list[dict[str, Any]] = [
-    {"kind": "drop_before", "probability": 0.08},
-    {"kind": "drop_after", "probability": 0.08},
-    {"kind": "latency", "seconds": 0.02, "jitter": 0.02, "probability": 0.3},
-    {"kind": "latency", "seconds": 1.6, "probability": 0.03},
-    {"kind": "too_many_requests", "retry_after": 0, "probability": 0.06},
-    {"kind": "status", "code": 500, "probability": 0.04},
-    {"kind": "status", "code": 502, "probability": 0.04},
-    {"kind": "status", "code": 503, "probability": 0.04},
-    {"kind": "html", "probability": 0.04},
-    {"kind": "truncated", "probability": 0.04},
-    {"kind": "truncated", "cut": "connection", "probability": 0.04},
-]
-REFUSALS = {"idaas": ONBOARDING, "welink": "/user/create", "email": "EnableMailbox"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_chaos_ends_with_one_account_each(planned: TargetsWorld, seed: int) -> None:
-    """I9, I13: whatever a target does, what the store says of it is true in the end."""
-    short = {"timeout": "1s", "rate": {"concurrency": 8}}
-    world = replace(planned, changes=dict.fromkeys(SYSTEMS, short))
-    dice = random.Random(seed)
-    for system in SYSTEMS:
-        refusal = {"kind": "ok_with_error", "path": REFUSALS[system], "probability": 0.05}
-        rules = [rule | {"seed": dice.randrange(1000)} for rule in [*CHAOS, refusal]]
-        world.target(system).faults(*rules)
-    world.drain(rounds=4)
-    for system in SYSTEMS:
-        world.target(system).heal()
-    world.drain()
-    _store_and_targets_agree(world)
-    world.sims.hr.put_persons(
-        *(p | {"lastUpdateDate": stamp(datetime.now(UTC))} for p in world.sims.hr.persons())
-    )
-    world.sync()
-    world.plan()
-    world.drain()
-    _store_and_targets_agree(world)
-    assert set(world.there("idaas")) == set(world.there("welink")) == world.entitled()
-    assert world.there("email").total() == len(world.entitled())
-
-
-def _store_and_targets_agree(world: TargetsWorld) -> None:
-    assert world.unexplained() == []
-    for system in SYSTEMS:
-        accounts = world.there(system)
-        assert set(accounts.values()) <= {1}
-        known = "SELECT count(*) FROM accountsync.account WHERE system = :s AND state = 'active'"
-        assert world.scalar(known, s=system) == accounts.total()
-        succeeded = {key for key, state in world.tasks(system).items() if state == "succeeded"}
-        assert succeeded == set(accounts)
-        creations, lookups = world.requests(system)
-        attempts = world.rows(
-            "SELECT count(*) FILTER (WHERE kind = 'call') AS calls, count(*) AS all"
-            " FROM accountsync.task_attempt a JOIN accountsync.account_task t ON t.id = task_id"
-            " WHERE system = :s",
-            s=system,
-        )[0]
-        assert creations <= attempts["calls"]
-        assert lookups <= attempts["all"]
 
 
 @pytest.mark.parametrize("body", ["", "null", "[]", "{}", '"created"'])

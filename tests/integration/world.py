@@ -172,8 +172,7 @@ class World:
         )
 
     def due(self) -> list[str]:
-        found = process.find_due_targets(engine=self.engine)
-        return [system for system in self.settings.systems if system in found]
+        return process.find_due_targets(engine=self.engine, systems=self.settings.systems)
 
     def endpoint(self, conn_id: str) -> Endpoint:
         simulator = _SIMULATOR_OF[conn_id]

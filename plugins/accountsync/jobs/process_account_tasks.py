@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ from accountsync.errors import AccountSyncError, ConfigurationError, TargetDownE
 from accountsync.jobs.processor import Processor
 from accountsync.jobs.task_queue import Clock, Limits, TaskQueue
 from accountsync.settings import Settings
-from accountsync.store import locks, schema, tasks
+from accountsync.store import locks, schema, task_queues, tasks
 from accountsync.targets.connector import Connector
 
 log = logging.getLogger(__name__)
@@ -47,13 +47,15 @@ class ProcessSummary:
     call_seconds: float = 0.0
 
 
-def find_due_targets(*, engine: Engine, now: datetime | None = None) -> dict[str, int]:
-    """System → tasks to work on now; dependants that were overlooked are released first."""
+def find_due_targets(
+    *, engine: Engine, systems: Iterable[str], now: datetime | None = None
+) -> list[str]:
+    """Those with tasks to work on now; dependants that were overlooked are released first."""
     with engine.begin() as connection:
         schema.require_head(connection)
         at = now or tasks.database_time(connection)
         tasks.release_satisfied(connection, now=at)
-        return tasks.due_systems(connection, now=at)
+        return task_queues.due_systems(connection, systems=systems, now=at)
 
 
 def find_untried(*, engine: Engine, since: datetime) -> dict[str, int]:
@@ -61,7 +63,7 @@ def find_untried(*, engine: Engine, since: datetime) -> dict[str, int]:
     of the store, for a run that fails or dies cannot tell what it released (I12)."""
     with engine.connect() as connection:
         now = tasks.database_time(connection)
-        return tasks.untried(connection, since=since, now=now)
+        return task_queues.untried(connection, since=since, now=now)
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from accountsync.store import breakers, tasks
+from accountsync.store import breakers, task_queues
 from accountsync.store.tables import OPEN_STATES
 
 
@@ -24,10 +24,10 @@ class QueueState:
 
 def read_queue_state(engine: Engine, system: str) -> QueueState:
     with engine.connect() as connection:
-        counted = tasks.depth(connection, system=system)
+        counted = task_queues.depth(connection, system=system)
         return QueueState(
             system=system,
             depth={state: counted.get(state, 0) for state in OPEN_STATES},
-            oldest_due_s=tasks.oldest_due_s(connection, system=system),
+            oldest_due_s=task_queues.oldest_due_s(connection, system=system),
             breaker=breakers.read(connection, system).state,
         )

@@ -1,4 +1,4 @@
-"""The queue of account tasks: due, claimed, recorded. Statements name the index they ride on."""
+"""The queue of account tasks: claimed, recorded. Statements name the index they ride on."""
 
 from __future__ import annotations
 
@@ -13,14 +13,6 @@ from sqlalchemy import Connection, RowMapping, TextClause, text
 from accountsync.domain.account import Account
 from accountsync.domain.task import TAKING_AWAY, ClaimedTask, Outcome, Result
 from accountsync.store.tables import OPEN_STATES
-
-_DUE = text(  # ix_account_task_due, ix_account_task_unknown, ix_account_task_lease
-    "SELECT system, count(*) AS tasks FROM accountsync.account_task"
-    " WHERE (state = 'ready' AND next_attempt_at <= :now)"
-    " OR (state = 'unknown' AND next_attempt_at <= :now)"
-    " OR (state = 'running' AND lease_until < :now)"
-    " GROUP BY system ORDER BY system"
-)
 
 _COLUMNS = """
   c.id, c.person_id, p.employee_number, c.operation, c.desired, c.late_bound, c.account_state,
@@ -259,51 +251,6 @@ def database_time(connection: Connection) -> datetime:
     """One clock for all workers: leases and due times compare with it."""
     now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return now
-
-
-def due_systems(connection: Connection, *, now: datetime) -> dict[str, int]:
-    """System → tasks that can be worked on now."""
-    rows = connection.execute(_DUE, {"now": now})
-    return {row.system: row.tasks for row in rows}
-
-
-def untried(connection: Connection, *, since: datetime, now: datetime) -> dict[str, int]:
-    """System → tasks that became ready since then and were not tried yet: others' accounts are
-    there now, or a run whose time was up gave them back."""
-    rows = connection.execute(  # ix_account_task_oldest
-        text(
-            "SELECT system, count(*) AS tasks FROM accountsync.account_task WHERE state = 'ready'"
-            " AND attempts = 0 AND next_attempt_at BETWEEN :since AND :now GROUP BY system"
-        ),
-        {"since": since, "now": now},
-    )
-    return {row.system: row.tasks for row in rows}
-
-
-def depth(connection: Connection, *, system: str) -> dict[str, int]:
-    """Open state → tasks."""
-    rows = connection.execute(
-        text(
-            "SELECT state, count(*) AS tasks FROM accountsync.account_task WHERE system = :system"
-            f" AND state IN {OPEN_STATES!r} GROUP BY state"
-        ),
-        {"system": system},
-    )
-    return {row.state: row.tasks for row in rows}
-
-
-def oldest_due_s(connection: Connection, *, system: str) -> float:
-    """Seconds since the longest due task could have been worked on; 0.0: nothing is due."""
-    return float(
-        connection.scalar(  # ix_account_task_oldest
-            text(
-                "SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(next_attempt_at)))"
-                " FROM accountsync.account_task WHERE system = :system AND state = 'ready'"
-            ),
-            {"system": system},
-        )
-        or 0.0
-    )
 
 
 def claim(
