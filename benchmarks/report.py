@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+CHARTS = Path(__file__).parents[1] / "docs" / "charts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,24 @@ class Row:
     ratio: float | None = None
     peak_rss_mb: float | None = None
     wal_mb: float | None = None
+
+
+class Kept:
+    """Parts of a long measurement, so that a run which ends early need not begin anew."""
+
+    def __init__(self, name: str, scale: str) -> None:
+        self._file = RESULTS / f"{name}.{scale}.part.json"
+        self._parts = json.loads(self._file.read_text()) if self._file.exists() else {}
+
+    def part(self, name: str, measure: Callable[[], Any]) -> Any:
+        if name not in self._parts:
+            self._parts[name] = measure()
+            RESULTS.mkdir(exist_ok=True)
+            self._file.write_text(json.dumps(self._parts))
+        return self._parts[name]
+
+    def forget(self) -> None:
+        self._file.unlink(missing_ok=True)
 
 
 def machine() -> str:
@@ -40,7 +60,7 @@ def write(name: str, rows: list[Row]) -> None:
 
 
 def chart(name: str, *, title: str, unit: str, bars: Mapping[str, Mapping[str, float]]) -> None:
-    """Group → series → value, as bars on a logarithmic scale, in a PNG beside the JSON."""
+    """Group → series → value, as bars on a logarithmic scale, in a PNG for the docs."""
     from matplotlib.figure import Figure
 
     series = list(dict.fromkeys(kind for group in bars.values() for kind in group))
@@ -55,7 +75,8 @@ def chart(name: str, *, title: str, unit: str, bars: Mapping[str, Mapping[str, f
     axes.set_xticks([at + 0.4 - width / 2 for at in range(len(bars))], list(bars))
     axes.set(title=title, ylabel=unit, yscale="log")
     axes.legend(fontsize=8)
-    figure.savefig(RESULTS / f"{name}.png", dpi=110, metadata={"Software": None})
+    CHARTS.mkdir(exist_ok=True)
+    figure.savefig(CHARTS / f"{name}.png", dpi=110, metadata={"Software": None})
 
 
 def table(rows: list[Row]) -> str:

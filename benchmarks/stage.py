@@ -75,7 +75,7 @@ def _serving(port: str, module: str, *words: str) -> Iterator[str]:
 
 
 def _await(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(1200):
+    for _ in range(6000):
         if process.poll() is not None:
             raise RuntimeError(f"the simulator ended with {process.returncode}")
         try:

@@ -80,8 +80,9 @@ class HttpHrSource:
         first = await self._page(route, 1, ask)
         proof = FeedProof(page_size=self._source.page_size)
         proof.add(first)
-        yield first
         total_pages = first.total_pages or 1
+        yield first
+        del first  # a page is much
         async with aclosing(self._others(route, total_pages, ask)) as others:
             async for page in others:
                 proof.add(page)

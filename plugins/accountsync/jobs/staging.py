@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, Engine
 from accountsync.errors import IncompleteReadError
 from accountsync.hr.record import RowMapper
 from accountsync.hr.source import Ask, HrSource
+from accountsync.jobs.bulk import rare_collections
 from accountsync.jobs.read_plan import ReadPlan
 from accountsync.settings.hr import AnySource
 from accountsync.store import feeds
@@ -84,7 +84,7 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> boo
     run_id = feed.run_id
     with engine.begin() as connection:
         feeds.empty(connection, run_id=run_id)
-    with _only_new_garbage():
+    with rare_collections():
         if not asyncio.run(_copy(engine, open_source, feed)):
             return False
     with engine.begin() as connection:
@@ -94,17 +94,6 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> boo
             raise IncompleteReadError(f"{repeated} rows repeat the key of another row")
         _keep_what_was_asked_for(connection, feed)
     return True
-
-
-@contextmanager
-def _only_new_garbage() -> Iterator[None]:
-    """Millions of objects come and go: the garbage collector need not look each time at what was
-    there before, which in a process of Airflow is much."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _keep_what_was_asked_for(connection: Connection, feed: StagedFeed) -> None:

@@ -16,12 +16,15 @@ class FeedProof:
 
     def __init__(self, *, page_size: int | None) -> None:
         self._page_size = page_size
-        self._first: Page | None = None
+        self._totals: tuple[int | None, int | None] | None = None
+        self._outline: tuple[Any, ...] = ()
         self._pages = 0
         self._rows = 0
 
     def add(self, page: Page) -> None:
-        self._first = self._first or page
+        if self._totals is None:
+            self._totals = (page.total_pages, page.total_rows)
+            self._outline = _outline(page.rows)
         self._same_totals(page)
         if page.rows and page.total_pages is not None and page.number > page.total_pages:
             raise IncompleteReadError(
@@ -38,27 +41,23 @@ class FeedProof:
 
     def finish(self, first_again: Page | None = None) -> None:
         """`first_again`: the first page, read once more at the end of several."""
-        if self._first is None:
+        if self._totals is None:
             raise IncompleteReadError("not one page was received")
         if first_again is not None:
             self._same_totals(first_again)
-            if _outline(first_again.rows) != _outline(self._first.rows):
+            if _outline(first_again.rows) != self._outline:
                 raise IncompleteReadError("the first page changed while the others were read")
-        pages = self._first.total_pages
+        pages, total = self._totals
         if pages is not None and self._pages != max(pages, 1):
             raise IncompleteReadError(f"{pages} pages declared, {self._pages} received")
-        total = self._first.total_rows
         if total is not None and total != self._rows:
             raise IncompleteReadError(f"{total} rows declared, {self._rows} received")
 
     def _same_totals(self, page: Page) -> None:
-        if self._first is None:
-            return
-        then = (self._first.total_pages, self._first.total_rows)
         now = (page.total_pages, page.total_rows)
-        if then != now:
+        if now != self._totals:
             raise IncompleteReadError(
-                f"declared (pages, rows) changed from {then} to {now} at page {page.number}"
+                f"declared (pages, rows) changed from {self._totals} to {now} at page {page.number}"
             )
 
 

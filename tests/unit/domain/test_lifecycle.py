@@ -13,6 +13,7 @@ from accountsync.domain.lifecycle import Lifecycle, Statuses, standing
 
 NOON = datetime(2026, 5, 10, 12, tzinfo=UTC)
 TODAY, YESTERDAY, TOMORROW = date(2026, 5, 10), date(2026, 5, 9), date(2026, 5, 11)
+OLDER, OLD = date(2015, 1, 1), date(2020, 12, 31)
 STATUSES = Statuses(zone="UTC", leave=["L"], left=["X"])
 BLANK: dict[str, Any] = {
     "time_zone": None, "hire_date": None, "effective_date": None, "leave_date": None,
@@ -44,6 +45,11 @@ def state(now: datetime = NOON, **facts: Any) -> str:
         ({"leave_date": date(2020, 1, 1), "hire_date": YESTERDAY}, "active"),  # rehired
         ({"leave_date": date(2020, 1, 1), "hire_date": TOMORROW}, "prehire"),  # to be rehired
         ({"leave_date": YESTERDAY, "hire_date": YESTERDAY}, "left"),  # one day only
+        # the first hire date is kept: rehired, or a leaver's record that HR touched afterwards
+        ({"hire_date": OLD, "leave_date": OLDER, "effective_date": YESTERDAY}, "active"),
+        ({"hire_date": OLDER, "leave_date": OLD, "effective_date": YESTERDAY}, "left"),
+        ({"hire_date": OLDER, "leave_date": OLD, "effective_date": TOMORROW}, "left"),
+        ({"hire_date": OLDER, "effective_date": TOMORROW}, "active"),
         ({"presumed_left_at": NOON}, "left"),
         ({"presumed_left_at": NOON, "hire_date": TOMORROW}, "left"),
         ({"status": None}, "active"),
