@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from accountsync.scheduling import ACCOUNT_TASKS, HR_PERSONS, ask_reviewers, dag_defaults
+from accountsync.scheduling import ACCOUNT_TASKS, HR_PERSONS, dag_defaults, whom_to_ask
 from accountsync.scheduling import settings as load_settings
 
 DOC = """
@@ -25,7 +25,8 @@ waits for it: everything else goes on meanwhile. A mail goes to the receivers of
 1. An answer within the second in which the question came up may get lost; you are asked again.
 2. Nobody answered in time (`HITLTimeoutError`): nothing happened, it stays held. Clear `decide`, or
    use `bin/accountsync plan` and `bin/accountsync feed`: list, show, approve, reject.
-3. `SafetyStopError` in `look` or `carry_out`: it was decided elsewhere, or is not what was shown.
+3. 403 on answering: `reviews.users` of the configuration names others, and admins are no exception.
+4. `SafetyStopError` in `look` or `carry_out`: it was decided elsewhere, or is not what was shown.
    Nothing was changed; what is held now has a run of its own.
 """
 LOOK = "ti.xcom_pull(task_ids='look')"
@@ -58,7 +59,7 @@ def review_held_changes() -> None:
         options=["Approve", "Reject"],
         params={"comment": COMMENT},
         response_timeout=timedelta(days=7),
-        notifiers=[ask_reviewers],
+        **whom_to_ask(),
     )
 
     @task

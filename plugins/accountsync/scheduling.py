@@ -163,6 +163,13 @@ def ask_reviewers(context: Mapping[str, Any]) -> None:
         log.error("event=mail_not_sent run=%s error=%s", context["run_id"], type(error).__name__)
 
 
+def whom_to_ask() -> dict[str, Any]:
+    """Of an operator that asks: who gets a mail, and who may answer (none: whoever may answer
+    Required Actions), by the id that Airflow's auth manager gives them."""
+    users = [{"id": user, "name": user} for user in settings().reviews.users]
+    return {"notifiers": [ask_reviewers], "assigned_users": users or None}
+
+
 def ask_for_decisions(held: Any) -> None:
     """A run of `review_held_changes` for each plan or feed that is held and has none yet. Nothing
     waits for it. `held`: of each, `trigger_run_id` and `conf`."""

@@ -160,6 +160,33 @@ def test_a_held_plan_starts_a_review(bag: DagBag, installation: Installation) ->
     assert _run_ids("review_held_changes", "plan-") == [f"plan-{plan}"]
 
 
+def test_only_the_users_that_the_configuration_names_may_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I16: Airflow checks it; being an admin is not enough."""
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    document = (REPOSITORY / "config" / "accountsync.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "accountsync.yaml"
+    file.write_text(document.replace("users: []", "users: [ann]"), encoding="utf-8")
+    monkeypatch.setenv("ACCOUNTSYNC_CONFIG", str(file))
+    scheduling.settings.cache_clear()
+    try:
+        bag = DagBag(str(REPOSITORY / "dags" / "review_held_changes.py"))
+        assigned = bag.dags["review_held_changes"].get_task("decide").assigned_users
+    finally:
+        scheduling.settings.cache_clear()
+    may = {
+        name: SimpleAuthManager().is_authorized_hitl_task(
+            assigned_users={user["id"] for user in assigned},
+            user=SimpleAuthManagerUser(username=name, role="ADMIN"),
+        )
+        for name in ("ann", "ben")
+    }
+    assert may == {"ann": True, "ben": False}
+
+
 def test_a_held_feed_starts_a_review(
     bag: DagBag, installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -176,6 +176,39 @@ def test_what_was_rejected_does_not_come_back_until_something_changes(
     assert settled.plan().held == 30
 
 
+def test_a_refusal_lapses_with_its_reason(settled: TargetsWorld) -> None:
+    """I7: who came back, and leaves later for the same reason, is not forgotten."""
+    change(settled, 10, status="9")
+    decide(settled, "reject", settled.plan().plan_id)
+    change(settled, 10, status="1")
+    assert settled.plan().counts == {}
+    change(settled, 10, status="9")
+    assert settled.plan().held == 30
+
+
+def test_what_was_rejected_by_mistake_is_reconsidered(settled: TargetsWorld) -> None:
+    """I7: and judged by the guard as before, once."""
+    change(settled, 10, status="9")
+    plan = settled.plan().plan_id
+    with pytest.raises(SafetyStopError, match="nothing of plan"):
+        reconsider(settled, plan)
+    decide(settled, "reject", plan)
+    change(settled, 1, status="1")
+    settled.plan()
+    assert reconsider(settled, plan) == 27
+    with pytest.raises(SafetyStopError, match="nothing of plan"):
+        reconsider(settled, plan)
+    again = settled.plan()
+    assert (again.held, again.plan_id == plan) == (27, False)
+    event = settled.rows("SELECT actor, action, details FROM accountsync.audit_event")[-1]
+    assert (event["actor"], event["action"]) == ("ann", "plan_reconsidered")
+    assert event["details"] == {"plan": plan, "tasks": 27, "comment": "a slip"}
+
+
+def reconsider(world: TargetsWorld, plan: int) -> int:
+    return held_plans.reconsider(engine=world.engine, plan=plan, actor="ann", comment="a slip")
+
+
 def test_a_slow_leak_is_held_by_the_days_budget(settled: TargetsWorld) -> None:
     """I7: five at a time are few enough, forty-one in a day are not."""
     settled.execute(

@@ -60,11 +60,24 @@ def plan_approve(plan: Plan, comment: Comment, actor: Actor = "") -> None:
 
 @app.command("reject")
 def plan_reject(plan: Plan, comment: Comment, actor: Actor = "") -> None:
-    """Cancel the held tasks; the same ones come back only when something about them changes."""
+    """Cancel the held tasks; the same ones come back only when something about them changes, or
+    with `reconsider`."""
     number = wiring.reject_plan(
         _settings(), plan, actor=actor or getpass.getuser(), comment=comment
     )
     typer.echo(f"plan {plan} rejected: {number} tasks cancelled")
+
+
+@app.command("reconsider")
+def plan_reconsider(plan: Plan, comment: Comment, actor: Actor = "") -> None:
+    """Take a rejection back: the next plan asks for the same again, and the guard judges it."""
+    number = held_plans.reconsider(
+        engine=wiring.open_store(_settings()),
+        plan=plan,
+        actor=actor or getpass.getuser(),
+        comment=comment,
+    )
+    typer.echo(f"plan {plan}: {number} tasks are planned again where they still hold")
 
 
 @app.command("release")

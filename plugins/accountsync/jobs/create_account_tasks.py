@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from accountsync.domain import guard, planning
 from accountsync.domain.naming import FirstNumbers
-from accountsync.domain.planning import GUARDED, OpenTask, PlannedTask, Step
+from accountsync.domain.planning import OpenTask, PlannedTask, Step
 from accountsync.errors import SafetyStopError
 from accountsync.jobs import name_giving
 from accountsync.jobs.bulk import rare_collections
@@ -66,6 +66,7 @@ class _Changes:
     revise: list[tuple[OpenTask, PlannedTask]] = field(default_factory=list)
     replaced: list[OpenTask] = field(default_factory=list)
     superseded: list[OpenTask] = field(default_factory=list)
+    lapsed: list[OpenTask] = field(default_factory=list)
     planned: list[Evaluation] = field(default_factory=list)
 
 
@@ -227,12 +228,13 @@ def _changes(
     others = [one for one in everybody if one.accounts or one.open_tasks]
     others = take_over_adopted(connection, rules, others, given)
     planned = [plan_tasks(rules, one, given.get(one.id, {})) for one in others]
-    destroyed = [one.id for one, found in zip(others, planned, strict=True)
-                 if any(task.operation in GUARDED for task in found.values())]  # fmt: skip
-    refused = plans.rejected(connection, destroyed)
+    refused = plans.refused(connection, [one.id for one in others])
     changes = _Changes(planned=[one.evaluation() for one in newcomers])
     for one, found in zip(others, planned, strict=True):
-        _collect(changes, rules, one, _not_refused(found, refused.get(one.id, {})))
+        no = refused.get(one.id, {})
+        changes.lapsed += [task for system, task in no.items() if system not in found]
+        _collect(changes, rules, one, _not_refused(found, no))
+    plans.lapse(connection, changes.lapsed)
     first_tasks = (plan_tasks(rules, one, given.get(one.id, {})).values() for one in newcomers)
     changes.add = chain(changes.replacing, chain.from_iterable(first_tasks))
     return changes

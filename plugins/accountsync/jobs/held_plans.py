@@ -75,7 +75,7 @@ def reject(
     reviewed: str | None = None,
 ) -> int:
     """Cancels exactly the held tasks; the same ones are not planned again until something about
-    them changes. Returns how many. Raises like `approve`."""
+    them changes, or somebody reconsiders. Returns how many. Raises like `approve`."""
     with locks.held(engine, "plan"), engine.begin() as connection:
         found = _held_one(connection, plan, reviewed)
         number = guarded_tasks.reject(connection, plan_id=plan, now=now)
@@ -85,6 +85,24 @@ def reject(
         details = {"plan": plan, "hash": found["held_hash"], "tasks": number, "comment": comment}
         audit.record(connection, actor=actor, action="plan_rejected", details=details)
     log.info("event=plan_rejected plan=%s tasks=%s", plan, number)
+    return number
+
+
+def reconsider(*, engine: Engine, plan: int, actor: str, comment: str) -> int:
+    """Takes back that a plan's tasks were rejected or cancelled: the next plan asks for them again
+    where they still hold, and the guard judges them anew. Returns how many.
+
+    Raises SafetyStopError where nothing of this plan is refused any more.
+    """
+    with locks.held(engine, "plan"), engine.begin() as connection:
+        _find(connection, plan, lock=True)
+        cause = f"reconsidered by {actor}: {comment}"
+        number = guarded_tasks.reconsider(connection, plan_id=plan, cause=cause)
+        if not number:
+            raise SafetyStopError(f"nothing of plan {plan} is refused, or it lapsed since")
+        details = {"plan": plan, "tasks": number, "comment": comment}
+        audit.record(connection, actor=actor, action="plan_reconsidered", details=details)
+    log.info("event=plan_reconsidered plan=%s tasks=%s", plan, number)
     return number
 
 

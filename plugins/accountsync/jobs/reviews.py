@@ -87,12 +87,12 @@ def decide(
 def _of_plan(plan: RowMapping) -> Review:
     return Review(
         subject=f"Plan {plan['id']}: {plan['held']} account tasks are held",
-        body="\n".join(_rows(plan["lines"])),
+        body="\n".join(_rows(plan["lines"], plan["id"])),
         reviewed=str(plan["held_hash"]),
     )
 
 
-def _rows(lines: Mapping[str, Any]) -> Iterator[str]:
+def _rows(lines: Mapping[str, Any], plan: int) -> Iterator[str]:
     yield "| target | operation | held | why | the guard | employee numbers |"
     yield "|---|---|---|---|---|---|"
     for system, operations in lines.items():
@@ -105,7 +105,8 @@ def _rows(lines: Mapping[str, Any]) -> Iterator[str]:
                 )
     yield ""
     yield "Approve: exactly these go on, as far as they still hold. Reject: exactly these are"
-    yield "cancelled, and not planned again until something about them changes."
+    yield "cancelled, and not planned again until something about them changes"
+    yield f"(or `accountsync plan reconsider {plan}`)."
 
 
 def _people(line: Mapping[str, Any]) -> str:

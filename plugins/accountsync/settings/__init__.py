@@ -54,6 +54,15 @@ class Alerts(Group):
     sender: str | None = Field(None, description="default: `from_email` of the Connection")
 
 
+class Reviews(Group):
+    """Who decides about what a guard held."""
+
+    users: list[str] = Field(
+        [],
+        description="ids of Airflow users; none: whoever may answer Required Actions",
+    )
+
+
 class Settings(Group):
     """config/accountsync.yaml."""
 
@@ -66,6 +75,7 @@ class Settings(Group):
     guard: Guard = Field(Guard(), description="what of a plan is held for a human")
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
+    reviews: Reviews = Field(Reviews(), description="who decides about what was held")
     alerts: Alerts = Alerts()
 
     @property

@@ -65,6 +65,14 @@ _REJECT = text(
     " WHERE plan_id = :plan_id AND state = 'held'"
 )
 
+_RECONSIDER = text(  # ix_account_task_plan_id
+    "WITH again AS (UPDATE accountsync.account_task SET state = 'superseded', cause = :cause"
+    f"  WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {GUARDED!r}"
+    "  RETURNING person_id), anew AS ("
+    " UPDATE accountsync.person SET planned_revision = 0 WHERE id IN (SELECT person_id FROM again))"
+    " SELECT count(*) FROM again"
+)
+
 _HELD_PLANS = text(  # ix_plan_held, ix_account_task_plan_id
     "SELECT p.*, h.held FROM accountsync.plan p, LATERAL (SELECT count(*) AS held"
     "  FROM accountsync.account_task t WHERE t.plan_id = p.id AND t.state = 'held') h"
@@ -143,6 +151,12 @@ def let_through(
 
 def reject(connection: Connection, *, plan_id: int, now: datetime) -> int:
     return connection.execute(_REJECT, {"plan_id": plan_id, "now": now}).rowcount
+
+
+def reconsider(connection: Connection, *, plan_id: int, cause: str) -> int:
+    """What was refused of a plan is refused no more; the persons are planned again."""
+    bound = {"plan_id": plan_id, "cause": cause}
+    return int(connection.scalar(_RECONSIDER, bound) or 0)
 
 
 def held_plans(connection: Connection) -> Sequence[RowMapping]:

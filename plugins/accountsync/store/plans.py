@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Connection, RowMapping, text
 
-from accountsync.domain.planning import IN_DOUBT, OpenTask, PlannedTask
+from accountsync.domain.planning import GUARDED, IN_DOUBT, OpenTask, PlannedTask
 from accountsync.store.engine import bigints, driver
 from accountsync.store.tables import OPEN_STATES
 
@@ -25,12 +25,17 @@ _OPEN = text(  # uq_account_task_open
     f" WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state IN {OPEN_STATES!r}"
 )
 
-_REJECTED = text(  # ix_account_task_person_id_system_id
-    "SELECT last.* FROM (SELECT DISTINCT ON (person_id, system) id, person_id, system, operation,"
-    "  state, desired, late_bound, account_state, reason, cause FROM accountsync.account_task"
-    "  WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state <> 'superseded'"
-    "  ORDER BY person_id, system, id DESC"
-    " ) last WHERE state = 'cancelled'"
+_REFUSED = text(  # ix_account_task_refused, ix_account_task_person_id_system_id
+    "SELECT id, person_id, system, operation, state, desired, late_bound, account_state, reason,"
+    " cause FROM accountsync.account_task t WHERE person_id = ANY(CAST(:persons AS bigint[]))"
+    f" AND state = 'cancelled' AND operation IN {GUARDED!r}"
+    " AND NOT EXISTS (SELECT FROM accountsync.account_task newer WHERE newer.person_id ="
+    "  t.person_id AND newer.system = t.system AND newer.id > t.id AND newer.state <> 'superseded')"
+)
+
+_LAPSE = text(
+    "UPDATE accountsync.account_task SET state = 'superseded', cause = 'its reason has gone'"
+    " WHERE id = ANY(:ids) AND state = 'cancelled'"
 )
 
 _NOT_STARTED = f"state IN {OPEN_STATES!r} AND state NOT IN {tuple(sorted(IN_DOUBT))!r}"
@@ -145,13 +150,18 @@ def open_tasks(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
     return found
 
 
-def rejected(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
-    """Person id → system → what a human refused, where nothing else followed."""
+def refused(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
+    """Person id → system → what a human refused to take away, where nothing else followed."""
     found: defaultdict[int, dict[str, OpenTask]] = defaultdict(dict)
-    if persons:
-        for row in connection.execute(_REJECTED, {"persons": bigints(persons)}).mappings():
-            found[row["person_id"]][row["system"]] = _open_task(row)
+    for row in connection.execute(_REFUSED, {"persons": bigints(persons)}).mappings():
+        found[row["person_id"]][row["system"]] = _open_task(row)
     return found
+
+
+def lapse(connection: Connection, refusals: Sequence[OpenTask]) -> None:
+    """Refusals of what nothing asks for any more: whoever leaves again later is asked about."""
+    if refusals:
+        connection.execute(_LAPSE, {"ids": [task.id for task in refusals]})
 
 
 def _open_task(row: RowMapping) -> OpenTask:

@@ -140,6 +140,11 @@ class AccountTaskRow(Table):
             "created_at",
             postgresql_where=text("operation IN ('disable', 'delete')"),
         ),
+        Index(
+            "ix_account_task_refused",
+            "person_id",
+            postgresql_where=text("state = 'cancelled' AND operation IN ('disable', 'delete')"),
+        ),
         Index(None, "plan_id"),
         Index(None, "person_id", "system", "id"),
     )

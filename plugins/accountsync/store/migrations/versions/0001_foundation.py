@@ -603,6 +603,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'ready'"),
     )
     op.create_index(
+        "ix_account_task_refused",
+        "account_task",
+        ["person_id"],
+        unique=False,
+        schema="accountsync",
+        postgresql_where=sa.text("state = 'cancelled' AND operation IN ('disable', 'delete')"),
+    )
+    op.create_index(
         "ix_account_task_guarded",
         "account_task",
         ["system", "operation", "created_at"],
@@ -1013,6 +1021,12 @@ def downgrade() -> None:
         postgresql_where=sa.text("state = 'unknown'"),
     )
     op.drop_index(op.f("ix_account_task_plan_id"), table_name="account_task", schema="accountsync")
+    op.drop_index(
+        "ix_account_task_refused",
+        table_name="account_task",
+        schema="accountsync",
+        postgresql_where=sa.text("state = 'cancelled' AND operation IN ('disable', 'delete')"),
+    )
     op.drop_index(
         "ix_account_task_guarded",
         table_name="account_task",
