@@ -1,7 +1,9 @@
 """Planning: persons × 3 targets from nothing, unchanged, 1 % changed, one rule changed.
 
-`sql`: the same tasks derived by one statement, without mapping, names or guard: what the database
-can do. Persons are made in the store; applied plans are recorded as a processor would.
+`sql`: the same tasks derived by one statement into a bare table, without mapping, names or guard.
+`stored`: the tasks and names of the plan copied, table to table, with the same indexes and rules:
+what the database takes for keeping them. `orm`: one person after the other, one commit each.
+Persons are made in the store; applied plans are recorded as a processor would.
 """
 
 from __future__ import annotations
@@ -18,23 +20,21 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "plugins"))
 import psycopg
 import yaml
 
-from benchmarks import report, stage
+from benchmarks import names, report, stage
 from benchmarks.report import Row
 from benchmarks.stage import Measured
 
 MODULE = "benchmarks.planning"
-SIZES = {"tiny": [1_000], "small": [5_000, 20_000], "full": [100_000, 1_000_000]}
+SIZES = {"tiny": [1_000], "small": [10_000], "full": [10_000, 100_000, 1_000_000]}
 TARGETS = 3
+ORM_PERSONS = 500
 
-_PERSONS = """
-INSERT INTO accountsync.person (source, source_key, employee_number, full_name, status,
-  person_type, department_code, attributes, content_hash)
-SELECT 'hieds', n, n, substr('王李张刘陈杨赵黄周吴', 1 + g % 10, 1)
-  || substr('伟芳娜敏静丽强磊军洋勇艳杰涛明超', 1 + g / 10 % 16, 1)
-  || substr('秀英华文玉建平红春梅志国海云龙波', 1 + g / 160 % 16, 1),
-  '1', '10', 'D1', jsonb_build_object('phone', n), '\\x00'
-FROM generate_series(1, {persons}) g, LATERAL (SELECT lpad(g::text, 8, '0') AS n) t
-"""
+SQL, STORED, ORM, OURS = "SQL alone", "rows stored", "ORM row by row", "AccountSync"
+
+_COLUMNS = (
+    "source, source_key, employee_number, full_name, status, person_type, department_code,"
+    " phone, attributes, content_hash"
+)
 _MAPPINGS = """
 INSERT INTO accountsync.person_type_mapping (person_type, email_domain, idaas_user_type,
   welink_person_type) VALUES ('10', 'example.com', 'employee', '10');
@@ -61,30 +61,82 @@ UPDATE accountsync.person SET phone = '13800000000', full_name = full_name || '�
 """
 
 
+_STORED = """
+CREATE TABLE stored_task (LIKE accountsync.account_task INCLUDING ALL,
+  FOREIGN KEY (plan_id) REFERENCES accountsync.plan,
+  FOREIGN KEY (person_id) REFERENCES accountsync.person);
+CREATE TABLE stored_name (LIKE accountsync.name_registry INCLUDING ALL,
+  FOREIGN KEY (person_id) REFERENCES accountsync.person)
+"""
+_STORE = """
+INSERT INTO stored_task (plan_id, person_id, system, operation, desired, late_bound, account_state,
+  reason, state, waits_for, next_attempt_at, created_at)
+SELECT plan_id, person_id, system, operation, desired, late_bound, account_state,
+  reason, state, waits_for, next_attempt_at, created_at FROM accountsync.account_task ORDER BY id;
+INSERT INTO stored_name (namespace, folded, folded_base, value, made_from, number, person_id)
+SELECT namespace, folded, folded_base, value, made_from, number, person_id
+FROM accountsync.name_registry ORDER BY id
+"""
+
+
 def main(scale: str) -> None:
     rows: list[Row] = []
+    bars: dict[str, dict[str, float]] = {}
     for persons in SIZES[scale]:
-        rows += _measure(persons)
+        rows += _measure(persons, bars)
     report.write("planning", rows)
+    report.chart(
+        "planning",
+        title="From persons to account tasks in three targets",
+        unit="persons a second (logarithmic)",
+        bars=bars,
+    )
 
 
-def _measure(persons: int) -> list[Row]:
+def _measure(persons: int, bars: dict[str, dict[str, float]]) -> list[Row]:
     with stage.database() as server:
         dsn = server.dsn("accountsync")
         _prepare(dsn, persons)
         bare = _case("sql", dsn)
         ours = _case("plan", dsn)
+        _execute(dsn, _STORED)
+        stored = _case("stored", dsn)
+        _execute(dsn, "DROP TABLE stored_task; DROP TABLE stored_name")
         _execute(dsn, _APPLY)
+        what = f"{persons:,} x {TARGETS}"
         rows = [
-            _row(f"{persons:,} x {TARGETS} derived by SQL alone", bare, bare),
-            _row(f"{persons:,} x {TARGETS} from nothing", ours, bare),
-            _row(f"{persons:,} nothing changed", _case("plan", dsn), bare),
+            _row(f"{what} derived by SQL alone", bare, bare, SQL),
+            _row(f"{what} the same rows stored", stored, bare, SQL),
+            _row(f"{what} from nothing", ours, bare, SQL),
+            _row(f"{what} from nothing", ours, stored, STORED),
+            _row(f"{what} nothing changed", _case("plan", dsn), bare, SQL),
         ]
         _execute(dsn, _MOVE)
-        rows.append(_row(f"{persons:,} 1 % changed", _case("plan", dsn), bare))
+        rows.append(_row(f"{what} 1 % changed", _case("plan", dsn), bare, SQL))
         changed = _case("plan", dsn, scope="person.status in valid_statuses and true")
-        rows.append(_row(f"{persons:,} one rule changed, same outcome", changed, bare))
-    return rows
+        rows.append(_row(f"{what} one rule changed, same outcome", changed, bare, SQL))
+    orm = _row_by_row(persons)
+    bars[f"{persons:,} from nothing"] = {
+        SQL: persons / bare.seconds,
+        STORED: persons / stored.seconds,
+        OURS: persons / ours.seconds,
+        ORM: orm,
+    }
+    times = persons / ours.seconds / orm
+    return [
+        *rows,
+        Row(case=f"{what} one by one, ORM, first {ORM_PERSONS}", value=orm, unit="persons/s"),
+        Row(case=f"{what} from nothing", value=persons / ours.seconds, unit="persons/s",
+            reference=ORM, ratio=times),
+    ]  # fmt: skip
+
+
+def _row_by_row(persons: int) -> float:
+    """Persons a second."""
+    with stage.database() as server:
+        dsn = server.dsn("accountsync")
+        _prepare(dsn, min(persons, 10 * ORM_PERSONS))
+        return ORM_PERSONS / _case("orm", dsn, limit=ORM_PERSONS).seconds
 
 
 def _prepare(dsn: str, persons: int) -> None:
@@ -94,13 +146,21 @@ def _prepare(dsn: str, persons: int) -> None:
     with store.begin() as connection:
         schema.upgrade(connection)
     store.dispose()
-    _execute(dsn, _PERSONS.format(persons=persons))
+    _copy_persons(dsn, persons)
     _execute(dsn, _MAPPINGS)
     _execute(
         dsn,
         "CREATE TABLE bare_task (person_id bigint, system text, operation text, desired jsonb);"
         " ANALYZE accountsync.person",
     )
+
+
+def _copy_persons(dsn: str, persons: int) -> None:
+    statement = f"COPY accountsync.person ({_COLUMNS}) FROM STDIN"
+    with psycopg.connect(dsn) as connection, connection.cursor().copy(statement.encode()) as copy:
+        for n, name in enumerate(names.full_names(persons), start=1):
+            number = f"{n:08d}"
+            copy.write_row(("hieds", number, number, name, "1", "10", "D1", number, "{}", b"\x00"))
 
 
 def _execute(dsn: str, statements: str) -> None:
@@ -116,14 +176,15 @@ def _case(name: str, dsn: str, **arguments: Any) -> Measured:
     return measured
 
 
-def _row(case: str, measured: Measured, reference: Measured) -> Row:
+def _row(case: str, measured: Measured, reference: Measured, name: str) -> Row:
     return Row(
         case=case,
         value=measured.seconds,
         unit="s",
-        reference="SQL alone",
+        reference=name,
         ratio=measured.seconds / reference.seconds,
         peak_rss_mb=measured.rss_mb,
+        wal_mb=measured.wal_mb,
     )
 
 
@@ -150,5 +211,17 @@ def _sql(*, dsn: str) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - begin}
 
 
+def _stored(*, dsn: str) -> dict[str, Any]:
+    begin = time.perf_counter()
+    _execute(dsn, _STORE)
+    return {"seconds": time.perf_counter() - begin}
+
+
+def _orm(*, dsn: str, limit: int) -> dict[str, Any]:
+    from benchmarks import row_by_row
+
+    return {"seconds": row_by_row.plan(dsn, limit=limit)}
+
+
 if __name__ == "__main__":
-    stage.run_case({"plan": _plan, "sql": _sql})
+    stage.run_case({"plan": _plan, "sql": _sql, "stored": _stored, "orm": _orm})

@@ -1,15 +1,22 @@
-"""The predecessor's way: page after page of 20, one ORM merge and one commit a row."""
+"""The predecessor's way: one row after the other through the ORM, each with its own commit."""
 
 from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 from urllib.request import Request, urlopen
 
-from sqlalchemy import Text, create_engine
+from sqlalchemy import Text, create_engine, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from accountsync.domain.chinese_names import read
+from accountsync.store import engine, plans
+from accountsync.store.account_tables import AccountRow, NameRow, PersonTypeMappingRow
+from accountsync.store.person_tables import PersonRow
+from accountsync.store.task_tables import AccountTaskRow
 
 PAGE_SIZE = 20
 
@@ -29,7 +36,7 @@ class _Person(_Base):
 
 
 def load(url: str, dsn: str, *, limit: int, pause_s: float) -> float:
-    """Seconds for `limit` rows, with a pause after each page."""
+    """Seconds for `limit` rows of HR in pages of 20, with a pause after each."""
     engine = create_engine(dsn.replace("postgresql://", "postgresql+psycopg://"))
     _Base.metadata.create_all(engine)
     token = _post(
@@ -71,3 +78,55 @@ def _post(url: str, body: dict[str, Any], token: str = "") -> Any:
     request = Request(url, json.dumps(body).encode(), headers)  # noqa: S310 (loopback)
     with urlopen(request) as response:  # noqa: S310
         return json.load(response)
+
+
+def plan(dsn: str, *, limit: int) -> float:
+    """Seconds for the creates of `limit` persons: look what there is, find free names, add."""
+    store = engine.create(dsn)
+    read("王伟")  # loads the dictionary
+    with Session(store) as session:
+        plan_id = plans.start(session.connection(), airflow_run_id=None, now=datetime.now(UTC))
+        session.commit()
+        numbers = list(session.scalars(select(PersonRow.id).order_by(PersonRow.id).limit(limit)))
+        begin = time.perf_counter()
+        for number in numbers:
+            _plan_one(session, session.get_one(PersonRow, number), plan_id)
+            session.commit()
+    return time.perf_counter() - begin
+
+
+def _plan_one(session: Session, person: PersonRow, plan_id: int) -> None:
+    base, number = "".join(read(person.full_name).syllables), 1
+    mappings = session.get_one(PersonTypeMappingRow, person.person_type)
+    while True:
+        alias = f"{base}{number if number > 1 else ''}"
+        names = {"mail_alias": alias, "email": f"{alias}@{mappings.email_domain}"}
+        names["username"] = f"{base[0]}{person.employee_number}"
+        if not any(_is_taken(session, space, value) for space, value in names.items()):
+            break
+        number += 1
+    for space, value in names.items():
+        session.add(NameRow(namespace=space, folded=value, folded_base=base, value=value,
+                            number=number, person_id=person.id))  # fmt: skip
+    for system in ("idaas", "welink", "email"):
+        ours = (AccountTaskRow.person_id == person.id, AccountTaskRow.system == system)
+        has = (AccountRow.person_id == person.id, AccountRow.system == system)
+        if not session.scalar(select(AccountRow).where(*has)) and not session.scalar(
+            select(AccountTaskRow).where(*ours)
+        ):
+            session.add(
+                AccountTaskRow(
+                    plan_id=plan_id,
+                    person_id=person.id,
+                    system=system,
+                    operation="create",
+                    desired={"number": person.employee_number, "name": person.full_name, **names},
+                    state="ready",
+                )
+            )
+    person.planned_revision = person.revision
+
+
+def _is_taken(session: Session, space: str, value: str) -> bool:
+    query = select(NameRow.id).where(NameRow.namespace == space, NameRow.folded == value)
+    return session.scalar(query) is not None
