@@ -41,13 +41,16 @@ _LAPSE = text(
 _NOT_STARTED = f"state IN {OPEN_STATES!r} AND state NOT IN {tuple(sorted(IN_DOUBT))!r}"
 
 _REVISE = text(
-    "UPDATE accountsync.account_task SET plan_id = :plan_id, desired = CAST(:desired AS jsonb),"
-    " late_bound = CAST(:late_bound AS jsonb), account_state = :account_state, reason = :reason,"
-    " state = :state, waits_for = :waits_for, cause = :cause, held_because = NULL,"
-    " approved_at = NULL, attempts = 0, next_attempt_at ="
-    "  CASE WHEN state = 'waiting' AND CAST(:state AS text) = 'waiting' THEN next_attempt_at"
-    "   ELSE :now END"
-    f" WHERE id = :id AND {_NOT_STARTED}"
+    "UPDATE accountsync.account_task SET plan_id = :plan_id, desired = r.desired_now,"
+    " late_bound = r.late_bound_now, account_state = r.account_state_now, reason = r.reason_now,"
+    " state = r.state_now, cause = r.cause_now, held_because = NULL, approved_at = NULL,"
+    " waits_for = ARRAY(SELECT jsonb_array_elements_text(r.waits_for_now)), attempts = 0,"
+    " next_attempt_at ="
+    "  CASE WHEN state = 'waiting' AND r.state_now = 'waiting' THEN next_attempt_at ELSE :now END"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (task_id bigint, desired_now jsonb,"
+    "  late_bound_now jsonb, account_state_now text, reason_now text, state_now text,"
+    "  waits_for_now jsonb, cause_now text)"
+    f" WHERE id = r.task_id AND {_NOT_STARTED}"
 )
 
 _SUPERSEDE = text(
@@ -227,25 +230,23 @@ def revise(
     digest: Digest,
 ) -> None:
     """New attributes for tasks that nobody has started."""
-    if not tasks:
-        return
     for _, new in tasks:
         digest.update(_content(new, orjson.dumps(new.desired), orjson.dumps(new.late_bound)))
-    connection.execute(_REVISE, [_revision(plan_id, old, new, now) for old, new in tasks])
+    rows = orjson.dumps([_revision(old, new) for old, new in tasks]).decode()
+    if tasks:
+        connection.execute(_REVISE, {"plan_id": plan_id, "rows": rows, "now": now})
 
 
-def _revision(plan_id: int, old: OpenTask, new: PlannedTask, now: datetime) -> dict[str, Any]:
+def _revision(old: OpenTask, new: PlannedTask) -> dict[str, Any]:
     return {
-        "id": old.id,
-        "plan_id": plan_id,
-        "desired": orjson.dumps(new.desired).decode(),
-        "late_bound": orjson.dumps(new.late_bound).decode(),
-        "account_state": new.account_state,
-        "reason": new.reason,
-        "state": new.state,
-        "waits_for": list(new.waits_for),
-        "cause": new.cause,
-        "now": now,
+        "task_id": old.id,
+        "desired_now": new.desired,
+        "late_bound_now": new.late_bound,
+        "account_state_now": new.account_state,
+        "reason_now": new.reason,
+        "state_now": new.state,
+        "waits_for_now": list(new.waits_for),
+        "cause_now": new.cause,
     }
 
 
