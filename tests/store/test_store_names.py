@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, example, settings
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
@@ -19,6 +19,10 @@ from accountsync.store import names
 from accountsync.store.names import SeenName
 from tests.store.people import add_persons
 
+FEW = settings(
+    max_examples=25, deadline=None, derandomize=True, database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
 ALL = "SELECT person_id, namespace, folded, value, number, current FROM accountsync.name_registry"
 
 
@@ -100,7 +104,7 @@ def test_the_number_of_one_base_may_be_the_whole_of_another(
     _nobody_shares_a_name(engine)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@FEW
 @hypothesis_given(
     st.lists(st.sampled_from(["li", "li1", "li12", "admin", "wangna"]), min_size=1, max_size=24),
     st.integers(1, 8),
@@ -287,9 +291,8 @@ _STEPS = st.lists(
 )
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@FEW
+@example([("see", 0, "li"), ("allocate", 0, "li")])
 @hypothesis_given(_STEPS)
 def test_whatever_happens_no_name_is_ever_given_twice(
     engine: Engine, people: list[int], steps: list[tuple[str, int, str]]

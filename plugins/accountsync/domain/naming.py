@@ -96,7 +96,8 @@ class FirstNumbers:
     def knows(self, wanted: NameSet) -> bool:
         """Whether nobody needs to be asked. A name that is cut may meet those of other bases; a
         single name that is taken after all costs another round and nothing else."""
-        if any(_may_be_cut(wanted.bases[s], limit) for s, limit in wanted.max_lengths.items()):
+        limits = wanted.max_lengths
+        if limits and any(_may_be_cut(b, limits.get(s)) for s, b in wanted.bases.items()):
             return False
         return len(wanted.bases) == 1 or all(key in self._numbers for key in wanted.folded(1))
 
