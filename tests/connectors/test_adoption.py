@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from accountsync.store import locks
 from simulators.departments import IDAAS_DEPARTMENTS
 from tests.connectors.subjects import CONFIG, NAME, PHONE, Attributes, Subject, do, example
 from tests.installation import http_connection
+from tests.integration.crashing import dying
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ADOPTABLE = ("scim", "idaas", "welink", "openldap")
@@ -221,6 +223,21 @@ def test_what_data_was_missing_for_is_settled_when_it_comes(idaas: Site) -> None
     assert idaas.plans() == []
 
 
+def test_missing_data_keeps_no_adopted_account_of_a_leaver_open(idaas: Site) -> None:
+    """I11: the open task says what is missing; disabling needs none of it."""
+    idaas.hires("E1", department_code="D2")
+    idaas.has("E1")
+    idaas.adopts()
+    idaas.plans()
+    assert "department 'D2' has no active mapping" in _open_task(idaas)["cause"]
+    idaas.execute("UPDATE accountsync.person SET status = '9', revision = revision + 1")
+    assert idaas.plans() == ["E1"]
+    (task,) = idaas.rows(
+        "SELECT operation, state FROM accountsync.account_task WHERE finished_at IS NULL"
+    )
+    assert tuple(task.values()) == ("disable", "ready")
+
+
 def test_adopting_again_changes_nothing(site: Site) -> None:
     site.hires("E1")
     site.has("E1", "X9")
@@ -288,39 +305,47 @@ def test_a_name_that_is_another_persons_makes_a_case(scim: Site) -> None:
     assert scim.accounts() == {}
 
 
-MAIL = Correlation(attribute="emails", value="person.email")
+_MAIL = {"scim": "emails", "openldap": "mail"}
 
 
-def _doubtful(scim: Site) -> Site:
+def _doubtful(before: Site) -> Site:
     """An account without a number, with an address that HR has for E1."""
-    scim.hires("E1", email="OuyangnanaX9@example.com")
-    scim.hires("E2")
-    scim.has("X9")
-    return scim.by_rules(Correlation(attribute="externalId", sure=True), MAIL)
+    before.hires("E1", email="OuyangnanaX9@example.com")
+    before.hires("E2")
+    before.has("X9")
+    mail = Correlation(attribute=_MAIL[before.system], value="person.email")
+    return before.by_rules(Correlation(attribute=before.target.key, sure=True), mail)
 
 
-def test_a_doubtful_account_is_a_case_and_no_second_account_is_planned(scim: Site) -> None:
+@pytest.fixture(params=_MAIL)
+def doubtful(request: pytest.FixtureRequest, engine: Engine, _opened: Callable[[str], Any]) -> Site:
+    subject = _opened(request.param)
+    return _doubtful(Site(engine=engine, subject=subject, target=subject.target))
+
+
+def test_a_doubtful_account_is_a_case_and_no_second_account_is_planned(doubtful: Site) -> None:
     """I9: one that may be theirs is there."""
-    site = _doubtful(scim)
+    site = doubtful
     assert site.plans() == ["E1", "E2"]
     assert _counts(site.adopts()) == (0, 0, 1, 0)
     (case,) = site.cases
     assert list(case.candidates) == ["E1"]
-    assert "only emails matches, which is not sure" in case.reasons
+    assert f"only {_MAIL[site.system]} matches, which is not sure" in case.reasons
     site.execute("UPDATE accountsync.person SET revision = revision + 1")
     assert site.plans() == ["E2"]
 
 
-def test_a_human_says_whose_it_is(scim: Site) -> None:
-    site = _doubtful(scim)
+def test_a_human_says_whose_it_is(doubtful: Site) -> None:
+    site = doubtful
     site.adopts()
     (case,) = site.cases
     site.resolves(case, "E1")
     assert site.cases == []
     assert site.accounts()["E1"]["provenance"] == "adopted"
     assert site.plans() == ["E1", "E2"]
-    planned = site.rows("SELECT operation FROM accountsync.account_task WHERE system = 'scim'"
-                        " AND finished_at IS NULL ORDER BY person_id")  # fmt: skip
+    planned = site.rows("SELECT operation FROM accountsync.account_task WHERE system = :system"
+                        " AND finished_at IS NULL ORDER BY person_id",
+                        system=site.system)  # fmt: skip
     assert [row["operation"] for row in planned] == ["update", "create"]
     assert _counts(site.adopts()) == (1, 0, 0, 0)
     (event,) = site.rows("SELECT * FROM accountsync.audit_event WHERE action LIKE 'correlation%'")
@@ -329,8 +354,8 @@ def test_a_human_says_whose_it_is(scim: Site) -> None:
         site.resolves(case, "E1")
 
 
-def test_what_a_human_ignores_is_left_alone_and_planning_goes_on(scim: Site) -> None:
-    site = _doubtful(scim)
+def test_what_a_human_ignores_is_left_alone_and_planning_goes_on(doubtful: Site) -> None:
+    site = doubtful
     site.adopts()
     (case,) = site.cases
     assert site.plans() == ["E2"]
@@ -363,6 +388,27 @@ def test_a_case_that_is_no_longer_one_is_settled(scim: Site) -> None:
     assert _counts(site.adopts()) == (0, 0, 0, 1)
     assert site.cases == []
     assert site.plans() == ["E1", "E2"]
+
+
+def test_an_adoption_that_dies_anywhere_has_done_all_of_it_or_nothing(doubtful: Site) -> None:
+    """I2: and running it again does what is left, once."""
+    doubtful.has("E2")
+    seen = []
+    for after in count():
+        with dying(doubtful.engine, after=after):
+            doubtful.adopts()
+        seen.append(_kept(doubtful))
+        if seen[-1] != seen[0]:
+            break
+    assert len(seen) > 10
+    assert (seen[0], seen[-1]) == ((0, 0, 0, 0), (1, 1, 4, 1))
+    assert _counts(doubtful.adopts()) == (1, 0, 1, 0)
+    assert _kept(doubtful)[:3] == seen[-1][:3]
+
+
+def _kept(site: Site) -> tuple[int, ...]:
+    tables = ("account", "correlation_case", "name_registry", "audit_event")
+    return tuple(len(site.rows(f"SELECT FROM accountsync.{table}")) for table in tables)
 
 
 def test_a_list_that_fails_changes_nothing(scim: Site) -> None:

@@ -1,7 +1,8 @@
-"""A feed marks three in ten as left: joiners go on, the disables wait for a human in Airflow."""
+"""What a guard held waits for a human in Airflow: a plan of mass disables, a poisoned feed."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -59,6 +60,41 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
     _mark(live, leavers)  # all a mistake: whom we disabled we enable (I11), and leave all well
     live.in_step()
     assert _active(live) == before + 1
+
+
+def test_a_held_feed_is_merged_after_an_approval_through_airflow(live: Live) -> None:
+    """I7: exactly what was read then; nobody loses anything by it."""
+    live.in_step()
+    before, persons = _active(live), live.hr.persons()
+    numbers = [p["employeeNumber"] for p in persons if p["employeeStatus"] == "1"][:22]
+    original = [p for p in persons if p["employeeNumber"] in numbers]
+
+    run, asked = _review_after(live, lambda: _mark(live, numbers, personDept=[]))
+    assert asked["subject"].endswith(" of hieds is held")
+    lost = r"- department_code: 22 of \d+ persons lose it, allowed are 10 %"
+    assert re.search(lost, asked["body"])
+    assert asked["assigned_users"] == [{"id": "admin", "name": "admin"}]
+    assert _without_department(live) == 0
+    _answer(live, run, "Approve", "they are between departments")
+    assert _without_department(live) == 22
+    assert live.woken(CREATE, run.run_id)
+    live.settle()
+    assert _active(live) == before
+    events = live.rows("SELECT actor, details ->> 'comment' AS comment FROM accountsync.audit_event"
+                       " WHERE action = 'feed_approved'")  # fmt: skip
+    assert [(e["actor"], e["comment"]) for e in events] == [
+        ("admin", "they are between departments")
+    ]
+
+    now = datetime.now(ZoneInfo("Asia/Shanghai"))
+    live.hr.put_persons(*(p | {"lastUpdateDate": f"{now:%Y-%m-%d %H:%M:%S}"} for p in original))
+    live.in_step()
+    assert (_without_department(live), _active(live)) == (0, before)
+
+
+def _without_department(live: Live) -> int:
+    query = "SELECT count(*) AS n FROM accountsync.person WHERE department_code IS NULL"
+    return int(live.rows(query)[0]["n"])
 
 
 def _mark(live: Live, numbers: list[str], **fields: Any) -> None:
