@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import hr_sync, stage
+from benchmarks import hr_sync, processing, stage
 
 PERSONS = 60
 
@@ -18,3 +18,14 @@ def test_reading_hr_is_measured_against_the_bare_pipeline_and_costs_what_it_may(
     assert (bare.extra["fetched"], first.extra["fetched"]) == (PERSONS, PERSONS)
     assert first.rss_mb < 200
     assert again.wal_mb < 2
+
+
+def test_carrying_out_is_measured_in_a_cell_and_out_of_a_queue() -> None:
+    """Every task is carried out, against a target that counts them; claims are answered."""
+    with processing._store() as dsn:
+        rows = processing._cell(dsn, 5, 4, 20)
+        processing._fill(dsn, 50)
+        claimed = stage.case(processing.CASES, "claims", dsn, tasks=50)
+    assert [row.unit for row in rows] == ["tasks/s", "tasks/s", "ms"]
+    assert all(row.value > 0 and row.ratio for row in rows)
+    assert claimed.extra["tasks"] == 50
