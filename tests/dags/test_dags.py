@@ -112,7 +112,13 @@ def _environment() -> dict[str, str]:
 
 
 def _run(bag: DagBag, dag_id: str, **conf: Any) -> Any:
-    return bag.dags[dag_id].test(run_conf=conf or None)
+    """In one process Airflow makes the form of a run the next one's default: put back."""
+    dag = bag.dags[dag_id]
+    blank = deepcopy(dag.params)
+    try:
+        return dag.test(run_conf=conf or None)
+    finally:
+        dag.params = blank
 
 
 def test_the_three_dags_run(bag: DagBag, installation: Installation) -> None:
@@ -218,9 +224,12 @@ def test_a_held_feed_keeps_no_other_source_from_waking_the_planner(
         states = [_states(_run(two, "sync_hr_persons", mode="full")) for _ in range(2)]
     finally:
         scheduling.settings.cache_clear()
+    # Which one reads first, and has the persons then, is left to Airflow.
+    reads = [sorted((one.pop("read 0"), one.pop("read 1"))) for one in states]
+    assert reads == 2 * [["failed", "success"]]
     assert states == [
-        {"read 0": "success", "read 1": "failed", "announce": "success", "run": "failed"},
-        {"read 0": "success", "read 1": "failed", "announce": "skipped", "run": "failed"},
+        {"announce": "success", "run": "failed"},
+        {"announce": "skipped", "run": "failed"},
     ]
     assert installation.scalar("SELECT count(*) FROM accountsync.person") == 60
 
