@@ -20,6 +20,7 @@ def merge(connection: Connection, feed: StagedFeed) -> Outcome:
     """Sources are read at the same time and merged one after the other: they share the employee
     numbers. The caller takes everything back where the outcome says `stopped_by`."""
     locks.take_persons(connection)
+    feeds.use_memory(connection)
     run_id, source, plan = feed.run_id, feed.source, feed.plan
     _retry_rejected(connection, feed)
     if feed.settings.allows_repeated_keys:
@@ -40,7 +41,13 @@ def merge(connection: Connection, feed: StagedFeed) -> Outcome:
         read_to=plan.until or merged.counts.newest_change,
         stopped_by=_reasons_to_stop(connection, feed, merged, newly_rejected),
     )
-    rejects.record(connection, run_id=run_id, source=source, complete=plan.is_complete)
+    rejects.record(
+        connection,
+        run_id=run_id,
+        source=source,
+        rejected=merged.counts.rejected,
+        complete=plan.is_complete,
+    )
     _advance(connection, feed, outcome)
     runs.succeed(connection, run_id=run_id, outcome=outcome)
     return outcome

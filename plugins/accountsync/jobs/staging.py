@@ -88,7 +88,7 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> boo
         if not asyncio.run(_copy(engine, open_source, feed)):
             return False
     with engine.begin() as connection:
-        feeds.build_indexes(connection, run_id=run_id)
+        feeds.build_index(connection, run_id=run_id)
         repeated = feeds.repeated_keys(connection, run_id=run_id)
         if repeated and not feed.settings.allows_repeated_keys:
             raise IncompleteReadError(f"{repeated} rows repeat the key of another row")

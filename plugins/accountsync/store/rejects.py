@@ -90,14 +90,17 @@ def count_new(connection: Connection, *, run_id: int, source: str) -> int:
     return int(connection.scalar(text(statement), {"source": source}) or 0)
 
 
-def record(connection: Connection, *, run_id: int, source: str, complete: bool) -> None:
-    """Opens what this feed rejected, closes what it brought right.
+def record(
+    connection: Connection, *, run_id: int, source: str, rejected: int, complete: bool
+) -> None:
+    """Opens the so many rows that this feed rejected, closes what it brought right.
 
     `complete`: the feed was a full read, so a rejected row that is not in it is gone from HR.
     """
     names = {"table": table(run_id), "key": _KEY}
     bound = {"source": source, "run_id": run_id}
-    connection.execute(text(_OPEN.format(**names)), bound)
+    if rejected:
+        connection.execute(text(_OPEN.format(**names)), bound)
     connection.execute(text(_CLOSE_FIXED.format(**names)), {"source": source})
     if complete:
         connection.execute(text(_CLOSE_GONE.format(**names)), {"source": source})
