@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("hr_sync", "ldap", "planning", "names", "processing")
+from benchmarks import NAMES, page
 
 
 def main() -> None:
@@ -16,6 +16,7 @@ def main() -> None:
     for name in arguments.names:
         print(f"{name} ({arguments.scale})")
         importlib.import_module(f"benchmarks.{name}").main(arguments.scale)
+    page.write()
 
 
 if __name__ == "__main__":

@@ -79,23 +79,27 @@ def chart(name: str, *, title: str, unit: str, bars: Mapping[str, Mapping[str, f
     figure.savefig(CHARTS / f"{name}.png", dpi=110, metadata={"Software": None})
 
 
+HEADINGS = ("case", "value", "unit", "against", "ratio", "peak RSS", "WAL")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """As HEADINGS."""
+    return (
+        row.case,
+        f"{row.value:,.0f}" if row.value >= 10 else f"{row.value:.2f}",
+        row.unit,
+        row.reference or "",
+        f"{row.ratio:.2f} x" if row.ratio is not None else "",
+        f"{row.peak_rss_mb:.0f} MB" if row.peak_rss_mb is not None else "",
+        f"{row.wal_mb:,.2f} MB" if row.wal_mb is not None else "",
+    )
+
+
 def table(rows: list[Row]) -> str:
     """Fixed-width, for people."""
-    cells = [("case", "value", "unit", "against", "ratio", "peak RSS", "WAL")]
-    cells += [
-        (
-            row.case,
-            f"{row.value:,.0f}" if row.value >= 10 else f"{row.value:.2f}",
-            row.unit,
-            row.reference or "",
-            f"{row.ratio:.2f} x" if row.ratio is not None else "",
-            f"{row.peak_rss_mb:.0f} MB" if row.peak_rss_mb is not None else "",
-            f"{row.wal_mb:,.2f} MB" if row.wal_mb is not None else "",
-        )
-        for row in rows
-    ]
-    widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
+    lines = [HEADINGS, *map(cells, rows)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(HEADINGS))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
+        for line in lines
     )
