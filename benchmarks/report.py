@@ -74,7 +74,7 @@ def chart(name: str, *, title: str, unit: str, bars: Mapping[str, Mapping[str, f
         axes.bar_label(drawn, fmt="{:,.0f}", fontsize=7)
     axes.set_xticks([at + 0.4 - width / 2 for at in range(len(bars))], list(bars))
     axes.set(title=title, ylabel=unit, yscale="log")
-    axes.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=len(series))
     CHARTS.mkdir(exist_ok=True)
     figure.savefig(CHARTS / f"{name}.png", dpi=110, metadata={"Software": None})
 
