@@ -19,7 +19,8 @@ def create(url: str) -> Engine:
         connect_args={
             "application_name": "accountsync",
             "connect_timeout": 10,
-            "options": "-c timezone=UTC -c plan_cache_mode=force_custom_plan",
+            "options": "-c timezone=UTC",
+            "prepare_threshold": None,  # docs/adr/0017-planned-each-time.md
         },
     )
     event.listen(engine, "handle_error", _leave_out_values)

@@ -28,20 +28,27 @@ MAPPING, OPERATOR, HR = "mapping", "operator", "hr"
 _NUMBER = re.compile(r"(?<=\D)\d{1,4}(?=@|$)")
 """Of a name seen elsewhere: `zhangwei7` will be in the way of the seventh `zhangwei`."""
 
-_OWNED = text(  # rides on uq_name_registry_current
-    "SELECT person_id, namespace, value, made_from, origin FROM accountsync.name_registry"
-    " WHERE person_id = ANY(CAST(:persons AS bigint[])) AND current"
-)
+_BY_INDEX = """
+SELECT found.* FROM {wanted} CROSS JOIN LATERAL (
+  SELECT {columns} FROM accountsync.name_registry n WHERE {condition} OFFSET 0) found
+"""
+"""A few thousand names of a lot, each looked for in the index, which OFFSET 0 keeps so: joined, the
+whole registry would be read for every lot."""
 
-_ALL_OF = text(  # ix_name_registry_person_id
-    "SELECT person_id, namespace, value, current FROM accountsync.name_registry"
-    " WHERE person_id = ANY(CAST(:persons AS bigint[]))"
+_OF_PERSONS = _BY_INDEX.format(
+    wanted="unnest(CAST(:persons AS bigint[])) AS w (person_id)",
+    columns="n.person_id, n.namespace, n.value, {columns}",
+    condition="n.person_id = w.person_id {condition}",
 )
+_OWNED = text(  # uq_name_registry_current
+    _OF_PERSONS.format(columns="n.made_from, n.origin", condition="AND n.current")
+)
+_ALL_OF = text(_OF_PERSONS.format(columns="n.current", condition=""))  # ix_name_registry_person_id
 
-_TAKEN = (  # rides on ix_name_registry_namespace_folded_base and the unique constraint
-    "SELECT n.namespace, n.folded, n.person_id FROM accountsync.name_registry n"
-    " JOIN unnest(CAST(:spaces AS text[]), CAST(:names AS text[])) AS w (namespace, name)"
-    " ON n.namespace = w.namespace AND n.{column} = w.name"
+_TAKEN = _BY_INDEX.format(  # ix_name_registry_namespace_folded_base and the unique constraint
+    wanted="unnest(CAST(:spaces AS text[]), CAST(:names AS text[])) AS w (namespace, name)",
+    columns="n.namespace, n.folded, n.person_id",
+    condition="n.namespace = w.namespace AND n.{column} = w.name",
 )
 _TAKEN_BASES = text(_TAKEN.format(column="folded_base"))
 _TAKEN_VALUES = text(_TAKEN.format(column="folded"))
