@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url
 
+from accountsync.domain.task import Result
 from accountsync.errors import AccountSyncError, TransientError
-from accountsync.jobs.task_queue import database_clock
+from accountsync.jobs import processor, task_queue
+from accountsync.jobs.task_queue import TaskQueue, database_clock
 from accountsync.store import engine as store_engine
 from accountsync.store import schema
 from demo import postgres
@@ -210,3 +212,23 @@ def test_two_processors_without_their_lock_still_share_no_task(
         list(threads.map(process, (1, 2)))
         first.result()
     _ends(planned)
+
+
+def test_a_store_slower_than_the_target_holds_the_calls_back(
+    planned: TargetsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done and not yet recorded is all that a crash can make doubtful: it has a bound."""
+    monkeypatch.setattr(task_queue, "_CLAIM_AT_LEAST", 2)
+    monkeypatch.setattr(processor, "_RECORD_AT_MOST", 2)
+    record, unrecorded = TaskQueue.record, []
+
+    def slowly(queue: TaskQueue, results: Sequence[Result]) -> None:
+        time.sleep(0.03)
+        unrecorded.append(planned.states("idaas", "create")["running"])
+        record(queue, results)
+
+    monkeypatch.setattr(TaskQueue, "record", slowly)
+    one = {"idaas": {"rate": {"concurrency": 1}}}
+    replace(planned, changes=one).process("idaas")
+    assert max(unrecorded) <= 4 * 1 + 2 + 2, "four a caller, one lot being recorded, one claimed"
+    assert planned.states("idaas", "create") == {"succeeded": len(planned.entitled())}

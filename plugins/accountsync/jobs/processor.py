@@ -129,8 +129,10 @@ class Processor:
             caller.cancel()
 
     async def _claim(self) -> None:
-        """Until nothing is due and nothing is under way that could make more due."""
+        """Until nothing is due and nothing is under way that could make more due. A store that is
+        slower than the target holds it back: what is done and not recorded is lost in a crash."""
         enough = self._queue.limits.concurrency
+        too_many = 4 * enough + _RECORD_AT_MOST
         while not self._stopped:
             self._moved.clear()
             idle = not self._held
@@ -141,7 +143,11 @@ class Processor:
                 self._todo.put_nowait(claim)
             if not claims and idle:
                 return
-            while self._todo.qsize() >= enough or (not claims and self._held):
+            while (
+                self._todo.qsize() >= enough
+                or len(self._held) >= too_many
+                or (not claims and self._held)
+            ):
                 await self._moved.wait()
                 self._moved.clear()
                 if not claims or self._stopped:
