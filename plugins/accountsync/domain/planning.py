@@ -71,6 +71,8 @@ class OpenTask:
     id: int
     operation: str
     state: str
+    person_id: int = 0
+    system: str = ""
     desired: Mapping[str, Any] = field(default_factory=dict)
     late_bound: Mapping[str, Any] = field(default_factory=dict)
     account_state: str = "active"

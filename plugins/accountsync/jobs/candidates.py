@@ -66,8 +66,8 @@ def read_candidates(
     connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime
 ) -> list[Candidate]:
     ids = [row["id"] for row in rows]
+    under_way = plans.open_tasks(connection, ids)  # first: what ends between the two is in both
     known = accounts.of_persons(connection, ids)
-    under_way = plans.open_tasks(connection, ids)
     doubtful = correlation.in_doubt(connection, ids)
     return [
         _candidate(

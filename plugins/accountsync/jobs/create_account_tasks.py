@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -68,6 +68,17 @@ class _Changes:
     superseded: list[OpenTask] = field(default_factory=list)
     lapsed: list[OpenTask] = field(default_factory=list)
     planned: list[Evaluation] = field(default_factory=list)
+
+    def leave_out(self, claimed: Sequence[OpenTask]) -> None:
+        """Whoever these are about is planned again after the call (I6)."""
+        if not claimed:
+            return
+        places = {(task.person_id, task.system) for task in claimed}
+        persons = {task.person_id for task in claimed}
+        self.replacing[:] = [t for t in self.replacing if (t.person_id, t.system) not in places]
+        self.planned = [
+            replace(one, revision=0) if one.person_id in persons else one for one in self.planned
+        ]
 
 
 def create_account_tasks(
@@ -147,12 +158,7 @@ def _plan(
     one = None if only is None else persons.of_number(connection, only)
     for rows in lots() if one is None else [one]:
         changes = _changes(connection, rules, rows, now, first)
-        for gone, cause in (
-            (changes.superseded, "its reason has gone"),
-            (changes.replaced, "another task takes its place"),
-        ):
-            plans.supersede(connection, tasks=gone, cause=cause, now=now, digest=digest)
-        plans.revise(connection, plan_id=plan_id, tasks=changes.revise, now=now, digest=digest)
+        changes.leave_out(_to_open_tasks(connection, plan_id, changes, now, digest))
         plans.add(connection, plan_id=plan_id, tasks=changes.add, now=now, digest=digest)
         persons.mark_planned(connection, changes.planned)
         count += len(rows)
@@ -161,6 +167,21 @@ def _plan(
     ids = None if one is None else [row["id"] for row in one]
     tasks.release_satisfied(connection, now=now, persons=ids)
     return _finish(connection, plan_id, count, digest.hexdigest())
+
+
+def _to_open_tasks(
+    connection: Connection, plan_id: int, changes: _Changes, now: datetime, digest: plans.Digest
+) -> list[OpenTask]:
+    """Returns those that a processor has claimed since they were read."""
+    claimed = []
+    for gone, cause in (
+        (changes.superseded, "its reason has gone"),
+        (changes.replaced, "another task takes its place"),
+    ):
+        claimed += plans.supersede(connection, tasks=gone, cause=cause, now=now, digest=digest)
+    return claimed + plans.revise(
+        connection, plan_id=plan_id, tasks=changes.revise, now=now, digest=digest
+    )
 
 
 def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:

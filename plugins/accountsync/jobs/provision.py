@@ -18,7 +18,7 @@ from accountsync.store import task_levers, tasks
 from accountsync.store.task_levers import TaskFilter
 
 _ROUNDS = 5
-"""Enough for a probe, its second look, and a repeat; what takes longer is left to the DAG."""
+"""Enough for a probe and a repeat; what takes longer, such as a second look, is left to the DAG."""
 _SECONDS = 20.0
 """After these nothing more is sent: somebody waits for the answer."""
 

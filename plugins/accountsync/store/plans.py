@@ -50,12 +50,12 @@ _REVISE = text(
     " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (task_id bigint, desired_now jsonb,"
     "  late_bound_now jsonb, account_state_now text, reason_now text, state_now text,"
     "  waits_for_now jsonb, cause_now text)"
-    f" WHERE id = r.task_id AND {_NOT_STARTED}"
+    f" WHERE id = r.task_id AND {_NOT_STARTED} RETURNING id"
 )
 
 _SUPERSEDE = text(
     "UPDATE accountsync.account_task SET state = 'superseded', waits_for = '{}', cause = :cause,"
-    f" finished_at = :now WHERE id = ANY(:ids) AND {_NOT_STARTED}"
+    f" finished_at = :now WHERE id = ANY(:ids) AND {_NOT_STARTED} RETURNING id"
 )
 
 _COUNTS = text(  # ix_account_task_plan_id
@@ -170,6 +170,8 @@ def lapse(connection: Connection, refusals: Sequence[OpenTask]) -> None:
 def _open_task(row: RowMapping) -> OpenTask:
     return OpenTask(
         id=row["id"],
+        person_id=row["person_id"],
+        system=row["system"],
         operation=row["operation"],
         state=row["state"],
         desired=row["desired"],
@@ -228,13 +230,16 @@ def revise(
     tasks: Sequence[tuple[OpenTask, PlannedTask]],
     now: datetime,
     digest: Digest,
-) -> None:
-    """New attributes for tasks that nobody has started."""
+) -> list[OpenTask]:
+    """New attributes for tasks that nobody has started. Returns those that somebody has by now."""
     for _, new in tasks:
         digest.update(_content(new, orjson.dumps(new.desired), orjson.dumps(new.late_bound)))
     rows = orjson.dumps([_revision(old, new) for old, new in tasks]).decode()
-    if tasks:
-        connection.execute(_REVISE, {"plan_id": plan_id, "rows": rows, "now": now})
+    if not tasks:
+        return []
+    bound = {"plan_id": plan_id, "rows": rows, "now": now}
+    done = frozenset(connection.scalars(_REVISE, bound))
+    return [old for old, _ in tasks if old.id not in done]
 
 
 def _revision(old: OpenTask, new: PlannedTask) -> dict[str, Any]:
@@ -257,11 +262,14 @@ def supersede(
     cause: str,
     now: datetime,
     digest: Digest,
-) -> None:
-    if tasks:
-        digest.update(b"superseded %s\n" % repr([task.id for task in tasks]).encode())
-        bound = {"ids": [task.id for task in tasks], "cause": cause, "now": now}
-        connection.execute(_SUPERSEDE, bound)
+) -> list[OpenTask]:
+    """Returns those that somebody has started by now."""
+    if not tasks:
+        return []
+    digest.update(b"superseded %s\n" % repr([task.id for task in tasks]).encode())
+    bound = {"ids": [task.id for task in tasks], "cause": cause, "now": now}
+    done = frozenset(connection.scalars(_SUPERSEDE, bound))
+    return [task for task in tasks if task.id not in done]
 
 
 def changed_rules(connection: Connection, fingerprints: Mapping[str, str]) -> list[str]:

@@ -293,11 +293,12 @@ def peek(
 
 
 def due_now(connection: Connection, *, number: str, now: datetime) -> set[str]:
-    """Systems with something to do for one employee, whose back-off is cut short."""
+    """Systems with something to do for one employee, whose back-off is cut short; not the gap
+    before a second look (I9)."""
     rows = connection.scalars(
         text(
             "UPDATE accountsync.account_task SET next_attempt_at = least(next_attempt_at, :now)"
-            " WHERE state IN ('ready', 'unknown') AND person_id ="
+            " WHERE (state = 'ready' OR state = 'unknown' AND absences = 0) AND person_id ="
             "  (SELECT id FROM accountsync.person WHERE employee_number = :number)"
             " RETURNING system"
         ),
