@@ -11,7 +11,8 @@ The first of these that holds decides:
 | a status that says so                                            | leave   |
 | anything else: the rules decide who gets what                    | active  |
 
-A last working day before the first one is that of an earlier employment: a rehire.
+A last working day before the first one is that of an earlier employment: a rehire. The last day of
+all, 9999-12-31, is HR's way of saying that there is none.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
+
+_FIRST_OF_ALL = datetime.min.replace(tzinfo=UTC)
+_LAST_OF_ALL = datetime.max.replace(tzinfo=UTC)
 
 
 class Lifecycle(StrEnum):
@@ -63,7 +67,7 @@ def standing(person: Mapping[str, Any], statuses: Statuses, *, now: datetime) ->
 
 
 def _ends_at(last: date | None, first: date | None, zone: str) -> datetime | None:
-    if last is None or (first is not None and last < first):
+    if last is None or last == date.max or (first is not None and last < first):
         return None
     return begin_of(last + timedelta(days=1), zone)
 
@@ -85,5 +89,8 @@ def _state(
 
 @lru_cache(maxsize=4096)
 def begin_of(day: date, zone: str) -> datetime:
-    """The first moment of a day in a zone."""
-    return datetime.combine(day, time.min, ZoneInfo(zone)).astimezone(UTC)
+    """The first moment of a day in a zone; of the very first and last, as near as it goes."""
+    try:
+        return datetime.combine(day, time.min, ZoneInfo(zone)).astimezone(UTC)
+    except OverflowError:
+        return _FIRST_OF_ALL if day.year == date.min.year else _LAST_OF_ALL

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from accountsync.domain.mapping import Context, Value, compile_tree
-from accountsync.domain.naming import FirstNumbers, NameSet, is_reserved
+from accountsync.domain.naming import FirstNumbers, NameSet, is_reserved, numbered
 from accountsync.domain.person import Unavailable
 from accountsync.errors import NeedsDataError, RecordError
 from accountsync.settings import Settings
@@ -20,6 +20,9 @@ from accountsync.store.names import OwnedName, SeenName
 from accountsync.store.readings import PersonName
 
 log = logging.getLogger(__name__)
+
+_HIGH_NUMBER = 9999
+"""A name has room for it, or is not given at all."""
 
 Given = Mapping[int, Mapping[str, str]]
 """Person id → namespace → value; a look-up of what could not be given says what data it needs."""
@@ -159,7 +162,8 @@ def _want(
     has: Mapping[str, OwnedName],
     override: PersonName,
 ) -> None:
-    wanted = {}
+    """All of it or nothing: raises NeedsDataError where a name does not fit."""
+    wanted, renewed = {}, []
     for space, base in bases.items():
         known = has.get(space)
         if known is None:
@@ -168,7 +172,10 @@ def _want(
             lot.bases[person_id, space] = base
         elif base not in (known.made_from, known.value):
             wanted[space] = base
-            lot.renewed.append((person_id, space))
+            renewed.append((person_id, space))
+    for space, base in wanted.items():
+        numbered(base, _HIGH_NUMBER, rules.spaces[space].rule.max_length)
+    lot.renewed += renewed
     shared = {s: base for s, base in wanted.items() if rules.spaces[s].rule.number == "shared"}
     for group in (shared, *({s: base} for s, base in wanted.items() if s not in shared)):
         if group:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from accountsync.domain.lifecycle import Lifecycle, Statuses, standing
@@ -53,6 +54,11 @@ def state(now: datetime = NOON, **facts: Any) -> str:
         ({"presumed_left_at": NOON}, "left"),
         ({"presumed_left_at": NOON, "hire_date": TOMORROW}, "left"),
         ({"status": None}, "active"),
+        ({"leave_date": date.max, "hire_date": OLD}, "active"),  # HR says: no end
+        ({"leave_date": date.max, "status": "X"}, "left"),
+        ({"leave_date": date.min}, "left"),
+        ({"hire_date": date.min}, "active"),
+        ({"hire_date": date.max}, "prehire"),
     ],
 )
 def test_status_dates_and_absence_decide(facts: dict[str, Any], expected: str) -> None:
@@ -85,6 +91,25 @@ def test_who_has_no_zone_lives_in_that_of_the_source() -> None:
     shanghai = Statuses(zone="Asia/Shanghai")
     moment = datetime(2026, 5, 10, 17, tzinfo=UTC)
     assert standing(BLANK | {"hire_date": TOMORROW}, shanghai, now=moment).state == "active"
+
+
+@given(
+    hire=st.none() | st.dates(), leave=st.none() | st.dates(),
+    zone=st.none() | st.sampled_from(sorted(available_timezones())),
+)  # fmt: skip
+@example(hire=date.min, leave=date.min, zone="Asia/Shanghai")
+@example(hire=date.max, leave=date(9999, 12, 30), zone="America/Los_Angeles")
+@example(hire=date.max, leave=date.max, zone="Pacific/Kiritimati")
+def test_no_date_and_no_zone_stops_anybody(
+    hire: date | None, leave: date | None, zone: str | None
+) -> None:
+    """I3."""
+    person = BLANK | {"hire_date": hire, "leave_date": leave, "time_zone": zone}
+    assert isinstance(standing(person, STATUSES, now=NOON).state, Lifecycle)
+
+
+def test_a_last_working_day_that_never_comes_brings_nobody_back() -> None:
+    assert standing(BLANK | {"leave_date": date.max}, STATUSES, now=NOON).next_at is None
 
 
 DAYS = st.none() | st.dates(date(2026, 5, 1), date(2026, 5, 20))
