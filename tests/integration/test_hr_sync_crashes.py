@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from accountsync.errors import IncompleteReadError
 from accountsync.store import locks
 from tests.integration.hr_world import HrWorld
 from tests.integration.world import until
@@ -83,3 +84,29 @@ def test_a_run_does_not_sweep_up_another_sources_tables(world: HrWorld) -> None:
     assert world.staged_tables() == [f"staged_{other}"]
     state = "SELECT state FROM accountsync.sync_run WHERE id = :id"
     assert world.scalar(state, id=other) == "running"
+
+
+def test_rows_that_are_gone_before_they_are_merged_are_missed(world: HrWorld) -> None:
+    """I1, I2: a crash of the database between reading and merging."""
+    world.sync()
+    before = world.everything()
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+    with ThreadPoolExecutor(1) as threads:
+        with locks.held(world.engine, "plan"):
+            run = threads.submit(world.sync, "full")
+            until(lambda: world.scalar(waits))
+            (staged,) = world.staged_tables()
+            world.execute(f"TRUNCATE accountsync.{staged}")
+        with pytest.raises(IncompleteReadError, match="40 rows were staged, 0 are there"):
+            run.result()
+    assert world.everything() == before
+
+
+def test_a_lock_that_ended_with_its_session_does_not_undo_what_was_done(world: HrWorld) -> None:
+    with locks.held(world.engine, "hr/hieds"):
+        world.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database"
+            " WHERE locktype = 'advisory' AND datname = current_database()"
+        )
+    with locks.held_or_not(world.engine, "hr/hieds") as free:
+        assert free

@@ -52,7 +52,9 @@ def approve(
             raise SafetyStopError(f"feed {feed}: its staged rows are not complete, reject it")
         staged = _staged(connection, settings, found, now)
         outcome = replace(
-            merge(connection, staged), stopped_by=found.stopped_by, read_to=found.read_to
+            merge(connection, staged, rows=found.fetched),
+            stopped_by=found.stopped_by,
+            read_to=found.read_to,
         )
         runs.succeed(connection, run_id=feed, outcome=outcome)
         feeds.drop(connection, run_id=feed)

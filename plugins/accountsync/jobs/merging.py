@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from accountsync.domain.feed_guard import Feed, FieldChange, Limits, reasons_to_stop
-from accountsync.jobs.staging import StagedFeed
+from accountsync.jobs.staging import StagedFeed, require_rows
 from accountsync.store import absences, feeds, locks, ownership, persons, rejects, runs
 from accountsync.store.ownership import Owner
 from accountsync.store.persons import EXAMPLES, Merged
@@ -16,10 +16,14 @@ from accountsync.store.runs import Outcome
 _ROWS_AT_ONCE = 5000
 
 
-def merge(connection: Connection, feed: StagedFeed) -> Outcome:
+def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
     """Sources are read at the same time and merged one after the other: they share the employee
-    numbers. The caller takes everything back where the outcome says `stopped_by`."""
+    numbers. The caller takes everything back where the outcome says `stopped_by`.
+
+    Raises IncompleteReadError where not all of the `rows` that were staged are there any more.
+    """
     locks.take_persons(connection)
+    require_rows(connection, feed, rows)
     feeds.use_memory(connection)
     run_id, source, plan = feed.run_id, feed.source, feed.plan
     _retry_rejected(connection, feed)

@@ -52,10 +52,11 @@ class StagedFeed:
         return self.now + _CLOCK_TOLERANCE
 
 
-def stage(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> bool:
+def stage(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | None:
     """The whole feed into the run's table; a read that proves incomplete starts again.
 
-    False: the source has nothing new. Raises IncompleteReadError when no read proved complete.
+    Returns how many rows are to be merged; None: the source has nothing new. Raises
+    IncompleteReadError when no read proved complete.
     """
     for read in range(1, _READS_PER_RUN + 1):
         try:
@@ -80,20 +81,30 @@ async def _say_merged(open_source: OpenSource) -> None:
         await source.merged()
 
 
-def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> bool:
+def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | None:
     run_id = feed.run_id
     with engine.begin() as connection:
         feeds.empty(connection, run_id=run_id)
     with rare_collections():
-        if not asyncio.run(_copy(engine, open_source, feed)):
-            return False
+        sent = asyncio.run(_copy(engine, open_source, feed))
+    if sent is None:
+        return None
     with engine.begin() as connection:
+        require_rows(connection, feed, sent)
         feeds.build_index(connection, run_id=run_id)
         repeated = feeds.repeated_keys(connection, run_id=run_id)
         if repeated and not feed.settings.allows_repeated_keys:
             raise IncompleteReadError(f"{repeated} rows repeat the key of another row")
         _keep_what_was_asked_for(connection, feed)
-    return True
+        return feeds.count(connection, run_id=run_id)
+
+
+def require_rows(connection: Connection, feed: StagedFeed, rows: int) -> None:
+    """The staged rows are all there (I2): a crash of the database would have emptied their table,
+    unseen by whoever had no connection open. Raises IncompleteReadError."""
+    staged = feeds.count(connection, run_id=feed.run_id)
+    if staged != rows:
+        raise IncompleteReadError(f"{rows} rows were staged, {staged} are there")
 
 
 def _keep_what_was_asked_for(connection: Connection, feed: StagedFeed) -> None:
@@ -105,18 +116,19 @@ def _keep_what_was_asked_for(connection: Connection, feed: StagedFeed) -> None:
         feeds.keep_numbers(connection, run_id=run_id, numbers=plan.numbers)
 
 
-async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> bool:
+async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | None:
+    """Returns the number of rows sent; None: nothing new."""
     plan, mapper, run_id = feed.plan, feed.mapper, feed.run_id
     progress = _Progress(run_id)
     ask = Ask(since=plan.since, until=plan.until, numbers=plan.numbers or None)
     async with open_source() as source:
         if not await source.has_news():
-            return False
+            return None
         async with _Copy(engine, run_id) as copy:
             async for page in source.pages(ask):
                 await copy.add([feeds.line(*mapper.map(row), retried=False) for row in page.rows])
                 progress.page(page.number, page.total_pages, len(page.rows))
-    return True
+    return copy.rows
 
 
 class _Copy:
@@ -126,10 +138,12 @@ class _Copy:
     def __init__(self, engine: Engine, run_id: int) -> None:
         self._engine = engine
         self._run_id = run_id
+        self.rows = 0
         self._lot: list[bytes] = []
         self._under_way: asyncio.Task[None] | None = None
 
     async def add(self, lines: list[bytes]) -> None:
+        self.rows += len(lines)
         self._lot += lines
         if len(self._lot) >= _ROWS_PER_COPY:
             await self._send()

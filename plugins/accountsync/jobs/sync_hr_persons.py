@@ -105,10 +105,11 @@ def _start(
 def _read_and_merge(
     engine: Engine, open_source: OpenSource, feed: StagedFeed, order: SyncOrder
 ) -> Outcome:
-    if not stage(engine, open_source, feed):
+    rows = stage(engine, open_source, feed)
+    if rows is None:
         return _finish(engine, feed, Outcome())
     with engine.connect() as connection, connection.begin() as transaction:
-        outcome = merge(connection, feed)
+        outcome = merge(connection, feed, rows=rows)
         if order.dry_run or outcome.stopped_by:
             transaction.rollback()
         else:

@@ -160,7 +160,10 @@ def keep(connection: Connection, *, run_id: int) -> None:
 
 
 def count(connection: Connection, *, run_id: int) -> int:
-    return int(connection.scalar(text(f"SELECT count(*) FROM {table(run_id)}")) or 0)
+    """Rows of the read itself. A crash of the database empties the table, so whoever uses the rows
+    compares."""
+    counted = text(f"SELECT count(*) FROM {table(run_id)} WHERE NOT retried")
+    return int(connection.scalar(counted) or 0)
 
 
 def fingerprint(connection: Connection, *, run_id: int) -> str:

@@ -21,13 +21,17 @@ _IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 @contextmanager
 def held(engine: Engine, name: str) -> Iterator[None]:
-    """Waits for its turn."""
+    """Waits for its turn. A session that ended meanwhile has let go, which is no error: what was
+    done is done."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(_WAIT, {"name": f"accountsync/{name}"})
         try:
             yield
         finally:
-            connection.execute(_RELEASE, {"name": f"accountsync/{name}"})
+            try:
+                connection.execute(_RELEASE, {"name": f"accountsync/{name}"})
+            except DBAPIError:
+                connection.invalidate()
 
 
 class Lock:
