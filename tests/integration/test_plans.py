@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from accountsync.errors import SafetyStopError
-from accountsync.jobs import held_plans
+from accountsync.jobs import held_plans, task_levers
+from accountsync.store.task_levers import TaskFilter
 from tests.integration.targets_world import TargetsWorld
 
 LATER = datetime(2026, 6, 1, tzinfo=UTC)
@@ -160,6 +161,51 @@ def test_approving_lets_exactly_what_was_reviewed_go(settled: TargetsWorld) -> N
     event = settled.rows("SELECT actor, action, details FROM accountsync.audit_event")[-1]
     assert (event["actor"], event["action"]) == ("ann", "plan_approved")
     assert event["details"]["comment"] == "seen"
+
+
+@pytest.mark.parametrize("verdict", ["approve", "reject"])
+def test_an_answer_about_a_plan_leaves_alone_what_an_operator_holds(
+    settled: TargetsWorld, verdict: str
+) -> None:
+    """I7, I12: a create that was kept back neither goes past what it depends on nor is given up."""
+    settled.execute(
+        "DELETE FROM accountsync.account WHERE person_id ="
+        " (SELECT max(person_id) FROM accountsync.account)"
+    )
+    settled.execute("UPDATE accountsync.person SET revision = revision + 1")
+    change(settled, 10, status="9")
+    plan = settled.plan()
+    hold(settled, operation="create")
+    assert decide(settled, verdict, plan.plan_id) == plan.held == 30
+    states = {state for _, operation, state in open_tasks(settled) if operation == "create"}
+    assert states == {"held"}
+
+
+def hold(world: TargetsWorld, **chosen: Any) -> None:
+    task_levers.pull(
+        engine=world.engine, settings=world.settings, lever="hold", chosen=TaskFilter(**chosen),
+        actor="mia", comment="wait",
+    )  # fmt: skip
+
+
+def test_an_approval_reaches_who_has_a_task_in_doubt_elsewhere(settled: TargetsWorld) -> None:
+    """I7: but nobody about whom something is known that no plan has looked at."""
+    settled.ask("welink", "update", persons=10)
+    settled.execute(
+        "UPDATE accountsync.account_task SET state = 'needs_human' WHERE state = 'ready'"
+    )
+    change(settled, 10, status="9")
+    plan = settled.plan()
+    assert plan.held == 20
+    change(settled, 1, status="1")
+    settled.execute(  # as another mapping would
+        "UPDATE accountsync.person SET planned_revision = 0 WHERE id ="
+        " (SELECT max(person_id) FROM accountsync.account_task WHERE state = 'held')"
+    )
+    assert decide(settled, "approve", plan.plan_id) == 16
+    settled.plan()
+    found = open_tasks(settled)
+    assert found["email", "disable", "ready"] == found["idaas", "disable", "waiting"] == 9
 
 
 def test_what_was_rejected_does_not_come_back_until_something_changes(

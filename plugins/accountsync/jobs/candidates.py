@@ -51,7 +51,9 @@ class Candidate:
 
     def evaluation(self, *, is_settled: bool = True) -> Evaluation:
         return Evaluation(
-            person_id=self.id, revision=self.revision if is_settled else 0, next_at=self.next_at
+            person_id=self.id,
+            revision=self.revision if is_settled else -self.revision,
+            next_at=self.next_at,
         )
 
     @property

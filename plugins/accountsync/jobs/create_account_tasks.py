@@ -46,7 +46,7 @@ _PERSONS_AT_ONCE = 2000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSummary:
     """`counts`: system → task state → tasks. `released`: tasks that can be carried out now. `held`:
-    tasks that wait for a human. `lines`: see `store.plans.lines`."""
+    tasks that the guard holds. `lines`: see `store.plans.lines`."""
 
     plan_id: int
     persons: int
@@ -207,12 +207,13 @@ def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) ->
 
 def _finish(connection: Connection, plan_id: int, count: int, content: str) -> PlanSummary:
     counts = plans.counts(connection, plan_id=plan_id)
-    held = sum(states.get("held", 0) for states in counts.values())
+    lines = plans.lines(connection, plan_id=plan_id)
+    held = sum(line["held"] for operations in lines.values() for line in operations.values())
     summary = PlanSummary(
         plan_id=plan_id,
         persons=count,
         counts=counts,
-        lines=plans.lines(connection, plan_id=plan_id),
+        lines=lines,
         released=sum(states.get("ready", 0) for states in counts.values()),
         held=held,
         content_hash=content,
@@ -223,7 +224,7 @@ def _finish(connection: Connection, plan_id: int, count: int, content: str) -> P
         persons=count,
         state="held" if held else "released",
         counts=counts,
-        lines=summary.lines,
+        lines=lines,
         content_hash=content,
         held_hash=guarded_tasks.held_hash(connection, plan_id=plan_id) if held else None,
     )

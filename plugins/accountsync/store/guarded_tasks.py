@@ -12,11 +12,18 @@ from sqlalchemy import Connection, RowMapping, text
 from accountsync.domain.guard import Facts
 from accountsync.domain.planning import GUARDED
 from accountsync.store.tables import OPEN_STATES
+from accountsync.store.task_levers import HELD_BY_OPERATOR
+
+GUARD_HOLDS = (
+    f"(state = 'held' AND held_because IS NOT NULL AND operation IN {GUARDED!r}"
+    f" AND error_kind IS DISTINCT FROM '{HELD_BY_OPERATOR}')"
+)
+"""What is decided with the plan; what an operator holds is let go by the operator only."""
 
 _FACTS = text(  # ix_account_task_plan_id, uq_account_task_open, ix_account_task_guarded
     "SELECT t.system, t.operation, t.planned, t.held, a.active, done.day, done.week FROM ("
     "  SELECT system, operation, count(*) FILTER (WHERE plan_id = :plan_id) AS planned,"
-    "   count(*) FILTER (WHERE state = 'held') AS held FROM accountsync.account_task"
+    f"   count(*) FILTER (WHERE {GUARD_HOLDS}) AS held FROM accountsync.account_task"
     f"  WHERE state IN ('planned', 'held') AND operation IN {GUARDED!r} GROUP BY 1, 2) t,"
     " LATERAL (SELECT count(*) AS active FROM accountsync.account"
     "  WHERE system = t.system AND state = 'active') a,"
@@ -26,7 +33,7 @@ _FACTS = text(  # ix_account_task_plan_id, uq_account_task_open, ix_account_task
     "   AND done.operation = t.operation AND approved_at IS NULL"
     "   AND created_at > CAST(:now AS timestamptz) - interval '7 days'"
     f"  AND done.operation IN {GUARDED!r}"
-    "   AND state NOT IN ('planned', 'held', 'superseded', 'cancelled')) done"
+    f"   AND state NOT IN ('planned', 'superseded', 'cancelled') AND NOT {GUARD_HOLDS}) done"
     " WHERE t.planned > 0"
 )
 
@@ -62,7 +69,7 @@ _LET_THROUGH = text(
 _REJECT = text(
     "UPDATE accountsync.account_task SET state = 'cancelled', finished_at = :now,"
     " cause = NULL"
-    " WHERE plan_id = :plan_id AND state = 'held'"
+    f" WHERE plan_id = :plan_id AND {GUARD_HOLDS}"
 )
 
 _RECONSIDER = text(  # ix_account_task_plan_id
@@ -75,7 +82,7 @@ _RECONSIDER = text(  # ix_account_task_plan_id
 
 _HELD_PLANS = text(  # ix_plan_held, ix_account_task_plan_id
     "SELECT p.*, h.held FROM accountsync.plan p, LATERAL (SELECT count(*) AS held"
-    "  FROM accountsync.account_task t WHERE t.plan_id = p.id AND t.state = 'held') h"
+    f"  FROM accountsync.account_task t WHERE t.plan_id = p.id AND {GUARD_HOLDS}) h"
     " WHERE p.state = 'held' AND h.held > 0 ORDER BY p.id"
 )
 
@@ -120,11 +127,12 @@ def still_planned(connection: Connection, *, plan_id: int) -> list[int]:
 
 
 def releasable(connection: Connection, *, plan_id: int) -> list[int]:
-    """What is held and still holds: of persons about whom nothing new is known."""
+    """What is held and still holds: of persons about whom nothing new is known since they were
+    planned, whether or not they are looked at again (see `persons.Evaluation`)."""
     statement = text(
         "SELECT t.id FROM accountsync.account_task t"
         " JOIN accountsync.person p ON p.id = t.person_id"
-        " WHERE t.plan_id = :plan_id AND t.state = 'held' AND p.revision = p.planned_revision"
+        f" WHERE t.plan_id = :plan_id AND {GUARD_HOLDS} AND p.revision = abs(p.planned_revision)"
         " ORDER BY t.id"
     )
     return list(connection.scalars(statement, {"plan_id": plan_id}))
@@ -165,7 +173,7 @@ def held_plans(connection: Connection) -> Sequence[RowMapping]:
 
 def plan(connection: Connection, *, plan_id: int, lock: bool = False) -> RowMapping | None:
     statement = "SELECT p.*, (SELECT count(*) FROM accountsync.account_task t"
-    statement += " WHERE t.plan_id = p.id AND t.state = 'held') AS held"
+    statement += f" WHERE t.plan_id = p.id AND {GUARD_HOLDS}) AS held"
     statement += f" FROM accountsync.plan p WHERE id = :id{' FOR UPDATE' if lock else ''}"
     return connection.execute(text(statement), {"id": plan_id}).mappings().one_or_none()
 
@@ -173,7 +181,7 @@ def plan(connection: Connection, *, plan_id: int, lock: bool = False) -> RowMapp
 def recent_plans(connection: Connection, *, limit: int) -> Sequence[RowMapping]:
     statement = text(
         "SELECT p.*, (SELECT count(*) FROM accountsync.account_task t"
-        " WHERE t.plan_id = p.id AND t.state = 'held') AS held"
+        f" WHERE t.plan_id = p.id AND {GUARD_HOLDS}) AS held"
         " FROM accountsync.plan p ORDER BY id DESC LIMIT :limit"
     )
     return connection.execute(statement, {"limit": limit}).mappings().all()
@@ -191,10 +199,10 @@ def close(connection: Connection, **reviewed: Any) -> None:
 
 
 def leave_to_next_plan(connection: Connection, *, plan_id: int, now: datetime) -> int:
-    """Held tasks of persons whom HR changed since: given up, the next plan judges anew."""
+    """Held tasks of persons who changed since: given up, the next plan judges anew."""
     statement = text(
         "UPDATE accountsync.account_task SET state = 'superseded', finished_at = :now,"
         " cause = 'the person changed after the review began'"
-        " WHERE plan_id = :plan_id AND state = 'held'"
+        f" WHERE plan_id = :plan_id AND {GUARD_HOLDS}"
     )
     return connection.execute(statement, {"plan_id": plan_id, "now": now}).rowcount

@@ -204,8 +204,8 @@ def _rows(found: CursorResult[Any]) -> Sequence[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """`revision`: the one that was planned, 0 where the person stays to plan. `next_at`: when time
-    alone brings the person back."""
+    """`revision`: the one that was planned; negative where the person stays to plan though nothing
+    new is known (a call is under way). `next_at`: when time alone brings the person back."""
 
     person_id: int
     revision: int

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.planning import GUARDED, IN_DOUBT, OpenTask, PlannedTask
 from accountsync.store.engine import bigints, driver
+from accountsync.store.guarded_tasks import GUARD_HOLDS
 from accountsync.store.tables import OPEN_STATES
 
 _COPY = (
@@ -65,7 +66,7 @@ _COUNTS = text(  # ix_account_task_plan_id
 
 _LINES = text(  # ix_account_task_plan_id
     "WITH line AS (SELECT system, operation, coalesce(reason, '') AS reason, count(*) AS tasks,"
-    "  count(*) FILTER (WHERE state = 'held') AS held, max(held_because) AS held_because,"
+    f"  count(*) FILTER (WHERE {GUARD_HOLDS}) AS held, max(held_because) AS held_because,"
     "  (array_agg(person_id))[1:10] AS persons FROM accountsync.account_task"
     "  WHERE plan_id = :plan_id GROUP BY 1, 2, 3)"
     " SELECT line.*, ARRAY(SELECT employee_number FROM accountsync.person"
