@@ -21,6 +21,7 @@ GUARDED = ("disable", "delete")
 _GIVES = ("create", "enable")
 """What waits for other systems; what only changes an account does not."""
 
+GONE = frozenset({"absent", "deleted"})
 OURS = frozenset({"created", "adopted"})
 US = "accountsync"
 
@@ -116,7 +117,7 @@ def operation(wanted: Wanted, account: Account | None, difference: Difference) -
     """
     if wanted.state is None:
         return None
-    if account is None or account.state in ("absent", "deleted"):
+    if account is None or account.state in GONE:
         return "create" if wanted.makes else None
     if account.state == "disabled":
         return _of_disabled(wanted, account, difference)
@@ -255,9 +256,10 @@ def _attributes(
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Those known now, and those that other accounts still have to give."""
     desired = {name: value(context) for name, value in rule.attributes.items()}
-    if account is None or account.state in ("absent", "deleted"):
+    if account is None or account.state in GONE:
         return desired, rule.late
-    seen = {**context, "accounts": {name: one.as_context() for name, one in accounts.items()}}
+    there = {name: one for name, one in accounts.items() if one.state not in GONE}
+    seen = {**context, "accounts": {name: one.as_context() for name, one in there.items()}}
     for name, value in rule.late_values.items():
         desired[name] = _late(value, seen, account.attributes.get(name))
     kept = {name: account.attributes[name] for name in rule.kept if name in account.attributes}

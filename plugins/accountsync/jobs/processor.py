@@ -176,13 +176,15 @@ class Processor:
 
     async def _carry_out(self, claim: Claim) -> Result:
         """Every error of the tree becomes a result; what stops the target: the rest is unsent."""
-        task = claim.as_task(claim.row["desired"])
+        try:
+            task = claim.as_task(with_late_bound(claim))
+        except AccountSyncError as error:  # nothing is sent: it says nothing about the target
+            return self._as_result(claim.as_task(claim.row["desired"]), error)
         if not await self._throttle.enter() or self._queue.seconds_left <= 0:
             self._throttle.unanswered()
             return self._not_sent(task)
         self._sent.add(task.id)
         try:
-            task = claim.as_task(with_late_bound(claim))
             result = await carry_out(
                 self._connector, task, rules=self._rules, clock=self._queue.clock
             )
@@ -208,6 +210,9 @@ class Processor:
         self._judge_target(error)
         if isinstance(error, ConfigurationError):
             error = TargetDownError(str(error))
+        return self._as_result(task, error)
+
+    def _as_result(self, task: ClaimedTask, error: AccountSyncError) -> Result:
         return outcomes.failed(
             task,
             error,

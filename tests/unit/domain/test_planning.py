@@ -325,10 +325,13 @@ def test_attributes_that_are_kept_stay_as_they_were_first_applied() -> None:
     assert (task.operation, task.desired) == ("update", {"number": "E1", "mail": "maiden@x.cn"})
 
 
-def test_what_another_account_once_gave_stays_when_that_one_has_gone() -> None:
-    rule = a_rule(MAPPED, late=LATE)
-    account = an_account(LIVE, number="E1", mail="z@x.cn", SAM="z1")
-    assert task_of(rule, ACTIVE, email=account) is None
+@pytest.mark.parametrize("gone", [{}, {"idaas": "absent"}, {"idaas": "deleted"}], ids=str)
+def test_what_another_account_once_gave_stays_when_that_one_has_gone(gone: dict[str, str]) -> None:
+    """What is still known of it, such as an identifier that is none any more, is not sent."""
+    rule = a_rule(MAPPED, late={"id": "accounts.idaas.remote_id"})
+    account = an_account(LIVE, number="E1", mail="z@x.cn", id="r1")
+    others = {system: an_account(state) for system, state in gone.items()}
+    assert task_of(rule, ACTIVE, email=account, **others) is None
 
 
 def test_an_account_shows_its_attributes_and_its_identifiers() -> None:
