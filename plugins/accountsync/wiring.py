@@ -139,7 +139,7 @@ def sync_hr_persons(
         engine=open_store(settings),
         settings=source,
         open_source=_hr_opener(source),
-        now=utc_now(),
+        clock=utc_now,
         order=order or SyncOrder(),
         airflow_run_id=airflow_run_id,
     )
@@ -155,7 +155,7 @@ def approve_feed(settings: Settings, feed: int, *, actor: str, comment: str) -> 
         feed=feed,
         actor=actor,
         comment=comment,
-        now=utc_now(),
+        clock=utc_now,
     )
 
 
@@ -189,17 +189,16 @@ def _file_source(source: FileSource) -> FileHrSource:
     from airflow.sdk import ObjectStoragePath
 
     try:
-        folder, *archive = (
+        folder, archive = (
             ObjectStoragePath(path, conn_id=source.conn_id)
             for path in (source.path, source.archive)
-            if path is not None
         )
         _ = folder.fs
     except ValueError as error:
         raise ConfigurationError(
             f"HR source {source.name!r}: {error}; install the Airflow provider of that store"
         ) from error
-    return FileHrSource(source, folder=folder, archive=archive[0] if archive else None)
+    return FileHrSource(source, folder=folder, archive=archive)
 
 
 def _sql_engine(conn_id: str) -> Engine:
@@ -290,7 +289,7 @@ def decide_review(
         kind=kind,
         number=number,
         decision=reviews.Decision(approved=approved, **said),
-        now=store_time(settings),
+        clock=partial(store_time, settings),
     )
     return approved
 

@@ -60,7 +60,7 @@ def _backfill(hr: Engine, query: str, step: int, **order: Any) -> SyncResult:
         engine=hr,
         settings=settings,
         open_source=lambda: nullcontext(source),
-        now=FIRST + timedelta(days=1),
+        clock=lambda: FIRST + timedelta(days=1),
         order=SyncOrder(mode="window", window=window, **order),
     )
 

@@ -25,7 +25,7 @@ def _approve(world: HrWorld, feed: int, **options: Any) -> Outcome:
         feed=feed,
         actor="oper",
         comment="HR says so",
-        now=utc_now(),
+        clock=utc_now,
         **options,
     )
 
@@ -292,6 +292,20 @@ def test_while_a_full_read_is_held_changes_go_on_being_merged(world: HrWorld) ->
     assert world.person(newer)["full_name"] == "王五"
     assert world.absent() == {}
     assert world.differences() == {}
+
+
+def test_approving_a_feed_closes_nothing_that_was_rejected_after_it(world: HrWorld) -> None:
+    """I3: a newcomer that it cannot know, and one who was right then."""
+    world.sync()
+    rows = sorted(world.hr.persons(), key=lambda row: row["lastUpdateDate"])
+    for row in rows[:25]:
+        world.hr.put_persons(row | BLANK)
+    feed = _held(world)
+    world.change(rows[0] | {"personId": 990001, "employeeNumber": "00990001", "fullName": None})
+    world.change(rows[30], fullName=None)
+    assert world.sync().rejected == 2
+    _approve(world, feed)
+    assert world.open_rejects().keys() == {"990001", str(rows[30]["personId"])}
 
 
 def test_a_held_feed_survives_the_runs_and_the_crashes_that_follow(world: HrWorld) -> None:

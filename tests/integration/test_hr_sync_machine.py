@@ -92,7 +92,7 @@ class HrAndStore(RuleBasedStateMachine):
             feed=feed.id,
             actor="oper",
             comment="",
-            now=utc_now(),
+            clock=utc_now,
         )
 
     @rule(

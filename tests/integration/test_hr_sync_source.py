@@ -17,7 +17,9 @@ from accountsync.hr.file import FileHrSource
 from accountsync.hr.source import Ask, Page
 from accountsync.jobs.sync_hr_persons import SyncResult, sync_hr_persons
 from accountsync.jobs.sync_order import SyncOrder
+from accountsync.jobs.task_queue import Clock
 from accountsync.settings.hr import FileSource
+from accountsync.store import locks
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HEAD = "id,number,name,changed"
@@ -44,6 +46,7 @@ class Drop:
         self,
         *,
         later: timedelta = timedelta(0),
+        clock: Clock | None = None,
         kind: Callable[..., FileHrSource] = FileHrSource,
         **options: Any,
     ) -> SyncResult:
@@ -53,7 +56,7 @@ class Drop:
         settings = FileSource.model_validate(
             {
                 "kind": "file", "name": "drop", "path": "unused", "format": "csv", "fields": FIELDS,
-                "pattern": "*.csv*", "zone": "Asia/Shanghai",
+                "pattern": "*.csv*", "zone": "Asia/Shanghai", "archive": "unused either",
             }
             | changes
         )  # fmt: skip
@@ -63,7 +66,7 @@ class Drop:
             engine=self.engine,
             settings=settings,
             open_source=lambda: nullcontext(source),
-            now=NOW + later,
+            clock=clock or (lambda: NOW + later),
             order=order,
         )
 
@@ -237,3 +240,17 @@ def test_rows_that_a_crash_of_the_database_took_are_missed(drop: Drop, crashes: 
         drop.sync(kind=Crashing)
     assert drop.persons() == {}
     assert drop.rows("SELECT * FROM accountsync.watermark") == []
+
+
+def test_what_time_it_is_counts_from_when_a_run_has_its_turn(drop: Drop) -> None:
+    """I5: who waited for a long read would take its newest rows for ones from the future."""
+    held = []
+
+    def clock() -> datetime:
+        with locks.held_or_not(drop.engine, "hr/drop") as free:
+            held.append(not free)
+        return NOW
+
+    drop.put("1.csv", "1,E1,王五,2026-05-01")
+    drop.sync(clock=clock)
+    assert held == [True]

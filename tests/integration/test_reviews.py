@@ -23,7 +23,7 @@ def _decide(world: World, kind: Kind, number: int, *, approved: bool, reviewed: 
         kind=kind,
         number=number,
         decision=Decision(approved=approved, actor="ann", comment="HR says so", reviewed=reviewed),
-        now=utc_now(),
+        clock=utc_now,
     )
 
 

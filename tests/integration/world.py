@@ -121,7 +121,7 @@ class World:
             engine=self.engine,
             settings=source,
             open_source=partial(_source, source, self.endpoint(source.conn_id)),
-            now=now or utc_now(),
+            clock=(lambda: now) if now else utc_now,
             order=SyncOrder(mode=asked, window=window, numbers=frozenset(numbers), dry_run=dry_run),
             airflow_run_id="test",
         )

@@ -35,7 +35,7 @@ class Folder(Protocol):
 class FileHrSource:
     """One file is one read. full: the newest complete file; changes: the first by name."""
 
-    def __init__(self, source: FileSource, *, folder: Folder, archive: Folder | None) -> None:
+    def __init__(self, source: FileSource, *, folder: Folder, archive: Folder) -> None:
         self._source = source
         self._folder = folder
         self._archive = archive
@@ -121,11 +121,10 @@ class FileHrSource:
                 yield row
 
     async def merged(self) -> None:
-        """Into the archive, older full files with it; without an archive they stay and are read
-        again when something newer comes, or a full read is due."""
-        if self._archive is not None:
-            for file in (*self._superseded, self._chosen):
-                await _io(self._move, file, self._archive)
+        """Into the archive, older full files with it: one that stayed would be a snapshot, or the
+        next changes, with every run."""
+        for file in (*self._superseded, self._chosen):
+            await _io(self._move, file, self._archive)
 
     def _move(self, file: Any, archive: Folder) -> None:
         """The marker last: a crash in between leaves a marker without a file, which is nothing."""

@@ -16,6 +16,7 @@ from accountsync.hr.record import RowMapper
 from accountsync.jobs.merging import merge
 from accountsync.jobs.read_plan import ReadPlan
 from accountsync.jobs.staging import StagedFeed
+from accountsync.jobs.task_queue import Clock
 from accountsync.settings.hr import AnySource
 from accountsync.store import audit, feeds, locks, runs
 from accountsync.store import held_feeds as held
@@ -40,7 +41,7 @@ def describe(*, engine: Engine, feed: int) -> HeldFeed:
 
 
 def approve(
-    *, engine: Engine, settings: AnySource, feed: int, actor: str, comment: str, now: datetime
+    *, engine: Engine, settings: AnySource, feed: int, actor: str, comment: str, clock: Clock
 ) -> Outcome:
     """Merges exactly the rows that were staged, once; what newer feeds brought since stays.
 
@@ -50,7 +51,7 @@ def approve(
         found = _held_one(connection, feed)
         if feeds.count(connection, run_id=feed) != found.fetched:
             raise SafetyStopError(f"feed {feed}: its staged rows are not complete, reject it")
-        staged = _staged(connection, settings, found, now)
+        staged = _staged(connection, settings, found, clock())
         outcome = replace(
             merge(connection, staged, rows=found.fetched),
             stopped_by=found.stopped_by,

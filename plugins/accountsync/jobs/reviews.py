@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Engine, RowMapping
 
 from accountsync.errors import SafetyStopError
 from accountsync.jobs import held_feeds, held_plans
+from accountsync.jobs.task_queue import Clock
 from accountsync.settings import Settings
 from accountsync.store.held_feeds import HeldFeed
 
@@ -60,7 +60,7 @@ def decide(
     kind: Kind,
     number: int,
     decision: Decision,
-    now: datetime,
+    clock: Clock,
 ) -> int:
     """Returns how many tasks or persons go on or are given up.
 
@@ -68,7 +68,7 @@ def decide(
     """
     said = {"actor": decision.actor, "comment": decision.comment}
     if kind == "plan":
-        facts: dict[str, Any] = {"engine": engine, "plan": number, "now": now, **said}
+        facts: dict[str, Any] = {"engine": engine, "plan": number, "now": clock(), **said}
         facts["reviewed"] = decision.reviewed
         if decision.approved:
             return held_plans.approve(settings=settings, **facts)
@@ -80,7 +80,7 @@ def decide(
         held_feeds.reject(engine=engine, feed=number, **said)
         return feed.fetched
     source = settings.source(feed.source)
-    merged = held_feeds.approve(engine=engine, settings=source, feed=number, now=now, **said)
+    merged = held_feeds.approve(engine=engine, settings=source, feed=number, clock=clock, **said)
     return merged.counts.inserted + merged.counts.updated
 
 

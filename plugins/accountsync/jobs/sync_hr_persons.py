@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -18,6 +17,7 @@ from accountsync.jobs.merging import merge
 from accountsync.jobs.read_plan import ReadPlan, plan_read
 from accountsync.jobs.staging import OpenSource, StagedFeed, say_merged, stage
 from accountsync.jobs.sync_order import SyncOrder
+from accountsync.jobs.task_queue import Clock
 from accountsync.settings.hr import AnySource
 from accountsync.store import feeds, locks, runs, schema
 from accountsync.store.persons import MergeCounts
@@ -46,16 +46,18 @@ def sync_hr_persons(
     engine: Engine,
     settings: AnySource,
     open_source: OpenSource,
-    now: datetime,
+    clock: Clock,
     order: SyncOrder = _AUTO,
     airflow_run_id: str | None = None,
 ) -> SyncResult:
     """Complete or nothing: one lock per source, one transaction for merge, counts and watermark.
 
+    `clock` is read under the lock: who waited long for a newer read's end knows its rows (I5).
     Raises IncompleteReadError when no read proved complete, SafetyStopError when the feed guard
     held the feed.
     """
     with locks.held(engine, f"hr/{settings.name}"):
+        now = clock()
         with engine.begin() as connection:
             schema.require_head(connection)
             plan = plan_read(connection, settings=settings, order=order, now=now)

@@ -276,7 +276,9 @@ class FileSource(Source):
     complete: Annotated[DoneMarker | StableSize, Field(discriminator="kind")] = DoneMarker(
         kind="done_marker"
     )
-    archive: str | None = Field(None, description="folder for files that were merged")
+    archive: str = Field(
+        description="folder for files that were merged: what stays is read again with every run"
+    )
     repeated_keys: RepeatedKeys = Field("refuse", description=_ABOUT_REPEATED_KEYS)
 
     @model_validator(mode="after")
@@ -287,7 +289,7 @@ class FileSource(Source):
             for name, kind in others.items()
             if name in self.model_fields_set and self.format != kind
         ]
-        if self.archive is not None and self.archive.rstrip("/") == self.path.rstrip("/"):
+        if self.archive.rstrip("/") == self.path.rstrip("/"):
             found.append(Problem(("archive",), "is the folder that is read"))
         if found:
             raise ProblemsError(found)

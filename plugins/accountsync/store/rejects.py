@@ -28,12 +28,13 @@ _CLOSE_FIXED = """
 UPDATE accountsync.rejected_record r SET closed_at = now(), closed_because = 'fixed'
 FROM {table} s
 WHERE r.source = :source AND r.closed_at IS NULL AND s.problems IS NULL
-  AND s.source_key = r.record_key
+  AND s.source_key = r.record_key AND (s.retried OR r.last_run_id <= :run_id)
 """
 
 _CLOSE_GONE = """
 UPDATE accountsync.rejected_record r SET closed_at = now(), closed_because = 'gone from HR'
-WHERE r.source = :source AND r.closed_at IS NULL AND NOT EXISTS (
+WHERE r.source = :source AND r.closed_at IS NULL
+  AND r.last_run_id <= :run_id AND NOT EXISTS (
   SELECT FROM {table} s WHERE NOT s.retried AND {key} = r.record_key)
 """
 
@@ -96,11 +97,12 @@ def record(
     """Opens the so many rows that this feed rejected, closes what it brought right.
 
     `complete`: the feed was a full read, so a rejected row that is not in it is gone from HR.
+    What a newer run rejected stays: the feed may have been held since.
     """
     names = {"table": table(run_id), "key": _KEY}
     bound = {"source": source, "run_id": run_id}
     if rejected:
         connection.execute(text(_OPEN.format(**names)), bound)
-    connection.execute(text(_CLOSE_FIXED.format(**names)), {"source": source})
+    connection.execute(text(_CLOSE_FIXED.format(**names)), bound)
     if complete:
-        connection.execute(text(_CLOSE_GONE.format(**names)), {"source": source})
+        connection.execute(text(_CLOSE_GONE.format(**names)), bound)
