@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from accountsync.errors import ConfigurationError
+from accountsync.jobs import name_orders
+from accountsync.store import locks
 from tests.integration.planned_people import People
 
 ALIAS = "{{ person.full_name | pinyin }}"
 EMAIL = "{{ person.full_name | pinyin }}@{{ person.type.email_domain }}"
+WAITING = (
+    "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
 
 
 def test_namesakes_of_one_batch_get_one_number_for_alias_and_address(people: People) -> None:
@@ -118,6 +125,16 @@ def test_reserved_words_are_nobodys(
     assert [row["state"] for row in tasks] == [state]
 
 
+def test_other_reserved_words_are_planned_for_everybody(people: People) -> None:
+    alias = {"mail_alias": "{{ person.english_name or 'hr' }}"}
+    people.with_names(alias, reserved_names={"then": "needs_data"})
+    people.add("E1", "张伟")
+    people.plan()
+    people.with_names(alias, reserved_names={"then": "number"})
+    people.plan()
+    assert people.names("E1")["mail_alias"] == "hr2"
+
+
 def test_what_hr_says_people_have_is_theirs_before_anything_is_given(people: People) -> None:
     people.with_names({"email": {"value": EMAIL, "existing": "person.email"}})
     people.add("E1", "张伟")
@@ -129,6 +146,23 @@ def test_what_hr_says_people_have_is_theirs_before_anything_is_given(people: Peo
     assert people.names("E2")["email"] == "ZhangWei@example.com"
     assert people.names("E3")["email"] == "zhangwei3@example.com"
     assert people.names("E4")["email"] == "zhangwei4@example.com"
+
+
+def test_what_people_have_may_be_told_by_their_type(people: People) -> None:
+    """I8."""
+    domain = "@{{ person.type.email_domain }}"
+    existing = "{{ person.attributes.login }}" + domain
+    email = {"value": "{{ person.full_name | pinyin }}" + domain, "existing": existing}
+    people.with_names({"email": email})
+    people.add("E1", "张伟")
+    people.add("E2", "张伟")
+    people.execute(
+        'UPDATE accountsync.person SET attributes = \'{"login": "zhangwei"}\''
+        " WHERE employee_number = 'E2'"
+    )
+    people.plan()
+    assert people.names("E1")["email"].startswith("zhangwei2@")
+    assert people.names("E2")["email"].startswith("zhangwei@")
 
 
 def test_somebody_whose_name_cannot_be_read_waits_for_an_operator(people: People) -> None:
@@ -178,6 +212,23 @@ def test_an_override_is_one_persons_audited_and_applied_by_the_next_plan(people:
     assert audit[0]["actor"] == "ann"
     assert [row["details"]["employee_number"] for row in audit] == ["E1", "E2"]
     assert "gai" not in str(audit)
+
+
+def test_an_override_waits_for_a_plan_under_way(people: People) -> None:
+    """It would mark the person as planned, and nobody would see the override."""
+    people.add("E1", "张伟")
+    with ThreadPoolExecutor(1) as pool:
+        with locks.held(people.engine, "plan"):
+            order = pool.submit(
+                name_orders.override, engine=people.engine, settings=people.settings,
+                number="E1", actor="ann", chosen={"mail_alias": "boss"},
+            )  # fmt: skip
+            while not people.rows(WAITING):
+                assert not order.done()
+                time.sleep(0.01)
+        order.result(timeout=60)
+    people.plan()
+    assert people.names("E1")["mail_alias"] == "boss"
 
 
 def test_a_surname_is_read_as_operators_say(people: People) -> None:

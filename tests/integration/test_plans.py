@@ -12,6 +12,8 @@ import pytest
 from accountsync.errors import SafetyStopError
 from accountsync.jobs import held_plans, task_levers
 from accountsync.store.task_levers import TaskFilter
+from tests.installation import example_settings
+from tests.integration.planned_people import People
 from tests.integration.targets_world import TargetsWorld
 
 LATER = datetime(2026, 6, 1, tzinfo=UTC)
@@ -291,6 +293,21 @@ def test_another_rule_is_planned_for_everybody_and_passes_the_guard(settled: Tar
     assert open_tasks(changed).keys() == {("welink", "disable", "held")}
     settled.plan()
     assert open_tasks(settled) == {}  # taken back before anybody decided
+
+
+def test_a_target_that_was_taken_out_and_comes_back_is_planned_for_everybody(
+    people: People,
+) -> None:
+    both = {name: {"preset": name, "conn_id": name} for name in ("idaas", "welink")}
+    people.settings = example_settings(systems=both)
+    people.add("E1", "张伟")
+    people.plan()
+    people.settings = example_settings(systems={"idaas": both["idaas"]})
+    people.plan()
+    people.add("E2", "李娜")
+    people.plan()
+    people.settings = example_settings(systems=both)
+    assert people.plan().counts["welink"] == {"ready": 1}
 
 
 def test_a_dry_run_is_released_as_it_is_or_not_at_all(settled: TargetsWorld) -> None:

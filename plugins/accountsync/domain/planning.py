@@ -257,13 +257,21 @@ def _attributes(
     """Those known now, and those that other accounts still have to give."""
     desired = {name: value(context) for name, value in rule.attributes.items()}
     if account is None or account.state in GONE:
-        return desired, rule.late
+        return _sendable(desired), rule.late
     there = {name: one for name, one in accounts.items() if one.state not in GONE}
     seen = {**context, "accounts": {name: one.as_context() for name, one in there.items()}}
     for name, value in rule.late_values.items():
         desired[name] = _late(value, seen, account.attributes.get(name))
     kept = {name: account.attributes[name] for name in rule.kept if name in account.attributes}
-    return desired | kept, {}
+    return _sendable(desired | kept), {}
+
+
+def _sendable(desired: dict[str, Any]) -> dict[str, Any]:
+    try:
+        orjson.dumps(desired)
+    except orjson.JSONEncodeError as error:
+        raise RecordError(f"an attribute is not JSON: {error}") from error
+    return desired
 
 
 def _late(value: Value, context: Context, applied: Any) -> Any:

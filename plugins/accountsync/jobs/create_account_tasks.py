@@ -17,7 +17,7 @@ from accountsync.domain import guard, planning
 from accountsync.domain.naming import FirstNumbers
 from accountsync.domain.planning import OpenTask, PlannedTask, Step
 from accountsync.errors import SafetyStopError
-from accountsync.jobs import name_giving
+from accountsync.jobs import name_giving, person_facts
 from accountsync.jobs.bulk import rare_collections
 from accountsync.jobs.candidates import (
     Candidate,
@@ -149,11 +149,14 @@ def _plan(
     """HR's own names are recorded for everybody, whoever is planned: before one is given (I8)."""
     plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
     changed = plans.changed_rules(connection, rules.fingerprints)
+    if only is None:
+        plans.forget_rules(connection, but=rules.fingerprints)
     if changed and only is None:
         log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
         plans.keep_rules(connection, rules.fingerprints, order=rules.order, now=now)
     lots = partial(_lots, connection, now, everybody=bool(changed))
-    name_giving.record_existing(connection, rules.names, lots)
+    facts = (person_facts.of(connection, rows) for rows in lots())
+    name_giving.record_existing(connection, rules.names, lambda: facts)
     count, digest, first = 0, hashlib.sha256(), FirstNumbers()
     one = None if only is None else persons.of_number(connection, only)
     for rows in lots() if one is None else [one]:

@@ -86,6 +86,7 @@ def override(
     if reading:
         _checked(reading)
     with engine.begin() as connection:
+        locks.take_persons(connection)  # a plan under way would take the person for planned
         person_id = _found(connection, number)["id"]
         old = readings.of_persons(connection, [person_id]).get(person_id, PersonName())
         merged = {**old.names, **(chosen or {})}

@@ -117,6 +117,7 @@ def _fingerprint(settings: Settings, target: AnyTarget) -> str:
     statuses = {"zone", "valid_statuses", "leave_statuses", "left_statuses"}
     rules = {
         "names": {name: rule.model_dump(mode="json") for name, rule in settings.names.items()},
+        "reserved": settings.reserved_names.model_dump(mode="json"),
         "hr": {one.name: one.model_dump(mode="json", include=statuses) for one in settings.hr},
         "target": target.model_dump(mode="json", include=_PLANNED_BY),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -278,6 +278,12 @@ def changed_rules(connection: Connection, fingerprints: Mapping[str, str]) -> li
     rows = connection.execute(text("SELECT system, fingerprint FROM accountsync.planned_rules"))
     known = {row.system: row.fingerprint for row in rows}
     return [system for system, wanted in fingerprints.items() if known.get(system) != wanted]
+
+
+def forget_rules(connection: Connection, *, but: Collection[str]) -> None:
+    """A target that was taken out of the configuration and comes back is planned for everybody."""
+    statement = "DELETE FROM accountsync.planned_rules WHERE system <> ALL(CAST(:but AS text[]))"
+    connection.execute(text(statement), {"but": list(but)})
 
 
 def keep_rules(

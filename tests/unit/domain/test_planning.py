@@ -177,7 +177,11 @@ def a_rule(attributes: dict[str, Any], **facts: Any) -> SystemRule:
 
 
 CONTEXT: Context = {
-    "person": {"employee_number": "E1", "type": Unavailable("HR gives no person type")},
+    "person": {
+        "employee_number": "E1",
+        "type": Unavailable("HR gives no person type"),
+        "attributes": {"big": 2**64, "odd": {1: "x"}},
+    },
     "names": {"email": "z@x.cn"},
 }
 MAPPED = {"number": "person.employee_number", "mail": "names.email"}
@@ -277,12 +281,15 @@ def test_a_task_that_lacks_data_waits_for_that_alone() -> None:
     [
         ("person.type.email_domain", "HR gives no person type"),
         ("person.phone", "'person.phone' has no value here"),
+        ("person.type", "an attribute is not JSON: Type is not JSON serializable: Unavailable"),
+        ("person.attributes.big", "an attribute is not JSON: Integer exceeds 64-bit range"),
+        ("person.attributes.odd", "an attribute is not JSON: Dict key must be str"),
     ],
 )
 def test_a_task_that_lacks_data_says_which_and_waits_for_nothing(
     attribute: str, cause: str
 ) -> None:
-    """PREDECESSOR fault 10."""
+    """PREDECESSOR fault 10; I3: one who cannot be written stops nobody else's plan."""
     rule = a_rule(MAPPED | {"domain": attribute}, depends_on=["idaas"], late=LATE)
     task = task_of(rule)
     assert task is not None
