@@ -18,6 +18,7 @@ from tests.integration.targets_world import TargetsWorld
 
 LATER = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+YESTERDAY = (datetime.now(UTC) - DAY).date()
 
 
 @pytest.fixture
@@ -308,6 +309,35 @@ def test_a_target_that_was_taken_out_and_comes_back_is_planned_for_everybody(
     people.plan()
     people.settings = example_settings(systems=both)
     assert people.plan().counts["welink"] == {"ready": 1}
+
+
+@pytest.mark.parametrize(
+    ("why", "facts", "days", "expected"),
+    [
+        ("leave", {"leave_date": YESTERDAY}, 0, []),
+        ("leave", {"leave_date": YESTERDAY}, 31, ["delete"]),
+        ("left", {"status": "7"}, 0, ["delete"]),
+        ("leave", {"status": "7"}, 900, []),  # nothing says since when
+    ],
+)
+def test_an_account_disabled_long_ago_is_not_deleted_the_day_its_person_leaves(
+    people: People, why: str, facts: dict[str, Any], days: int, expected: list[str]
+) -> None:
+    """I11."""
+    target = {"preset": "idaas", "conn_id": "idaas", "delete_after": "720h"}
+    source = {"name": "hieds", "preset": "hieds", "conn_id": "hr_api", "left_statuses": ["7"]}
+    people.settings = example_settings(systems={"idaas": target}, hr=[source])
+    person = people.add("E1", "张伟")
+    people.execute(
+        "INSERT INTO accountsync.account (person_id, system, state, identifier, attributes,"
+        " provenance, disabled_by, disabled_reason, updated_at) VALUES (:person, 'idaas',"
+        " 'disabled', 'z1', '{}', 'created', 'accountsync', :why, now() - interval '100 days')",
+        person=person, why=why,
+    )  # fmt: skip
+    people.change("E1", **facts)
+    people.plan(now=datetime.now(UTC) + days * DAY)
+    tasks = people.rows("SELECT operation FROM accountsync.account_task")
+    assert [row["operation"] for row in tasks] == expected
 
 
 def test_a_dry_run_is_released_as_it_is_or_not_at_all(settled: TargetsWorld) -> None:

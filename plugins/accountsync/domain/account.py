@@ -20,6 +20,7 @@ class Account:
     attributes: Mapping[str, Any]
     provenance: str = "created"
     disabled_by: str | None = None
+    disabled_reason: str | None = None
     since: datetime | None = None
     """Since when it is in this state, or later."""
     as_shown: bool = False

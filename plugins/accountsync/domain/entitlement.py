@@ -15,7 +15,8 @@ RETENTION = "retention"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """`prehire`: how long before the first working day the account is made, disabled.
-    `delete_after`: how long after the disabling a leaver's account goes for good; None: never."""
+    `delete_after`: how long after leaving and disabling, whichever was later, a leaver's account
+    goes for good; None: never."""
 
     prehire: timedelta = timedelta(0)
     leave_keeps: bool = True
@@ -45,7 +46,7 @@ def wanted(
     """`in_scope`: None where data is missing to answer the rule."""
     reason = standing.state.value
     if standing.state is Lifecycle.LEFT:
-        return _of_leaver(policy, account, now)
+        return _of_leaver(standing, policy, account, now)
     if in_scope is None:
         return Wanted(state=None, reason=reason)
     if not in_scope:
@@ -57,18 +58,31 @@ def wanted(
     return Wanted(state="active", reason=reason, makes=True)
 
 
-def _of_leaver(policy: Policy, account: Account | None, now: datetime) -> Wanted:
+def _of_leaver(
+    standing: Standing, policy: Policy, account: Account | None, now: datetime
+) -> Wanted:
     """Where there is nothing to delete, no date brings the person back for it."""
     left = Lifecycle.LEFT.value
     if policy.leaver_keeps:
         return Wanted(state=None, reason=left)
     if policy.delete_after is None or account is None or account.state in ("absent", "deleted"):
         return Wanted(state="disabled", reason=left)
-    is_disabled = account.state == "disabled"
-    due = ((account.since if is_disabled else None) or now) + policy.delete_after
-    if is_disabled and due <= now:
+    since = _gone_since(standing, account) if account.state == "disabled" else now
+    if since is None or since > now:
+        return Wanted(state="disabled", reason=left, next_at=since)
+    due = since + policy.delete_after
+    if account.state == "disabled" and due <= now:
         return Wanted(state="deleted", reason=RETENTION)
     return Wanted(state="disabled", reason=left, next_at=due)
+
+
+def _gone_since(standing: Standing, account: Account) -> datetime | None:
+    """Left and disabled. An account that was disabled for something else says nothing of when the
+    person left: None where no date does either."""
+    since, ended_at = account.since, standing.ended_at
+    if since is None or (ended_at is None and account.disabled_reason != Lifecycle.LEFT):
+        return None
+    return max(since, ended_at or since)
 
 
 def _of_prehire(standing: Standing, policy: Policy, now: datetime) -> Wanted:

@@ -48,11 +48,12 @@ class Statuses:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """`starts_at`: when the first working day begins, if it is known. `next_at`: when time alone
-    changes the state."""
+    changes the state. `ended_at`: of who has left, when; None where no date says so."""
 
     state: Lifecycle
     starts_at: datetime | None = None
     next_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 def standing(person: Mapping[str, Any], statuses: Statuses, *, now: datetime) -> Standing:
@@ -63,7 +64,10 @@ def standing(person: Mapping[str, Any], statuses: Statuses, *, now: datetime) ->
     dates = [moment for moment in (starts_at, ends_at) if moment and moment > now]
     next_at = min(dates, default=None)
     state = _state(person, statuses, starts_at, ends_at, now)
-    return Standing(state=state, starts_at=starts_at, next_at=next_at)
+    has_ended = ends_at is not None and ends_at <= now
+    gone_at = ends_at if has_ended else person["presumed_left_at"] or ends_at
+    ended_at = gone_at if state is Lifecycle.LEFT else None
+    return Standing(state=state, starts_at=starts_at, next_at=next_at, ended_at=ended_at)
 
 
 def _ends_at(last: date | None, first: date | None, zone: str) -> datetime | None:

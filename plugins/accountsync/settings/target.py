@@ -58,7 +58,8 @@ class Target(Group):
     leave: Literal["keep", "disable"] = Field("keep", description="during a leave")
     leaver: Literal["disable", "keep"] = Field("disable", description="after the last working day")
     delete_after: Timeout | None = Field(
-        None, description="delete a leaver's account so long after disabling it; none: never"
+        None,
+        description="delete a leaver's account so long after leaving and disabling; none: never",
     )
     keep: list[str] = Field([], description="attributes that stay as they were first applied")
     guard: Guard | None = Field(None, description="in place of the common one, as a whole")

@@ -15,7 +15,7 @@ from accountsync.store.engine import bigints
 
 _OF = text(
     "SELECT person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,"
-    " as_shown, updated_at"
+    " disabled_reason, as_shown, updated_at"
     " FROM accountsync.account WHERE person_id = ANY(CAST(:persons AS bigint[]))"
 )
 
@@ -61,6 +61,7 @@ def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
             attributes=row.attributes,
             provenance=row.provenance,
             disabled_by=row.disabled_by,
+            disabled_reason=row.disabled_reason,
             since=row.updated_at,
             as_shown=row.as_shown,
         )

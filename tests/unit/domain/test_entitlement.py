@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -39,7 +40,10 @@ def want(
 
 
 def account(state: str, since: datetime = NOW) -> Account:
-    return Account(state=state, identifier="z1", remote_id=None, attributes={}, since=since)
+    return Account(
+        state=state, identifier="z1", remote_id=None, attributes={}, since=since,
+        disabled_reason="left",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,30 @@ def test_a_leavers_account_is_deleted_only_after_the_declared_retention() -> Non
     assert of("left", True, ENDING, NOW - 29 * DAY) == ("disabled", "left", False)
     assert of("left", True, ENDING, NOW - 30 * DAY) == ("deleted", "retention", False)
     assert of("left", True, PLAIN, NOW - 999 * DAY) == ("disabled", "left", False)
+
+
+@pytest.mark.parametrize(
+    ("disabled", "why", "ended", "expected"),  # days ago; when it is due, or looked at again
+    [
+        (40, "left", None, "deleted"),  # by the status alone
+        (40, "left", 41, "deleted"),
+        (40, "leave", 35, "deleted"),
+        (20, "left", 40, NOW + 10 * DAY),  # disabled late
+        (100, "leave", 1, NOW + 29 * DAY),  # not to be deleted the day after leaving
+        (100, "not_entitled", 0, NOW + 30 * DAY),
+        (100, "left", -5, NOW + 5 * DAY),  # a status says so before the last working day
+        (100, "leave", None, None),  # nothing says when: never too early
+        (100, None, None, None),
+    ],
+)
+def test_retention_runs_from_leaving_or_disabling_whichever_was_later(
+    disabled: int, why: str | None, ended: int | None, expected: datetime | str | None
+) -> None:
+    """I11."""
+    stands = Standing(state=Lifecycle.LEFT, ended_at=None if ended is None else NOW - ended * DAY)
+    there = replace(account("disabled", NOW - disabled * DAY), disabled_reason=why)
+    found = wanted(stands, in_scope=None, policy=ENDING, account=there, now=NOW)
+    assert (found.next_at if found.state == "disabled" else found.state) == expected
 
 
 def test_who_is_merely_not_entitled_any_more_is_never_deleted() -> None:

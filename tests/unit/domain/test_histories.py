@@ -171,8 +171,17 @@ class Desk:
             remote_id=None,
             attributes=attributes,
             disabled_by=planning.US if task.account_state == "disabled" else None,
+            disabled_reason=self._why(task, account),
             since=account.since if account and account.state == task.account_state else self.now,
         )
+
+    def _why(self, task: OpenTask, account: Account | None) -> str | None:
+        """As the store keeps it."""
+        if task.account_state == "active":
+            return None
+        if account is None or task.operation in ("create", "disable"):
+            return task.reason
+        return account.disabled_reason
 
     def settle(self) -> None:
         for _ in range(8):

@@ -93,6 +93,23 @@ def test_who_has_no_zone_lives_in_that_of_the_source() -> None:
     assert standing(BLANK | {"hire_date": TOMORROW}, shanghai, now=moment).state == "active"
 
 
+@pytest.mark.parametrize(
+    ("facts", "ended"),
+    [
+        ({"leave_date": YESTERDAY}, datetime(2026, 5, 10, tzinfo=UTC)),
+        ({"leave_date": OLD, "presumed_left_at": NOON}, datetime(2021, 1, 1, tzinfo=UTC)),
+        ({"leave_date": TOMORROW, "presumed_left_at": NOON}, NOON),
+        ({"leave_date": TODAY, "status": "X"}, datetime(2026, 5, 11, tzinfo=UTC)),
+        ({"status": "X"}, None),
+        ({"leave_date": TODAY}, None),  # still there
+    ],
+)
+def test_the_moment_of_leaving_is_that_of_a_date(
+    facts: dict[str, Any], ended: datetime | None
+) -> None:
+    assert standing(BLANK | facts, STATUSES, now=NOON).ended_at == ended
+
+
 @given(
     hire=st.none() | st.dates(), leave=st.none() | st.dates(),
     zone=st.none() | st.sampled_from(sorted(available_timezones())),

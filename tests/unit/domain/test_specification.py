@@ -92,6 +92,7 @@ def account_of(there: str) -> Account | None:
         remote_id=None,
         attributes={},
         disabled_by={"ours": "accountsync", "theirs": "security"}.get(name),
+        disabled_reason={"ours": "left"}.get(name),
         since=NOW - 40 * DAY,
     )
 
