@@ -235,6 +235,24 @@ def test_a_refusal_lapses_with_its_reason(settled: TargetsWorld) -> None:
     assert settled.plan().held == 30
 
 
+@pytest.mark.parametrize("meanwhile", ["another refusal", "an update that nobody needed"])
+def test_a_refusal_that_lapsed_never_comes_back(settled: TargetsWorld, meanwhile: str) -> None:
+    """I7."""
+    change(settled, 10, status="9")
+    decide(settled, "reject", settled.plan().plan_id)
+    if meanwhile == "another refusal":
+        change(settled, 10, leave_date=datetime(2026, 1, 31, tzinfo=UTC))
+        decide(settled, "reject", settled.plan().plan_id)
+        change(settled, 10, status="1", leave_date=None)
+    else:
+        change(settled, 10, status="1", department_code="D1120")
+        settled.plan()
+        change(settled, 10, department_code="D1110")
+    settled.plan()
+    change(settled, 10, status="9")
+    assert settled.plan().held == 30
+
+
 def test_what_was_rejected_by_mistake_is_reconsidered(settled: TargetsWorld) -> None:
     """I7: and judged by the guard as before, once."""
     change(settled, 10, status="9")

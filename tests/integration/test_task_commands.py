@@ -158,6 +158,31 @@ def test_held_tasks_stay_until_they_are_released(planned: TargetsWorld, shell: S
     assert planned.states("welink", "create") == {"succeeded": everybody}
 
 
+def test_what_an_operator_holds_stays_held_whatever_hr_changes(
+    planned: TargetsWorld, shell: Shell
+) -> None:
+    """I6, I12: released, it waits again for what it depends on, and sends what is right by then."""
+    everybody = len(planned.entitled())
+    shell("task", "hold", "--system", "idaas", "--yes", *WHY)
+    shell("task", "hold", "--system", "welink", "--yes", *WHY)
+    for department in ("nobody's", "D1120"):  # in between data is missing
+        planned.execute(
+            "UPDATE accountsync.person SET department_code = :d, revision = revision + 1"
+            " WHERE id IN (SELECT person_id FROM accountsync.account_task)",
+            d=department,
+        )
+        planned.plan()
+    assert planned.states("idaas", "create") == {"held": everybody}
+    assert planned.states("welink", "create") == {"held": everybody}
+    shell("task", "release", "--system", "welink", "--yes", *WHY)
+    assert planned.states("welink", "create") == {"waiting": everybody}
+    shell("task", "release", "--system", "idaas", "--yes", *WHY)
+    planned.drain()
+    assert planned.states("welink", "create") == {"succeeded": everybody}
+    planned.execute("UPDATE accountsync.person SET revision = revision + 1")
+    assert planned.plan().counts == {}
+
+
 def test_what_the_guard_holds_no_lever_releases(planned: TargetsWorld, shell: Shell) -> None:
     """I7."""
     planned.execute(

@@ -69,6 +69,8 @@ class SystemRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTask:
+    """`kept_back`: an operator holds it, or will again once its data is there."""
+
     id: int
     operation: str
     state: str
@@ -80,6 +82,7 @@ class OpenTask:
     reason: str | None = None
     cause: str | None = None
     waits_for: Sequence[str] = ()
+    kept_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +153,9 @@ def step(planned: PlannedTask | None, open_task: OpenTask | None) -> Step:
         return Step.ADD
     if is_same(planned, open_task):
         return Step.NOTHING
-    if planned.operation != open_task.operation or open_task.state == "held":
+    if planned.operation != open_task.operation:
+        return Step.REPLACE
+    if open_task.state == "held" and not open_task.kept_back:
         return Step.REPLACE
     return Step.REVISE
 
@@ -159,7 +164,8 @@ def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
     """Whether the task does what the plan asks for."""
     if (planned.state == "needs_data") != (open_task.state == "needs_data"):
         return False
-    if planned.operation not in GUARDED and {*planned.waits_for} != {*open_task.waits_for}:
+    waits = planned.operation not in GUARDED and not open_task.kept_back
+    if waits and {*planned.waits_for} != {*open_task.waits_for}:
         return False
     facts = (open_task.operation, open_task.account_state, open_task.reason)
     return (

@@ -36,6 +36,9 @@ from accountsync.errors import (
 ABSENCES_NEEDED = 2
 """Only so many looks in a row, with a gap, make an absence sure (replication lags)."""
 
+HELD_BY_OPERATOR = "HeldByOperator"
+"""The error of what a human held with a lever; the guard's is released with its plan only (I7)."""
+
 TAKING_AWAY = ("disable", "delete")
 """Operations that an account which has gone satisfies, and that run in reverse order (I12)."""
 

@@ -257,23 +257,19 @@ def _changes(
     changes = _Changes(planned=[one.evaluation() for one in newcomers])
     for one, found in zip(others, planned, strict=True):
         no = refused.get(one.id, {})
-        changes.lapsed += [task for system, task in no.items() if system not in found]
-        _collect(changes, rules, one, _not_refused(found, no))
+        still = {system for system, task in found.items() if _is_refused(task, no.get(system))}
+        changes.lapsed += [task for system, task in no.items() if system not in still]
+        asked = {system: task for system, task in found.items() if system not in still}
+        _collect(changes, rules, one, asked)
     plans.lapse(connection, changes.lapsed)
     first_tasks = (plan_tasks(rules, one, given.get(one.id, {})).values() for one in newcomers)
     changes.add = chain(changes.replacing, chain.from_iterable(first_tasks))
     return changes
 
 
-def _not_refused(
-    planned: Mapping[str, PlannedTask], refused: Mapping[str, OpenTask]
-) -> dict[str, PlannedTask]:
+def _is_refused(planned: PlannedTask, refusal: OpenTask | None) -> bool:
     """What a human rejected is not planned again until something about it changes."""
-    return {
-        system: task
-        for system, task in planned.items()
-        if not (system in refused and planning.is_same(task, refused[system]))
-    }
+    return refusal is not None and planning.is_same(planned, refusal)
 
 
 def _collect(

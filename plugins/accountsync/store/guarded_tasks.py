@@ -11,8 +11,8 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.guard import Facts
 from accountsync.domain.planning import GUARDED
+from accountsync.domain.task import HELD_BY_OPERATOR
 from accountsync.store.tables import OPEN_STATES
-from accountsync.store.task_levers import HELD_BY_OPERATOR
 
 GUARD_HOLDS = (
     f"(state = 'held' AND held_because IS NOT NULL AND operation IN {GUARDED!r}"

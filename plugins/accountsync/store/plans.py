@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.planning import GUARDED, IN_DOUBT, OpenTask, PlannedTask
+from accountsync.domain.task import HELD_BY_OPERATOR
 from accountsync.store.engine import bigints, driver
 from accountsync.store.guarded_tasks import GUARD_HOLDS
 from accountsync.store.tables import OPEN_STATES
@@ -22,7 +23,8 @@ _COPY = (
 
 _OPEN = text(  # uq_account_task_open
     "SELECT id, person_id, system, operation, state, desired, late_bound, account_state, reason,"
-    " cause, waits_for FROM accountsync.account_task"
+    f" cause, waits_for, error_kind IS NOT DISTINCT FROM '{HELD_BY_OPERATOR}' AS kept_back"
+    " FROM accountsync.account_task"
     f" WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state IN {OPEN_STATES!r}"
 )
 
@@ -36,16 +38,22 @@ _REFUSED = text(  # ix_account_task_refused, ix_account_task_person_id_system_id
 
 _LAPSE = text(
     "UPDATE accountsync.account_task SET state = 'superseded', cause = 'its reason has gone'"
-    " WHERE id = ANY(:ids) AND state = 'cancelled'"
+    f" WHERE state = 'cancelled' AND operation IN {GUARDED!r} AND (person_id, system) IN"
+    "  (SELECT person_id, system FROM accountsync.account_task WHERE id = ANY(:ids))"
 )
 
 _NOT_STARTED = f"state IN {OPEN_STATES!r} AND state NOT IN {tuple(sorted(IN_DOUBT))!r}"
 
+_KEPT_BACK = f"error_kind = '{HELD_BY_OPERATOR}' AND r.state_now <> 'needs_data'"
+
 _REVISE = text(
     "UPDATE accountsync.account_task SET plan_id = :plan_id, desired = r.desired_now,"
     " late_bound = r.late_bound_now, account_state = r.account_state_now, reason = r.reason_now,"
-    " state = r.state_now, cause = r.cause_now, held_because = NULL, approved_at = NULL,"
-    " waits_for = ARRAY(SELECT jsonb_array_elements_text(r.waits_for_now)), attempts = 0,"
+    f" state = CASE WHEN {_KEPT_BACK} THEN 'held' ELSE r.state_now END,"
+    f" cause = CASE WHEN {_KEPT_BACK} AND state = 'held' THEN cause ELSE r.cause_now END,"
+    " held_because = NULL, approved_at = NULL, attempts = 0,"
+    f" waits_for = CASE WHEN {_KEPT_BACK} THEN '{{}}'"
+    "  ELSE ARRAY(SELECT jsonb_array_elements_text(r.waits_for_now)) END,"
     " next_attempt_at ="
     "  CASE WHEN state = 'waiting' AND r.state_now = 'waiting' THEN next_attempt_at ELSE :now END"
     " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (task_id bigint, desired_now jsonb,"
@@ -163,7 +171,8 @@ def refused(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict
 
 
 def lapse(connection: Connection, refusals: Sequence[OpenTask]) -> None:
-    """Refusals of what nothing asks for any more: whoever leaves again later is asked about."""
+    """Refusals of what nothing asks for any more, and all before them of the same person and
+    system: whoever leaves again later is asked about."""
     if refusals:
         connection.execute(_LAPSE, {"ids": [task.id for task in refusals]})
 
@@ -181,6 +190,7 @@ def _open_task(row: RowMapping) -> OpenTask:
         reason=row["reason"],
         cause=row["cause"],
         waits_for=row.get("waits_for", ()),
+        kept_back=row.get("kept_back", False),
     )
 
 

@@ -9,12 +9,9 @@ from datetime import datetime
 import orjson
 from sqlalchemy import Connection, RowMapping, text
 
-from accountsync.domain.task import TAKING_AWAY
+from accountsync.domain.task import HELD_BY_OPERATOR, TAKING_AWAY
 from accountsync.store.tables import WAITING_SINCE
 from accountsync.store.tasks import ORDER_ONLY
-
-HELD_BY_OPERATOR = "HeldByOperator"
-"""What a human held with a lever; what the guard held is released with its plan only (I7)."""
 
 KNOWN_NOT_DONE = ("NeedsHumanError", "ManualOperation", "AccountExistsError")
 """Of tasks that need a human, those whose call surely did nothing; others are looked up (I9)."""
