@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from accountsync.scheduling import (
     HR_PERSONS,
+    READ_TIMEOUT,
     airflow_run_id,
     ask_for_decisions,
     dag_defaults,
@@ -61,7 +62,7 @@ MODES = ["auto", "incremental", "full", "window", "person"]
     **dag_defaults(queue="hr_sync"),
 )
 def sync_hr_persons() -> None:
-    @task(map_index_template="{{ task.op_kwargs['source'] }}")
+    @task(map_index_template="{{ task.op_kwargs['source'] }}", execution_timeout=READ_TIMEOUT)
     def read(source: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns what changed: counts, differences by field, examples by employee number."""
         from accountsync import wiring
@@ -71,9 +72,8 @@ def sync_hr_persons() -> None:
         order = order_of(said, interval=data_interval(), zone=settings.zone)
         if source not in sources_of(said, known=[source.name for source in settings.hr]):
             raise AirflowSkipException("not among the `sources` asked for")
-        run_id = airflow_run_id()
-        result = wiring.sync_hr_persons(settings, source, order=order, airflow_run_id=run_id)
-        return asdict(result) | {"newest_change": str(result.newest_change)}
+        run = wiring.sync_hr_persons(settings, source, order=order, airflow_run_id=airflow_run_id())
+        return asdict(run) | {"newest_change": str(run.newest_change)}
 
     @task(outlets=[HR_PERSONS], retries=5, trigger_rule=TriggerRule.ALL_DONE)
     def announce(results: list[dict[str, Any]], *, outlet_events: Any = None) -> None:

@@ -68,6 +68,9 @@ _QUESTION = (
     "<p>{{ shown.subject | e }}</p><pre>{{ shown.body | e }}</pre>"
     '<p><a href="{{ run_url | e }}">Required Actions / 待办事项</a></p>'
 )
+READ_TIMEOUT = timedelta(hours=6)
+"""Of one HR source: a first read is complete or nothing, however slow HR is."""
+
 _FAILURE = "failure"
 """The XCom in which a failed task says of what."""
 

@@ -74,9 +74,10 @@ class HrAndStore(RuleBasedStateMachine):
         return rows[number % len(rows)]
 
     def _sync(self, mode: Any = "auto", **options: Any) -> SyncResult | None:
-        """None: the feed guard held the feed. A run sweeps up after the dead."""
+        """None: the feed guard held the feed, or holds it. A run sweeps up after the dead."""
         try:
-            return self.world.sync(mode, feed_guard=GUARD, **options)
+            result = self.world.sync(mode, feed_guard=GUARD, **options)
+            return None if result.stopped_by else result
         except SafetyStopError:
             return None
         finally:

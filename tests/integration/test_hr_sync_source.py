@@ -151,6 +151,7 @@ def test_a_file_whose_feed_is_held_stays_until_somebody_decides(drop: Drop) -> N
     drop.put("2.csv", *(f"{n},E{n},,2026-05-02" for n in range(30)))
     with pytest.raises(SafetyStopError):
         drop.sync()
+    assert drop.sync().stopped_by
     assert drop.waiting == {"2.csv"}
 
 

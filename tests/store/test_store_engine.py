@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import traceback
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from accountsync.store.engine import copying
 from tests.store.people import add_persons
 
 NAME, PHONE = "欧阳娜娜", "13912345678"
@@ -44,6 +46,17 @@ def test_an_error_about_a_person_does_not_quote_the_person(engine: Engine) -> No
         assert PHONE not in text_of_one
     assert "ck_person_origin" in told[1]
     assert "SQLSTATE 22007" in told[2]
+
+
+def test_an_error_of_a_copy_does_not_quote_the_person_either(engine: Engine) -> None:
+    statement = b"COPY accountsync.person (full_name, hire_date) FROM STDIN"
+    with (
+        pytest.raises(psycopg.DataError, match="SQLSTATE 22008") as caught,
+        engine.begin() as connection,
+        copying(connection, statement) as copy,
+    ):
+        copy.write_row((NAME, "2026-02-31"))
+    assert NAME not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_error_still_says_what_it_is(engine: Engine) -> None:

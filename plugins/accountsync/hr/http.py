@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
-from accountsync.errors import IncompleteReadError, TransientError
+from accountsync.errors import IncompleteReadError, TargetDownError, TransientError
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import EPOCHS, PERSON_READ_ROOTS, READ_ROOTS, ChangedSince, HttpSource
 from accountsync.wire import paging
@@ -28,6 +28,15 @@ _ATTEMPTS_PER_PAGE = 5
 _LONGEST_WAIT_S = 60.0
 _LONGEST_FOLD = timedelta(hours=3)
 _NONE = timedelta(0)
+_STEPS = (
+    _NONE,
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+    timedelta(days=31),
+    timedelta(days=366),
+)
+"""What a format may round down by, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +175,8 @@ class HttpHrSource:
 
 def _is_soon_over(error: BaseException) -> bool:
     """Who asks for more time than a read has is asked again by the next run (I13)."""
-    return isinstance(error, TransientError) and (error.retry_after or 0) <= _LONGEST_WAIT_S
+    asked = getattr(error, "retry_after", None) or 0
+    return isinstance(error, TransientError | TargetDownError) and asked <= _LONGEST_WAIT_S
 
 
 def _wait(state: RetryCallState) -> float:
@@ -190,8 +200,8 @@ def _since(moment: datetime | None, said: ChangedSince | None) -> str | None:
 
 
 def _until(moment: datetime | None, said: ChangedSince | None) -> str | None:
-    """No stamp of a change before the moment is more: whole seconds, rounded up; where clocks were
-    put forward or back, the later text."""
+    """No stamp of a change before the moment is more: whole seconds, or whatever the format tells
+    apart, rounded up; where clocks were put forward or back, the later text."""
     if moment is None or said is None:
         return None
     if per_second := EPOCHS.get(said.format):
@@ -200,4 +210,17 @@ def _until(moment: datetime | None, said: ChangedSince | None) -> str | None:
     whole = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
     local, before = whole.astimezone(zone), (whole - _LONGEST_FOLD).astimezone(zone)
     put_back = (before.utcoffset() or _NONE) - (local.utcoffset() or _NONE)
-    return (local + max(put_back, _NONE)).strftime(said.format)
+    return _rounded_up(local + max(put_back, _NONE), said.format)
+
+
+def _rounded_up(local: datetime, format: str) -> str:
+    """As it is where the text cannot be read again, as without a year."""
+    wall = local.replace(tzinfo=None)
+    try:
+        for step in _STEPS:
+            text = (local + step).strftime(format)
+            if datetime.strptime(text, format).replace(tzinfo=None) >= wall:  # noqa: DTZ007
+                return text
+    except (ValueError, OverflowError):
+        pass
+    return local.strftime(format)

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NoReturn
 
 from sqlalchemy import Connection, Engine
 
@@ -74,22 +73,26 @@ def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
         _audit(connection, "feed_rejected", found, actor, comment)
 
 
-def hold(engine: Engine, feed: StagedFeed, outcome: Outcome) -> NoReturn:
-    """Keeps the staged rows, in the place of older feeds that this one covers. Raises
-    SafetyStopError, always. Called under the source's lock."""
+def hold(engine: Engine, feed: StagedFeed, outcome: Outcome) -> Outcome:
+    """Keeps the staged rows, in the place of older feeds that this one covers, and raises
+    SafetyStopError. The feed that is held already was told of then: returns that nothing was done.
+    Called under the source's lock."""
     with engine.begin() as connection:
         fingerprint = feeds.fingerprint(connection, run_id=feed.run_id)
         same = [old for old in _covered(connection, feed) if old.fingerprint == fingerprint]
         if same:
             held.confirm(connection, feed=same[0].id)
-            error = _stop(same[0])
-            runs.fail(connection, run_id=feed.run_id, error=f"SafetyStopError: {error}")
+            said = f"SafetyStopError: {_stop(same[0])}"
+            runs.fail(connection, run_id=feed.run_id, error=said)
             feeds.drop(connection, run_id=feed.run_id)
         else:
             supersede(connection, feed)
             feeds.keep(connection, run_id=feed.run_id)
             runs.hold(connection, run_id=feed.run_id, outcome=outcome, fingerprint=fingerprint)
             error = _stop(_find(connection, feed.run_id))
+    if same:
+        log.warning("event=feed_still_held feed=%s run=%s", same[0].id, feed.run_id)
+        return Outcome(stopped_by=same[0].stopped_by)
     log.error("event=feed_held source=%s run=%s", feed.source, feed.run_id)
     raise error
 

@@ -30,8 +30,8 @@ _AUTO = SyncOrder()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult(MergeCounts):
-    """What a run did or, dry, would have done: then `stopped_by` says whether the feed guard would
-    have held the feed."""
+    """What a run did or, dry, would have done. `stopped_by`: why the feed guard would have held the
+    feed, or holds it still and nothing was done."""
 
     run_id: int
     source: str
@@ -54,7 +54,7 @@ def sync_hr_persons(
 
     `clock` is read under the lock: who waited long for a newer read's end knows its rows (I5).
     Raises IncompleteReadError when no read proved complete, SafetyStopError when the feed guard
-    held the feed.
+    held the feed and did not hold the same one already.
     """
     with locks.held(engine, f"hr/{settings.name}"):
         now = clock()
@@ -120,7 +120,7 @@ def _read_and_merge(
     if order.dry_run:
         return _finish(engine, feed, outcome)
     if outcome.stopped_by:
-        held_feeds.hold(engine, feed, outcome)
+        return held_feeds.hold(engine, feed, outcome)
     if feed.plan.follows_changes:
         say_merged(open_source)
     return outcome
@@ -151,7 +151,7 @@ def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome) -> SyncResult:
     log.info(
         "event=%s source=%s run=%s fetched=%s retried=%s inserted=%s updated=%s unchanged=%s"
         " rejected=%s from_the_future=%s",
-        "compared" if order.dry_run else "merged",
+        "compared" if order.dry_run else "still_held" if outcome.stopped_by else "merged",
         feed.source, feed.run_id, counts.fetched, counts.retried, counts.inserted, counts.updated,
         counts.unchanged, counts.rejected, counts.from_the_future,
     )  # fmt: skip

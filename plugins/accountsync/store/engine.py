@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -33,9 +34,25 @@ def _leave_out_values(context: ExceptionContext) -> None:
     error, wrapper = context.original_exception, context.sqlalchemy_exception
     if not isinstance(error, psycopg.Error) or wrapper is None or error.sqlstate is None:
         return
-    said = "" if error.sqlstate.startswith("22") else f" {error.diag.message_primary}"
-    error.args = (f"SQLSTATE {error.sqlstate}{said}",)
+    _strip(error)
     wrapper.args = (f"({type(error).__name__}) {error.args[0]}",)
+
+
+def _strip(error: psycopg.Error) -> None:
+    if error.sqlstate is not None:
+        said = "" if error.sqlstate.startswith("22") else f" {error.diag.message_primary}"
+        error.args = (f"SQLSTATE {error.sqlstate}{said}",)
+
+
+@contextmanager
+def copying(connection: Connection, statement: bytes) -> Iterator[psycopg.Copy]:
+    """COPY, which goes past SQLAlchemy: its errors leave out values as all others do (I15)."""
+    try:
+        with driver(connection).cursor() as cursor, cursor.copy(statement) as copy:
+            yield copy
+    except psycopg.Error as error:
+        _strip(error)
+        raise
 
 
 def bigints(values: Iterable[int]) -> str:

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Connection, text
 
 from accountsync.domain.person import PERSON_FIELDS
-from accountsync.store.engine import driver
+from accountsync.store.engine import copying
 
 _TYPES: Mapping[type, str] = {str: "text", date: "date", datetime: "timestamptz"}
 _COLUMNS = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in PERSON_FIELDS.items())
@@ -131,7 +131,7 @@ def set_repeated_aside(connection: Connection, *, run_id: int) -> None:
 
 def add(connection: Connection, *, run_id: int, lines: Iterable[bytes]) -> None:
     statement = f"COPY {table(run_id)} ({_COPIED}) FROM STDIN (NULL '', ENCODING 'UTF8')"
-    with driver(connection).cursor() as cursor, cursor.copy(statement.encode()) as copy:
+    with copying(connection, statement.encode()) as copy:
         copy.write(b"".join(lines))
 
 

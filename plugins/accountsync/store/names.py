@@ -20,7 +20,7 @@ from accountsync.domain.naming import (
     numbered,
     stem,
 )
-from accountsync.store.engine import bigints, driver
+from accountsync.store.engine import bigints, copying
 
 MAPPING, OPERATOR, HR = "mapping", "operator", "hr"
 """Where a name comes from; otherwise it is the system that an account was found in."""
@@ -250,7 +250,7 @@ def _rows(wanted: NameSet, number: int) -> Iterator[_Row]:
 
 
 def _copy(connection: Connection, rows: Sequence[_Row]) -> None:
-    with driver(connection).cursor() as cursor, cursor.copy(_COPY) as copy:
+    with copying(connection, _COPY) as copy:
         for row in rows:
             copy.write_row(row)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.planning import GUARDED, IN_DOUBT, OpenTask, PlannedTask
 from accountsync.domain.task import HELD_BY_OPERATOR
-from accountsync.store.engine import bigints, driver
+from accountsync.store.engine import bigints, copying
 from accountsync.store.guarded_tasks import GUARD_HOLDS
 from accountsync.store.tables import OPEN_STATES
 
@@ -202,7 +202,7 @@ def add(
     now: datetime,
     digest: Digest,
 ) -> None:
-    with driver(connection).cursor() as cursor, cursor.copy(_COPY) as copy:
+    with copying(connection, _COPY) as copy:
         for task in tasks:
             desired, late = orjson.dumps(task.desired), orjson.dumps(task.late_bound)
             digest.update(_content(task, desired, late))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from aiohttp import web
 
-from accountsync.errors import IncompleteReadError, TransientError
+from accountsync.errors import IncompleteReadError, TargetDownError, TransientError
 from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import HttpSource
@@ -152,6 +152,48 @@ def test_an_upper_bound_is_rounded_up_to_whole_seconds() -> None:
     noon = datetime(2026, 10, 24, 10, 0, 0, 900_000, tzinfo=UTC)
     asked = asked_for(noon, noon, format="%H:%M:%S%z")
     assert asked == ("12:00:00+0200", "12:00:01+0200")
+
+
+@pytest.mark.parametrize(
+    ("format", "text"),
+    [
+        ("%Y-%m-%d", "2026-02-01"),
+        ("%Y-%m-%d %H", "2026-01-31 12"),
+        ("%d.%m.%Y %H:%M", "31.01.2026 11:51"),
+        ("%Y-%m", "2026-02"),
+        ("%H", "11"),
+    ],
+)
+def test_an_upper_bound_is_rounded_up_to_what_the_format_tells_apart(
+    format: str, text: str
+) -> None:
+    """I1: rounded down, a window's last day would never be read. Without a date it stays."""
+    moment = datetime(2026, 1, 31, 10, 50, 30, tzinfo=UTC)
+    assert asked_for(moment, moment, format=format)[1] == text
+
+
+class OnceWithoutAToken:
+    """The third page finds nobody who gives it one."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def headers(self, *_: Any, **__: Any) -> dict[str, str]:
+        self.asked += 1
+        if self.asked == 3:
+            raise TargetDownError("no token to be had")
+        return {}
+
+
+def test_a_system_that_is_away_for_a_moment_in_the_middle_does_not_end_the_read() -> None:
+    async def go() -> list[Page]:
+        async with (
+            serving({"/persons": paged(ROWS)}) as server,
+            api(endpoint(server.url), auth=OnceWithoutAToken()) as client,
+        ):
+            return [page async for page in HttpHrSource(a_source(), client).pages(EVERYBODY)]
+
+    assert [row for page in asyncio.run(go()) for row in page.rows] == ROWS
 
 
 def once(handler: Handler, then: Handler) -> Handler:
