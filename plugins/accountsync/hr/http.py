@@ -131,12 +131,15 @@ class HttpHrSource:
                 raise IncompleteReadError(f"page {number} names an earlier page as the next one")
             seen.add(place)
             number += 1
-            received = await self._receive(self._render(place, ask), number)
+            request = self._render(place, ask)
+            received = await self._receive(request, number)
             total = route.total_rows(received.answer)
             page = Page(number=number, rows=received.rows, total_pages=None, total_rows=total)
             proof.add(page)
             yield page
-            place = route.next_place(received.answer, base_url=self._api.endpoint.base_url)
+            place = route.next_place(
+                received.answer, base_url=self._api.endpoint.base_url, path=request.path
+            )
         proof.finish()
 
     def _render(self, place: Place, ask: Ask) -> Rendered:

@@ -14,7 +14,7 @@ from accountsync.wire.answer import Answer, answer_condition, answer_value
 from accountsync.wire.api import Api
 from accountsync.wire.paging import Page, Place
 from accountsync.wire.proof import FeedProof
-from accountsync.wire.request import RequestTemplate
+from accountsync.wire.request import Rendered, RequestTemplate
 
 
 async def listed(target: RestTarget, api: Api) -> AsyncIterator[RemoteAccount]:
@@ -65,7 +65,7 @@ class _Lots:
         proof.finish((await self._page(route, 1))[1] if total > 1 else None)
 
     async def _page(self, route: paging.KnownPlaces, number: int) -> tuple[Answer, Page]:
-        answer, rows = await self._receive(route.place(number))
+        answer, rows = await self._receive(self._asked(route.place(number)))
         pages, total = route.totals(answer)
         return answer, Page(number=number, rows=rows, total_pages=pages, total_rows=total)
 
@@ -79,14 +79,17 @@ class _Lots:
             if place in seen:
                 raise IncompleteReadError("a page names an earlier one as the next")
             seen.add(place)
-            answer, rows = await self._receive(place)
+            request = self._asked(place)
+            answer, rows = await self._receive(request)
             total = route.total_rows(answer)
             proof.add(Page(number=len(seen), rows=rows, total_pages=None, total_rows=total))
             yield answer, rows
-            place = route.next_place(answer, base_url=self._api.endpoint.base_url)
+            place = route.next_place(
+                answer, base_url=self._api.endpoint.base_url, path=request.path
+            )
         proof.finish()
 
-    async def _receive(self, place: Place) -> tuple[Answer, list[Any]]:
+    def _asked(self, place: Place) -> Rendered:
         request = self._request.render(
             {
                 "conn": self._api.endpoint.as_context(),
@@ -96,7 +99,10 @@ class _Lots:
                 "cursor": place.cursor,
             }
         )
-        answer = await self._api.read(place.applied_to(request))
+        return place.applied_to(request)
+
+    async def _receive(self, request: Rendered) -> tuple[Answer, list[Any]]:
+        answer = await self._api.read(request)
         if not self._success(answer):
             raise TransientError(f"list: HTTP {answer.status}, its body says failure")
         rows = self._items(answer)

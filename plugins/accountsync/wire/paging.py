@@ -48,7 +48,9 @@ class Place:
         if self.url is None:
             return request
         parts = urlsplit(self.url)
-        return replace(request, path=parts.path, query=dict(parse_qsl(parts.query)))
+        return replace(
+            request, path=parts.path, query=parse_qsl(parts.query, keep_blank_values=True)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +72,14 @@ class Successors:
     def total_rows(self, answer: Answer) -> int | None:
         return _optional_count(self.total(answer))
 
-    def next_place(self, answer: Answer, *, base_url: str) -> Place | None:
+    def next_place(self, answer: Answer, *, base_url: str, path: str) -> Place | None:
+        """`path`: of the request that was answered; a relative address is meant from there."""
         found = self.following(answer)
         if found in (None, "", False):
             return None
         if not self.by_url:
             return Place(cursor=str(found))
-        return Place(url=_same_origin(str(found), base_url))
+        return Place(url=_same_origin(str(found), base_url, path))
 
 
 def route(paging: Paging, *, page_size: int) -> KnownPlaces | Successors:
@@ -128,14 +131,14 @@ def _linked(answer: Answer) -> str | None:
     return found["url"] if found else None
 
 
-def _same_origin(url: str, base_url: str) -> str:
+def _same_origin(url: str, base_url: str, path: str) -> str:
     """Credentials go to the Connection's host only, whatever an answer says."""
-    absolute = urlsplit(urljoin(base_url + "/", url))
+    absolute = urlsplit(urljoin(base_url + path, url))
     base = urlsplit(base_url)
     if (absolute.scheme, absolute.netloc) != (base.scheme, base.netloc):
         raise IncompleteReadError("the next page's address is on another host; it is not followed")
-    path = absolute.path.removeprefix(base.path) if base.path else absolute.path
-    return f"{path}?{absolute.query}" if absolute.query else path
+    below = absolute.path.removeprefix(base.path) if base.path else absolute.path
+    return f"{below}?{absolute.query}" if absolute.query else below
 
 
 def _count(value: Any) -> int:

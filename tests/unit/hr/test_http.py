@@ -196,6 +196,29 @@ def test_a_system_that_is_away_for_a_moment_in_the_middle_does_not_end_the_read(
     assert [row for page in asyncio.run(go()) for row in page.rows] == ROWS
 
 
+def test_the_next_address_is_followed_as_it_was_given() -> None:
+    """I2: repeated and empty keys, and relative to the page that gave it."""
+    asked = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path_qs)
+        following = "?state=a&state=b&flag=&page=2" if len(asked) == 1 else None
+        return web.json_response({"rows": [{"id": len(asked)}], "next": following})
+
+    async def go() -> None:
+        declared = {"kind": "next_url", "next": "body.next"}
+        async with (
+            serving({"/v1/persons": answer}) as server,
+            api(endpoint(server.url)) as client,
+        ):
+            source = a_source(paging=declared, request={"path": "/v1/persons"})
+            pages = [page async for page in HttpHrSource(source, client).pages(EVERYBODY)]
+            assert len(pages) == 2
+
+    asyncio.run(go())
+    assert asked == ["/v1/persons", "/v1/persons?state=a&state=b&flag=&page=2"]
+
+
 def once(handler: Handler, then: Handler) -> Handler:
     handlers = [handler]
 
