@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+GONE = frozenset({"absent", "deleted"})
+"""States of an account that is not there."""
+
 OPERATIONS = ("create", "update", "rename", "enable", "disable", "delete")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from accountsync.domain.account import Account
+from accountsync.domain.account import GONE, Account
 from accountsync.domain.lifecycle import Lifecycle, Standing
 
 NOT_ENTITLED = "not_entitled"
@@ -65,7 +65,7 @@ def _of_leaver(
     left = Lifecycle.LEFT.value
     if policy.leaver_keeps:
         return Wanted(state=None, reason=left)
-    if policy.delete_after is None or account is None or account.state in ("absent", "deleted"):
+    if policy.delete_after is None or account is None or account.state in GONE:
         return Wanted(state="disabled", reason=left)
     since = _gone_since(standing, account) if account.state == "disabled" else now
     if since is None or since > now:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from accountsync.domain.account import Account
+from accountsync.domain.account import GONE, Account
 from accountsync.domain.entitlement import Policy, Wanted
 from accountsync.domain.lifecycle import Lifecycle
 from accountsync.domain.mapping import Context, Value
@@ -21,7 +21,6 @@ GUARDED = ("disable", "delete")
 _GIVES = ("create", "enable")
 """What waits for other systems; what only changes an account does not."""
 
-GONE = frozenset({"absent", "deleted"})
 OURS = frozenset({"created", "adopted"})
 US = "accountsync"
 
