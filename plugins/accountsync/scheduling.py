@@ -59,14 +59,10 @@ RETRY_POLICY = ExceptionRetryPolicy(
 )
 """Our error tree in Airflow's words; what it does not name (and TransientError) is retried."""
 
-_MAIL = Path(__file__).parent / "web" / "templates" / "failure_mail.html"
+_TEMPLATES = Path(__file__).parent / "web" / "templates"
 _SUBJECT = (
     "[AccountSync] {{ dag.dag_id }} failed / 运行失败"
     "{% if failures %}: {{ failures[0].kind or 'killed / 被终止' }}{% endif %}"
-)
-_QUESTION = (
-    "<p>{{ shown.subject | e }}</p><pre>{{ shown.body | e }}</pre>"
-    '<p><a href="{{ run_url | e }}">Required Actions / 待办事项</a></p>'
 )
 READ_TIMEOUT = timedelta(hours=6)
 """Of one HR source: a first read is complete or nothing, however slow HR is."""
@@ -138,7 +134,7 @@ def _send_failure_mail(context: Mapping[str, Any]) -> None:
         from_email=alerts.sender,
         to=alerts.to,
         subject=_SUBJECT,
-        html_content=_MAIL.read_text(encoding="utf-8"),
+        html_content=_template("failure_mail"),
     )
     facts = {"run_url": run_url, "started": _started(context)}
     mail(dict(context) | facts | {"failures": _failures(context, run_url)})
@@ -148,6 +144,7 @@ def ask_reviewers(context: Mapping[str, Any]) -> None:
     """A mail with what `look` has shown. Without it the question is under Required Actions all the
     same: a mail server that is down must not keep it from being asked."""
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+    from markdown_it import MarkdownIt
 
     alerts = settings().alerts
     if not alerts.to:
@@ -157,13 +154,19 @@ def ask_reviewers(context: Mapping[str, Any]) -> None:
         from_email=alerts.sender,
         to=alerts.to,
         subject="[AccountSync] {{ shown.subject }}: please decide / 请审批",
-        html_content=_QUESTION,
+        html_content=_template("review_mail"),
     )
-    facts = {"shown": context["ti"].xcom_pull(task_ids="look"), "run_url": _run_url(context)}
+    shown = context["ti"].xcom_pull(task_ids="look")
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(shown["body"])
+    facts = {"shown": shown, "body": body, "run_url": _run_url(context)}
     try:
         mail(dict(context) | facts)
     except Exception as error:  # noqa: BLE001 - whatever a mail server and its client come up with
         log.error("event=mail_not_sent run=%s error=%s", context["run_id"], type(error).__name__)
+
+
+def _template(name: str) -> str:
+    return (_TEMPLATES / f"{name}.html").read_text(encoding="utf-8")
 
 
 def whom_to_ask() -> dict[str, Any]:

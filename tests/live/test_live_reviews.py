@@ -156,6 +156,8 @@ def _assert_mailed(live: Live, run: DagRun, asked: Any) -> None:
     (mail,) = live.wait("the reviewers' mail", mailed)
     assert asked["subject"] in mail["subject"]
     assert "20 %" in mail["html"]
+    assert "<td>idaas</td>" in mail["html"]
+    assert "批准（Approve）" in mail["html"]
     assert f"/dags/{run.dag_id}/runs/{run.run_id}" in mail["html"]
 
 

@@ -16,6 +16,11 @@ from accountsync.store.held_feeds import HeldFeed
 
 Kind = Literal["plan", "feed"]
 
+_HEADS = (
+    "target 目标", "operation 操作", "held 暂缓", "why 原因", "the guard 防护",
+    "employee numbers 工号",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
@@ -93,7 +98,7 @@ def _of_plan(plan: RowMapping) -> Review:
 
 
 def _rows(lines: Mapping[str, Any], plan: int) -> Iterator[str]:
-    yield "| target | operation | held | why | the guard | employee numbers |"
+    yield f"| {' | '.join(_HEADS)} |"
     yield "|---|---|---|---|---|---|"
     for system, operations in lines.items():
         for operation, line in operations.items():
@@ -103,10 +108,15 @@ def _rows(lines: Mapping[str, Any], plan: int) -> Iterator[str]:
                     f"| {system} | {operation} | {line['held']} | {why} | {line['held_because']}"
                     f" | {_people(line)} |"
                 )
-    yield ""
-    yield "Approve: exactly these go on, as far as they still hold. Reject: exactly these are"
-    yield "cancelled, and not planned again until something about them changes"
-    yield f"(or `accountsync plan reconsider {plan}`)."
+    again = f"`bin/accountsync plan reconsider {plan}`"
+    yield (
+        "\nApprove: exactly these go on, as far as they still hold. Reject: exactly these are"
+        f" cancelled, and not planned again until something about them changes (or {again})."
+    )
+    yield (
+        "\n批准（Approve）：仅放行上述任务中目前仍然成立的。拒绝（Reject）：仅取消上述任务，"
+        f"相关情况变化之前不再计划（或执行 {again}）。"
+    )
 
 
 def _people(line: Mapping[str, Any]) -> str:
@@ -118,7 +128,9 @@ def _of_feed(feed: HeldFeed) -> Review:
     lines = [f"- {reason}" for reason in feed.stopped_by]
     lines.append(
         f"\n{feed.fetched} rows: {feed.inserted} to insert, {feed.updated} to update,"
-        f" {feed.unchanged} unchanged, {feed.rejected} rejected.\n"
+        f" {feed.unchanged} unchanged, {feed.rejected} rejected."
+        f" 共 {feed.fetched} 行：新增 {feed.inserted}，更新 {feed.updated}，"
+        f"不变 {feed.unchanged}，拒收 {feed.rejected}。\n"
     )
     for name, change in feed.differences.get("fields", {}).items():
         examples = ", ".join(change["examples"])
@@ -126,6 +138,7 @@ def _of_feed(feed: HeldFeed) -> Review:
             f"- {name}: {change['changed']} changed, {change['emptied']} emptied; e.g. {examples}"
         )
     lines.append("\nApprove: exactly this feed is merged. Reject: it is thrown away.")
+    lines.append("\n批准（Approve）：仅合并这一批数据。拒绝（Reject）：丢弃这一批数据。")
     return Review(
         subject=f"Feed {feed.id} of {feed.source} is held",
         body="\n".join(lines),
