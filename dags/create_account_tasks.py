@@ -33,6 +33,15 @@ What the guard holds is decided in a run of `review_held_changes`; everything el
 2. Clear the task; planning again gives the same plan.
 3. Tasks in state `needs_data` are no failure: their `cause` names the mapping to import
    (`bin/accountsync mapping import …`); they continue by themselves.
+
+### 中文说明
+把有变化的人员与规则比较，写出一份计划：需要执行的帐号任务。
+人员有变化时运行，另外每 10 分钟运行一次。
+勾选 `dry_run` 只计划、不放行（`bin/accountsync plan show|release`）。
+被防护规则暂缓的部分在 `review_held_changes` 中审批，其余照常执行。
+
+失败时：看 `plan` 日志的最后一行。计划是一个事务，不会留下一半；清除（Clear）该任务即可重新计划。
+`needs_data` 的任务不是失败：按其 `cause` 导入映射（`bin/accountsync mapping import …`）后自动继续。
 """
 
 

@@ -32,6 +32,16 @@ besides, and by hand. By hand for some `systems`: a target that is down is looke
    this target.
 4. `TransientError`: the run was ended, or the store was away. The next run goes on.
 5. Tasks that failed or need a human are no failure of a run: `accountsync task failures`.
+
+### 中文说明
+在每个目标系统中执行到期的帐号任务：每个目标一个映射任务。每次调用之前先记录；没有得到答复的调用，
+先查询结果，再决定是否重做。有任务放行时运行，另外每 5 分钟运行一次。
+
+失败时：看哪个目标的 `process` 是红色（其他目标不受影响），以及其日志的最后一行。
+1. `TargetDownError`：目标无法访问。队列保留，不消耗重试次数；恢复后自动继续，只发这一封邮件。
+2. `ConfigurationError`：凭据或配置有误。按提示修正，再手工触发该目标（`systems`）。
+3. `TransientError`：运行被终止，或数据库暂时不可用。下次运行会继续。
+4. 个别任务失败或等待人工不算运行失败：`bin/accountsync task failures`。
 """
 ONLY = {"type": "array", "examples": [*load_settings().systems]}
 

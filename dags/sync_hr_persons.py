@@ -41,6 +41,17 @@ the last start. Airflow takes a time without a zone for UTC, so say yours; `--dr
    changed. Wait for the next run; if it persists, show HR's operators the message.
 4. `TargetDownError`, `TransientError`: HR did not answer. The next run reads the same changes.
 5. `ConfigurationError`: do what it says, then clear the task.
+
+### 中文说明
+读取每个 HR 数据源，把变化合并到人员库：要么完整，要么不变。每 10 分钟读取增量，每天读取一次全量；
+也可用表单手工触发，或用 backfill 补读指定区间（时间请写明时区）。
+
+失败时：先看红色任务日志的最后一行，它说明哪个数据源、什么原因、是否有改动。
+1. `SafetyStopError`：数据可疑，已暂缓。用 `bin/accountsync feed show` 查看，在
+   `review_held_changes` 中批准或拒绝；其间增量读取照常进行。
+2. `IncompleteReadError`：分页变动或总数不符，没有任何改动。等待下次运行；持续出现请联系 HR 运维。
+3. `TargetDownError`、`TransientError`：HR 没有响应，下次运行会读取同样的变化。
+4. `ConfigurationError`：按提示修正，然后清除（Clear）该任务。
 """
 NONE_OR_TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 MODES = ["auto", "incremental", "full", "window", "person"]

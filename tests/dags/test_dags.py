@@ -63,6 +63,7 @@ def test_every_dag_keeps_the_house_rules(bag: DagBag, dag_id: str) -> None:
     assert dag.description
     assert "### Purpose" in dag.doc_md
     assert "### If it fails" in dag.doc_md
+    assert "### 中文说明" in dag.doc_md
     assert dag.on_failure_callback
     for task in dag.tasks:
         assert task.queue == DAGS[dag_id]
