@@ -10,39 +10,9 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from accountsync.scheduling import ACCOUNT_TASKS, airflow_run_id, dag_defaults, every
+from accountsync.scheduling import ACCOUNT_TASKS, airflow_run_id, dag_defaults, documentation, every
 from accountsync.scheduling import settings as load_settings
 
-DOC = """
-### Purpose
-Carries out what is due in every target: one mapped task a target, many calls at once inside it.
-Each attempt is recorded before the call; a call without an answer is looked up before anything is
-repeated.
-
-### Runs
-When tasks were released (by a plan, or by accounts that others waited for), every 5 minutes
-besides, and by hand. By hand for some `systems`: a target that is down is looked at right now.
-
-### If it fails
-1. Look which target's `process` is red: the others went on. Its log's last line says why.
-2. `TargetDownError`: the target cannot be reached. Its queue is kept and no attempt is spent. This
-   is the only mail: later runs show the target as skipped, look at it now and then, and go on by
-   themselves once it answers.
-3. `ConfigurationError`: credentials or the configuration. Do what it says, then run by hand for
-   this target.
-4. `TransientError`: the run was ended, or the store was away. The next run goes on.
-5. Tasks that failed or need a human are no failure of a run: `accountsync task failures`.
-
-### 中文说明
-在每个目标系统中执行到期的帐号任务：每个目标一个映射任务。每次调用之前先记录；没有得到答复的调用，
-先查询结果，再决定是否重做。有任务放行时运行，另外每 5 分钟运行一次。
-
-失败时：看哪个目标的 `process` 是红色（其他目标不受影响），以及其日志的最后一行。
-1. `TargetDownError`：目标无法访问。队列保留，不消耗重试次数；恢复后自动继续，只发这一封邮件。
-2. `ConfigurationError`：凭据或配置有误。按提示修正，再手工触发该目标（`systems`）。
-3. `TransientError`：运行被终止，或数据库暂时不可用。下次运行会继续。
-4. 个别任务失败或等待人工不算运行失败：`bin/accountsync task failures`。
-"""
 ONLY = {"type": "array", "examples": [*load_settings().systems]}
 
 
@@ -50,7 +20,7 @@ ONLY = {"type": "array", "examples": [*load_settings().systems]}
     dag_id="process_account_tasks",
     schedule=every("*/5 * * * *", ACCOUNT_TASKS),
     description="account tasks → targets",
-    doc_md=DOC,
+    doc_md=documentation(__file__),
     params={
         "max_tasks": Param(None, type=["null", "integer"], minimum=1, description="a target"),
         "systems": Param([], items={"enum": ONLY["examples"]}, description="empty: all", **ONLY),

@@ -9,37 +9,15 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from accountsync.scheduling import ACCOUNT_TASKS, HR_PERSONS, dag_defaults, whom_to_ask
+from accountsync.scheduling import (
+    ACCOUNT_TASKS,
+    HR_PERSONS,
+    dag_defaults,
+    documentation,
+    whom_to_ask,
+)
 from accountsync.scheduling import settings as load_settings
 
-DOC = """
-### Purpose
-One run for each held plan and each held feed: shows under Required Actions what is held, how much,
-whom it concerns (employee numbers) and why; the answer is carried out and audited.
-
-### Runs
-Started by `create_account_tasks` and `sync_hr_persons` when a guard held something. No schedule
-waits for it: everything else goes on meanwhile. A mail goes to the receivers of `alerts`.
-
-### If it fails
-1. An answer within the second in which the question came up may get lost; you are asked again.
-2. Nobody answered in time (`HITLTimeoutError`): nothing happened, it stays held. Clear `decide`, or
-   use `bin/accountsync plan` and `bin/accountsync feed`: list, show, approve, reject.
-3. 403 on answering: `reviews.users` of the configuration names others, and admins are no exception.
-4. `SafetyStopError` in `look` or `carry_out`: it was decided elsewhere, or is not what was shown.
-   Nothing was changed; what is held now has a run of its own.
-
-### 中文说明
-每份被暂缓的计划或 HR 数据对应一次运行：在“待操作的任务实例”中列出暂缓的内容、数量、涉及的工号和
-原因；批准或拒绝后照此执行，并记入审计。其他运行不会等待它。
-
-失败时：
-1. 刚提问就回答的答复可能丢失，系统会再问一次。
-2. `HITLTimeoutError`：无人按时回答，什么也没有发生，仍然暂缓。清除（Clear）`decide`，或使用
-   `bin/accountsync plan`、`bin/accountsync feed`。
-3. 回答时出现 403：配置的 `reviews.users` 只允许其中的人回答，管理员也不例外。
-4. `SafetyStopError`：已在别处决定，或已不是当时展示的内容；没有任何改动。
-"""
 LOOK = "ti.xcom_pull(task_ids='look')"
 COMMENT = Param("", type="string", description="why; kept in the audit trail")
 
@@ -48,7 +26,7 @@ COMMENT = Param("", type="string", description="why; kept in the audit trail")
     dag_id="review_held_changes",
     schedule=None,
     description="what a guard held → a human's decision",
-    doc_md=DOC,
+    doc_md=documentation(__file__),
     params={
         "kind": Param("plan", enum=["plan", "feed"]),
         "number": Param(0, type="integer", description="of the plan or the feed"),

@@ -15,44 +15,12 @@ from accountsync.scheduling import (
     ask_for_decisions,
     dag_defaults,
     data_interval,
+    documentation,
     every,
     fail_with,
 )
 from accountsync.scheduling import settings as load_settings
 
-DOC = """
-### Purpose
-Reads every HR source and merges what changed into the store of persons: complete or nothing.
-
-### Runs
-Every 10 minutes from the watermark (the newest change time HR has sent), completely once a day, by
-hand with the form, and as a backfill over exactly the backfill's intervals, from the first start to
-the last start. Airflow takes a time without a zone for UTC, so say yours; `--dry-run` lists first:
-
-    airflow backfill create --dag-id sync_hr_persons --max-active-runs 1 \\
-      --from-date 2026-01-31T10:00+08:00 --to-date 2026-01-31T11:50+08:00
-
-### If it fails
-1. Open the log of the red task: its last line says which source, what, whether anything changed.
-2. `SafetyStopError`: the feed looks broken and is held. `accountsync feed show` tells what it would
-   change; approve it if HR says so, else reject it, there or in `review_held_changes`. Meanwhile
-   runs go on reading changes.
-3. `IncompleteReadError`: HR's pages moved or its totals lied three times in a row. Nothing was
-   changed. Wait for the next run; if it persists, show HR's operators the message.
-4. `TargetDownError`, `TransientError`: HR did not answer. The next run reads the same changes.
-5. `ConfigurationError`: do what it says, then clear the task.
-
-### 中文说明
-读取每个 HR 数据源，把变化合并到人员库：要么完整，要么不变。每 10 分钟读取增量，每天读取一次全量；
-也可用表单手工触发，或用 backfill 补读指定区间（时间请写明时区）。
-
-失败时：先看红色任务日志的最后一行，它说明哪个数据源、什么原因、是否有改动。
-1. `SafetyStopError`：数据可疑，已暂缓。用 `bin/accountsync feed show` 查看，在
-   `review_held_changes` 中批准或拒绝；其间增量读取照常进行。
-2. `IncompleteReadError`：分页变动或总数不符，没有任何改动。等待下次运行；持续出现请联系 HR 运维。
-3. `TargetDownError`、`TransientError`：HR 没有响应，下次运行会读取同样的变化。
-4. `ConfigurationError`：按提示修正，然后清除（Clear）该任务。
-"""
 NONE_OR_TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 MODES = ["auto", "incremental", "full", "window", "person"]
 
@@ -61,7 +29,7 @@ MODES = ["auto", "incremental", "full", "window", "person"]
     dag_id="sync_hr_persons",
     schedule=every("*/10 * * * *"),
     description="HR system → persons",
-    doc_md=DOC,
+    doc_md=documentation(__file__),
     params={
         "mode": Param("auto", enum=MODES, description="auto: everything when that is due"),
         "from": Param(None, description="window: changed at or after", **NONE_OR_TIME),

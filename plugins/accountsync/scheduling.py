@@ -87,6 +87,11 @@ def every(cron: str, *assets: Asset) -> Any:
     return AssetOrTimeSchedule(timetable=timetable, assets=list(assets))
 
 
+def documentation(file: str) -> str:
+    """Of a DAG file: the Markdown beside it."""
+    return Path(file).with_suffix(".md").read_text(encoding="utf-8")
+
+
 def dag_defaults(*, queue: str) -> dict[str, Any]:
     """Arguments of every DAG: one run at a time, our retries, our queue, one mail a failed run."""
     return {
@@ -134,7 +139,7 @@ def _send_failure_mail(context: Mapping[str, Any]) -> None:
         from_email=alerts.sender,
         to=alerts.to,
         subject=_SUBJECT,
-        html_content=_template("failure_mail"),
+        html_content=(_TEMPLATES / "failure_mail.html").read_text(encoding="utf-8"),
     )
     facts = {"run_url": run_url, "started": _started(context)}
     mail(dict(context) | facts | {"failures": _failures(context, run_url)})
@@ -154,7 +159,7 @@ def ask_reviewers(context: Mapping[str, Any]) -> None:
         from_email=alerts.sender,
         to=alerts.to,
         subject="[AccountSync] {{ shown.subject }}: please decide / 请审批",
-        html_content=_template("review_mail"),
+        html_content=(_TEMPLATES / "review_mail.html").read_text(encoding="utf-8"),
     )
     shown = context["ti"].xcom_pull(task_ids="look")
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(shown["body"])
@@ -163,10 +168,6 @@ def ask_reviewers(context: Mapping[str, Any]) -> None:
         mail(dict(context) | facts)
     except Exception as error:  # noqa: BLE001 - whatever a mail server and its client come up with
         log.error("event=mail_not_sent run=%s error=%s", context["run_id"], type(error).__name__)
-
-
-def _template(name: str) -> str:
-    return (_TEMPLATES / f"{name}.html").read_text(encoding="utf-8")
 
 
 def whom_to_ask() -> dict[str, Any]:
