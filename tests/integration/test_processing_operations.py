@@ -64,11 +64,22 @@ def test_a_disabled_account_that_is_updated_stays_disabled_by_whom_it_was(
     assert account["disabled_reason"] == "leave"
 
 
-def test_a_rename_gives_the_account_its_new_identifier(made: TargetsWorld) -> None:
+def test_a_rename_gives_the_account_its_new_identifier_and_those_made_from_it_follow(
+    made: TargetsWorld,
+) -> None:
+    """I9: of this person alone, and only where the mapping reads what changed."""
+    made.ask("idaas", "update", mobile="139")
+    made.drain()
     made.ask("idaas", "rename", persons=1, userName="renamed1")
     made.drain()
     assert _one_account(made, "idaas")["identifier"] == "renamed1"
     assert "renamed1" in {account["userName"] for account in made.sims.idaas.accounts()}
+    again = "SELECT count(*) FROM accountsync.person WHERE planned_revision = 0"
+    assert made.scalar(again) == 1
+    made.plan()
+    mailboxes = made.rows("SELECT desired->>'SAMAccountName' AS name FROM accountsync.account_task"
+                          " WHERE system = 'email' AND operation <> 'create'")  # fmt: skip
+    assert [row["name"] for row in mailboxes] == ["renamed1"]
 
 
 def test_what_was_deleted_is_remembered_as_deleted(made: TargetsWorld) -> None:

@@ -8,7 +8,7 @@ constant. A text that is exactly one `{{ … }}` keeps the value's type (a list 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -136,31 +136,59 @@ def roots_in(node: Any, *, roots: Collection[str]) -> set[str]:
 
 def reads(node: Any, *, roots: Collection[str]) -> set[tuple[str, str | None]]:
     """(root, field) of all that a tree of mapping values reads; field None: the root as a whole."""
-    if isinstance(node, Mapping):
-        return {read for child in node.values() for read in reads(child, roots=roots)}
-    if isinstance(node, list):
-        return {read for child in node for read in reads(child, roots=roots)}
-    if not isinstance(node, str):
-        return set()
-    if "{{" in node or "{%" in node:
-        return reads_of_template(node)
-    first, *rest = node.split(".")
-    return {(first, rest[0])} if _PATH.fullmatch(node) and first in roots else set()
+    return {_field(path) for path in paths(node, roots=roots)}
 
 
 def reads_of_template(text: str) -> set[tuple[str, str | None]]:
     """None where the text is no template: compiling it says what is wrong."""
+    return {_field(path) for path in _paths_of_template(text)}
+
+
+def _field(path: Sequence[str]) -> tuple[str, str | None]:
+    return path[0], path[1] if len(path) > 1 else None
+
+
+def paths(node: Any, *, roots: Collection[str]) -> set[tuple[str, ...]]:
+    """All that a tree of mapping values reads, as far as the text tells: `person.a`, `person["a"]`
+    are (person, a); where a step is computed the path ends before it."""
+    if isinstance(node, Mapping):
+        return {path for child in node.values() for path in paths(child, roots=roots)}
+    if isinstance(node, list):
+        return {path for child in node for path in paths(child, roots=roots)}
+    if not isinstance(node, str):
+        return set()
+    if "{{" in node or "{%" in node:
+        return _paths_of_template(node)
+    path = tuple(node.split("."))
+    return {path} if _PATH.fullmatch(node) and path[0] in roots else set()
+
+
+def _paths_of_template(text: str) -> set[tuple[str, ...]]:
     try:
         tree = _SANDBOX.parse(text)
     except TemplateError:
         return set()
     roots = meta.find_undeclared_variables(tree)
-    fields: set[tuple[str, str | None]] = {
-        (found.node.name, found.attr)
-        for found in tree.find_all(nodes.Getattr)
-        if isinstance(found.node, nodes.Name) and found.node.name in roots
-    }
-    return fields | {(root, None) for root in roots - {root for root, _ in fields}}
+    return {path for path in _paths_below(tree) if path[0] in roots}
+
+
+def _paths_below(node: nodes.Node) -> Iterator[tuple[str, ...]]:
+    if path := _path_of(node):
+        yield path
+    else:
+        for child in node.iter_child_nodes():
+            yield from _paths_below(child)
+
+
+def _path_of(node: nodes.Node) -> tuple[str, ...]:
+    if isinstance(node, nodes.Name):
+        return (node.name,)
+    if isinstance(node, nodes.Getattr) and (before := _path_of(node.node)):
+        return (*before, node.attr)
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        before = _path_of(node.node)
+        return (*before, str(node.arg.value)) if before else ()
+    return ()
 
 
 def _compile_path(path: str) -> Value:

@@ -100,11 +100,6 @@ class Result:
     replan: bool = False
     seconds: float = 0.0
 
-    @property
-    def is_planned_again(self) -> bool:
-        """What else the person's accounts say may depend on a new name."""
-        return self.replan or (self.task.operation == "rename" and self.state == "succeeded")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:

@@ -153,7 +153,9 @@ def _plan(
         plans.forget_rules(connection, but=rules.fingerprints)
     if changed and only is None:
         log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
-        plans.keep_rules(connection, rules.fingerprints, order=rules.order, now=now)
+        plans.keep_rules(
+            connection, rules.fingerprints, order=rules.order, reads=rules.reads, now=now
+        )
     lots = partial(_lots, connection, now, everybody=bool(changed))
     facts = (person_facts.of(connection, rows) for rows in lots())
     name_giving.record_existing(connection, rules.names, lambda: facts)

@@ -12,7 +12,7 @@ import orjson
 from accountsync.domain.entitlement import Policy
 from accountsync.domain.guard import GuardRule
 from accountsync.domain.lifecycle import Statuses
-from accountsync.domain.mapping import compile_condition, compile_tree, roots_in
+from accountsync.domain.mapping import compile_condition, compile_tree, paths, roots_in
 from accountsync.domain.planning import GUARDED, SystemRule
 from accountsync.jobs import name_giving
 from accountsync.jobs.name_giving import NameRules
@@ -55,6 +55,19 @@ class Rules:
     def order(self) -> Mapping[str, Sequence[str]]:
         """System → those that it comes after, without needing an account there."""
         return {rule.name: rule.after for rule in self.systems}
+
+    @property
+    def reads(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
+        """System → system → the facts of an account there that the mapping reads."""
+        return {rule.name: _read_accounts(rule) for rule in self.systems}
+
+
+def _read_accounts(rule: SystemRule) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    for root, *path in sorted(paths(rule.late, roots=PERSON_ROOTS)):
+        if root == "accounts":
+            found.setdefault(path[0], []).append(path[1])
+    return found
 
 
 def compile_rules(settings: Settings) -> Rules:

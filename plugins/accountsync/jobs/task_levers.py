@@ -12,8 +12,9 @@ from accountsync.domain import task as outcomes
 from accountsync.domain.account import RemoteAccount
 from accountsync.domain.task import ClaimedTask
 from accountsync.errors import ConfigurationError
+from accountsync.jobs.task_queue import planned_again
 from accountsync.settings import Settings
-from accountsync.store import audit, task_levers, tasks
+from accountsync.store import audit, locks, task_levers, tasks
 from accountsync.store.task_levers import LEVERS, TaskFilter
 
 _KEPT_IDS = 1000
@@ -101,13 +102,15 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
     """
     worker = f"{actor} by hand"
     with engine.begin() as connection:
+        locks.take_persons(connection)
         now = tasks.database_time(connection)
         if not task_levers.take(connection, task=task, worker=worker, now=now):
             raise ConfigurationError(f"task {task} does not wait for a human")
         claim = tasks.read(connection, task=task)
         system, what = claim.row["system"], claim.as_task(claim.row["desired"])
         result = outcomes.succeeded(what, _made_by_hand(what, settings.systems[system].identifier))
-        tasks.record(connection, system=system, worker=worker, results=[result], now=now)
+        results = planned_again(connection, system, [result])
+        tasks.record(connection, system=system, worker=worker, results=results, now=now)
         details = {"task": task, "comment": comment}
         audit.record(connection, actor=actor, action="task_done", details=details)
 

@@ -136,7 +136,8 @@ class TaskQueue:
 
     def _record(self, results: Sequence[Result]) -> Sequence[Result]:
         with self._engine.begin() as connection:
-            if any(result.is_planned_again for result in results):
+            results = planned_again(connection, self.system, results)
+            if any(result.replan for result in results):
                 locks.take_persons(connection)
             results = _without_taken(connection, self.system, results)
             released = tasks.record(
@@ -188,6 +189,23 @@ def _is_passing(error: DBAPIError) -> bool:
     """The server went away, is starting, or chose this transaction to end a deadlock."""
     state = getattr(error.orig, "sqlstate", None) or "08000"
     return error.connection_invalidated or state[:2] in ("08", "40", "53", "57")
+
+
+def planned_again(
+    connection: Connection, system: str, results: Sequence[Result]
+) -> Sequence[Result]:
+    """Of a person whose account is another one by now, as far as the mappings of other targets read
+    it, these are planned again, too."""
+    found = {
+        result.task.person_id: (result.account, result.task.attributes)
+        for result in results
+        if result.account and result.account_state
+    }
+    again = accounts.read_elsewhere(connection, system=system, found=found)
+    return [
+        replace(result, replan=True) if result.task.person_id in again else result
+        for result in results
+    ]
 
 
 def _without_taken(

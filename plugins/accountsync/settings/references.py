@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from accountsync.domain.mapping import reads
+from accountsync.domain.mapping import paths, reads
 from accountsync.domain.person import RULE_FIELDS
 from accountsync.domain.request import SOURCE
 from accountsync.settings.problems import Place, Problem
@@ -100,10 +100,12 @@ def _unknown(place: Place, node: Any, known: Mapping[str, frozenset[str]]) -> It
 def _not_waited_for(
     place: Place, node: Any, systems: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Problem]:
-    """An account's facts can be read once it is there."""
-    name = str(place[1])
-    awaited = set(_depends_on(systems[name]))
-    for root, field in sorted(reads(node, roots=PERSON_ROOTS), key=str):
-        if root == "accounts" and field in systems and field not in awaited:
-            said = f"reads accounts.{field}: add {field!r} to systems.{name}.depends_on"
+    """An account's facts can be read once it is there; which ones is known beforehand."""
+    awaited = set(_depends_on(systems[str(place[1])]))
+    read = {path for path in paths(node, roots=PERSON_ROOTS) if path[0] == "accounts"}
+    for system in sorted({path[1] for path in read if len(path) > 1} - awaited):
+        if system in systems:
+            said = f"reads accounts.{system}: add {system!r} to systems.{place[1]}.depends_on"
             yield Problem(place, said)
+    for path in sorted(path for path in read if len(path) < 3):
+        yield Problem(place, f"reads all of {'.'.join(path)}: say accounts.<system>.<field>")

@@ -50,6 +50,44 @@ def taken(
     return frozenset(connection.scalars(_TAKEN, bound)) | twice if found else frozenset()
 
 
+_READ_ELSEWHERE = text(  # uq_account_person_id_system
+    "SELECT w.person_id FROM jsonb_to_recordset(CAST(:rows AS jsonb)) w (person_id bigint,"
+    "  identifier text, remote_id text, attributes jsonb)"
+    " LEFT JOIN accountsync.account old ON old.person_id = w.person_id AND old.system = :system"
+    " WHERE EXISTS (SELECT FROM accountsync.planned_rules r JOIN accountsync.account reader"
+    "   ON reader.system = r.system AND reader.person_id = w.person_id"
+    "   AND reader.state IN ('active', 'disabled'),"
+    "  jsonb_array_elements_text(r.reads -> :system) fact WHERE"
+    "   (w.attributes || jsonb_build_object('identifier', w.identifier,"
+    "     'remote_id', coalesce(w.remote_id, old.remote_id))) -> fact IS DISTINCT FROM"
+    "   (old.attributes || jsonb_build_object('identifier', old.identifier,"
+    "     'remote_id', old.remote_id)) -> fact)"
+)
+
+
+def read_elsewhere(
+    connection: Connection,
+    *,
+    system: str,
+    found: Mapping[int, tuple[RemoteAccount, Mapping[str, Any]]],
+) -> frozenset[int]:
+    """The persons of whose account a fact changes that their other accounts were made from.
+
+    `found`: person id → the account, and the attributes that it has from now on.
+    """
+    rows = [
+        {
+            "person_id": person_id,
+            "identifier": account.identifier,
+            "remote_id": account.remote_id,
+            "attributes": attributes,
+        }
+        for person_id, (account, attributes) in found.items()
+    ]
+    bound = {"system": system, "rows": orjson.dumps(rows).decode()}
+    return frozenset(connection.scalars(_READ_ELSEWHERE, bound)) if rows else frozenset()
+
+
 def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, Account]]:
     """Person id → system → account."""
     found: defaultdict[int, dict[str, Account]] = defaultdict(dict)

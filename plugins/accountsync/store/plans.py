@@ -301,15 +301,18 @@ def keep_rules(
     fingerprints: Mapping[str, str],
     *,
     order: Mapping[str, Sequence[str]],
+    reads: Mapping[str, Mapping[str, Sequence[str]]],
     now: datetime,
 ) -> None:
-    """`order`: system → those that it comes after, without needing an account there."""
+    """`order`: system → those that it comes after, without needing an account there. `reads`:
+    system → system → the facts of an account there that its mapping reads."""
     statement = text(
-        "INSERT INTO accountsync.planned_rules (system, fingerprint, goes_after, planned_at)"
-        " VALUES (:system, :fingerprint, :goes_after, :now) ON CONFLICT (system) DO UPDATE SET"
-        " fingerprint = excluded.fingerprint, goes_after = excluded.goes_after,"
-        " planned_at = excluded.planned_at"
+        "INSERT INTO accountsync.planned_rules (system, fingerprint, goes_after, reads, planned_at)"
+        " VALUES (:system, :fingerprint, :after, CAST(:reads AS jsonb), :now) ON CONFLICT (system)"
+        " DO UPDATE SET fingerprint = excluded.fingerprint, goes_after = excluded.goes_after,"
+        " reads = excluded.reads, planned_at = excluded.planned_at"
     )
     for system, fingerprint in fingerprints.items():
         bound = {"system": system, "fingerprint": fingerprint, "now": now}
-        connection.execute(statement, bound | {"goes_after": list(order[system])})
+        read = orjson.dumps(reads.get(system, {})).decode()
+        connection.execute(statement, bound | {"after": list(order[system]), "reads": read})

@@ -81,6 +81,9 @@ class PlannedRulesRow(Table):
     system: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[str]
     goes_after: Mapped[list[str]] = mapped_column(server_default="{}")
+    reads: Mapped[dict[str, Any]] = mapped_column(
+        server_default="{}", comment="target → the facts of an account there that its mapping reads"
+    )
     planned_at: Mapped[datetime] = now()
 
 

@@ -392,7 +392,7 @@ def _as_row(result: Result) -> dict[str, Any]:
         "identifier": account.identifier if account else None,
         "remote_id": account.remote_id if account else None,
         "adopted": result.outcome is Outcome.ADOPTED and not task.probe,
-        "replan": result.is_planned_again,
+        "replan": result.replan,
     }
 
 

@@ -302,6 +302,8 @@ def test_no_value_adds_a_segment_a_query_or_a_fragment(number: str) -> None:
         ("example.com", set()),
         ("{{ person.a }}{{ body.b.c }}", {("person", "a"), ("body", "b")}),
         ("{{ person }}", {("person", None)}),
+        ("{{ person['a'] }}{{ body['b'].c[0] }}", {("person", "a"), ("body", "b")}),
+        ("{{ person[body.b] }}{{ person.a }}", {("person", None), ("person", "a"), ("body", "b")}),
         ("{{ x", set()),
         (["person.a", {"k": "person.b"}, 5], {("person", "a"), ("person", "b")}),
     ],

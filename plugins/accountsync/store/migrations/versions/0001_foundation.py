@@ -134,6 +134,13 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("goes_after", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column(
+            "reads",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="target → the facts of an account there that its mapping reads",
+        ),
+        sa.Column(
             "planned_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),

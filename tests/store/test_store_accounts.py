@@ -1,0 +1,51 @@
+"""Which facts of an account other accounts of the same person were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, text
+
+from accountsync.domain.account import RemoteAccount
+from accountsync.store import accounts, plans
+from tests.store.people import add_account, add_persons
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def _found(
+    identifier: str, remote_id: str | None, **attributes: str
+) -> tuple[RemoteAccount, Mapping[str, str]]:
+    return RemoteAccount(identifier=identifier, remote_id=remote_id, ours=True), attributes
+
+
+def test_a_person_is_planned_again_where_a_fact_changed_that_another_account_was_made_from(
+    engine: Engine,
+) -> None:
+    """I9: made again with another id, or renamed; what nobody reads changes nothing for others."""
+    with engine.begin() as connection:
+        same, renamed, anew, read, unread, first, alone = ids = add_persons(connection, 7)
+        for person_id in ids:
+            if person_id != first:
+                add_account(
+                    connection, person_id=person_id, system="idaas", remote_id=str(person_id)
+                )
+            if person_id != alone:
+                add_account(connection, person_id=person_id, system="email")
+        connection.execute(text('UPDATE accountsync.account SET attributes = \'{"room": "1"}\''))
+        reads = {"email": {"idaas": ["identifier", "remote_id", "room"]}}
+        prints = {"email": "", "idaas": ""}
+        plans.keep_rules(connection, prints, order={"email": [], "idaas": []}, reads=reads, now=NOW)
+        found = {
+            same: _found(f"idaas-{same}", None, room="1"),
+            renamed: _found("another", str(renamed), room="1"),
+            anew: _found(f"idaas-{anew}", "another", room="1"),
+            read: _found(f"idaas-{read}", str(read), room="2"),
+            unread: _found(f"idaas-{unread}", str(unread), room="1", floor="2"),
+            first: _found(f"idaas-{first}", "new", room="1"),
+            alone: _found("another", "another", room="2"),
+        }
+        again = accounts.read_elsewhere(connection, system="idaas", found=found)
+        assert again == {renamed, anew, read, first}
+        assert accounts.read_elsewhere(connection, system="email", found=found) == frozenset()
