@@ -5,14 +5,36 @@ The target is part of the name: plain StatsD drops tags. No person is (I15).
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+
 from accountsync.jobs.process_account_tasks import ProcessSummary
-from accountsync.jobs.queue_state import QueueState
+from accountsync.jobs.queue_state import QueueState, read_queue_state
+
+log = logging.getLogger(__name__)
 
 BREAKER = {"closed": 0, "paused": 1, "half_open": 2, "open": 3}
 
 
+@contextmanager
+def harmless() -> Iterator[None]:
+    """Whatever a backend does: no run is red for its numbers, and no error of a run is hidden."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (of the backend, whose errors nobody knows)
+        log.warning("event=metrics_not_sent error=%s", type(error).__name__)
+
+
 def send_run(summary: ProcessSummary) -> None:
     """Attempts by outcome, dependants released, the mean duration of a call."""
+    with harmless():
+        _send_run(summary)
+
+
+def _send_run(summary: ProcessSummary) -> None:
     from airflow.sdk.observability import stats
 
     at = f"accountsync.processing.{summary.system}"
@@ -23,8 +45,13 @@ def send_run(summary: ProcessSummary) -> None:
         stats.timing(f"{at}.call_duration", 1000 * summary.call_seconds / calls)
 
 
-def send_queue(state: QueueState) -> None:
+def send_queue(engine: Engine, system: str) -> None:
     """Open tasks by state, how long the oldest due one has waited, the circuit breaker."""
+    with harmless():
+        _send_queue(read_queue_state(engine, system))
+
+
+def _send_queue(state: QueueState) -> None:
     from airflow.sdk.observability import stats
 
     at = f"accountsync.queue.{state.system}"

@@ -33,7 +33,6 @@ from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.inspect_target import OpenConnector
 from accountsync.jobs.process_account_tasks import ProcessSummary
 from accountsync.jobs.provision import Doing, Step
-from accountsync.jobs.queue_state import read_queue_state
 from accountsync.jobs.staging import OpenSource
 from accountsync.jobs.sync_hr_persons import SyncResult
 from accountsync.jobs.sync_order import SyncOrder
@@ -348,7 +347,7 @@ def process_account_tasks(
             on_end=metrics.send_run,
         )
     finally:
-        metrics.send_queue(read_queue_state(engine, system))
+        metrics.send_queue(engine, system)
 
 
 def adopt_accounts(

@@ -66,6 +66,33 @@ def test_sigterm_waits_a_little_for_answers_and_gives_back_what_was_not_sent(
     _ends(planned)
 
 
+def _terminated_after(world: TargetsWorld, sent: int) -> None:
+    """Whoever has sent something obeys signals by then."""
+    until(lambda: _sent(world) >= sent)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("by", ["a signal", "its time"])
+def test_what_waits_for_the_targets_rate_when_a_run_ends_was_not_sent(
+    planned: TargetsWorld, by: str
+) -> None:
+    """I9, I13: nothing has left, so there is nothing to look up, and no attempt is burnt."""
+    slow = {"idaas": {"rate": {"per_second": 2, "concurrency": 16}}}
+    world = replace(planned, changes=slow)
+    if by == "a signal":
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(_terminated_after, world, 2)
+            with pytest.raises(TransientError, match="signal"):
+                world.process("idaas")
+    else:
+        world.process("idaas", seconds=0.9)
+    states = world.states("idaas", "create")
+    assert set(states) == {"succeeded", "ready"}
+    assert states["succeeded"] == _sent(world) < 16
+    burnt = "SELECT sum(attempts) FROM accountsync.account_task WHERE system = 'idaas'"
+    assert world.scalar(burnt) == states["succeeded"]
+
+
 class _TimeoutError(BaseException):
     """As Airflow raises it: out of a signal handler, wherever the main thread is."""
 

@@ -14,10 +14,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from accountsync.domain import departure
 from accountsync.domain import task as outcomes
 from accountsync.domain.breaker import Passage
+from accountsync.domain.departure import Departure
 from accountsync.domain.task import ClaimedTask, Outcome, Result, Rules
 from accountsync.errors import (
     AccountSyncError,
@@ -41,6 +43,18 @@ _GRACE_S = 3.0
 """For calls under way when a signal comes: Airflow kills five seconds after it."""
 
 
+@dataclass(slots=True)
+class _Call:
+    caller: asyncio.Task[None]
+    departure: Departure
+    is_over: bool = False
+
+    @property
+    def may_end(self) -> bool:
+        """Under way, and nothing of it has left: it waits for its turn, for a token, for a look."""
+        return not (self.is_over or self.departure.has_left)
+
+
 class Processor:
     """`stopped_by`: why it ended before its time. `paused_s`: what the target asked us to wait.
     `answers`: proper ones; `seconds`: of all calls together."""
@@ -61,12 +75,13 @@ class Processor:
         self._done: asyncio.Queue[Result | None] = asyncio.Queue()
         self._held: dict[int, Claim] = {}
         self._received: list[Claim] = []
-        self._sent: set[int] = set()
+        self._calls: dict[int, _Call] = {}
         self._recording: list[Result] = []
         self._moved = asyncio.Event()
         self._callers: list[asyncio.Task[None]] = []
         self._bad_in_a_row = 0
         self._bad_at_most = max(rules.breaker.after, 2 * queue.limits.concurrency)
+        self._is_ending = False
         self._is_suspect = passage is Passage.LOOK
         self.answers = 0
         self.seconds = self.longest_s = 0.0
@@ -87,6 +102,8 @@ class Processor:
             self._callers = [
                 group.create_task(self._call()) for _ in range(self._queue.limits.concurrency)
             ]
+            in_time = max(0.0, self._queue.seconds_left)
+            asyncio.get_running_loop().call_later(in_time, self.stop, None)
             await self._claim()
             for _ in self._callers:
                 self._todo.put_nowait(None)
@@ -96,14 +113,14 @@ class Processor:
             keeper.cancel()
 
     def stop(self, error: AccountSyncError | None) -> None:
-        """Nothing more is sent; what is under way may end."""
+        """Nothing more is sent; what has left may end."""
         self.stopped_by = self.stopped_by or error
+        self._is_ending = True
         self._throttle.close()
+        for call in self._calls.values():
+            if call.may_end:
+                call.caller.cancel()
         self._moved.set()
-
-    @property
-    def _stopped(self) -> bool:
-        return self.stopped_by is not None or self.paused_s is not None
 
     @contextmanager
     def _obeying_signals(self) -> Iterator[None]:
@@ -133,7 +150,7 @@ class Processor:
         slower than the target holds it back: what is done and not recorded is lost in a crash."""
         enough = self._queue.limits.concurrency
         too_many = 4 * enough + _RECORD_AT_MOST
-        while not self._stopped:
+        while not self._is_ending:
             self._moved.clear()
             idle = not self._held
             claims = await self._claimed()
@@ -150,7 +167,7 @@ class Processor:
             ):
                 await self._moved.wait()
                 self._moved.clear()
-                if not claims or self._stopped:
+                if not claims or self._is_ending:
                     break
 
     async def _claimed(self) -> list[Claim]:
@@ -183,15 +200,24 @@ class Processor:
         if not await self._throttle.enter() or self._queue.seconds_left <= 0:
             self._throttle.unanswered()
             return self._not_sent(task)
-        self._sent.add(task.id)
         try:
-            result = await carry_out(
-                self._connector, task, rules=self._rules, clock=self._queue.clock
-            )
+            result = await self._called(task)
         except AccountSyncError as error:
             return self._failed(task, error)
         self._answered()
         return result
+
+    async def _called(self, task: ClaimedTask) -> Result:
+        caller = asyncio.current_task()
+        assert caller is not None
+        with departure.watched() as watched:
+            call = self._calls[task.id] = _Call(caller, watched)
+            try:
+                return await carry_out(
+                    self._connector, task, rules=self._rules, clock=self._queue.clock
+                )
+            finally:
+                call.is_over = True
 
     def _not_sent(self, task: ClaimedTask) -> Result:
         why = f": {self.stopped_by}" if self.stopped_by else ""
@@ -278,7 +304,7 @@ class Processor:
                 self.stop(error)
             for result in results:
                 self._held.pop(result.task.id, None)
-                self._sent.discard(result.task.id)
+                self._calls.pop(result.task.id, None)
             self._recording = []
         self._moved.set()
 
@@ -302,9 +328,9 @@ class Processor:
             self._held |= {claim.row["id"]: claim for claim in lot}
         for task_id, claim in self._held.items():
             task = claim.as_task(claim.row["desired"])
-            left = (
-                outcomes.interrupted(task, at=at) if task_id in self._sent else self._not_sent(task)
-            )
+            call = self._calls.get(task_id)
+            is_doubtful = call is not None and call.departure.has_left
+            left = outcomes.interrupted(task, at=at) if is_doubtful else self._not_sent(task)
             results.setdefault(task_id, left)
         if results:
             with suppress(TransientError):

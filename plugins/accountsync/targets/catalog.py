@@ -40,7 +40,14 @@ async def opened(
             yield LdapConnector(target, directory, dialect(target, directory))
         return
     auth = authenticator(target.auth, point)
-    async with Api(point, auth, rate=target.rate, timeout_s=timeout_s, dry_run=dry_run) as api:
+    async with Api(
+        point,
+        auth,
+        rate=target.rate,
+        timeout_s=timeout_s,
+        dry_run=dry_run,
+        is_only_way=not isinstance(target, CustomTarget),
+    ) as api:
         yield connector(target, api)
 
 

@@ -28,6 +28,7 @@ import aiohttp
 import orjson
 from aiolimiter import AsyncLimiter
 
+from accountsync.domain import departure
 from accountsync.errors import (
     ConfigurationError,
     DryRunError,
@@ -62,6 +63,7 @@ class Api:
     """Use as an async context manager. `now` serves Retry-After dates only.
 
     `dry_run`: a change is refused here, below everything that could forget to ask.
+    `is_only_way`: whoever calls it changes the target by no other, so it knows what has left.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Api:
         rate: Rate,
         timeout_s: float,
         dry_run: bool = False,
+        is_only_way: bool = True,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.endpoint = endpoint
@@ -82,6 +85,7 @@ class Api:
         self._limiter = limiter(rate.per_second)
         self._concurrency = rate.concurrency
         self.dry_run = dry_run
+        self._is_only_way = is_only_way
         self._now = now
         self._session: aiohttp.ClientSession | None = None
 
@@ -117,6 +121,8 @@ class Api:
 
     async def _authenticated(self, request: Rendered, *, change: bool) -> Answer:
         """A 401 means: nothing was done. One new token, one repeat."""
+        if self._is_only_way:
+            departure.prepared()
         headers = await self._auth.headers(self._token_read)
         answer = await self._send(request, headers, change=change)
         if answer.status == 401:
@@ -142,6 +148,8 @@ class Api:
         async with self._in_flight:
             if self._limiter:
                 await self._limiter.acquire()
+            if change:
+                departure.sent()
             try:
                 status, got, raw = await self._exchange(request, headers)
             except _NO_ADDRESS:

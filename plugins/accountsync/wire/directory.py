@@ -27,6 +27,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from urllib.parse import urlsplit
 
+from accountsync.domain import departure
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
@@ -156,6 +157,7 @@ class Directory:
     async def _asked(
         self, request: Request, *, change: bool, page: tuple[int, bytes] | None = None
     ) -> tuple[Rows, Result]:
+        departure.prepared()
         async with self._in_flight:
             if self._limiter:
                 await self._limiter.acquire()
@@ -169,6 +171,8 @@ class Directory:
     ) -> tuple[Rows, Result]:
         """`from None`: what is in the request may be about a person."""
         link = await self._ready()
+        if change:
+            departure.sent()
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await link.ask(request, page=page)
