@@ -14,14 +14,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Connection, Engine, make_url
 
 from accountsync.domain.task import Result
 from accountsync.errors import AccountSyncError, TransientError
 from accountsync.jobs import processor, task_queue
-from accountsync.jobs.task_queue import TaskQueue, database_clock
+from accountsync.jobs.task_queue import Limits, TaskQueue, database_clock
 from accountsync.store import engine as store_engine
 from accountsync.store import schema
+from accountsync.store.locks import Lock
 from demo import postgres
 from simulators.run import Sims
 from tests.integration.targets_world import TargetsWorld
@@ -239,6 +240,39 @@ def test_two_processors_without_their_lock_still_share_no_task(
         list(threads.map(process, (1, 2)))
         first.result()
     _ends(planned)
+
+
+class _SlowLock(Lock):
+    """One that is asked while the run ends."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection, got=True)
+        self.asked, self.answers = threading.Event(), threading.Event()
+
+    def is_kept(self) -> bool:
+        self.asked.set()
+        return self.answers.wait(30)
+
+
+def test_nothing_is_claimed_once_a_run_has_given_back_what_it_held(planned: TargetsWorld) -> None:
+    """I9: what a thread claims after that would be nobody's until its lease runs out, and then in
+    doubt."""
+    limits = Limits(concurrency=4, call_timeout=timedelta(seconds=5), seconds=60)
+    clock = database_clock(planned.engine)
+    with planned.engine.connect() as connection, ThreadPoolExecutor(2) as threads:
+        lock = _SlowLock(connection)
+        queue = TaskQueue(
+            engine=planned.engine, system="idaas", worker="w", limits=limits, clock=clock, lock=lock
+        )
+        claiming = threads.submit(queue.claim)
+        lock.asked.wait(30)
+        ending = threads.submit(queue.close)
+        lock.answers.set()
+        assert {claim.row["id"] for claim in ending.result()} == {
+            claim.row["id"] for claim in claiming.result()
+        }
+        assert queue.claim() == []
+    assert planned.states("idaas", "create")["running"] == len(claiming.result()) > 0
 
 
 def test_a_store_slower_than_the_target_holds_the_calls_back(

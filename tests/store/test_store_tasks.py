@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,8 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 
 from accountsync.domain.account import RemoteAccount
 from accountsync.domain.task import Outcome, Result
-from accountsync.store import person_view, plans, task_queues, tasks
+from accountsync.jobs.task_queue import Limits, TaskQueue
+from accountsync.store import accounts, locks, person_view, plans, task_queues, tasks
 from accountsync.store.tasks import Claim
 from tests.store.people import add_account, add_persons, add_plan, add_task
 
@@ -423,6 +425,48 @@ def test_failure_for_good_fails_who_waits_and_says_for_whom(
     assert _task(connection, far)["cause"] == "email failed for good"
     assert {_task(connection, t)["state"] for t in (near, far)} == {"failed"}
     assert {_task(connection, t)["state"] for t in (other, somebody)} == {"waiting"}
+
+
+def test_what_no_text_may_hold_is_recorded_without_it(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I9, I13: an answer with a NUL, or with half a character, costs nobody else's result."""
+    for person in people[:3]:
+        add_task(connection, plan_id=plan_id, person_id=person, next_attempt_at=NOW)
+    good, nul, half = _claim(connection)
+    ids = (None, "r\x00", "s\ud83d")
+    results = [
+        _succeeded(c, remote_id) for c, remote_id in zip((good, nul, half), ids, strict=True)
+    ]
+    results[1] = replace(results[1], message="no\x00 such", code="\udc00")
+    found = {result.task.person_id: result.account for result in results if result.account}
+    assert accounts.taken(connection, system="idaas", found=found) == set()
+    _record(connection, *results)
+    rows = connection.execute(text("SELECT remote_id FROM accountsync.account ORDER BY id"))
+    assert [row.remote_id for row in rows] == [None, "r\ufffd", "s\ufffd"]
+    assert _task(connection, nul.row["id"])["cause"] == "no\ufffd such"
+    assert _task(connection, good.row["id"])["state"] == "succeeded"
+
+
+def test_an_answer_that_the_store_does_not_take_costs_nobody_elses(engine: Engine) -> None:
+    """I9, I13: its task needs a human; the others of the lot are recorded."""
+    with engine.begin() as connection:
+        plan_id = add_plan(connection)
+        for person_id in add_persons(connection, 5):
+            add_task(connection, plan_id=plan_id, person_id=person_id, next_attempt_at=NOW)
+    limits = Limits(concurrency=5, call_timeout=MINUTE, seconds=60)
+    with locks.held_or_not(engine, "target/idaas") as lock:
+        queue = TaskQueue(
+            engine=engine, system="idaas", worker="w", limits=limits, clock=lambda: NOW, lock=lock
+        )
+        results = [_succeeded(claim) for claim in queue.claim()]
+        results[2] = replace(results[2], absences=1_000_000)  # more than its column holds
+        queue.record(results)
+    with engine.connect() as connection:
+        tasks_now = [_task(connection, result.task.id) for result in results]
+    assert Counter(task["state"] for task in tasks_now) == {"succeeded": 4, "needs_human": 1}
+    assert "cannot be recorded (SQLSTATE 22003)" in tasks_now[2]["cause"]
+    assert queue.outcomes == {"succeeded": 4, "failed": 1}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
     AccountSyncError,
+    InvalidPersonError,
+    NeedsDataError,
     NeedsHumanError,
     TargetDownError,
     ThrottledError,
@@ -35,6 +37,9 @@ from accountsync.errors import (
 
 ABSENCES_NEEDED = 2
 """Only so many looks in a row, with a gap, make an absence sure (replication lags)."""
+
+LOOKS_AT_MOST = 10
+"""So many look-ups in a row without an answer, each after a longer while: a human has to look."""
 
 HELD_BY_OPERATOR = "HeldByOperator"
 """The error of what a human held with a lever; the guard's is released with its plan only (I7)."""
@@ -46,8 +51,9 @@ TAKING_AWAY = ("disable", "delete")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedTask:
     """`attempt_id`: the attempt already recorded. `probe`: look before doing anything (I9).
-    `account`: what we know of it; `account_state`: its state once the task has succeeded.
-    `late_bound`: some attributes were read now, from other accounts."""
+    `unanswered`: probes in a row without an answer. `account`: what we know of it;
+    `account_state`: its state once the task has succeeded. `late_bound`: some attributes were read
+    now, from other accounts."""
 
     id: int
     attempt_id: int
@@ -60,6 +66,7 @@ class ClaimedTask:
     attempts: int
     absences: int
     probe: bool
+    unanswered: int = 0
     late_bound: bool = False
 
 
@@ -93,6 +100,7 @@ class Result:
     account_state: str | None = None
     next_attempt_at: datetime | None = None
     absences: int = 0
+    unanswered: int = 0
     error_kind: str | None = None
     code: str | None = None
     message: str | None = None
@@ -203,7 +211,9 @@ def existing(task: ClaimedTask, found: RemoteAccount | None, error: AccountExist
 def unfindable(task: ClaimedTask) -> Result:
     """The target offers no look-up: only a human can say whether the account is there."""
     message = "it may have happened, and the target declares no `find`: look there yourself"
-    return _needs_human(task, UnknownOutcomeError, message)
+    return replace(
+        _needs_human(task, UnknownOutcomeError, message), outcome=Outcome.NOT_SENT, burnt=False
+    )
 
 
 def manual(task: ClaimedTask) -> Result:
@@ -257,6 +267,16 @@ def _needs_human(
     )
 
 
+def unrecordable(result: Result, *, because: str) -> Result:
+    """What the target answered, the store does not take: this task's fault, and no other's."""
+    message = f"the answer cannot be recorded ({because}); look at the target"
+    return replace(
+        _needs_human(result.task, UnknownOutcomeError, message),
+        burnt=result.burnt,
+        seconds=result.seconds,
+    )
+
+
 def not_sent(task: ClaimedTask, *, at: datetime, message: str) -> Result:
     """Claimed, and given back: the run ended first, or the target was given up."""
     return Result(
@@ -265,6 +285,7 @@ def not_sent(task: ClaimedTask, *, at: datetime, message: str) -> Result:
         state="unknown" if task.probe else "ready",
         next_attempt_at=at,
         absences=task.absences,
+        unanswered=task.unanswered,
         message=message,
         burnt=False,
     )
@@ -278,9 +299,18 @@ def interrupted(task: ClaimedTask, *, at: datetime) -> Result:
         state="unknown",
         next_attempt_at=at,
         absences=task.absences,
+        unanswered=task.unanswered,
         error_kind="Interrupted",
         message="the run was ended before the target had answered",
     )
+
+
+def was_not_asked(error: AccountSyncError) -> bool:
+    """Found out here, before the target said anything (its own words would have a code): that is
+    no answer of its, and no attempt is burnt (I13)."""
+    if isinstance(error, NeedsDataError | InvalidPersonError):
+        return error.code is None
+    return isinstance(error, NeedsHumanError)
 
 
 def failed(
@@ -297,7 +327,7 @@ def failed(
         state = "unknown" if task.probe else "ready"
         return replace(_after(task, error, Outcome.NOT_SENT, state, later), burnt=False)
     if task.probe and isinstance(error, TransientError | UnknownOutcomeError):
-        return _after(task, error, Outcome.RETRY, "unknown", later)
+        return _not_looked_up(task, error, rules=rules, now=now, jitter=jitter)
     if task.probe:
         return _after(task, error, Outcome.FAILED, "needs_human", None)
     if isinstance(error, UnknownOutcomeError):
@@ -309,6 +339,24 @@ def failed(
     return _tried(task, error, rules=rules, now=now, jitter=jitter)
 
 
+def _not_looked_up(
+    task: ClaimedTask, error: AccountSyncError, *, rules: Rules, now: datetime, jitter: float
+) -> Result:
+    """Looked up again, after a longer while each time; at last somebody else has to look. A target
+    that asks everybody to slow down has not been asked about this task."""
+    unanswered = task.unanswered + (not isinstance(error, ThrottledError))
+    if unanswered >= LOOKS_AT_MOST:
+        message = f"{unanswered} look-ups in a row without an answer; the last: {error}"
+        return replace(
+            _after(task, error, Outcome.FAILED, "needs_human", None),
+            message=message,
+            unanswered=unanswered,
+        )
+    wait = rules.retry.delay(max(unanswered, 1), jitter=jitter)
+    later = now + max(rules.probe_gap, wait, asked_to_wait(error))
+    return replace(_after(task, error, Outcome.RETRY, "unknown", later), unanswered=unanswered)
+
+
 def _tried(
     task: ClaimedTask, error: AccountSyncError, *, rules: Rules, now: datetime, jitter: float
 ) -> Result:
@@ -317,7 +365,8 @@ def _tried(
     attempts = 1 if throttled else task.attempts
     again = next_attempt_at(error, attempts=attempts, rule=rules.retry, now=now, jitter=jitter)
     if again is None:
-        return _after(task, error, Outcome.FAILED, "failed", None)
+        result = _after(task, error, Outcome.FAILED, "failed", None)
+        return replace(result, burnt=not was_not_asked(error))
     return replace(_after(task, error, Outcome.RETRY, "ready", again), burnt=not throttled)
 
 
@@ -330,6 +379,7 @@ def _after(
         state=state,
         next_attempt_at=at,
         absences=task.absences,
+        unanswered=task.unanswered,
         error_kind=type(error).__name__,
         code=getattr(error, "code", None),
         message=str(error),

@@ -204,7 +204,7 @@ class Processor:
             result = await self._called(task)
         except AccountSyncError as error:
             return self._failed(task, error)
-        self._answered()
+        self._took(answered=result.outcome is not Outcome.NOT_SENT)
         return result
 
     async def _called(self, task: ClaimedTask) -> Result:
@@ -227,10 +227,14 @@ class Processor:
             task, at=at + later if later else at, message=f"not sent, the run ended{why}"
         )
 
-    def _answered(self) -> None:
-        self.answers += 1
-        self._bad_in_a_row = 0
-        self._throttle.answered()
+    def _took(self, *, answered: bool) -> None:
+        """What ends before anything was asked says nothing about the target."""
+        if answered:
+            self.answers += 1
+            self._bad_in_a_row = 0
+            self._throttle.answered()
+        else:
+            self._throttle.unanswered()
 
     def _failed(self, task: ClaimedTask, error: AccountSyncError) -> Result:
         self._judge_target(error)
@@ -265,7 +269,7 @@ class Processor:
                 )
                 self.stop(TargetDownError(said))
         else:
-            self._answered()
+            self._took(answered=not outcomes.was_not_asked(error))
 
     def _say(self, result: Result) -> None:
         """What did not just work, for the operator: who, where, which attempt, why, what next."""
@@ -323,7 +327,7 @@ class Processor:
         while not self._done.empty():
             answered.append(self._done.get_nowait())
         results = {result.task.id: result for result in answered if result is not None}
-        lot = self._queue.last_lot()
+        lot = self._queue.close()
         if lot is not self._received:
             self._held |= {claim.row["id"]: claim for claim in lot}
         for task_id, claim in self._held.items():

@@ -13,8 +13,9 @@ from itertools import count
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from accountsync.domain import task as outcomes
 from accountsync.domain.breaker import Breaker
 from accountsync.domain.task import Outcome, Result
 from accountsync.errors import AccountExistsError, TransientError
@@ -80,6 +81,7 @@ class TaskQueue:
         self._claimed = 0
         self._claiming = threading.Lock()
         self._last_lot: list[Claim] = []
+        self._is_closed = False
         self.outcomes: Counter[str] = Counter()
         self.released = 0
 
@@ -93,19 +95,21 @@ class TaskQueue:
 
     def claim(self) -> list[Claim]:
         """Empty: nothing is due now, or this run has done its share. Raises TransientError."""
-        if not self._lock.is_kept():
-            raise TransientError("the store was away for a while; the next run goes on")
-        limit = self._share()
-        if limit <= 0:
-            return []
         with self._claiming, _store_errors():
+            limit = 0 if self._is_closed else self._share()
+            if limit <= 0:
+                return []
+            if not self._lock.is_kept():
+                raise TransientError("the store was away for a while; the next run goes on")
             self._last_lot = self._claim(limit)
-        self._claimed += len(self._last_lot)
-        return self._last_lot
+            self._claimed += len(self._last_lot)
+            return self._last_lot
 
-    def last_lot(self) -> list[Claim]:
-        """Also one whose claim was under way when the run was ended, and that nobody received."""
+    def close(self) -> list[Claim]:
+        """The last lot, also one whose claim was under way when the run was ended, and that nobody
+        received. Nothing is claimed after it."""
         with self._claiming:
+            self._is_closed = True
             return self._last_lot
 
     def _claim(self, limit: int) -> list[Claim]:
@@ -130,8 +134,27 @@ class TaskQueue:
 
     def record(self, results: Sequence[Result]) -> None:
         """Tried again until the leases end: what was done is not to be forgotten. Raises
-        TransientError; the leases then run out, and the next run looks what was done (I9)."""
-        recorded = self._persistently(lambda: self._record(results))
+        TransientError; the leases then run out, and the next run looks what was done (I9). A result
+        that the store does not take is found by halves, and keeps no other from being recorded."""
+        try:
+            recorded = self._persistently(lambda: self._record(results))
+        except DBAPIError as error:
+            self._record_apart(results, error)
+        else:
+            self.outcomes.update(result.outcome.value for result in recorded)
+
+    def _record_apart(self, results: Sequence[Result], error: DBAPIError) -> None:
+        if len(results) > 1:
+            middle = len(results) // 2
+            self.record(results[:middle])
+            self.record(results[middle:])
+            return
+        because = f"SQLSTATE {getattr(error.orig, 'sqlstate', None)}"
+        marked = [outcomes.unrecordable(result, because=because) for result in results]
+        try:
+            recorded = self._persistently(lambda: self._record(marked))
+        except DBAPIError as again:
+            raise TransientError("the store cannot be written to") from again
         self.outcomes.update(result.outcome.value for result in recorded)
 
     def _record(self, results: Sequence[Result]) -> Sequence[Result]:
@@ -156,7 +179,9 @@ class TaskQueue:
             try:
                 return record()
             except DBAPIError as error:
-                if not _is_passing(error) or time.monotonic() > given_up:
+                if not _is_passing(error):
+                    raise
+                if time.monotonic() > given_up:
                     raise TransientError("the store cannot be written to") from error
                 time.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
         raise AssertionError("never: the loop has no end")
@@ -187,7 +212,8 @@ def _store_errors() -> Iterator[None]:
 
 def _is_passing(error: DBAPIError) -> bool:
     """The server went away, is starting, or chose this transaction to end a deadlock."""
-    state = getattr(error.orig, "sqlstate", None) or "08000"
+    is_lost = isinstance(error, OperationalError | InterfaceError)
+    state = getattr(error.orig, "sqlstate", None) or ("08000" if is_lost else "")
     return error.connection_invalidated or state[:2] in ("08", "40", "53", "57")
 
 

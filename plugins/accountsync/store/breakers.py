@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from accountsync.domain.breaker import Breaker
+from accountsync.store.storable import cleaned
 
 _READ = text("SELECT system, state, failures, since, probe_at, cause FROM accountsync.breaker")
 
@@ -40,4 +41,4 @@ def read(connection: Connection, system: str) -> Breaker:
 
 
 def keep(connection: Connection, *, system: str, breaker: Breaker, now: datetime) -> None:
-    connection.execute(_KEEP, asdict(breaker) | {"system": system, "now": now})
+    connection.execute(_KEEP, cleaned(asdict(breaker)) | {"system": system, "now": now})

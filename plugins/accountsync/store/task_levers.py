@@ -53,7 +53,7 @@ _NEWEST = (
 _AGAIN = (
     "waits_for = w.systems, finished_at = NULL, next_attempt_at = :now, error_kind = NULL,"
     " state = CASE WHEN cardinality(w.systems) > 0 THEN 'waiting' ELSE w.state END,"
-    " attempts = 0, absences = 0"
+    " attempts = 0, absences = 0, unanswered = 0"
 )
 
 RETRY = Lever(

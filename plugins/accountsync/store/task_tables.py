@@ -176,6 +176,9 @@ class AccountTaskRow(Table):
     absences: Mapped[int] = mapped_column(
         SmallInteger, server_default="0", comment="probes in a row that surely found nothing"
     )
+    unanswered: Mapped[int] = mapped_column(
+        SmallInteger, server_default="0", comment="probes in a row that got no answer"
+    )
     next_attempt_at: Mapped[datetime] = now(
         comment="not claimed before; of a waiting task: since when it waits"
     )

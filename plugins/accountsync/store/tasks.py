@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, RowMapping, TextClause, text
 
 from accountsync.domain.account import Account
 from accountsync.domain.task import TAKING_AWAY, ClaimedTask, Outcome, Result
+from accountsync.store.storable import as_json
 from accountsync.store.tables import OPEN_STATES
 
 _COLUMNS = """
   c.id, c.person_id, p.employee_number, c.operation, c.desired, c.late_bound, c.account_state,
-  c.attempts, c.absences, own.state AS own_state, own.identifier, own.remote_id, own.attributes,
+  c.attempts, c.absences, c.unanswered,
+  own.state AS own_state, own.identifier, own.remote_id, own.attributes,
   CASE WHEN c.late_bound <> '{}' THEN
    (SELECT jsonb_object_agg(a.system, a.attributes || jsonb_build_object(
       'identifier', a.identifier, 'remote_id', a.remote_id))
@@ -144,8 +145,9 @@ _RECORD = text("""
 WITH r AS (
   SELECT * FROM jsonb_to_recordset(CAST(:results AS jsonb)) AS r (
     id bigint, attempt_id bigint, outcome text, state text, desired jsonb, burnt int,
-    absences int, next_attempt_at timestamptz, error_kind text, code text, message text,
-    duration_ms int, account_state text, identifier text, remote_id text, adopted bool, replan bool)
+    absences int, unanswered int, next_attempt_at timestamptz, error_kind text, code text,
+    message text, duration_ms int, account_state text, identifier text, remote_id text,
+    adopted bool, replan bool)
 ), attempt AS (
   UPDATE accountsync.task_attempt a SET finished_at = :now, outcome = r.outcome,
     error_kind = r.error_kind, code = r.code, message = r.message, duration_ms = r.duration_ms
@@ -153,7 +155,8 @@ WITH r AS (
 ), task AS (
   UPDATE accountsync.account_task t SET state = r.state, lease_until = NULL, claimed_by = NULL,
     desired = coalesce(r.desired, t.desired), attempts = attempts - 1 + r.burnt,
-    absences = r.absences, next_attempt_at = coalesce(r.next_attempt_at, t.next_attempt_at),
+    absences = r.absences, unanswered = r.unanswered,
+    next_attempt_at = coalesce(r.next_attempt_at, t.next_attempt_at),
     cause = r.message, error_kind = r.error_kind,
     finished_at = CASE WHEN r.state IN ('succeeded', 'failed') THEN CAST(:now AS timestamptz) END
   FROM r WHERE t.id = r.id AND t.claimed_by = :worker
@@ -231,6 +234,7 @@ class Claim:
             account=_account(row),
             attempts=row["attempts"],
             absences=row["absences"],
+            unanswered=row["unanswered"],
             probe=self.probe,
             late_bound=bool(row["late_bound"]),
         )
@@ -364,7 +368,7 @@ def record(
     if not results:
         return 0
     connection.execute(_LOCK_WAITING, {"persons": [r.task.person_id for r in results]})
-    rows = orjson.dumps([_as_row(result) for result in results]).decode()
+    rows = as_json([_as_row(result) for result in results])
     bound = {"results": rows, "worker": worker, "now": now, "taking_away": list(TAKING_AWAY)}
     recorded = connection.execute(_RECORD, bound).all()
     lost = [row.person_id for row in recorded if row.state == "failed"]
@@ -383,6 +387,7 @@ def _as_row(result: Result) -> dict[str, Any]:
         "desired": task.attributes if task.late_bound else None,
         "burnt": int(result.burnt or task.probe),
         "absences": result.absences,
+        "unanswered": result.unanswered,
         "next_attempt_at": result.next_attempt_at,
         "error_kind": result.error_kind,
         "code": result.code,

@@ -110,6 +110,7 @@ class RestConnector:
         if operation in self._manual:
             return await self._by_hand(operation, attributes)
         call = self._call(operation)
+        identifier = required(attributes, self._target.identifier)
         if call.reads_remote_id and account.remote_id is None:
             account = await self._identified(account, attributes)
         context = self._context(attributes) | {
@@ -118,7 +119,7 @@ class RestConnector:
         }
         answer = await self._change(call, context)
         return RemoteAccount(
-            identifier=required(attributes, self._target.identifier),
+            identifier=identifier,
             remote_id=_remote_id(call, answer) or account.remote_id,
             ours=True,
         )

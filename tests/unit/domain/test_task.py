@@ -11,6 +11,7 @@ import pytest
 from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
 from accountsync.domain.retry import RetryRule
 from accountsync.domain.task import (
+    LOOKS_AT_MOST,
     ClaimedTask,
     Outcome,
     Result,
@@ -34,6 +35,7 @@ from accountsync.errors import (
     InvalidPersonError,
     NeedsDataError,
     NeedsHumanError,
+    RecordError,
     RejectedByTargetError,
     SafetyStopError,
     TargetDownError,
@@ -142,9 +144,45 @@ def test_an_error_decides_what_follows(
     assert result.absences == 1
     assert result.account is None
     assert result.account_state is None
-    assert result.burnt is not isinstance(
-        error, TargetDownError | ThrottledError | NeedsHumanError
-    ) or (probe and isinstance(error, ThrottledError))
+    unburnt = isinstance(error, TargetDownError | ThrottledError | NeedsHumanError)
+    assert result.burnt is not unburnt or (probe and isinstance(error, ThrottledError))
+
+
+@pytest.mark.parametrize("error", [TransientError("e", retry_after=7), UnknownOutcomeError("e")])
+def test_look_ups_without_an_answer_come_at_longer_intervals_and_end_with_a_human(
+    error: AccountSyncError,
+) -> None:
+    """I9, I13: as long as nobody knows, it neither fails nor is sent; but it does not go on."""
+    task, waits = a_task(probe=PROBE), []
+    while (result := failed(task, error, rules=RULES, now=NOW, jitter=0)).state == "unknown":
+        assert result.next_attempt_at
+        waits.append((result.next_attempt_at - NOW).total_seconds())
+        task = replace(task, unanswered=result.unanswered)
+    assert waits == [40, 40, 60, 120, 240, 480, 960, 1920, 3840]
+    assert (result.state, result.outcome) == ("needs_human", "failed")
+    assert result.message == "10 look-ups in a row without an answer; the last: e"
+
+
+@pytest.mark.parametrize("kind", [NeedsDataError, InvalidPersonError, NeedsHumanError])
+def test_what_is_found_out_before_the_target_is_asked_burns_no_attempt(
+    kind: type[RecordError],
+) -> None:
+    """I13: a code is what the target said."""
+    assert not after(kind("e")).burnt
+    assert after(kind("e", code="c")).burnt is (kind is not NeedsHumanError)
+
+
+def test_look_ups_that_were_put_off_or_not_sent_are_not_counted() -> None:
+    """I13."""
+    task = a_task(probe=PROBE, unanswered=LOOKS_AT_MOST - 1)
+    for left in (
+        failed(task, ThrottledError("e"), rules=RULES, now=NOW, jitter=0),
+        failed(task, TargetDownError("e"), rules=RULES, now=NOW, jitter=0),
+        not_sent(task, at=NOW, message="e"),
+        interrupted(task, at=NOW),
+    ):
+        assert (left.state, left.unanswered) == ("unknown", LOOKS_AT_MOST - 1)
+    assert probed(task, None, rules=RULES, now=NOW).unanswered == 0
 
 
 def every_error() -> set[type[AccountSyncError]]:
@@ -235,7 +273,7 @@ def test_an_account_that_exists_is_adopted_or_needs_a_human(
 def test_without_a_look_up_only_a_human_can_tell() -> None:
     """I9."""
     result = unfindable(a_task(probe=PROBE))
-    assert (result.outcome, result.state) == (Outcome.FAILED, "needs_human")
+    assert (result.outcome, result.state) == (Outcome.NOT_SENT, "needs_human")
     assert "declares no `find`" in (result.message or "")
 
 

@@ -550,6 +550,13 @@ def upgrade() -> None:
             comment="probes in a row that surely found nothing",
         ),
         sa.Column(
+            "unanswered",
+            sa.SmallInteger(),
+            server_default="0",
+            nullable=False,
+            comment="probes in a row that got no answer",
+        ),
+        sa.Column(
             "next_attempt_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),

@@ -1,0 +1,34 @@
+"""Text as PostgreSQL takes it: what others said may hold characters that no text has there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
+
+
+def cleaned(value: Any) -> Any:
+    """NUL and halves of surrogate pairs replaced, through all of a JSON value."""
+    if isinstance(value, str):
+        return _NO_TEXT.sub(_REPLACEMENT, value)
+    if isinstance(value, dict):
+        return {cleaned(key): cleaned(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(member) for member in value]
+    return value
+
+
+def as_json(rows: Sequence[dict[str, Any]]) -> str:
+    """Cleaned only where something is wrong, which is next to never."""
+    try:
+        raw = orjson.dumps(rows)
+    except orjson.JSONEncodeError:
+        raw = orjson.dumps(cleaned(rows))
+    if b"\\u0000" in raw:
+        raw = orjson.dumps(cleaned(rows))
+    return raw.decode()
