@@ -46,7 +46,7 @@ _SOONER = {  # what a test would otherwise wait for; each is a setting of Airflo
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # `configure` asks for it
 }
 
 
@@ -101,6 +101,10 @@ class Live:
         login = {"username": ADMIN, "password": self.stack.secrets.admin_password}
         url = f"{self.stack.api.url}/auth/token"
         return str(http_json.call("POST", url, body=login)["access_token"])
+
+    @cached_property
+    def file_tokens(self) -> list[str]:
+        return [str(dag["file_token"]) for dag in self.rest("GET", "dags")["dags"]]
 
     def rest(self, method: str, path: str, body: object = None) -> Any:
         """Airflow's REST API. Raises AnswerError, with the status and the answer in its text."""
@@ -207,9 +211,15 @@ class Live:
         for client in (self.hr, *self.targets.values()):
             client.heal()
         if self.config.read_text() != self.sound_config:
-            self.config.write_text(self.sound_config)
+            self.configure(self.sound_config)
             self.wait("sound DAG files", lambda: not self.stack.api.import_errors())
             await_dags(self.stack)
+
+    def configure(self, text: str) -> None:
+        """The configuration, and DAG files that are read anew at once."""
+        self.config.write_text(text)
+        for token in self.file_tokens:
+            self.rest("PUT", f"parseDagFile/{token}")
 
     def world(self) -> World:
         return read_world({name: self.stack.url(name) for name in ("hr", *TARGETS)})

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
 
 def test_a_broken_configuration_is_an_import_error_that_says_what_is_wrong(live: Live) -> None:
     broken = live.sound_config.replace("smtp_conn_id", "smpt_conn_id")
-    live.config.write_text(broken.replace("Asia/Shanghai", "Asia/Shangri-La", 1))
+    live.configure(broken.replace("Asia/Shanghai", "Asia/Shangri-La", 1))
     files = len(list((REPOSITORY / "dags").glob("*.py")))
     live.wait("the import errors", lambda: len(live.stack.api.import_errors()) == files)
     told = live.rest("GET", "importErrors")["import_errors"]
