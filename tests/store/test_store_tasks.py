@@ -109,6 +109,31 @@ def test_only_what_is_due_in_this_system_is_claimed_the_oldest_first(
     assert _due(connection, NOW) == ["welink"]
 
 
+def test_nobody_gets_an_account_while_a_human_has_to_say_whose_another_one_is(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I9: whatever else is due goes on; a look changes nothing."""
+    doubtful, looked_for, other = people[:3]
+    task_id = add_task(connection, plan_id=plan_id, person_id=doubtful, next_attempt_at=NOW)
+    fine = [
+        add_task(connection, plan_id=plan_id, person_id=p, state=state, next_attempt_at=NOW)
+        for p, state in ((looked_for, "unknown"), (other, "ready"))
+    ]
+    open_case = text(
+        "INSERT INTO accountsync.correlation_case (system, account_key, account, candidates,"
+        " reasons, found_at) VALUES ('idaas', 'x', '{}', :persons, '{}', :now)"
+    )
+    connection.execute(open_case, {"persons": [doubtful, looked_for], "now": NOW})
+    for numbers in (None, ["1", "2", "3"]):
+        peeked = tasks.peek(connection, system="idaas", limit=9, now=NOW, numbers=numbers)
+        assert [claim.row["id"] for claim in peeked] == fine
+    assert sorted(claim.row["id"] for claim in _claim(connection)) == fine
+    connection.execute(
+        text("UPDATE accountsync.correlation_case SET state = 'ignored', closed_at = now()")
+    )
+    assert [claim.row["id"] for claim in _claim(connection)] == [task_id]
+
+
 def test_unknown_outcomes_are_claimed_first_as_probes_that_burn_nothing(
     connection: Connection, plan_id: int, people: list[int]
 ) -> None:

@@ -15,6 +15,7 @@ from accountsync.domain.correlation import account_key
 from accountsync.store import accounts, names
 from accountsync.store.engine import bigints
 from accountsync.store.persons import PLANNED_COLUMNS
+from accountsync.store.plans import NOT_STARTED
 
 _PERSONS = text(
     f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE id > :after ORDER BY id LIMIT :limit"
@@ -53,6 +54,18 @@ _SETTLE = text(
     "UPDATE accountsync.correlation_case SET state = 'settled', closed_at = :now"
     " WHERE system = :system AND state = 'open' AND account_key <> ALL(:doubtful)"
     " RETURNING candidates"
+)
+
+_DOUBTFUL = text(  # ix_correlation_case_open
+    "SELECT DISTINCT unnest(candidates) FROM accountsync.correlation_case"
+    " WHERE system = :system AND state = 'open'"
+)
+
+_GIVE_UP = text(  # uq_account_task_open
+    "UPDATE accountsync.account_task SET state = 'superseded', waits_for = '{}',"
+    " cause = 'an account that is or may be theirs was found', finished_at = now()"
+    " WHERE system = :system AND person_id = ANY(CAST(:persons AS bigint[]))"
+    f" AND operation = 'create' AND {NOT_STARTED}"
 )
 
 _CASES = (
@@ -113,7 +126,13 @@ def adopt(connection: Connection, *, system: str, found: Mapping[int, RemoteAcco
         for person_id, account in found.items()
     ]
     connection.execute(_ADOPT, {"system": system, "rows": orjson.dumps(rows).decode()})
+    _make_no_other(connection, system, list(found))
     plan_again(connection, list(found))
+
+
+def _make_no_other(connection: Connection, system: str, persons: Collection[int]) -> None:
+    """What is to be made is given up at once: nobody may send it before the next plan (I9)."""
+    connection.execute(_GIVE_UP, {"system": system, "persons": bigints(persons)})
 
 
 def plan_again(connection: Connection, persons: Collection[int]) -> None:
@@ -134,10 +153,14 @@ def put_cases(
         for doubt in doubts
     ]
     bound = {"system": system, "now": now}
+    before = {*connection.scalars(_DOUBTFUL, bound)}
     connection.execute(_PUT_CASES, bound | {"rows": orjson.dumps(rows).decode()})
     doubtful = [row["account_key"] for row in rows]
     settled = connection.scalars(_SETTLE, bound | {"doubtful": doubtful}).all()
+    in_question = {*connection.scalars(_DOUBTFUL, bound)}
+    _make_no_other(connection, system, in_question)
     plan_again(connection, {person for persons in settled for person in persons})
+    plan_again(connection, in_question - before)
 
 
 def _as_json(account: RemoteAccount) -> dict[str, Any]:

@@ -42,7 +42,7 @@ _LAPSE = text(
     "  (SELECT person_id, system FROM accountsync.account_task WHERE id = ANY(:ids))"
 )
 
-_NOT_STARTED = f"state IN {OPEN_STATES!r} AND state NOT IN {tuple(sorted(IN_DOUBT))!r}"
+NOT_STARTED = f"state IN {OPEN_STATES!r} AND state NOT IN {tuple(sorted(IN_DOUBT))!r}"
 
 _KEPT_BACK = f"error_kind = '{HELD_BY_OPERATOR}' AND r.state_now <> 'needs_data'"
 
@@ -59,12 +59,12 @@ _REVISE = text(
     " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (task_id bigint, desired_now jsonb,"
     "  late_bound_now jsonb, account_state_now text, reason_now text, state_now text,"
     "  waits_for_now jsonb, cause_now text)"
-    f" WHERE id = r.task_id AND {_NOT_STARTED} RETURNING id"
+    f" WHERE id = r.task_id AND {NOT_STARTED} RETURNING id"
 )
 
 _SUPERSEDE = text(
     "UPDATE accountsync.account_task SET state = 'superseded', waits_for = '{}', cause = :cause,"
-    f" finished_at = :now WHERE id = ANY(:ids) AND {_NOT_STARTED} RETURNING id"
+    f" finished_at = :now WHERE id = ANY(:ids) AND {NOT_STARTED} RETURNING id"
 )
 
 _COUNTS = text(  # ix_account_task_plan_id

@@ -30,7 +30,7 @@ LEFT JOIN accountsync.account own ON own.person_id = c.person_id AND own.system 
 
 _CLAIM = """
 WITH due AS (
-  SELECT id FROM accountsync.account_task
+  SELECT id FROM accountsync.account_task c
   WHERE system = :system AND state = '{state}' AND next_attempt_at <= :now {only}
   ORDER BY {order} LIMIT :limit FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -50,19 +50,23 @@ SELECT attempt.id AS attempt_id, {columns}
 FROM claimed c JOIN attempt ON attempt.task_id = c.id {person}
 ORDER BY c.priority, c.id
 """
-_ONLY = """AND person_id IN
+_ONLY = """AND c.person_id IN
     (SELECT id FROM accountsync.person WHERE employee_number = ANY(:numbers))"""
+_MAY_BE_SENT = """(c.operation <> 'create' OR c.person_id NOT IN (SELECT unnest(candidates)
+    FROM accountsync.correlation_case WHERE system = :system AND state = 'open'))"""
+"""While a human has to say whose an account is, none is made for those who may have it (I9)."""
 
 
 def _claim_of(only: str) -> dict[str, TextClause]:
     """ix_account_task_unknown; ix_account_task_due; ix_account_task_oldest."""
-    joined = {"only": only, "columns": _COLUMNS, "person": _WITH_PERSON}
+    joined = {"columns": _COLUMNS, "person": _WITH_PERSON}
     probe = {"state": "unknown", "order": "next_attempt_at", "burnt": 0, "kind": "probe"}
     call = {"state": "ready", "burnt": 1, "kind": "call"}
+    sent, by_priority = f"{only} AND {_MAY_BE_SENT}", "priority, next_attempt_at, id"
     return {
-        "unknown": text(_CLAIM.format(**probe, **joined)),
-        "oldest": text(_CLAIM.format(**call, order="next_attempt_at", **joined)),
-        "ready": text(_CLAIM.format(**call, order="priority, next_attempt_at, id", **joined)),
+        "unknown": text(_CLAIM.format(**probe, **joined, only=only)),
+        "oldest": text(_CLAIM.format(**call, **joined, only=sent, order="next_attempt_at")),
+        "ready": text(_CLAIM.format(**call, **joined, only=sent, order=by_priority)),
     }
 
 
@@ -74,6 +78,7 @@ _PEEKS = {
         f" FROM accountsync.account_task c {_WITH_PERSON}"
         " WHERE c.system = :system AND c.state IN ('ready', 'unknown')"
         f" AND next_attempt_at <= :now {_ONLY if has_numbers else ''}"
+        f" AND (c.state = 'unknown' OR {_MAY_BE_SENT})"
         " ORDER BY c.state DESC, priority, next_attempt_at, c.id LIMIT :limit"
     )
     for has_numbers in (False, True)
