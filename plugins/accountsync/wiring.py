@@ -45,6 +45,7 @@ from accountsync.store.runs import Outcome
 from accountsync.store.tasks import database_time
 from accountsync.targets import catalog
 from accountsync.targets.connector import Connector
+from accountsync.wire import unreadable
 from accountsync.wire.api import Api, utc_now
 from accountsync.wire.auth import authenticator
 from accountsync.wire.endpoint import Endpoint
@@ -419,4 +420,5 @@ async def _connector(
 
 def _api(point: Endpoint, source: HttpSource) -> Api:
     auth = authenticator(source.auth, point)
-    return Api(point, auth, rate=source.rate, timeout_s=source.timeout.total_seconds())
+    seconds = source.timeout.total_seconds()
+    return Api(point, auth, rate=source.rate, timeout_s=seconds, parse=unreadable.parse)

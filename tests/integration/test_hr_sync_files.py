@@ -100,6 +100,18 @@ class Drop:
             )
             return {row.employee_number: row.full_name for row in found}
 
+    def scalar(self, query: str) -> Any:
+        with self.engine.connect() as connection:
+            return connection.scalar(text(query))
+
+    def reasons(self) -> dict[str, list[str]]:
+        """Of open rejects, by key."""
+        found = self.scalar(
+            "SELECT json_object_agg(record_key, reasons) FROM accountsync.rejected_record"
+            " WHERE closed_at IS NULL"
+        )
+        return found or {}
+
 
 @pytest.fixture(params=["file", "memory"])
 def drop(
@@ -147,6 +159,7 @@ BROKEN: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
     "half a character at its end": ({}, csv(ROWS).encode()[:35], b""),
     "another encoding": ({"encoding": "ascii"}, csv(ROWS).encode(), b""),
     "half a line of JSON": ({"format": "jsonl"}, jsonl(ROWS).encode()[:-9], b""),
+    "lines, not one of them JSON": ({"format": "jsonl"}, csv(ROWS).encode(), b""),
     "half a document of JSON": ({"format": "json"}, orjson.dumps(ROWS)[:-9], b""),
 }
 
@@ -161,6 +174,30 @@ def test_a_file_that_is_not_whole_changes_nothing_and_stays(
         drop.sync(**declared)
     assert drop.persons() == {}
     assert "persons-1" in drop.names("in")
+
+
+def test_a_line_that_cannot_be_read_is_one_rejected_row(drop: Drop) -> None:
+    """I3: in COPY, in the store, when it is tried again, and until HR puts it right; I4: as it may
+    be anybody's, nobody is missing."""
+    good, other = jsonl(ROWS).encode().split(b"\n")
+    lines = [
+        good, b'{"id": "2", "number": "E2", "name": "Zo\xeb", "state": "off"}', b"{no JSON",
+        b'{"id": "3", "number": "E3", "name": "A", "state": "on", "x": "\\ud800\\u0000"}',
+        b'{"id": "4", "number": "E4", "name": "A", "state": "on", "x": 1e999}', b"",
+    ]  # fmt: skip
+    drop.put("persons-1", b"\n".join(lines), marker=b"5")
+    first = drop.sync(format="jsonl")
+    assert (first.inserted, first.rejected) == (1, 4)
+    assert "full_name: holds half a character, or bytes that are none" in drop.reasons()["2"]
+    assert [reasons for key, reasons in drop.reasons().items() if len(key) > 1] == [
+        ["row: line 3 of the file is no JSON"]
+    ]
+    drop.put("persons-2", b"\n".join([*lines[1:], b""]))
+    assert drop.sync(format="jsonl").rejected == 4
+    assert drop.scalar("SELECT count(absent_since_snapshot) FROM accountsync.person") == 0
+    drop.put("persons-3", b"\n".join([good, other]))
+    assert drop.sync(format="jsonl").inserted == 1
+    assert drop.reasons() == {}
 
 
 def test_a_file_that_still_grows_is_not_there_yet(drop: Drop) -> None:

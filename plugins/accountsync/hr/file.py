@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import islice
 from typing import IO, Any, Protocol, TypeVar
 
-import orjson
-
 from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import DoneMarker, FileSource
+from accountsync.wire.unreadable import Unreadable, parse
 
 _ROWS_PER_PAGE = 1000
 T = TypeVar("T")
@@ -104,10 +104,10 @@ class FileHrSource:
                 case "csv":
                     yield from self._csv(raw)
                 case "jsonl":
-                    yield from _json_lines(raw, self._source.encoding)
+                    yield from self._json_lines(raw)
                 case "json":
-                    text = raw.read().decode(self._source.encoding)
-                    yield from _records(orjson.loads(text), self._source.records)
+                    text = raw.read().decode(self._source.encoding, "surrogateescape")
+                    yield from _records(parse(text), self._source.records)
 
     def _csv(self, raw: IO[bytes]) -> Iterator[dict[str, Any]]:
         with io.TextIOWrapper(raw, encoding=self._source.encoding, newline="") as text:
@@ -119,6 +119,20 @@ class FileHrSource:
                         " the first line has"
                     )
                 yield row
+
+    def _json_lines(self, raw: IO[bytes]) -> Iterator[Any]:
+        """Where not one line is JSON, the file is none of JSON Lines."""
+        encoding, lines, bad = self._source.encoding, 0, 0
+        with io.TextIOWrapper(raw, encoding=encoding, errors="surrogateescape") as text:
+            for number, line in enumerate(text, start=1):
+                if not line.strip():
+                    continue
+                row = _json_line(line, number)
+                lines += 1
+                bad += isinstance(row, Unreadable)
+                yield row
+        if lines and lines == bad:
+            raise IncompleteReadError(f"{self._chosen.name}: not one line of it is JSON")
 
     async def merged(self) -> None:
         """Into the archive, older full files with it: one that stayed would be a snapshot, or the
@@ -167,15 +181,18 @@ def _strict(name: str, rows: Iterator[Any]) -> Iterator[Any]:
     """What cannot be decoded or parsed is no read at all."""
     try:
         yield from rows
-    except (UnicodeError, csv.Error, orjson.JSONDecodeError) as error:
+    except (UnicodeError, csv.Error, json.JSONDecodeError) as error:
         raise IncompleteReadError(f"{name} cannot be read: {type(error).__name__}") from error
 
 
-def _json_lines(raw: IO[bytes], encoding: str) -> Iterator[Any]:
-    with io.TextIOWrapper(raw, encoding=encoding) as text:
-        for line in text:
-            if line.strip():
-                yield orjson.loads(line)
+def _json_line(line: str, number: int) -> Any:
+    """A line that is no JSON is one bad row (I3); without an end, a file that was cut off (I2)."""
+    try:
+        return parse(line)
+    except json.JSONDecodeError:
+        if not line.endswith("\n"):
+            raise
+        return Unreadable(line.rstrip("\n"), f"line {number} of the file is no JSON")
 
 
 def _records(document: Any, path: str | None) -> Iterator[Any]:

@@ -14,6 +14,7 @@ import orjson
 
 from accountsync.domain.person import PERSON_FIELDS, REQUIRED_FIELDS
 from accountsync.settings.hr import EPOCHS, AnySource, SourceField
+from accountsync.wire.unreadable import HALF_CHARACTER, Unreadable, marked, read_again, written
 
 Read = Callable[[Any], Any]
 _REMEMBERED = 20_000
@@ -24,6 +25,7 @@ _USUAL = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:[0-5]\d:[0-5]\d", re.ASCII)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ISO = re.compile(r"\d{4}-|\d{8}(?!\d)")
 """fromisoformat alone would read some times in milliseconds as days of the 18th century."""
+_AS_ROW = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # Unreadable is one
 _LONGEST_TEXT = 500
 _LONG_ROW = 2_000
 """Bytes. A shorter row holds nothing that is too long for an index of the store."""
@@ -71,18 +73,26 @@ class RowMapper:
         self._hash = hashlib.blake2b(digest_size=16, key=key)
 
     def map(self, row: Any) -> StagedRecord:
-        raw = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+        problems: list[str] = []
+        try:
+            raw = orjson.dumps(row, option=_AS_ROW)
+        except TypeError:
+            raw, row = _unreadable(row, problems)
         content_hash = self._hash.copy()
         content_hash.update(raw)
-        problems: list[str] = []
         if isinstance(row, dict):
             values = self._values(row, problems)
         else:
             values = [None] * len(self._keys)
-            problems.append("row: not an object")
+            if not problems:
+                problems.append("row: not an object")
         if len(raw) > _LONG_ROW or (b"\\" in raw and b"\\u0000" in raw):
             _drop_unstorable(values, raw, problems)
         return StagedRecord(values, raw, content_hash.digest(), problems)
+
+    def map_kept(self, raw: Any) -> StagedRecord:
+        """A row out of the store; one that was unreadable is so again."""
+        return self.map(read_again(raw))
 
     def _values(self, row: dict[Any, Any], problems: list[str]) -> list[Any]:
         found = list(map(row.get, self._keys))
@@ -106,6 +116,19 @@ class RowMapper:
             if values[position] is None and not any(p.startswith(name) for p in problems):
                 problems.append(f"{name}: is missing")
         return values
+
+
+def _unreadable(row: Any, problems: list[str]) -> tuple[bytes, Any]:
+    """A row that is no JSON: a text that can be kept, and values that know what is wrong with them
+    (I3)."""
+    raw = written(row)
+    said = (
+        row.reason
+        if isinstance(row, Unreadable)
+        else f"{HALF_CHARACTER}, or a number that cannot be kept"
+    )
+    problems.append(f"row: {said}")
+    return raw, marked(row)
 
 
 def _drop_unstorable(values: list[Any], raw: bytes, problems: list[str]) -> None:
@@ -194,6 +217,8 @@ def _text(value: Any) -> str:
         return text
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, Unreadable):
+        raise TypeError(value.reason)
     raise TypeError(f"is a {type(value).__name__}, expected a text")
 
 

@@ -58,15 +58,17 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
 
 
 def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome) -> None:
-    """Snapshot and watermark, as far as the feed proves them (I1, I4)."""
+    """Snapshot and watermark, as far as the feed proves them (I1, I4): where somebody's row does
+    not even tell whose it is, nobody is missing."""
     counts, source = outcome.counts, feed.source
     absences.welcome_back(connection, run_id=feed.run_id, source=source)
     if feed.plan.is_complete:
         snapshot = runs.add_snapshot(
             connection, source=source, run_id=feed.run_id, rows=counts.fetched
         )
-        absences.mark(connection, run_id=feed.run_id, source=source, snapshot=snapshot)
-        _presume_left(connection, feed)
+        if not feeds.hides_a_key(connection, run_id=feed.run_id):
+            absences.mark(connection, run_id=feed.run_id, source=source, snapshot=snapshot)
+            _presume_left(connection, feed)
     if feed.plan.follows_changes and counts.newest_change:
         runs.advance_watermark(
             connection, source=source, value=counts.newest_change, run_id=feed.run_id

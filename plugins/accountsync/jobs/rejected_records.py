@@ -37,4 +37,4 @@ def list_rejected(*, engine: Engine, sources: Iterable[AnySource]) -> list[Rejec
 
 
 def _number(mapper: RowMapper | None, reject: OpenReject) -> str | None:
-    return mapper.map(reject.raw).values[_NUMBER_AT] if mapper else None
+    return mapper.map_kept(reject.raw).values[_NUMBER_AT] if mapper else None

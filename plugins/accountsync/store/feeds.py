@@ -139,11 +139,12 @@ def open_rejects(
     connection: Connection, *, run_id: int, source: str, after: int, limit: int
 ) -> list[tuple[int, Any]]:
     """Id and raw row of those that were rejected earlier, are still open, and do not come in this
-    feed: the next ones by id."""
+    feed: the next ones by id. A text stands for a row that is no JSON: only HR can mend it."""
     rows = connection.execute(
         text(
             "SELECT r.id, r.raw::text FROM accountsync.rejected_record r"
-            " WHERE source = :source AND closed_at IS NULL AND id > :after AND NOT EXISTS ("
+            " WHERE source = :source AND closed_at IS NULL AND id > :after"
+            " AND json_typeof(r.raw) <> 'string' AND NOT EXISTS ("
             f"  SELECT FROM {table(run_id)} s"
             "  WHERE coalesce(s.source_key, encode(s.content_hash, 'hex')) = r.record_key)"
             " ORDER BY r.id LIMIT :limit"
@@ -164,6 +165,17 @@ def count(connection: Connection, *, run_id: int) -> int:
     compares."""
     counted = text(f"SELECT count(*) FROM {table(run_id)} WHERE NOT retried")
     return int(connection.scalar(counted) or 0)
+
+
+def hides_a_key(connection: Connection, *, run_id: int) -> bool:
+    """Whether a row of the read is unreadable down to its key, so that it may be anybody's."""
+    found = connection.scalar(
+        text(
+            f"SELECT EXISTS (SELECT FROM {table(run_id)} WHERE source_key IS NULL"
+            " AND NOT retried AND json_typeof(raw) = 'string')"
+        )
+    )
+    return bool(found)
 
 
 def fingerprint(connection: Connection, *, run_id: int) -> str:

@@ -17,6 +17,7 @@ The one place where wire errors become ours:
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -64,6 +65,7 @@ class Api:
 
     `dry_run`: a change is refused here, below everything that could forget to ask.
     `is_only_way`: whoever calls it changes the target by no other, so it knows what has left.
+    `parse`: raises json.JSONDecodeError for a body that is no JSON.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Api:
         dry_run: bool = False,
         is_only_way: bool = True,
         now: Callable[[], datetime] = utc_now,
+        parse: Callable[[bytes], Any] = orjson.loads,
     ) -> None:
         self.endpoint = endpoint
         self._auth = auth
@@ -87,6 +90,7 @@ class Api:
         self.dry_run = dry_run
         self._is_only_way = is_only_way
         self._now = now
+        self._parse = parse
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Api:
@@ -197,8 +201,8 @@ class Api:
         if 300 <= status < 400:
             raise TransientError(f"{self._place(request)}: HTTP {status}, redirects are refused")
         try:
-            body = orjson.loads(raw) if raw else None
-        except orjson.JSONDecodeError as error:
+            body = self._parse(raw) if raw else None
+        except json.JSONDecodeError as error:
             if status >= 400:
                 return Answer(status=status, headers=headers, body=None)
             kind = headers.get("Content-Type", "no content type").partition(";")[0]

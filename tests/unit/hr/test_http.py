@@ -15,6 +15,7 @@ from accountsync.errors import IncompleteReadError, TargetDownError, TransientEr
 from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import HttpSource
+from accountsync.wire import unreadable
 from tests.unit.wire.server import Server, api, endpoint, json, serving, status
 
 EVERYBODY = Ask(since=None)
@@ -194,6 +195,26 @@ def test_a_system_that_is_away_for_a_moment_in_the_middle_does_not_end_the_read(
             return [page async for page in HttpHrSource(a_source(), client).pages(EVERYBODY)]
 
     assert [row for page in asyncio.run(go()) for row in page.rows] == ROWS
+
+
+def test_a_value_that_is_none_takes_no_other_row_with_it() -> None:
+    """I3."""
+    answered = (
+        b'{"total": 2, "pages": 1, "rows": [{"id": "\xff"}, {"id": 2, "x": "\\ud800", "y": NaN}]}'
+    )
+
+    async def go() -> list[Page]:
+        async def answer(_: web.Request) -> web.StreamResponse:
+            return web.Response(body=answered, content_type="application/json")
+
+        async with (
+            serving({"/persons": answer}) as server,
+            api(endpoint(server.url), parse=unreadable.parse) as client,
+        ):
+            return [page async for page in HttpHrSource(a_source(), client).pages(EVERYBODY)]
+
+    (page,) = asyncio.run(go())
+    assert [row["id"] for row in page.rows] == ["\udcff", 2]
 
 
 def test_the_next_address_is_followed_as_it_was_given() -> None:

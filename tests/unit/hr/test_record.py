@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from accountsync.domain.person import PERSON_FIELDS
 from accountsync.hr.record import RowMapper, StagedRecord
 from accountsync.settings.hr import HttpSource
+from accountsync.wire import unreadable
 
 FIELDS: dict[str, Any] = {
     "source_key": "id",
@@ -350,6 +351,28 @@ def test_exactly_rows_with_a_nul_character_are_refused(text: str) -> None:
     assert refused == ("\x00" in text)
 
 
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        (b'{"id": 7, "number": "E1", "name": "\xff\\\\"}', "full_name: holds half a character"),
+        (b'{"id": 7, "number": "E1", "name": "\\ud800\\u0000"}', "full_name: holds half a char"),
+        (b'{"id": 7, "number": "E1", "name": "A", "hired": 1e999}', "hire_date: is no number"),
+        (b'{"id": 7, "number": NaN, "name": "A"}', "employee_number: is no number"),
+        (b'{"id": 7, "number": "E1", "name": "A", "x": [{"y": -Infinity}]}', "row: holds half"),
+        (b'{"id": 7, "number": "E1", "name": "A", "x\xff": 1}', "row: holds half a character"),
+    ],
+)
+def test_a_value_that_is_none_rejects_its_row_with_a_reason(written: bytes, problem: str) -> None:
+    """I3: with what can be read of it, and kept as it came in a form that PostgreSQL keeps."""
+    row = unreadable.parse(written)
+    record = mapped(row)
+    assert [one for one in record.problems if one.startswith(problem)]
+    assert [one for one in record.problems if one.startswith("row: holds half a character")]
+    assert value_of(record, "source_key") == "7"
+    assert b"\0" not in "".join(filter(None, record.values)).encode()
+    assert value_of(mapper().map_kept(orjson.loads(record.raw)), "source_key") == "7"
+
+
 def test_a_text_too_long_for_the_store_is_refused() -> None:
     (problem,) = problems_with("status", "x" * 2500)
     assert "longer than" in problem
@@ -374,7 +397,8 @@ def test_the_order_of_the_configuration_changes_no_hash() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 2**63) | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers(-9, 2**63) | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False),
     lambda children: st.lists(children, max_size=3)
     | st.dictionaries(st.text(max_size=5), children, max_size=3),
     max_leaves=8,

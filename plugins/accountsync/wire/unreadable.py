@@ -1,0 +1,100 @@
+"""JSON in which a value is none: one bad value of one row takes no other row with it (I3)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from math import isinf
+from typing import Any
+
+import orjson
+
+HALF_CHARACTER = "holds half a character, or bytes that are none"
+NO_NUMBER = "is no number that can be kept"
+_INTEGERS = range(-(2**63), 2**64)
+"""What orjson reads as integers; beyond, it reads numbers with a fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands where a value was sent that is none. `kept`: as it was written, perhaps with lone
+    surrogates: bytes that are no character are U+DC80 … U+DCFF."""
+
+    kept: str = field(repr=False)
+    reason: str
+
+
+def parse(document: bytes | str) -> Any:
+    """As orjson does, but where only values are bad they alone are `Unreadable`, or texts with lone
+    surrogates. Raises json.JSONDecodeError for what is no JSON at all."""
+    try:
+        return orjson.loads(document)
+    except orjson.JSONDecodeError as error:
+        return _parse(document, error)
+
+
+def _parse(document: bytes | str, refused: orjson.JSONDecodeError) -> Any:
+    text = document if isinstance(document, str) else document.decode("utf-8", "surrogateescape")
+    try:
+        return json.loads(text, parse_int=_int, parse_float=_float, parse_constant=_no_number)
+    except RecursionError:
+        raise refused from None
+
+
+def _no_number(text: str) -> Unreadable:
+    return Unreadable(text, NO_NUMBER)
+
+
+def _float(text: str) -> float | Unreadable:
+    number = float(text)
+    return _no_number(text) if isinf(number) else number
+
+
+def _int(text: str) -> float | int | Unreadable:
+    if len(text) <= 20 and (number := int(text)) in _INTEGERS:
+        return number
+    return _float(text)
+
+
+def marked(node: Any) -> Any:
+    """The same with each text that cannot be encoded as `Unreadable`."""
+    if isinstance(node, str):
+        return node if _is_whole(node) else Unreadable(node, HALF_CHARACTER)
+    if isinstance(node, dict):
+        return {name: marked(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [marked(value) for value in node]
+    return node
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def written(row: Any) -> bytes:
+    """A row with such values, as JSON that any database keeps: one text, of the row as it came."""
+    if isinstance(row, Unreadable):
+        text = row.kept
+    else:
+        text = json.dumps(row, default=_spelling, ensure_ascii=False, sort_keys=True)
+    return orjson.dumps(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _spelling(value: Any) -> str:
+    if isinstance(value, Unreadable):
+        return value.kept
+    raise TypeError(f"{type(value).__name__} has no place in a row")
+
+
+def read_again(raw: Any) -> Any:
+    """What `written` was given, as far as it can be known; any other row as it is."""
+    if not isinstance(raw, str):
+        return raw
+    try:
+        return parse(raw)
+    except json.JSONDecodeError:
+        return raw
