@@ -35,8 +35,9 @@ def process_account_tasks() -> None:
         from accountsync import wiring
 
         ti.xcom_push(key="since", value=wiring.store_time(load_settings()).isoformat())
-        only = (params or {})["systems"]
-        return [s for s in wiring.find_due_targets(load_settings()) if not only or s in only]
+        said = params or {}
+        due = wiring.find_due_targets(load_settings(), dry_run=said["dry_run"])
+        return [system for system in due if not said["systems"] or system in said["systems"]]
 
     @task(
         map_index_template="{{ task.op_kwargs['system'] }}",

@@ -294,9 +294,11 @@ def decide_review(
     return approved
 
 
-def find_due_targets(settings: Settings) -> list[str]:
+def find_due_targets(settings: Settings, *, dry_run: bool = False) -> list[str]:
     """Configured targets with work to do, in the order of the configuration."""
-    return process.find_due_targets(engine=open_store(settings), systems=settings.systems)
+    return process.find_due_targets(
+        engine=open_store(settings), systems=settings.systems, dry_run=dry_run
+    )
 
 
 def find_untried(settings: Settings, *, since: str | None) -> dict[str, int]:

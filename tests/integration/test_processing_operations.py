@@ -226,8 +226,10 @@ def test_a_dry_run_shows_what_it_would_send_and_changes_nothing(
     """I15: names of fields, no values."""
     caplog.set_level("INFO")
     made.ask("idaas", "update", persons=4, name="单小明")
+    made.ask("welink", "update", persons=1, waits_for=["idaas"])
     before = made.rows("SELECT * FROM accountsync.account_task ORDER BY id")
     reached = made.sims.idaas.state()["requests"]
+    assert made.due(dry_run=True) == ["idaas"]
     summary = made.process("idaas", dry_run=True)
     assert summary.outcomes == {"would_update": 4}
     assert made.rows("SELECT * FROM accountsync.account_task ORDER BY id") == before

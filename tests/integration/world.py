@@ -171,8 +171,10 @@ class World:
             at_once=at_once,
         )
 
-    def due(self) -> list[str]:
-        return process.find_due_targets(engine=self.engine, systems=self.settings.systems)
+    def due(self, *, dry_run: bool = False) -> list[str]:
+        return process.find_due_targets(
+            engine=self.engine, systems=self.settings.systems, dry_run=dry_run
+        )
 
     def endpoint(self, conn_id: str) -> Endpoint:
         simulator = _SIMULATOR_OF[conn_id]

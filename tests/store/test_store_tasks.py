@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -281,6 +282,29 @@ def test_a_disabled_account_is_not_enough_to_go_on(
     assert tasks.release_satisfied(connection, now=NOW) == 0
 
 
+def test_an_overlooked_dependant_is_found_by_its_plan_and_by_the_way(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I12: written while its account was made, so that neither saw the other. At most so many are
+    looked at, however many wait."""
+    bound: dict[str, Any] = {"state": "waiting", "waits_for": ["idaas"], "system": "email"}
+    for person in people:
+        add_task(connection, plan_id=plan_id, person_id=person, **bound)
+        add_account(connection, person_id=person, system="idaas")
+    connection.execute(text("UPDATE accountsync.plan SET created_at = :now"), {"now": NOW})
+    look = partial(tasks.release_overlooked, connection, limit=2)
+    assert look(now=NOW + 60 * MINUTE, share=1.1) == 0, "neither a late plan, nor on the way"
+    assert look(now=NOW + 60 * MINUTE, share=0.0) == 2
+    assert look(now=NOW + MINUTE, share=1.1) == 2
+    assert [look(now=NOW + MINUTE, share=0.0) for _ in range(4)][-1] == 0
+    assert _waiting(connection) == 0
+
+
+def _waiting(connection: Connection) -> int:
+    query = "SELECT count(*) FROM accountsync.account_task WHERE state = 'waiting'"
+    return int(connection.scalar(text(query)) or 0)
+
+
 def test_success_makes_dependants_ready_in_the_same_transaction(
     connection: Connection, plan_id: int, people: list[int]
 ) -> None:
@@ -471,6 +495,31 @@ def test_what_no_text_may_hold_is_recorded_without_it(
     assert [row.remote_id for row in rows] == [None, "r\ufffd", "s\ufffd"]
     assert _task(connection, nul.row["id"])["cause"] == "no\ufffd such"
     assert _task(connection, good.row["id"])["state"] == "succeeded"
+
+
+def test_a_planner_never_has_to_give_way_to_results(engine: Engine) -> None:
+    """I13: they wait for each other's tasks; whoever records lets go, and records afterwards."""
+    with engine.begin() as connection:
+        plan_id, persons = add_plan(connection), add_persons(connection, 2)
+        for person in persons:
+            whose = {"plan_id": plan_id, "person_id": person}
+            add_task(connection, **whose, next_attempt_at=NOW)
+            add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    limits = Limits(concurrency=5, call_timeout=MINUTE, seconds=60)
+    lock_one = text("SELECT id FROM accountsync.account_task WHERE person_id = :person"
+                    " AND state = 'waiting' FOR UPDATE")  # fmt: skip
+    with locks.held_or_not(engine, "target/idaas") as lock, ThreadPoolExecutor(1) as threads:
+        queue = TaskQueue(
+            engine=engine, system="idaas", worker="w", limits=limits, clock=lambda: NOW, lock=lock
+        )
+        results = [_succeeded(claim) for claim in queue.claim()]
+        with engine.begin() as planner:
+            planner.execute(lock_one, {"person": persons[1]})
+            recording = threads.submit(queue.record, results)
+            planner.execute(text("SELECT pg_sleep(1.3)"))  # by then a victim would have been chosen
+            planner.execute(lock_one, {"person": persons[0]})
+        recording.result()
+    assert queue.released == 2
 
 
 def test_an_answer_that_the_store_does_not_take_costs_nobody_elses(engine: Engine) -> None:

@@ -41,6 +41,8 @@ from accountsync.store.persons import Evaluation
 log = logging.getLogger(__name__)
 
 _PERSONS_AT_ONCE = 2000
+_FEW_PERSONS = 50_000
+"""More are as good as everybody, where one looks who waits for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,16 +163,19 @@ def _plan(
     name_giving.record_existing(connection, rules.names, lambda: facts)
     count, digest, first = 0, hashlib.sha256(), FirstNumbers()
     one = None if only is None else persons.of_number(connection, only)
+    planned: list[int] = []
     for rows in lots() if one is None else [one]:
         changes = _changes(connection, rules, rows, now, first)
         changes.leave_out(_to_open_tasks(connection, plan_id, changes, now, digest))
         plans.add(connection, plan_id=plan_id, tasks=changes.add, now=now, digest=digest)
         persons.mark_planned(connection, changes.planned)
         count += len(rows)
+        if len(planned) <= _FEW_PERSONS:
+            planned += [row["id"] for row in rows]
         log.debug("event=planning plan=%s persons=%s", plan_id, count)
     _judge(connection, rules, plan_id, now)
-    ids = None if one is None else [row["id"] for row in one]
-    tasks.release_satisfied(connection, now=now, persons=ids)
+    everybody = len(planned) > _FEW_PERSONS
+    tasks.release_satisfied(connection, now=now, persons=None if everybody else planned)
     return _finish(connection, plan_id, count, digest.hexdigest())
 
 

@@ -54,7 +54,8 @@ def approve(
         found = _held_one(connection, plan, reviewed)
         ids = guarded_tasks.releasable(connection, plan_id=plan)
         guarded_tasks.let_through(connection, ids=ids, dependants=dependants, now=now)
-        tasks.release_satisfied(connection, now=now)
+        let_go = guarded_tasks.persons_of(connection, ids=ids)
+        tasks.release_satisfied(connection, now=now, persons=let_go)
         outdated = guarded_tasks.leave_to_next_plan(connection, plan_id=plan, now=now)
         guarded_tasks.close(
             connection, plan_id=plan, state="approved", actor=actor, comment=comment, now=now

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,9 @@ from accountsync.targets.connector import Connector
 
 log = logging.getLogger(__name__)
 
+_LOOKED_AT = 10_000
+"""Waiting tasks that a run looks at again, of the latest plans and of all: well under a second."""
+
 OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
 
 
@@ -48,13 +52,16 @@ class ProcessSummary:
 
 
 def find_due_targets(
-    *, engine: Engine, systems: Iterable[str], now: datetime | None = None
+    *, engine: Engine, systems: Iterable[str], now: datetime | None = None, dry_run: bool = False
 ) -> list[str]:
-    """Those with tasks to work on now; dependants that were overlooked are released first."""
+    """Those with tasks to work on now; dependants that were overlooked are released first, but in
+    a dry run."""
     with engine.begin() as connection:
         schema.require_head(connection)
         at = now or tasks.database_time(connection)
-        tasks.release_satisfied(connection, now=at)
+        if not dry_run:
+            share = random.random()  # noqa: S311 (where to begin to look)
+            tasks.release_overlooked(connection, now=at, share=share, limit=_LOOKED_AT)
         return task_queues.due_systems(connection, systems=systems, now=at)
 
 

@@ -24,6 +24,7 @@ from accountsync.store.locks import Lock
 from accountsync.store.tasks import Claim
 
 _CLAIM_AT_LEAST, _CLAIM_AT_MOST = 10, 500
+_LOCK_NOT_AVAILABLE, _DEADLOCK = "55P03", "40P01"
 _PAUSES_S = (0.1, 0.5, 1.0, 2.0)
 
 Clock = Callable[[], datetime]
@@ -159,6 +160,7 @@ class TaskQueue:
 
     def _record(self, results: Sequence[Result]) -> Sequence[Result]:
         with self._engine.begin() as connection:
+            tasks.yield_to_others(connection)
             results = planned_again(connection, self.system, results)
             if any(result.replan for result in results):
                 locks.take_persons(connection)
@@ -181,7 +183,7 @@ class TaskQueue:
             except DBAPIError as error:
                 if not _is_passing(error):
                     raise
-                if time.monotonic() > given_up:
+                if time.monotonic() > given_up and not _is_contended(error):
                     raise TransientError("the store cannot be written to") from error
                 time.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
         raise AssertionError("never: the loop has no end")
@@ -210,8 +212,15 @@ def _store_errors() -> Iterator[None]:
         raise TransientError("the store went away") from error
 
 
+def _is_contended(error: DBAPIError) -> bool:
+    """Somebody else, such as a planner, is at work on these rows, and will end."""
+    return getattr(error.orig, "sqlstate", None) in (_LOCK_NOT_AVAILABLE, _DEADLOCK)
+
+
 def _is_passing(error: DBAPIError) -> bool:
-    """The server went away, is starting, or chose this transaction to end a deadlock."""
+    """The server went away, is starting, or somebody else is at work on these rows."""
+    if _is_contended(error):
+        return True
     is_lost = isinstance(error, OperationalError | InterfaceError)
     state = getattr(error.orig, "sqlstate", None) or ("08000" if is_lost else "")
     return error.connection_invalidated or state[:2] in ("08", "40", "53", "57")

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, text
 from accountsync.domain.guard import Facts
 from accountsync.domain.planning import GUARDED
 from accountsync.domain.task import HELD_BY_OPERATOR
+from accountsync.store.engine import bigints
 from accountsync.store.tables import OPEN_STATES
 
 GUARD_HOLDS = (
@@ -155,6 +156,14 @@ def let_through(
     }
     states = connection.scalars(_LET_THROUGH, bound) if ids else ()
     return sum(state == "ready" for state in states)
+
+
+def persons_of(connection: Connection, *, ids: Sequence[int]) -> list[int]:
+    statement = text(
+        "SELECT DISTINCT person_id FROM accountsync.account_task"
+        " WHERE id = ANY(CAST(:ids AS bigint[]))"
+    )
+    return list(connection.scalars(statement, {"ids": bigints(ids)}))
 
 
 def reject(connection: Connection, *, plan_id: int, now: datetime) -> int:

@@ -46,6 +46,12 @@ NOT_STARTED = f"state IN {OPEN_STATES!r} AND state NOT IN {tuple(sorted(IN_DOUBT
 
 _KEPT_BACK = f"error_kind = '{HELD_BY_OPERATOR}' AND r.state_now <> 'needs_data'"
 
+_LOCK = text(
+    "SELECT id FROM accountsync.account_task WHERE id = ANY(CAST(:ids AS bigint[]))"
+    " ORDER BY id FOR UPDATE"
+)
+"""Whoever locks several does it in this order; so no two wait for each other."""
+
 _REVISE = text(
     "UPDATE accountsync.account_task SET plan_id = :plan_id, desired = r.desired_now,"
     " late_bound = r.late_bound_now, account_state = r.account_state_now, reason = r.reason_now,"
@@ -249,6 +255,7 @@ def revise(
     if not tasks:
         return []
     bound = {"plan_id": plan_id, "rows": rows, "now": now}
+    connection.execute(_LOCK, {"ids": bigints(old.id for old, _ in tasks)})
     done = frozenset(connection.scalars(_REVISE, bound))
     return [old for old, _ in tasks if old.id not in done]
 
@@ -278,6 +285,7 @@ def supersede(
     if not tasks:
         return []
     digest.update(b"superseded %s\n" % repr([task.id for task in tasks]).encode())
+    connection.execute(_LOCK, {"ids": bigints(task.id for task in tasks)})
     bound = {"ids": [task.id for task in tasks], "cause": cause, "now": now}
     done = frozenset(connection.scalars(_SUPERSEDE, bound))
     return [task for task in tasks if task.id not in done]

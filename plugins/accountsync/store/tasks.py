@@ -14,6 +14,9 @@ from accountsync.domain.task import TAKING_AWAY, ClaimedTask, Outcome, Result
 from accountsync.store.storable import as_json
 from accountsync.store.tables import OPEN_STATES
 
+_LATELY = timedelta(hours=1)
+"""A plan that takes longer to be written is beyond all budgets."""
+
 _COLUMNS = """
   c.id, c.person_id, p.employee_number, c.operation, c.desired, c.late_bound, c.account_state,
   c.attempts, c.absences, c.unanswered,
@@ -135,11 +138,21 @@ SET waits_for = still.systems,
       ELSE t.next_attempt_at END
 FROM (
   SELECT w.id, ARRAY(SELECT s FROM unnest(w.waits_for) s WHERE NOT {_SATISFIED}) AS systems
-  FROM accountsync.account_task w WHERE w.state = 'waiting' {{persons}}
+  FROM accountsync.account_task w WHERE w.state = 'waiting' {{only}}
 ) still
 WHERE t.id = still.id AND t.waits_for <> still.systems
 RETURNING t.state
 """
+
+_OF_PERSONS = "AND w.person_id = ANY(:persons)"
+_OVERLOOKED = """AND w.id IN (
+  (SELECT id FROM accountsync.account_task WHERE state = 'waiting' AND plan_id >=
+     (SELECT min(id) FROM accountsync.plan WHERE created_at > :lately) LIMIT :limit)
+  UNION ALL
+  (SELECT id FROM accountsync.account_task WHERE state = 'waiting' AND person_id >=
+     CAST(:share * (SELECT max(id) FROM accountsync.person) AS bigint)
+   ORDER BY person_id LIMIT :limit))"""
+"""ix_account_task_plan_id; ix_account_task_waiting."""
 
 _LOCK_WAITING = text(  # ix_account_task_waiting
     "SELECT id FROM accountsync.account_task WHERE state = 'waiting' AND person_id = ANY(:persons)"
@@ -354,12 +367,28 @@ def release_satisfied(
     connection: Connection, *, now: datetime, persons: Sequence[int] | None = None
 ) -> int:
     """Waiting tasks whose accounts are there by now become ready (I12). Returns how many."""
-    only = "" if persons is None else "AND w.person_id = ANY(:persons)"
+    only = "" if persons is None else _OF_PERSONS
     bound: dict[str, Any] = {"now": now}
     if persons is not None:
         bound["persons"] = list(persons)
-    states = connection.scalars(text(_RELEASE_SATISFIED.format(persons=only)), bound)
+    states = connection.scalars(text(_RELEASE_SATISFIED.format(only=only)), bound)
     return sum(state == "ready" for state in states)
+
+
+def release_overlooked(connection: Connection, *, now: datetime, share: float, limit: int) -> int:
+    """Whoever ends what others wait for releases them; a plan that is being written meanwhile is
+    not seen by it. So waiting tasks of the latest plans are looked at again, and as a net, from
+    `share` (in [0, 1)) of all persons on, some of all others: however many wait, it costs the same.
+    """
+    bound = {"now": now, "lately": now - _LATELY, "share": share, "limit": limit}
+    states = connection.scalars(text(_RELEASE_SATISFIED.format(only=_OVERLOOKED)), bound)
+    return sum(state == "ready" for state in states)
+
+
+def yield_to_others(connection: Connection) -> None:
+    """Whoever records can do it again, a planner would have to begin anew: where both wait for each
+    other, this transaction lets go before PostgreSQL (`deadlock_timeout`, 1 s) chooses one."""
+    connection.execute(text("SET LOCAL lock_timeout = '500ms'"))
 
 
 def record(
