@@ -179,18 +179,24 @@ def test_somebody_whose_name_cannot_be_read_waits_for_an_operator(people: People
 
 def test_somebody_whose_name_does_not_fit_stops_nobody(people: People) -> None:
     """I3."""
-    email = "{{ person.full_name | pinyin }}@{{ person.type.email_domain }}"
-    people.with_names({"email": {"value": email, "max_length": 30}})
+    local = r"{{ person.full_name | pinyin | replace('zhao', '\x00') }}"
+    email = f"{local}@{{{{ person.type.email_domain }}}}"
+    seen = r"{{ 'a\x00' if person.employee_number == 'E3' else '' }}"
+    people.with_names({"email": {"value": email, "existing": seen, "max_length": 30}})
     people.execute(
         "UPDATE accountsync.person_type_mapping"
         " SET email_domain = 'a-really-long-subsidiary.example.com' WHERE person_type = '11'"
     )
     people.add("E1", "张伟")
     people.add("E2", "李娜", person_type="11")
+    people.add("E3", "赵一")
     people.plan()
     assert people.names("E1")["email"].startswith("zhangwei@")
     found = people.rows("SELECT cause FROM accountsync.account_task WHERE state = 'needs_data'")
-    assert {row["cause"] for row in found} == {"the name does not fit into the length allowed here"}
+    assert {row["cause"] for row in found} == {
+        "the name does not fit into the length allowed here",
+        "a name holds a NUL character; set it with `name override`",
+    }
 
 
 def test_an_override_is_one_persons_audited_and_applied_by_the_next_plan(people: People) -> None:

@@ -314,19 +314,34 @@ def test_another_rule_is_planned_for_everybody_and_passes_the_guard(settled: Tar
     assert open_tasks(settled) == {}  # taken back before anybody decided
 
 
-def test_a_target_that_was_taken_out_and_comes_back_is_planned_for_everybody(
+def test_a_target_that_was_taken_out_has_no_tasks_and_is_planned_for_everybody_if_it_comes_back(
     people: People,
 ) -> None:
+    """I6, I9: what may have happened there stays in doubt."""
+
+    def states(system: str) -> set[str]:
+        query = "SELECT state FROM accountsync.account_task WHERE system = :system"
+        return {row["state"] for row in people.rows(query, system=system)}
+
     both = {name: {"preset": name, "conn_id": name} for name in ("idaas", "welink")}
     people.settings = example_settings(systems=both)
+    people.add("E0", "王芳")
     people.add("E1", "张伟")
     people.plan()
+    people.execute("UPDATE accountsync.account_task SET state = 'needs_human' WHERE person_id ="
+                   " (SELECT id FROM accountsync.person WHERE employee_number = 'E0')"
+                   " AND system = 'welink'")  # fmt: skip
     people.settings = example_settings(systems={"idaas": both["idaas"]})
+    people.plan(dry_run=True)
+    people.plan(only="E1")
+    assert states("welink") == {"ready", "needs_human"}
     people.plan()
+    assert states("welink") == {"superseded", "needs_human"}
+    assert states("idaas") == {"ready"}
     people.add("E2", "李娜")
     people.plan()
     people.settings = example_settings(systems=both)
-    assert people.plan().counts["welink"] == {"ready": 1}
+    assert people.plan().counts["welink"] == {"ready": 2}
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 
 from accountsync.domain import planning, request
 from accountsync.domain.account import Account
+from accountsync.domain.desired import Difference, SystemRule, as_applied
 from accountsync.domain.entitlement import Wanted, wanted
 from accountsync.domain.lifecycle import Standing, Statuses, standing
 from accountsync.domain.naming import FirstNumbers
-from accountsync.domain.planning import OpenTask, PlannedTask, SystemRule
+from accountsync.domain.planning import OpenTask, PlannedTask
 from accountsync.errors import RecordError
 from accountsync.jobs import name_giving, person_facts
 from accountsync.jobs.name_giving import Given
@@ -42,7 +43,7 @@ class Candidate:
     def needs_names(self) -> bool:
         """Somebody gets an account; who has a call under way is planned again after it."""
         return any(
-            planning.operation(wanted, self.accounts.get(system), planning.Difference.NONE)
+            planning.operation(wanted, self.accounts.get(system), Difference.NONE)
             == "create"
             and (system not in self.open_tasks or self.open_tasks[system].state not in
                  planning.IN_DOUBT)
@@ -180,7 +181,7 @@ def _applied(rules: Rules, candidate: Candidate, given: Mapping[str, str]) -> di
     for rule in rules.systems:
         account = has.get(rule.name)
         if account and account.as_shown and candidate.wanted[rule.name].state == "active":
-            attributes = planning.as_applied(rule, context, has)
+            attributes = as_applied(rule, context, has)
             if attributes is not None:
                 settled = replace(account, attributes=attributes, as_shown=False)
                 has[rule.name] = applied[rule.name] = settled

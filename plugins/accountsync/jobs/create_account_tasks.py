@@ -150,18 +150,14 @@ def _plan(
 ) -> PlanSummary:
     """HR's own names are recorded for everybody, whoever is planned: before one is given (I8)."""
     plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
+    digest = hashlib.sha256()
     changed = plans.changed_rules(connection, rules.fingerprints)
     if only is None:
-        plans.forget_rules(connection, but=rules.fingerprints)
-    if changed and only is None:
-        log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
-        plans.keep_rules(
-            connection, rules.fingerprints, order=rules.order, reads=rules.reads, now=now
-        )
+        _follow_configuration(connection, rules, plan_id, now, changed=changed, digest=digest)
     lots = partial(_lots, connection, now, everybody=bool(changed))
     facts = (person_facts.of(connection, rows) for rows in lots())
     name_giving.record_existing(connection, rules.names, lambda: facts)
-    count, digest, first = 0, hashlib.sha256(), FirstNumbers()
+    count, first = 0, FirstNumbers()
     one = None if only is None else persons.of_number(connection, only)
     planned: list[int] = []
     for rows in lots() if one is None else [one]:
@@ -177,6 +173,26 @@ def _plan(
     everybody = len(planned) > _FEW_PERSONS
     tasks.release_satisfied(connection, now=now, persons=None if everybody else planned)
     return _finish(connection, plan_id, count, digest.hexdigest())
+
+
+def _follow_configuration(
+    connection: Connection,
+    rules: Rules,
+    plan_id: int,
+    now: datetime,
+    *,
+    changed: Sequence[str],
+    digest: plans.Digest,
+) -> None:
+    """Remembers by which rules is planned, and gives up what no target is there for any more."""
+    if gone := plans.forget_rules(connection, but=rules.fingerprints):
+        given_up = plans.give_up_targets(connection, systems=gone, now=now, digest=digest)
+        log.warning("event=targets_gone plan=%s systems=%s given_up=%s", plan_id, gone, given_up)
+    if changed:
+        log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
+        plans.keep_rules(
+            connection, rules.fingerprints, order=rules.order, reads=rules.reads, now=now
+        )
 
 
 def _to_open_tasks(

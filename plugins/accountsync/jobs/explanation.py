@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from accountsync.domain.desired import SystemRule
 from accountsync.domain.lifecycle import Statuses, standing
 from accountsync.domain.mapping import reads_of_template
 from accountsync.domain.person import Unavailable
-from accountsync.domain.planning import SystemRule
 from accountsync.errors import ConfigurationError, RecordError
 from accountsync.jobs import name_giving
 from accountsync.jobs.candidates import Candidate, read_candidates

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from accountsync.domain.account import has_nul
 from accountsync.domain.mapping import Context, Value, compile_tree
 from accountsync.domain.naming import FirstNumbers, NameSet, is_reserved, numbered
 from accountsync.domain.person import Unavailable
@@ -93,7 +94,7 @@ def _existing(spaces: Mapping[str, Value], person: Mapping[str, Any]) -> Iterabl
             found = str(value({"person": person}) or "").strip()
         except RecordError:
             continue
-        if found:
+        if found and not has_nul(found):
             yield SeenName(person_id=person["id"], namespace=space, value=found, origin=names.HR)
 
 
@@ -149,6 +150,8 @@ def _base(rules: NameRules, space: Space, context: Context) -> str:
     base = str(space.value(context))
     if not base.partition("@")[0].strip():
         raise NeedsDataError("a name came out empty; set it with `name override`")
+    if has_nul(base):
+        raise NeedsDataError("a name holds a NUL character; set it with `name override`")
     if not rules.numbered and is_reserved(base, rules.reserved):
         raise NeedsDataError("the name is a reserved word; set another with `name override`")
     return base

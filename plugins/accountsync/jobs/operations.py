@@ -8,6 +8,7 @@ from typing import Any
 
 from accountsync.domain import task as outcomes
 from accountsync.domain.account import Account, RemoteAccount
+from accountsync.domain.desired import sendable
 from accountsync.domain.mapping import compile_tree
 from accountsync.domain.task import ClaimedTask, Result, Rules
 from accountsync.errors import (
@@ -28,7 +29,7 @@ def with_late_bound(claim: Claim) -> dict[str, Any]:
     if not late:
         return desired
     value = compile_tree(late, roots={"accounts"})
-    return {**desired, **value({"accounts": claim.row["accounts"] or {}})}
+    return sendable({**desired, **value({"accounts": claim.row["accounts"] or {}})})
 
 
 async def carry_out(

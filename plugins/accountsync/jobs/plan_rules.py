@@ -9,11 +9,12 @@ from datetime import timedelta
 
 import orjson
 
+from accountsync.domain.desired import SystemRule
 from accountsync.domain.entitlement import Policy
 from accountsync.domain.guard import GuardRule
 from accountsync.domain.lifecycle import Statuses
 from accountsync.domain.mapping import compile_condition, compile_tree, paths, roots_in
-from accountsync.domain.planning import GUARDED, SystemRule
+from accountsync.domain.planning import GUARDED
 from accountsync.jobs import name_giving
 from accountsync.jobs.name_giving import NameRules
 from accountsync.settings import Settings

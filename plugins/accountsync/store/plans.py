@@ -73,6 +73,12 @@ _SUPERSEDE = text(
     f" finished_at = :now WHERE id = ANY(:ids) AND {NOT_STARTED} RETURNING id"
 )
 
+_GIVE_UP = text(
+    "UPDATE accountsync.account_task SET state = 'superseded', waits_for = '{}',"
+    " cause = 'its target was taken out of the configuration', finished_at = :now"
+    f" WHERE system = ANY(:systems) AND {NOT_STARTED} RETURNING id"
+)
+
 _COUNTS = text(  # ix_account_task_plan_id
     "SELECT system, state, count(*) FROM accountsync.account_task"
     " WHERE plan_id = :plan_id GROUP BY 1, 2"
@@ -298,10 +304,22 @@ def changed_rules(connection: Connection, fingerprints: Mapping[str, str]) -> li
     return [system for system, wanted in fingerprints.items() if known.get(system) != wanted]
 
 
-def forget_rules(connection: Connection, *, but: Collection[str]) -> None:
-    """A target that was taken out of the configuration and comes back is planned for everybody."""
+def forget_rules(connection: Connection, *, but: Collection[str]) -> list[str]:
+    """A target that was taken out of the configuration and comes back is planned for everybody.
+    Returns those that were taken out."""
     statement = "DELETE FROM accountsync.planned_rules WHERE system <> ALL(CAST(:but AS text[]))"
-    connection.execute(text(statement), {"but": list(but)})
+    return list(connection.scalars(text(f"{statement} RETURNING system"), {"but": list(but)}))
+
+
+def give_up_targets(
+    connection: Connection, *, systems: Sequence[str], now: datetime, digest: Digest
+) -> int:
+    """Nobody carries out the tasks of a target that was taken out; those in doubt stay so, and are
+    looked up if it comes back (I9). Returns how many were given up."""
+    bound = {"systems": sorted(systems), "now": now}
+    given_up = sorted(connection.scalars(_GIVE_UP, bound))
+    digest.update(b"given up %s\n" % repr(given_up).encode())
+    return len(given_up)
 
 
 def keep_rules(

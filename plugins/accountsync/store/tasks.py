@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, TextClause, text
 
-from accountsync.domain.account import Account
+from accountsync.domain.account import Account, without_nul
 from accountsync.domain.task import TAKING_AWAY, ClaimedTask, Outcome, Result
 from accountsync.store.storable import as_json
 from accountsync.store.tables import OPEN_STATES
@@ -424,8 +424,8 @@ def _as_row(result: Result) -> dict[str, Any]:
         "unanswered": result.unanswered,
         "next_attempt_at": result.next_attempt_at,
         "error_kind": result.error_kind,
-        "code": result.code,
-        "message": result.message,
+        "code": without_nul(result.code),
+        "message": without_nul(result.message),
         "duration_ms": round(result.seconds * 1000),
         "account_state": result.account_state,
         "identifier": account.identifier if account else None,

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from accountsync.domain import planning
 from accountsync.domain.account import Account
+from accountsync.domain.desired import SystemRule
 from accountsync.domain.entitlement import Policy, Wanted, wanted
 from accountsync.domain.lifecycle import Statuses, standing
 from accountsync.domain.mapping import compile_condition, compile_tree
 from accountsync.domain.person import Unavailable
-from accountsync.domain.planning import IN_DOUBT, OpenTask, PlannedTask, Step, SystemRule
+from accountsync.domain.planning import IN_DOUBT, OpenTask, PlannedTask, Step
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 
 from accountsync.domain.account import Account
+from accountsync.domain.desired import Difference, SystemRule
 from accountsync.domain.entitlement import Wanted
 from accountsync.domain.mapping import Context, compile_tree
 from accountsync.domain.person import RULE_FIELDS, Unavailable
 from accountsync.domain.planning import (
-    Difference,
     OpenTask,
     PlannedTask,
     Step,
-    SystemRule,
     in_order,
     operation,
     plan_task,
@@ -283,6 +282,7 @@ def test_a_task_that_lacks_data_waits_for_that_alone() -> None:
         ("person.phone", "'person.phone' has no value here"),
         ("person.type", "an attribute is not JSON: Type is not JSON serializable: Unavailable"),
         ("person.attributes.big", "an attribute is not JSON: Integer exceeds 64-bit range"),
+        ("a\x00b", "an attribute holds a NUL character"),
         ("person.attributes.odd", "an attribute is not JSON: Dict key must be str"),
     ],
 )

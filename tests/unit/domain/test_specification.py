@@ -8,9 +8,10 @@ from itertools import product
 import pytest
 
 from accountsync.domain.account import Account
+from accountsync.domain.desired import Difference
 from accountsync.domain.entitlement import Policy, wanted
 from accountsync.domain.lifecycle import Lifecycle, Standing
-from accountsync.domain.planning import Difference, operation
+from accountsync.domain.planning import operation
 
 NOW = datetime(2026, 5, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
