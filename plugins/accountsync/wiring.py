@@ -70,9 +70,28 @@ def _postgres_url(conn_id: str) -> str:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
     _connection(conn_id)  # a clear error first
-    return PostgresHook(postgres_conn_id=conn_id).sqlalchemy_url.render_as_string(
-        hide_password=False
-    )
+    hook = PostgresHook(postgres_conn_id=conn_id)
+    url = hook.sqlalchemy_url.update_query_dict(_libpq_options(hook, conn_id))
+    return url.render_as_string(hide_password=False)
+
+
+def _libpq_options(hook: Any, conn_id: str) -> dict[str, str]:
+    """What a Postgres Connection's extra says to libpq (`sslmode`, `sslrootcert` …), which the
+    hook's address leaves out; its own words are not for libpq.
+
+    Raises ConfigurationError for anything else: a `ssl_mode` that nobody reads encrypts nothing.
+    """
+    import psycopg
+
+    said = {name: v for name, v in hook.connection.extra_dejson.items() if v is not None}
+    options = {name: str(said[name]) for name in said if name not in hook.ignored_extra_options}
+    known = {one.keyword.decode() for one in psycopg.pq.Conninfo.get_defaults()}
+    if unknown := sorted(options.keys() - known):
+        raise ConfigurationError(
+            f"Connection {conn_id!r}: its extra has {', '.join(unknown)}, which is no option of"
+            " libpq; sslmode, sslrootcert, sslcert, sslkey are"
+        )
+    return options
 
 
 def _connection(conn_id: str) -> Any:
@@ -203,10 +222,14 @@ def _file_source(source: FileSource) -> FileHrSource:
 
 def _sql_engine(conn_id: str) -> Engine:
     """Of whatever database the Connection is for; its provider has to be installed."""
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
     hook = _connection(conn_id).get_hook()
     if not hasattr(hook, "get_sqlalchemy_engine"):
         raise ConfigurationError(f"Connection {conn_id!r} is not one of a SQL database")
-    engine: Engine = hook.get_sqlalchemy_engine()
+    is_postgres = isinstance(hook, PostgresHook)
+    more = {"connect_args": _libpq_options(hook, conn_id)} if is_postgres else {}
+    engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=more)
     return engine
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from accountsync import settings, wiring
 from accountsync.errors import ConfigurationError, TransientError
@@ -50,14 +51,25 @@ class Warehouse:
         return wiring.sync_hr_persons(parsed, "warehouse", order=SyncOrder(mode=mode))
 
 
+def connection_to(engine: Engine, **extra: Any) -> str:
+    url = engine.url
+    return json.dumps(
+        {
+            "conn_type": "postgres",
+            "host": url.host,
+            "port": url.port,
+            "login": url.username,
+            "password": url.password,
+            "schema": url.database,
+            "extra": extra,
+        }  # fmt: skip
+    )
+
+
 @pytest.fixture
 def warehouse(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     url = engine.url
-    connection = {
-        "conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username,
-        "password": url.password, "schema": url.database,
-    }  # fmt: skip
-    monkeypatch.setenv("AIRFLOW_CONN_HR_WAREHOUSE", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_HR_WAREHOUSE", connection_to(engine))
     monkeypatch.setenv(DATABASE_VARIABLE, url.render_as_string(hide_password=False))
     found = Warehouse(engine)
     found.execute(_STAFF)
@@ -76,6 +88,27 @@ def test_rows_of_a_database_become_persons_with_their_types(warehouse: Warehouse
         ["100001", "欧阳婷", "1", "D1", "2020-02-29", "2026-05-01T00:00:00"],
         ["100002", "单于", "2", None, "2019-01-01", "2026-05-02T00:00:00"],
     ]
+
+
+def test_what_is_no_json_has_a_text_or_rejects_its_row(warehouse: Warehouse) -> None:
+    """I3."""
+    odd = (
+        "SELECT id, number, name, active, department, hired, changed,"
+        " '10.1.0.7'::inet AS address, interval '1 day 2 hours' AS probation, time '08:30' AS at,"
+        " ARRAY[id, NULL] AS ids, ARRAY[[1.5]] AS grades, '{\"a\": [1]}'::jsonb AS more,"
+        " CASE number WHEN 100002 THEN 'NaN'::float ELSE 1 END AS share FROM staff"
+    )
+    assert warehouse.sync(query=odd).rejected == 2
+    kept = warehouse.scalar("SELECT attributes FROM accountsync.person")
+    odd_ones = [kept[name] for name in ("address", "probation", "at", "grades", "more", "share")]
+    assert odd_ones == ["10.1.0.7", "P1DT2H", "08:30:00", [["1.5"]], {"a": [1]}, 1.0]
+    assert kept["ids"] == [kept["id"], None]
+
+
+def test_a_column_that_has_no_text_is_named(warehouse: Warehouse) -> None:
+    for value in ("'\\x00'::bytea", "ARRAY['\\x00'::bytea]", "int4range(1, 2)"):
+        with pytest.raises(ConfigurationError, match="column 'photo' .* leave it out of the query"):
+            warehouse.sync(query=f"SELECT id, number, name, {value} AS photo FROM staff")
 
 
 def test_changes_are_asked_for_by_the_query(warehouse: Warehouse) -> None:
@@ -129,9 +162,36 @@ def test_a_query_that_fails_is_the_configurations_fault_and_a_lost_connection_is
     assert warehouse.scalar("SELECT count(*) FROM accountsync.person") == 0
 
 
-def test_a_connection_that_is_none_of_a_database_is_the_configurations_fault(
+def test_the_encryption_that_a_connection_demands_is_demanded_of_both_databases(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I15: the server of the tests has no TLS, so who insists on it gets no connection."""
+    strict = connection_to(warehouse.engine, sslmode="verify-full", sslrootcert="system")
+    monkeypatch.setenv("AIRFLOW_CONN_HR_WAREHOUSE", strict)
+    with pytest.raises(TransientError, match="server does not support SSL, but SSL was required"):
+        warehouse.sync()
+    monkeypatch.delenv(DATABASE_VARIABLE)
+    monkeypatch.setenv("AIRFLOW_CONN_ACCOUNTSYNC_DB", strict)
+    parsed = settings.parse({"hr": [SOURCES["warehouse"]], "systems": {}}, origin="test")
+    store = wiring.open_store(parsed)
+    with pytest.raises(OperationalError, match="server does not support SSL, but SSL was required"):
+        store.connect()
+    lax = connection_to(warehouse.engine, sslmode="prefer", options="-c work_mem=5MB", cursor="x")
+    monkeypatch.setenv("AIRFLOW_CONN_ACCOUNTSYNC_DB", lax)
+    store = wiring.open_store(parsed)
+    with store.connect() as connection:
+        said = "SELECT current_setting('work_mem') || ' ' || current_setting('timezone')"
+        assert connection.scalar(text(said)) == "5MB UTC"
+    store.dispose()
+
+
+def test_a_connection_that_cannot_serve_is_the_configurations_fault(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_HR_WAREHOUSE", "http://127.0.0.1")
     with pytest.raises(ConfigurationError, match="is not one of a SQL database"):
+        warehouse.sync()
+    misspelt = connection_to(warehouse.engine, ssl_mode="verify-full")
+    monkeypatch.setenv("AIRFLOW_CONN_HR_WAREHOUSE", misspelt)
+    with pytest.raises(ConfigurationError, match="its extra has ssl_mode, which is no option"):
         warehouse.sync()

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from datetime import date, datetime
+import ipaddress
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import date, time, timedelta
 from decimal import Decimal
+from math import isfinite
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Engine, bindparam, text
+from pydantic_core import to_jsonable_python
+from sqlalchemy import Connection, CursorResult, Engine, bindparam, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.types import DateTime
 
 from accountsync.errors import ConfigurationError, TransientError
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import SqlSource
+from accountsync.wire.unreadable import NO_NUMBER, Unreadable
 
 _ROWS_PER_PAGE = 1000
+_JSON = (str, int)
+_ADDRESSES = tuple(
+    getattr(ipaddress, f"IPv{version}{kind}")
+    for version in (4, 6)
+    for kind in ("Address", "Interface", "Network")
+)
+_TEXTS: Mapping[Any, Callable[[Any], str]] = {
+    (date, time): lambda value: value.isoformat(),
+    (Decimal, UUID, *_ADDRESSES): str,
+    (timedelta,): to_jsonable_python,
+}
+"""Durations as ISO 8601: P1DT2H."""
 T = TypeVar("T")
 
 
@@ -41,7 +57,7 @@ class SqlHrSource:
         asked = {"since": ask.since, "until": ask.until}
         bound = {name: asked[name] for name in self._used}
         options = {"stream_results": True, "max_row_buffer": _ROWS_PER_PAGE}
-        connection = await asyncio.to_thread(_translated, self._engine.connect)
+        connection = await asyncio.to_thread(_connected, self._engine)
         try:
             streaming = connection.execution_options(**options)
             rows = await asyncio.to_thread(
@@ -61,8 +77,18 @@ async def _pages(rows: CursorResult[Any]) -> AsyncIterator[Page]:
     number = 0
     while lot := await asyncio.to_thread(_translated, lambda: rows.fetchmany(_ROWS_PER_PAGE)):
         number += 1
-        plain = [dict(zip(names, map(_plain, row), strict=True)) for row in lot]
+        plain = [{name: _plain(v, name) for name, v in zip(names, row, strict=True)} for row in lot]
         yield Page(number=number, rows=plain, total_pages=None, total_rows=None)
+
+
+def _connected(engine: Engine) -> Connection:
+    """Why PostgreSQL refuses is told: it names hosts and options, and no data."""
+    try:
+        return engine.connect()
+    except OperationalError as error:
+        kind = type(error.orig)
+        said = str(error.orig).partition("\n")[0] if "psycopg" in kind.__module__ else kind.__name__
+        raise TransientError(f"the HR database cannot be reached: {said}") from error
 
 
 def _translated(call: Callable[[], T]) -> T:
@@ -77,10 +103,20 @@ def _translated(call: Callable[[], T]) -> T:
         ) from error
 
 
-def _plain(value: Any) -> Any:
-    """Rows are kept as JSON."""
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal | UUID):
-        return str(value)
-    return value
+def _plain(value: Any, column: str) -> Any:
+    """Rows are kept as JSON. Raises ConfigurationError for a value that has no text."""
+    if value is None or isinstance(value, _JSON):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else Unreadable(str(value), NO_NUMBER)
+    for kinds, text_of in _TEXTS.items():
+        if isinstance(value, kinds):
+            return text_of(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one, column) for one in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(one, column) for name, one in value.items()}
+    raise ConfigurationError(
+        f"column {column!r} of the query is a {type(value).__name__}, which has no place in a row:"
+        " leave it out of the query, or make it a text there (CAST, encode …)"
+    )

@@ -11,16 +11,18 @@ from sqlalchemy.engine import ExceptionContext, make_url
 
 
 def create(url: str) -> Engine:
-    """`url`: any PostgreSQL URL; the driver is psycopg 3 whatever it says. Times are in UTC."""
+    """`url`: any PostgreSQL URL, with options of libpq as its query; the driver is psycopg 3
+    whatever it says. Times are in UTC."""
+    address = make_url(url).set(drivername="postgresql+psycopg")
     engine = create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
+        address,
         pool_pre_ping=True,
         pool_size=4,
         hide_parameters=True,
         connect_args={
             "application_name": "accountsync",
-            "connect_timeout": 10,
-            "options": "-c timezone=UTC",
+            "connect_timeout": address.query.get("connect_timeout", 10),
+            "options": f"{address.query.get('options', '')} -c timezone=UTC".strip(),
             "prepare_threshold": None,  # docs/adr/0017-planned-each-time.md
         },
     )
