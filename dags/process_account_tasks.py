@@ -58,7 +58,8 @@ def process_account_tasks() -> None:
             dry_run=said["dry_run"],
         )
         if summary.breaker != "closed" and not summary.outcomes:
-            raise AirflowSkipException(f"{system} is left alone: {summary.cause}")
+            until = f" until {summary.until:%F %T} UTC" if summary.until else ""
+            raise AirflowSkipException(f"{system} is left alone{until}: {summary.cause}")
         return asdict(summary)
 
     @task(outlets=[ACCOUNT_TASKS], trigger_rule="all_done", retries=5)

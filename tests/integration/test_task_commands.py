@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from typer.testing import CliRunner
 
 from accountsync.__main__ import app
 from accountsync.errors import ConfigurationError
+from accountsync.jobs.process_account_tasks import ProcessSummary
+from accountsync.jobs.provision import Doing, provision
+from accountsync.store import locks
 from tests.installation import connections
 from tests.integration.targets_world import TargetsWorld
 from tests.integration.world import REPOSITORY
@@ -291,6 +295,37 @@ def test_provisioning_says_what_stands_in_the_way(planned: TargetsWorld, shell: 
     assert done.exit_code == 1
     assert "✗ in idaas: no account; create failed: HTTP 200, code 4711" in done.output
     assert "✗ in welink: no account; create failed: idaas failed for good" in done.output
+
+
+def test_provisioning_keeps_the_pause_that_a_target_asked_for_and_says_until_when(
+    planned: TargetsWorld, shell: Shell
+) -> None:
+    """I13: also a pause that was asked for by the last call of a run that was over then."""
+    one, other = sorted(planned.entitled())[:2]
+    planned.sims.idaas.fault("too_many_requests", path=ONBOARDING, retry_after=15, times=1)
+    assert planned.process("idaas", employee_numbers=[one]).breaker == "paused"
+    said = shell.run("provision", other).output
+    left_alone = r"process idaas \(.* s\): left alone until \d\d:\d\d:\d\d UTC: the target asked"
+    assert len(re.findall(left_alone, said)) == 1
+    assert "✗ in idaas: no account; create ready" in said
+    assert planned.requests("idaas")[0] == 1
+
+
+def test_provisioning_says_what_it_waits_for(planned: TargetsWorld) -> None:
+    doing = Doing(sync=lambda: "", plan=lambda: "", process=lambda *_: ProcessSummary(system="x"))
+    run = partial(
+        provision, engine=planned.engine, settings=planned.settings, employee_number="", doing=doing
+    )
+    with (
+        locks.held_or_not(planned.engine, "hr/hieds"),
+        locks.held_or_not(planned.engine, "plan"),
+    ):
+        said = [step.said for step in run() if step.name == "wait"]
+    assert said == [
+        "hieds is being read by another run; this goes on after it",
+        "a plan is being written by another run; this goes on after it",
+    ]
+    assert [step for step in run() if step.name == "wait"] == []
 
 
 def test_provisioning_a_stranger_says_so(planned: TargetsWorld, shell: Shell) -> None:

@@ -40,7 +40,8 @@ OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
 class ProcessSummary:
     """`outcomes`: how the attempts ended. `released`: dependants that became ready. `busy`: another
     processor holds this target, nothing was done. `breaker`: its state now; where it kept the
-    target from being called, `cause` says why. `call_seconds`: of all calls together."""
+    target from being called, `cause` says why and `until` how long. `call_seconds`: of all calls
+    together."""
 
     system: str
     outcomes: Mapping[str, int] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class ProcessSummary:
     busy: bool = False
     breaker: str = "closed"
     cause: str | None = None
+    until: datetime | None = None
     call_seconds: float = 0.0
 
 
@@ -151,7 +153,10 @@ class _TargetRun:
             self._queue.system, breaker.state, breaker.since, breaker.probe_at, breaker.cause,
         )  # fmt: skip
         self.summary = replace(
-            self.summary, breaker=breaker.state, cause=breaker.cause or breaker.state
+            self.summary,
+            breaker=breaker.state,
+            cause=breaker.cause or breaker.state,
+            until=breaker.probe_at,
         )
 
     def _drained(self, before: Breaker, passage: Passage) -> AccountSyncError | None:
@@ -186,9 +191,8 @@ class _TargetRun:
             known = Breaker() if answers >= self._rules.breaker.after else before
             cause = str(stopped_by)
             return breaking.opened(known, cause=cause, rule=self._rules.breaker, now=now)
-        if processor and processor.paused_s is not None:
-            until = now + timedelta(seconds=processor.paused_s)
-            return breaking.paused(until=until, now=now)
+        if processor and (seconds := processor.pause_left_s):
+            return breaking.paused(until=now + timedelta(seconds=seconds), now=now)
         if before.state != "closed":
             log.info("event=target_recovered system=%s since=%s", self._queue.system, before.since)
         return Breaker()
@@ -205,5 +209,6 @@ class _TargetRun:
             released=queue.released,
             breaker=after.state,
             cause=after.cause,
+            until=after.probe_at,
             call_seconds=processor.seconds if processor else 0.0,
         )

@@ -56,8 +56,8 @@ class _Call:
 
 
 class Processor:
-    """`stopped_by`: why it ended before its time. `paused_s`: what the target asked us to wait.
-    `answers`: proper ones; `seconds`: of all calls together."""
+    """`stopped_by`: why it ended before its time. `answers`: proper ones; `seconds`: of all calls
+    together."""
 
     def __init__(
         self,
@@ -85,7 +85,6 @@ class Processor:
         self._is_suspect = passage is Passage.LOOK
         self.answers = 0
         self.seconds = self.longest_s = 0.0
-        self.paused_s: float | None = None
         self.stopped_by: AccountSyncError | None = None
 
     async def run(self) -> None:
@@ -111,6 +110,11 @@ class Processor:
             self._done.put_nowait(None)
             await recorder
             keeper.cancel()
+
+    @property
+    def pause_left_s(self) -> float:
+        """What the target asked us to wait, and nobody has waited yet."""
+        return self._throttle.pause_left_s
 
     def stop(self, error: AccountSyncError | None) -> None:
         """Nothing more is sent; what has left may end."""
@@ -256,9 +260,7 @@ class Processor:
         if isinstance(error, ConfigurationError | TargetDownError):
             self.stop(error)
         elif isinstance(error, TransientError) and wants_pause(error):
-            pause = self._throttle.pause(error.retry_after)
-            if pause > self._queue.seconds_left:
-                self.paused_s = pause
+            if self._throttle.pause(error.retry_after) > self._queue.seconds_left:
                 self.stop(None)
         elif isinstance(error, TransientError | UnknownOutcomeError):
             self._bad_in_a_row += 1

@@ -10,11 +10,12 @@ from typing import Any
 
 from sqlalchemy import Engine, RowMapping
 
+from accountsync.domain.task import Outcome
 from accountsync.errors import AccountSyncError
 from accountsync.jobs.create_account_tasks import PlanSummary
 from accountsync.jobs.process_account_tasks import ProcessSummary
 from accountsync.settings import Settings
-from accountsync.store import task_levers, tasks
+from accountsync.store import locks, task_levers, tasks
 from accountsync.store.task_levers import TaskFilter
 
 _ROUNDS = 5
@@ -49,18 +50,53 @@ def provision(
 ) -> Iterator[Step]:
     """Step by step; one that fails does not keep the next from being tried: HR may be down, and
     what it said earlier be enough."""
-    until = time.monotonic() + _SECONDS
+    for source in settings.hr:
+        if locks.is_taken(engine, f"hr/{source.name}"):
+            yield _waits(f"{source.name} is being read by another run")
     yield _step("read", doing.sync)
+    if locks.is_taken(engine, "plan"):
+        yield _waits("a plan is being written by another run")
     yield _step("plan", doing.plan)
-    for _ in range(_ROUNDS):
-        due = _make_due(engine, settings, employee_number)
-        if not due or time.monotonic() > until:
-            break
-        for system in due:
-            left = max(0.0, until - time.monotonic())
-            process = partial(doing.process, system, left)
-            yield _step(f"process {system}", lambda process=process: _told(process()))  # type: ignore[misc]
+    yield from _process(engine, settings, employee_number, doing)
     yield from _outcome(engine, settings, employee_number)
+
+
+def _waits(what: str) -> Step:
+    return Step(name="wait", said=f"{what}; this goes on after it")
+
+
+def _process(
+    engine: Engine, settings: Settings, employee_number: str, doing: Doing
+) -> Iterator[Step]:
+    """A system that is down, asked for a pause or is another run's is left alone; others go on."""
+    until = time.monotonic() + _SECONDS
+    later: set[str] = set()
+    for number in range(_ROUNDS):
+        due = _make_due(engine, settings, employee_number, cut_short=number == 0)
+        for system in (one for one in due if one not in later):
+            if (left := until - time.monotonic()) <= 0:
+                return
+            summaries: list[ProcessSummary] = []
+            process = partial(_processed, doing.process, system, left, summaries)
+            yield _step(f"process {system}", process)
+            if not any(_went_on(summary) for summary in summaries):
+                later.add(system)
+        if later.issuperset(due):
+            return
+
+
+def _processed(
+    process: Callable[[str, float], ProcessSummary],
+    system: str,
+    left: float,
+    summaries: list[ProcessSummary],
+) -> str:
+    summaries.append(process(system, left))
+    return _told(summaries[-1])
+
+
+def _went_on(summary: ProcessSummary) -> bool:
+    return bool(set(summary.outcomes) - {Outcome.NOT_SENT})
 
 
 def _step(name: str, do: Callable[[], str]) -> Step:
@@ -94,17 +130,21 @@ def _told(summary: ProcessSummary) -> str:
     if summary.busy:
         return "another run is at work on this target, and takes the task with it"
     if not summary.outcomes and summary.cause:
-        return f"left alone, the target is down: {summary.cause}"
+        until = f" until {summary.until:%H:%M:%S} UTC" if summary.until else ""
+        return f"left alone{until}: {summary.cause}"
     attempts = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.items())
     return attempts or "nothing was due"
 
 
-def _make_due(engine: Engine, settings: Settings, employee_number: str) -> Sequence[str]:
-    """Systems with work for the person, in the order of the configuration; nobody waits for a
-    back-off that was meant for a run without a human."""
+def _make_due(
+    engine: Engine, settings: Settings, employee_number: str, *, cut_short: bool
+) -> Sequence[str]:
+    """Systems with work for the person, in the order of the configuration. `cut_short`: nobody
+    waits for a back-off that was meant for a run without a human; for what a target asked its
+    breaker waits."""
     with engine.begin() as connection:
         now = tasks.database_time(connection)
-        due = tasks.due_now(connection, number=employee_number, now=now)
+        due = tasks.due_now(connection, number=employee_number, now=now, cut_short=cut_short)
     return [system for system in settings.systems if system in due]
 
 

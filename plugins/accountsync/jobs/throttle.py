@@ -68,6 +68,10 @@ class Throttle:
         self._changed.set()
         return self._until - now
 
+    @property
+    def pause_left_s(self) -> float:
+        return max(0.0, self._until - time.monotonic())
+
     def close(self) -> None:
         self._closed = True
         self._changed.set()

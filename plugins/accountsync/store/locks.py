@@ -67,6 +67,12 @@ def held_or_not(engine: Engine, name: str) -> Iterator[Lock]:
                 connection.execute(_RELEASE, {"name": f"accountsync/{name}"})
 
 
+def is_taken(engine: Engine, name: str) -> bool:
+    """Whether whoever wants it now has to wait."""
+    with held_or_not(engine, name) as lock:
+        return not lock
+
+
 def take_persons(connection: Connection) -> None:
     """For whoever writes more than one person, before it writes anything: merges, requests and
     operators one after the other, and never beside the planner, who holds `plan` for all of its

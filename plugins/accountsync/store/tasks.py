@@ -314,19 +314,21 @@ def peek(
     return [Claim(row=row, probe=row["task_state"] == "unknown") for row in rows]
 
 
-def due_now(connection: Connection, *, number: str, now: datetime) -> set[str]:
-    """Systems with something to do for one employee, whose back-off is cut short; not the gap
-    before a second look (I9)."""
+def due_now(connection: Connection, *, number: str, now: datetime, cut_short: bool) -> set[str]:
+    """Systems with something to do for one employee. A first look does not wait, nor does a
+    back-off that is to be `cut_short`; the gap before a second look does (I9)."""
     rows = connection.scalars(
         text(
-            "UPDATE accountsync.account_task SET next_attempt_at = least(next_attempt_at, :now)"
-            " WHERE (state = 'ready' OR state = 'unknown' AND absences = 0) AND person_id ="
+            "UPDATE accountsync.account_task SET next_attempt_at = CASE WHEN absences = 0"
+            "  AND (:cut_short OR state = 'unknown' AND unanswered = 0)"
+            "  THEN least(next_attempt_at, :now) ELSE next_attempt_at END"
+            " WHERE state IN ('ready', 'unknown') AND person_id ="
             "  (SELECT id FROM accountsync.person WHERE employee_number = :number)"
-            " RETURNING system"
+            " RETURNING CASE WHEN next_attempt_at <= :now THEN system END"
         ),
-        {"number": number, "now": now},
+        {"number": number, "now": now, "cut_short": cut_short},
     )
-    return set(rows)
+    return {system for system in rows if system}
 
 
 def accounts_of(connection: Connection, *, number: str) -> dict[str, str]:
