@@ -222,6 +222,27 @@ def test_rejecting_throws_the_feed_away_and_the_next_run_reads_anew(world: HrWor
     assert world.differences() == {}
 
 
+def test_what_was_rejected_is_asked_about_again_when_it_differs_is_due_or_by_hand(
+    world: HrWorld,
+) -> None:
+    """I7: not every ten minutes, whether the source can tell changes or not; those go on."""
+    world.sync()
+    for row in sorted(world.hr.persons(), key=lambda row: row["lastUpdateDate"])[:25]:
+        world.hr.put_persons(row | BLANK)
+    first = _held(world)
+    held_feeds.reject(engine=world.engine, feed=first, actor="oper", comment="a bug of HR")
+    assert world.sync().mode == "incremental"
+    again = world.sync(changed_since=None)
+    assert (again.mode, again.fetched, world.last_run["state"]) == ("full", 0, "failed")
+    assert again.stopped_by != []
+    assert world.staged_tables() == []
+    second = _held(world)
+    held_feeds.reject(engine=world.engine, feed=second, actor="oper", comment="a bug of HR")
+    world.execute("UPDATE accountsync.sync_run SET finished_at = finished_at - interval '25 h'")
+    world.execute("UPDATE accountsync.snapshot SET taken_at = taken_at - interval '25 h'")
+    assert _held(world, "auto") > second
+
+
 def test_a_complete_read_that_passes_takes_the_place_of_the_held_one(world: HrWorld) -> None:
     world.sync()
     rows = world.hr.persons()

@@ -45,7 +45,7 @@ class FileHrSource:
     async def has_news(self) -> bool:
         if not await _io(self._folder.exists):
             raise TransientError("the folder of the files is not there")
-        complete = [file for file in await self._candidates() if await self._is_complete(file)]
+        complete = await self._complete(await self._candidates())
         if not complete:
             return False
         if self._source.content == "full":
@@ -60,13 +60,19 @@ class FileHrSource:
         files = [file for file in found if not (suffix and file.name.endswith(suffix))]
         return sorted(files, key=lambda file: str(file.name))
 
-    async def _is_complete(self, file: Any) -> bool:
+    async def _complete(self, files: list[Any]) -> list[Any]:
+        """Many files stand still at the same time: one wait is for all of them."""
         rule = self._source.complete
         if isinstance(rule, DoneMarker):
-            return await _io(lambda: bool(self._marker(file).exists()))
-        before = await _io(_state, file)
-        await asyncio.sleep(rule.wait.total_seconds())
-        return bool(before == await _io(_state, file))
+            return [file for file in files if await _io(self._marker(file).exists)]
+        before = [await _io(_state, file) for file in files]
+        if files:
+            await asyncio.sleep(rule.wait.total_seconds())
+        return [
+            file
+            for file, state in zip(files, before, strict=True)
+            if state == await _io(_state, file)
+        ]
 
     def _marker(self, file: Any) -> Any:
         return self._folder / (file.name + getattr(self._source.complete, "suffix", ""))

@@ -64,7 +64,8 @@ def approve(
 
 
 def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
-    """Throws the feed away; the next run that is due reads anew. Raises like `approve`."""
+    """Throws the feed away. The next full read is due when it was; until then the same rows ask
+    nobody again. Raises like `approve`."""
     source = describe(engine=engine, feed=feed).source
     with locks.held(engine, f"hr/{source}"), engine.begin() as connection:
         found = _held_one(connection, feed)
@@ -73,28 +74,41 @@ def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
         _audit(connection, "feed_rejected", found, actor, comment)
 
 
-def hold(engine: Engine, feed: StagedFeed, outcome: Outcome) -> Outcome:
+def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -> Outcome:
     """Keeps the staged rows, in the place of older feeds that this one covers, and raises
-    SafetyStopError. The feed that is held already was told of then: returns that nothing was done.
-    Called under the source's lock."""
+    SafetyStopError. The feed that is held already was told of then, and one that was rejected is
+    asked about again when a full read is due, or `by_hand`: returns that nothing was done. Called
+    under the source's lock."""
     with engine.begin() as connection:
         fingerprint = feeds.fingerprint(connection, run_id=feed.run_id)
-        same = [old for old in _covered(connection, feed) if old.fingerprint == fingerprint]
-        if same:
-            held.confirm(connection, feed=same[0].id)
-            said = f"SafetyStopError: {_stop(same[0])}"
-            runs.fail(connection, run_id=feed.run_id, error=said)
+        known = _known(connection, feed, fingerprint, by_hand=by_hand)
+        if known:
+            runs.fail(connection, run_id=feed.run_id, error=f"SafetyStopError: {_stop(known)}")
             feeds.drop(connection, run_id=feed.run_id)
         else:
             supersede(connection, feed)
             feeds.keep(connection, run_id=feed.run_id)
             runs.hold(connection, run_id=feed.run_id, outcome=outcome, fingerprint=fingerprint)
             error = _stop(_find(connection, feed.run_id))
-    if same:
-        log.warning("event=feed_still_held feed=%s run=%s", same[0].id, feed.run_id)
-        return Outcome(stopped_by=same[0].stopped_by)
+    if known:
+        log.warning("event=feed_still_%s feed=%s run=%s", known.state, known.id, feed.run_id)
+        return Outcome(stopped_by=known.stopped_by)
     log.error("event=feed_held source=%s run=%s", feed.source, feed.run_id)
     raise error
+
+
+def _known(
+    connection: Connection, feed: StagedFeed, fingerprint: str, *, by_hand: bool
+) -> HeldFeed | None:
+    """The feed of the same rows that was told of already."""
+    same = [old for old in _covered(connection, feed) if old.fingerprint == fingerprint]
+    if same:
+        held.confirm(connection, feed=same[0].id)
+        return same[0]
+    if by_hand:
+        return None
+    since = feed.now - feed.settings.full_every
+    return held.rejected_alike(connection, source=feed.source, fingerprint=fingerprint, since=since)
 
 
 def supersede(connection: Connection, feed: StagedFeed) -> None:
@@ -147,6 +161,8 @@ def _held_one(connection: Connection, feed: int) -> HeldFeed:
 
 
 def _stop(found: HeldFeed) -> SafetyStopError:
+    if found.state == "rejected":
+        return SafetyStopError(f"{found.source}: the same rows as feed {found.id}, rejected")
     return SafetyStopError(
         f"{found.source}: feed {found.id} is held, nothing of it was merged:"
         f" {'; '.join(found.stopped_by)}. Look at it: accountsync feed show {found.id};"

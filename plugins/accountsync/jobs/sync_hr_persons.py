@@ -120,7 +120,7 @@ def _read_and_merge(
     if order.dry_run:
         return _finish(engine, feed, outcome)
     if outcome.stopped_by:
-        return held_feeds.hold(engine, feed, outcome)
+        return held_feeds.hold(engine, feed, outcome, by_hand=order.mode != "auto")
     if feed.plan.follows_changes:
         say_merged(open_source)
     return outcome

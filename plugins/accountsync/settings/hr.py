@@ -6,6 +6,8 @@ import codecs
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import combinations
+from pathlib import PurePosixPath
+from posixpath import normpath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -255,6 +257,14 @@ def _known_encoding(name: str) -> str:
     return name
 
 
+def _folder(address: str) -> tuple[str, PurePosixPath]:
+    """Its store and its path there, however it is written: the Connection may be in it."""
+    kind, _, path = address.rpartition("://")
+    bucket, slash, below = path.partition("/")
+    path = f"/{bucket.rpartition('@')[2]}{slash}{below}"
+    return kind or "file", PurePosixPath(normpath(path.replace("//", "/")))
+
+
 class FileSource(Source):
     """Files at a path that Airflow's ObjectStoragePath understands: local, S3, GCS …
 
@@ -289,8 +299,9 @@ class FileSource(Source):
             for name, kind in others.items()
             if name in self.model_fields_set and self.format != kind
         ]
-        if self.archive.rstrip("/") == self.path.rstrip("/"):
-            found.append(Problem(("archive",), "is the folder that is read"))
+        (kind, read), (archive_kind, archive) = map(_folder, (self.path, self.archive))
+        if kind == archive_kind and archive.is_relative_to(read):
+            found.append(Problem(("archive",), "is the folder that is read, or inside it"))
         if found:
             raise ProblemsError(found)
         return self

@@ -79,6 +79,23 @@ def confirm(connection: Connection, *, feed: int) -> None:
     )
 
 
+def rejected_alike(
+    connection: Connection, *, source: str, fingerprint: str, since: datetime
+) -> HeldFeed | None:
+    """A feed of the same rows that was rejected, and read at or after `since`. Rides on
+    ix_sync_run_held."""
+    row = connection.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM accountsync.sync_run WHERE source = :source"
+            " AND state = 'rejected' AND fingerprint = :fingerprint AND finished_at >= :since"
+            " ORDER BY id DESC LIMIT 1"
+        ),
+        {"source": source, "fingerprint": fingerprint, "since": since},
+    ).mappings()
+    found = row.one_or_none()
+    return HeldFeed(**found) if found else None
+
+
 def merged_since(connection: Connection, *, source: str, feed: int) -> bool:
     """Whether a newer run of the source has merged anything."""
     found = connection.scalar(

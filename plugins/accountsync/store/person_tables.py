@@ -112,7 +112,12 @@ class SyncRunRow(Table):
         ),
         CheckConstraint("NOT dry_run OR state <> 'held'", name="dry_run"),
         Index(None, "source", "id"),
-        Index("ix_sync_run_held", "source", "id", postgresql_where=text("state = 'held'")),
+        Index(
+            "ix_sync_run_held",
+            "source",
+            "id",
+            postgresql_where=text("state IN ('held', 'rejected')"),
+        ),
     )
 
     id: Mapped[int] = identity()

@@ -163,13 +163,14 @@ def last_snapshot(connection: Connection, *, source: str) -> Snapshot | None:
 
 
 def last_full_read_at(connection: Connection, *, source: str) -> datetime | None:
-    """Of a snapshot, or of a full read that is held: until somebody decides, changes are read."""
+    """Of a snapshot, or of a full read that is held or was rejected: reading it anew at once would
+    bring it again. Until it is due, changes are read."""
     read: datetime | None = connection.scalar(
         text(
             "SELECT greatest("
             " (SELECT max(taken_at) FROM accountsync.snapshot WHERE source = :source),"
             " (SELECT max(finished_at) FROM accountsync.sync_run"  # rides on ix_sync_run_held
-            "  WHERE source = :source AND state = 'held' AND mode = 'full'))"
+            "  WHERE source = :source AND state IN ('held', 'rejected') AND mode = 'full'))"
         ),
         {"source": source},
     )

@@ -73,6 +73,16 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"archive": "file:///srv/hr-drop/in/"},
         "is the folder that is read",
     ),
+    "an archive inside of what is read": (
+        "contractors",
+        {"path": "s3://hr-drop/in/", "archive": "s3://hr_drop@hr-drop//in/./done"},
+        "or inside it",
+    ),
+    "an archive inside of what is read, without a scheme": (
+        "payroll",
+        {"archive": "/srv/hr-drop/other/../in/done"},
+        "or inside it",
+    ),
     "a format without a time": (
         "payroll",
         {"fields": SOURCES["payroll"]["fields"] | {"hire_date": {"path": "x", "formats": ["d"]}}},

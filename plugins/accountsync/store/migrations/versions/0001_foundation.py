@@ -223,7 +223,7 @@ def upgrade() -> None:
         ["source", "id"],
         unique=False,
         schema="accountsync",
-        postgresql_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state IN ('held', 'rejected')"),
     )
     op.create_table(
         "rejected_record",
@@ -1112,7 +1112,7 @@ def downgrade() -> None:
         "ix_sync_run_held",
         table_name="sync_run",
         schema="accountsync",
-        postgresql_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state IN ('held', 'rejected')"),
     )
     op.drop_index(op.f("ix_sync_run_source_id"), table_name="sync_run", schema="accountsync")
     op.drop_table("sync_run", schema="accountsync")
