@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from accountsync.errors import ConfigurationError
+from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.jobs import name_orders
 from accountsync.store import locks
 from tests.integration.planned_people import People
@@ -212,12 +212,52 @@ def test_an_override_is_one_persons_audited_and_applied_by_the_next_plan(people:
     people.command("name", "override", "E2", "--name", "email=Wei.Ge@example.com")
     people.plan()
     assert people.names("E2")["email"] == "Wei.Ge@example.com"
+    (row,) = people.rows(
+        "SELECT origin FROM accountsync.name_registry WHERE value = 'Wei.Ge@example.com'"
+    )
+    assert row["origin"] == "override"
     shown = people.command("name", "show", "E2").output
     assert "email: gewei@example.com  no longer used, still this person's" in shown
     audit = people.rows("SELECT actor, details FROM accountsync.audit_event ORDER BY id")
     assert audit[0]["actor"] == "ann"
     assert [row["details"]["employee_number"] for row in audit] == ["E1", "E2"]
     assert "gai" not in str(audit)
+
+
+def test_what_an_operator_chooses_is_given_as_it_is_or_not_at_all(people: People) -> None:
+    """I8: never silently with a number. One that was free when it was chosen says why not."""
+    people.with_names(
+        {"mail_alias": {"value": "{{ person.full_name | pinyin }}", "max_length": 20}}
+    )
+    for number in ("E1", "E2", "E3"):
+        people.add(number, "张伟")
+    people.plan()
+    people.command("name", "reserve", "chairman", "--space", "mail_alias")
+    for alias, said in (
+        ("ZhangWei", "mail_alias: E1 has or had this name, and nobody else gets it"),
+        ("chairman", "mail_alias: this name is kept for nobody: it is reserved"),
+        ("Postmaster", "mail_alias: a reserved word is nobody's name"),
+        ("a-name-of-21-letters-", "the mail_alias that an operator chose is longer than 20"),
+    ):
+        with pytest.raises(SafetyStopError, match=said):
+            choose(people, "E2", alias)
+    choose(people, "E2", "boss")
+    choose(people, "E3", "Boss")
+    people.plan()
+    assert people.names("E2")["mail_alias"] == "boss"
+    assert people.names("E3")["mail_alias"] == "zhangwei3"
+    preview = name_orders.preview(engine=people.engine, settings=people.settings, number="E3")
+    assert "that an operator chose is taken or reserved" in str(preview.problem)
+    choose(people, "E3", "chief")
+    people.plan()
+    assert people.names("E3")["mail_alias"] == "chief"
+
+
+def choose(people: People, number: str, alias: str) -> None:
+    name_orders.override(
+        engine=people.engine, settings=people.settings, number=number, actor="ann",
+        chosen={"mail_alias": alias},
+    )  # fmt: skip
 
 
 def test_an_override_waits_for_a_plan_under_way(people: People) -> None:

@@ -88,7 +88,8 @@ def name_override(
     actor: Actor = "",
 ) -> None:
     """Decide how a person's name is read, or what it is. A name in use is replaced by one that is
-    set here, with a number where it is taken; a reading changes only names not yet given."""
+    set here, as it is: one that is taken or reserved is refused. A reading changes only names not
+    yet given."""
     chosen = dict(_pair(one) for one in name or [])
     if reading is None and not chosen:
         raise ConfigurationError("nothing to override: use --reading or --name")

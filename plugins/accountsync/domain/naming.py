@@ -11,6 +11,8 @@ from functools import lru_cache
 from accountsync.errors import NeedsDataError
 
 _DIGITS_KEPT_FREE = 4
+"""By which cut names of different bases are told apart. Longer numbers may meet: then the registry
+says so, and the next one is tried."""
 
 
 @lru_cache(maxsize=16384)
@@ -65,12 +67,14 @@ def is_reserved(base: str, reserved: AbstractSet[str]) -> bool:
 class NameSet:
     """Names of one person that share a number: namespace (`username`, `email` …) → base value.
 
-    `max_lengths`: by namespace, where there is a limit.
+    `max_lengths`: by namespace, where there is a limit. `is_exact`: as they are or not at all, for
+    an operator chose them.
     """
 
     person_id: int
     bases: Mapping[str, str]
     max_lengths: Mapping[str, int] = field(default_factory=dict)
+    is_exact: bool = False
 
     def folded(self, number: int) -> Iterator[tuple[str, str]]:
         for space, base in self.bases.items():
@@ -115,8 +119,9 @@ def choose_numbers(
     taken: Owner,
     reserved: AbstractSet[str] = frozenset(),
     first: FirstNumbers | None = None,
-) -> list[int]:
-    """The lowest number free in all namespaces of a set at once, in the order of `wanted`.
+) -> list[int | None]:
+    """The lowest number free in all namespaces of a set at once, in the order of `wanted`; None:
+    there is none, or none that fits.
 
     A value that already belongs to the person counts as free for it; a reserved word is nobody's.
     """
@@ -132,14 +137,18 @@ def _choose(
     reserved: AbstractSet[str],
     has_names: AbstractSet[int | None],
     first: FirstNumbers,
-) -> int:
+) -> int | None:
     person, keys = names.person_id, list(names.folded(1))
     number = 1 if person in has_names else max(map(first.of, keys), default=1)
     while True:
-        tried = keys if number == 1 else list(names.folded(number))
+        tried = keys if number == 1 else _folded(names, number)
         if all(_is_free(name, person, owners, reserved) for name in tried):
             break
+        if names.is_exact:
+            return None
         number += 1
+    if names.bases and not tried:
+        return None
     owners.update((name, person) for name in tried)
     for key in keys if len(keys) > 1 else ():
         if first.of(key) == number:
@@ -149,10 +158,22 @@ def _choose(
     return number
 
 
+def _folded(names: NameSet, number: int) -> list[tuple[str, str]]:
+    """Nothing where so long a number does not fit."""
+    try:
+        return list(names.folded(number))
+    except NeedsDataError:
+        return []
+
+
 def _next_number(names: NameSet, key: tuple[str, str], number: int, owners: Owner) -> int:
     space = key[0]
-    base, limit = names.bases[space], names.max_lengths.get(space)
-    while (space, fold(numbered(base, number, limit))) in owners:
+    alone = NameSet(
+        person_id=names.person_id,
+        bases={space: names.bases[space]},
+        max_lengths=names.max_lengths,
+    )
+    while any(name in owners for name in _folded(alone, number)):
         number += 1
     return number
 

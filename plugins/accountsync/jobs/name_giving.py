@@ -47,10 +47,10 @@ class NameRules:
 
 @dataclass(slots=True, kw_only=True)
 class _Lot:
-    """What is to be done for the persons of one lot."""
+    """What is to be done for the persons of one lot. `renewed`: the names in use until now."""
 
     wanted: list[NameSet] = field(default_factory=list)
-    renewed: list[tuple[int, str]] = field(default_factory=list)
+    renewed: dict[tuple[int, str], str] = field(default_factory=dict)
     bases: dict[tuple[int, str], str] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
 
@@ -119,13 +119,40 @@ def give(
         except RecordError as error:
             lot.problems[person_id] = str(error)
     names.remember_base(connection, lot.bases)
-    names.retire(connection, lot.renewed)
+    names.retire(connection, list(lot.renewed))
     given = names.allocate(connection, lot.wanted, reserved=rules.reserved, first=first)
-    kept = {p: {s: n.value for s, n in has.items()} for p, has in owned.items()}
+    lacking = _not_given(connection, lot, given)
+    kept = {
+        p: {space: name.value for space, name in has.items() if (p, space) not in lacking}
+        for p, has in owned.items()
+    }
     return {
         person_id: _partly(given.get(person_id) or kept.get(person_id, {}), lot, person_id)
         for person_id in ids
     }
+
+
+def _not_given(
+    connection: Connection, lot: _Lot, given: names.Names
+) -> Collection[tuple[int, str]]:
+    """(person, namespace) for whom no name was left. The one in use stays so, but is not what the
+    person should have: who needs it waits, and is told why."""
+    lacking = {
+        (one.person_id, space)
+        for one in lot.wanted
+        for space in one.bases
+        if space not in given.get(one.person_id, {})
+    }
+    names.take_up(connection, {key: lot.renewed[key] for key in lacking if key in lot.renewed})
+    chosen = {(one.person_id, s) for one in lot.wanted if one.is_exact for s in one.bases}
+    for person_id, space in lacking:
+        lot.problems[person_id] = (
+            f"the {space} that an operator chose is taken or reserved; choose another one with"
+            " `name override`"
+            if (person_id, space) in chosen
+            else f"no number of this {space} is free that fits into the length allowed here"
+        )
+    return lacking
 
 
 def _partly(given: Mapping[str, str], lot: _Lot, person_id: int) -> Mapping[str, str]:
@@ -166,7 +193,7 @@ def _want(
     override: PersonName,
 ) -> None:
     """All of it or nothing: raises NeedsDataError where a name does not fit."""
-    wanted, renewed = {}, []
+    wanted, renewed = {}, {}
     for space, base in bases.items():
         known = has.get(space)
         if known is None:
@@ -175,16 +202,49 @@ def _want(
             lot.bases[person_id, space] = base
         elif base not in (known.made_from, known.value):
             wanted[space] = base
-            renewed.append((person_id, space))
+            renewed[person_id, space] = known.value
     for space, base in wanted.items():
-        numbered(base, _HIGH_NUMBER, rules.spaces[space].rule.max_length)
-    lot.renewed += renewed
-    shared = {s: base for s, base in wanted.items() if rules.spaces[s].rule.number == "shared"}
+        if space in override.names:
+            _check_length(rules, space, base)
+        else:
+            numbered(base, _HIGH_NUMBER, rules.spaces[space].rule.max_length)
+    lot.renewed |= renewed
+    shared = {
+        space: base
+        for space, base in wanted.items()
+        if rules.spaces[space].rule.number == "shared" and space not in override.names
+    }
     for group in (shared, *({s: base} for s, base in wanted.items() if s not in shared)):
         if group:
-            lot.wanted.append(_name_set(rules, person_id, group))
+            is_exact = not override.names.keys().isdisjoint(group)
+            lot.wanted.append(_name_set(rules, person_id, group, is_exact=is_exact))
 
 
-def _name_set(rules: NameRules, person_id: int, bases: Mapping[str, str]) -> NameSet:
+def _name_set(
+    rules: NameRules, person_id: int, bases: Mapping[str, str], *, is_exact: bool
+) -> NameSet:
     limits = {s: limit for s in bases if (limit := rules.spaces[s].rule.max_length)}
-    return NameSet(person_id=person_id, bases=bases, max_lengths=limits)
+    return NameSet(person_id=person_id, bases=bases, max_lengths=limits, is_exact=is_exact)
+
+
+def _check_length(rules: NameRules, space: str, value: str) -> None:
+    limit = rules.spaces[space].rule.max_length
+    if limit is not None and len(value) > limit:
+        raise NeedsDataError(f"the {space} that an operator chose is longer than {limit}")
+
+
+def refuse(
+    connection: Connection, rules: NameRules, *, person_id: int, space: str, value: str
+) -> None:
+    """Raises NeedsDataError where this person cannot have exactly this name, and says why."""
+    _check_length(rules, space, value)
+    if is_reserved(value, rules.reserved):
+        raise NeedsDataError(f"{space}: a reserved word is nobody's name")
+    found = names.holder(connection, namespace=space, value=value)
+    if found is None or found["person_id"] == person_id:
+        return
+    if found["person_id"] is not None:
+        who = found["employee_number"]
+        raise NeedsDataError(f"{space}: {who} has or had this name, and nobody else gets it")
+    why = "it is reserved" if found["origin"] == names.OPERATOR else f"seen in {found['origin']}"
+    raise NeedsDataError(f"{space}: this name is kept for nobody: {why}")

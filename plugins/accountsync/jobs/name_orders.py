@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, RowMapping
 from accountsync.domain.chinese_names import read, spelt
 from accountsync.domain.person import Unavailable
 from accountsync.domain.surnames import OTHER_READINGS
-from accountsync.errors import ConfigurationError, NeedsDataError
+from accountsync.errors import ConfigurationError, NeedsDataError, SafetyStopError
 from accountsync.jobs import name_giving, person_facts
 from accountsync.settings import Settings
 from accountsync.store import audit, locks, names, person_view, readings
@@ -81,13 +81,16 @@ def override(
     *, engine: Engine, settings: Settings, number: str, actor: str,
     reading: str | None = None, chosen: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """`reading` "" and a name "" take back what was said. The person is planned again."""
+    """`reading` "" and a name "" take back what was said. The person is planned again.
+
+    Raises SafetyStopError for a name that this person cannot have as it is."""
     _known_spaces(settings, chosen or {})
     if reading:
         _checked(reading)
     with engine.begin() as connection:
         locks.take_persons(connection)  # a plan under way would take the person for planned
         person_id = _found(connection, number)["id"]
+        _refuse(connection, settings, person_id, chosen or {})
         old = readings.of_persons(connection, [person_id]).get(person_id, PersonName())
         merged = {**old.names, **(chosen or {})}
         new = PersonName(
@@ -98,6 +101,19 @@ def override(
         said = {"employee_number": number, "names": sorted(chosen or {})}
         details = said | {"reading": reading is not None}
         audit.record(connection, actor=actor, action="name.override", details=details)
+
+
+def _refuse(
+    connection: Connection, settings: Settings, person_id: int, chosen: Mapping[str, str]
+) -> None:
+    """What an operator chooses is given as it is, or not at all."""
+    rules = name_giving.compile_names(settings)
+    for space, value in chosen.items():
+        if value:
+            try:
+                name_giving.refuse(connection, rules, person_id=person_id, space=space, value=value)
+            except NeedsDataError as error:
+                raise SafetyStopError(str(error)) from error
 
 
 def say(*, engine: Engine, kind: str, characters: str, reading: str, actor: str) -> int:

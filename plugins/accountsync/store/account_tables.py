@@ -75,7 +75,8 @@ class NameRow(Table):
     number: Mapped[int]
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     origin: Mapped[str] = mapped_column(
-        server_default="mapping", comment="mapping, operator, hr, or the system it was seen in"
+        server_default="mapping",
+        comment="mapping, override, operator, hr, or the system it was seen in",
     )
     current: Mapped[bool] = mapped_column(server_default=text("true"))
     given_at: Mapped[datetime] = now()

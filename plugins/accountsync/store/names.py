@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 from sqlalchemy import Connection, RowMapping, text
@@ -22,7 +22,7 @@ from accountsync.domain.naming import (
 )
 from accountsync.store.engine import bigints, copying
 
-MAPPING, OPERATOR, HR = "mapping", "operator", "hr"
+MAPPING, OVERRIDE, OPERATOR, HR = "mapping", "override", "operator", "hr"
 """Where a name comes from; otherwise it is the system that an account was found in."""
 
 _NUMBER = re.compile(r"(?<=\D)\d{1,4}(?=@|$)")
@@ -53,14 +53,17 @@ _TAKEN = _BY_INDEX.format(  # ix_name_registry_namespace_folded_base and the uni
 _TAKEN_BASES = text(_TAKEN.format(column="folded_base"))
 _TAKEN_VALUES = text(_TAKEN.format(column="folded"))
 
-_COLUMNS = ("namespace", "folded", "folded_base", "value", "made_from", "number", "person_id")
+_COLUMNS = (
+    "namespace", "folded", "folded_base", "value", "made_from", "number", "person_id", "origin",
+)  # fmt: skip
 _COPY = f"COPY accountsync.name_registry ({', '.join(_COLUMNS)}) FROM STDIN".encode()
 _GIVE = text(  # where one of them is taken
     f"INSERT INTO accountsync.name_registry ({', '.join(_COLUMNS)})"
     " SELECT * FROM unnest(CAST(:namespace AS text[]), CAST(:folded AS text[]),"
     " CAST(:folded_base AS text[]), CAST(:value AS text[]), CAST(:made_from AS text[]),"
-    " CAST(:number AS bigint[]), CAST(:person_id AS bigint[]))"
-    " ON CONFLICT (namespace, folded) DO UPDATE SET current = true, made_from = excluded.made_from"
+    " CAST(:number AS bigint[]), CAST(:person_id AS bigint[]), CAST(:origin AS text[]))"
+    " ON CONFLICT (namespace, folded) DO UPDATE SET current = true, made_from = excluded.made_from,"
+    "  origin = CASE excluded.origin WHEN 'override' THEN 'override' ELSE name_registry.origin END"
     " WHERE name_registry.person_id = excluded.person_id"
     " RETURNING person_id, namespace, value"
 )
@@ -87,6 +90,18 @@ _SEE = text(
     " ON CONFLICT (namespace, folded) DO UPDATE"
     "  SET person_id = excluded.person_id, current = excluded.current"
     "  WHERE n.person_id IS NULL AND n.origin <> 'operator' AND excluded.person_id IS NOT NULL"
+)
+
+_TAKE_UP = text(
+    "UPDATE accountsync.name_registry n SET current = true FROM unnest(CAST(:persons AS bigint[]),"
+    "  CAST(:spaces AS text[]), CAST(:values AS text[])) w (person_id, namespace, value)"
+    " WHERE n.person_id = w.person_id AND n.namespace = w.namespace AND n.value = w.value"
+)
+
+_HOLDER = text(
+    "SELECT n.person_id, p.employee_number, n.origin FROM accountsync.name_registry n"
+    " LEFT JOIN accountsync.person p ON p.id = n.person_id"
+    " WHERE n.namespace = :space AND n.folded = :folded"
 )
 
 _OF_PERSON = text(
@@ -169,6 +184,7 @@ def allocate(
     """Each person's names: those the person has, and new ones for the namespaces that lack one.
 
     The lowest number that is free in all of a set at once; first come, first served, in that order.
+    Who gets none has none of the set.
     `first`: what earlier lots of the same transaction have learned; bases in it are not looked up
     again.
     """
@@ -181,12 +197,13 @@ def allocate(
     tried: set[tuple[str, str]] = set()
     while lacking:
         numbers = choose_numbers(lacking, _taken(connection, unsure, tried), reserved, first)
-        given = _give(connection, lacking, numbers)
+        chosen = [(w, n) for w, n in zip(lacking, numbers, strict=True) if n is not None]
+        given = _give(connection, chosen)
         for person_id, values in given.items():
             names.setdefault(person_id, {}).update(values)
         lost = [
             (w, number)
-            for w, number in zip(lacking, numbers, strict=True)
+            for w, number in chosen
             if not w.bases.keys() <= given.get(w.person_id, {}).keys()
         ]
         tried |= {name for w, number in lost for name in w.folded(number)}
@@ -206,7 +223,7 @@ def _lacking(wanted: NameSet, has: Mapping[str, str]) -> NameSet:
     if not has:
         return wanted
     bases = {space: base for space, base in wanted.bases.items() if space not in has}
-    return NameSet(person_id=wanted.person_id, bases=bases, max_lengths=wanted.max_lengths)
+    return replace(wanted, bases=bases)
 
 
 def _taken(connection: Connection, wanted: Sequence[NameSet], tried: set[tuple[str, str]]) -> Owner:
@@ -221,13 +238,13 @@ def _taken(connection: Connection, wanted: Sequence[NameSet], tried: set[tuple[s
     return taken
 
 
-_Row = tuple[str, str, str, str, str, int, int]
-"""namespace, folded, folded_base, value, made_from, number, person_id."""
+_Row = tuple[str, str, str, str, str, int, int, str]
+"""namespace, folded, folded_base, value, made_from, number, person_id, origin."""
 
 
-def _give(connection: Connection, wanted: Sequence[NameSet], numbers: Sequence[int]) -> Names:
+def _give(connection: Connection, chosen: Sequence[tuple[NameSet, int]]) -> Names:
     """Those that nobody else has by now."""
-    rows = [row for w, number in zip(wanted, numbers, strict=True) for row in _rows(w, number)]
+    rows = [row for wanted, number in chosen for row in _rows(wanted, number)]
     rows.sort()  # in one order, so that two planners wait for each other and never both
     try:
         with connection.begin_nested():
@@ -244,9 +261,11 @@ def _give(connection: Connection, wanted: Sequence[NameSet], numbers: Sequence[i
 
 def _rows(wanted: NameSet, number: int) -> Iterator[_Row]:
     limits, person_id = wanted.max_lengths, wanted.person_id
+    origin = OVERRIDE if wanted.is_exact else MAPPING
     for space, base in wanted.bases.items():
         value = numbered(base, number, limits.get(space))
-        yield space, fold(value), stem(base, limits.get(space)), value, base, number, person_id
+        folded_base = stem(base, limits.get(space))
+        yield space, fold(value), folded_base, value, base, number, person_id, origin
 
 
 def _copy(connection: Connection, rows: Sequence[_Row]) -> None:
@@ -260,6 +279,19 @@ def retire(connection: Connection, names: Sequence[tuple[int, str]]) -> None:
     if names:
         bound = {"persons": [p for p, _ in names], "spaces": [s for _, s in names]}
         connection.execute(_RETIRE, bound)
+
+
+def take_up(connection: Connection, names: Mapping[tuple[int, str], str]) -> None:
+    """(person, namespace) → the name, just retired, that is in use after all."""
+    if names:
+        bound = {"persons": [p for p, _ in names], "spaces": [s for _, s in names]}
+        connection.execute(_TAKE_UP, bound | {"values": list(names.values())})
+
+
+def holder(connection: Connection, *, namespace: str, value: str) -> RowMapping | None:
+    """`person_id, employee_number, origin` of whoever has or had it; None: it is free."""
+    bound = {"space": namespace, "folded": fold(value)}
+    return connection.execute(_HOLDER, bound).mappings().one_or_none()
 
 
 def remember_base(connection: Connection, bases: Mapping[tuple[int, str], str]) -> None:

@@ -88,6 +88,23 @@ def test_a_number_that_makes_another_base_is_avoided() -> None:
     assert choose_numbers(wanted, taken) == [1, 2, 13]
 
 
+def test_where_no_number_fits_any_more_nobody_else_is_stopped() -> None:
+    """I3: the ten-thousandth namesake in a name of five letters, of which each number takes one."""
+    limit = {"sam": 5}
+    taken = {("sam", fold(numbered("li", n, 5))): 100 for n in range(1, 10_000)}
+    wanted = [
+        NameSet(person_id=n, bases={"sam": base}, max_lengths=limit)
+        for n, base in enumerate(("li", "wang"), start=1)
+    ]
+    assert choose_numbers(wanted, taken) == [None, 1]
+
+
+def test_a_name_that_an_operator_chose_is_given_as_it_is_or_not_at_all() -> None:
+    wanted = [NameSet(person_id=n, bases={"alias": "boss"}, is_exact=True) for n in (1, 2)]
+    assert choose_numbers(wanted, {}) == [1, None]
+    assert choose_numbers(wanted[:1], {}, reserved=frozenset({"boss"})) == [None]
+
+
 BASES = st.sampled_from(["li", "Li", "li1", "ｌｉ", "wang", "li@x.cn", "LI@x.cn"])
 SPACES = st.dictionaries(st.sampled_from(["username", "email", "alias"]), BASES, max_size=3)
 REGISTRY = st.dictionaries(
@@ -113,6 +130,7 @@ def test_no_two_persons_share_a_value(
     owners = dict(taken)
     numbers = choose_numbers(wanted, taken)
     for names, number in zip(wanted, numbers, strict=True):
+        assert number is not None
         for name in names.folded(number):
             assert owners.setdefault(name, names.person_id) == names.person_id
 
@@ -125,6 +143,7 @@ def test_the_number_is_the_lowest_that_is_free_everywhere(
     numbers = choose_numbers(wanted, taken)
     for names, number in zip(wanted, numbers, strict=True):
         person = names.person_id
+        assert number is not None
         for lower in range(1, number):
             assert any(owners.get(name, person) != person for name in names.folded(lower))
         owners.update((name, person) for name in names.folded(number))

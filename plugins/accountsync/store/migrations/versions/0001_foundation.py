@@ -713,7 +713,7 @@ def upgrade() -> None:
             sa.Text(),
             server_default="mapping",
             nullable=False,
-            comment="mapping, operator, hr, or the system it was seen in",
+            comment="mapping, override, operator, hr, or the system it was seen in",
         ),
         sa.Column("current", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column(
