@@ -75,6 +75,17 @@ def test_a_target_that_only_comes_after_goes_on_however_the_other_ends(
     assert state(ordered, "email") == ("ready", [])
 
 
+def test_a_dry_run_of_another_order_is_another_plan(people: People) -> None:
+    """I6: who waits for whom is part of what was looked at."""
+    people.add("E1", "张伟")
+    hashes = []
+    for after in (["welink"], [], ["welink"]):
+        email = _TARGETS["email"] | {"after": after}
+        people.settings = example_settings(systems=_TARGETS | {"email": email})
+        hashes.append(people.plan(dry_run=True).content_hash)
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
 def test_a_target_that_is_wanted_for_nobody_is_not_waited_for(ordered: People) -> None:
     nobody = {**_TARGETS["welink"], "scope": "person.person_type == '11'"}
     ordered.settings = example_settings(systems=_TARGETS | {"welink": nobody})

@@ -159,7 +159,7 @@ def test_approving_lets_exactly_what_was_reviewed_go(settled: TargetsWorld) -> N
     assert found["email", "disable", "ready"] == 8
     assert found["idaas", "disable", "waiting"] == 8
     assert sum(found.values()) == 24
-    with pytest.raises(SafetyStopError, match="held no more: it is approved"):
+    with pytest.raises(SafetyStopError, match="is not held: it is approved"):
         decide(settled, "approve", plan.plan_id)
     event = settled.rows("SELECT actor, action, details FROM accountsync.audit_event")[-1]
     assert (event["actor"], event["action"]) == ("ann", "plan_approved")
@@ -312,6 +312,8 @@ def test_another_rule_is_planned_for_everybody_and_passes_the_guard(settled: Tar
     assert open_tasks(changed).keys() == {("welink", "disable", "held")}
     settled.plan()
     assert open_tasks(settled) == {}  # taken back before anybody decided
+    with pytest.raises(SafetyStopError, match="holds nothing any more"):
+        decide(settled, "approve", plan.plan_id)
 
 
 def test_a_target_that_was_taken_out_has_no_tasks_and_is_planned_for_everybody_if_it_comes_back(

@@ -81,7 +81,7 @@ def test_the_answer_about_a_plan_is_carried_out_once_and_audited(
     disabled = "SELECT count(*) FROM accountsync.account WHERE state = 'disabled'"
     assert planned.scalar(disabled) == (30 if approved else 0)
     assert reviews.pending(engine=planned.engine) == []
-    with pytest.raises(SafetyStopError, match="held no more"):
+    with pytest.raises(SafetyStopError, match="is not held: it is"):
         _decide(planned, kind, number, approved=True, reviewed=review.reviewed)
 
 

@@ -47,7 +47,7 @@ def approve(
 
     `reviewed`: the hash that the reviewer saw. What no longer holds was superseded by a later plan;
     a person whom HR changed since is left to the next one, which judges anew. Raises
-    SafetyStopError, and changes nothing, when the plan is held no more or is another one.
+    SafetyStopError, and changes nothing, when the plan holds nothing or is another one.
     """
     dependants = compile_rules(settings).dependants
     with locks.held(engine, "plan"), engine.begin() as connection:
@@ -139,8 +139,12 @@ def _find(connection: Connection, plan: int, *, lock: bool = False) -> RowMappin
 
 def _held_one(connection: Connection, plan: int, reviewed: str | None) -> RowMapping:
     found = _find(connection, plan, lock=True)
-    if found["state"] != "held" or not found["held"]:
-        raise SafetyStopError(f"plan {plan} is held no more: it is {found['state']}")
+    if found["state"] != "held":
+        raise SafetyStopError(f"plan {plan} is not held: it is {found['state']}")
+    if not found["held"]:
+        raise SafetyStopError(
+            f"plan {plan} holds nothing any more: what it held was superseded or cancelled"
+        )
     present = guarded_tasks.held_hash(connection, plan_id=plan)
     if present != found["held_hash"] or reviewed not in (None, present):
         raise SafetyStopError(f"plan {plan} is not what was reviewed; look at it again")

@@ -153,7 +153,8 @@ def counts(connection: Connection, *, plan_id: int) -> Counts:
 
 
 def lines(connection: Connection, *, plan_id: int) -> Lines:
-    """System → operation → tasks, held, reasons, examples (employee numbers), why held."""
+    """System → operation → tasks, held, reasons, why held, and for example some employee numbers,
+    whichever are found first."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in connection.execute(_LINES, {"plan_id": plan_id}):
         blank: dict[str, Any] = {"tasks": 0, "held": 0, "reasons": {}, "examples": []}
@@ -223,7 +224,8 @@ def add(
 
 def _content(task: PlannedTask, desired: bytes, late: bytes) -> bytes:
     facts = (task.system, task.operation, task.account_state, task.reason, task.cause)
-    return b"%d %s %s %s\n" % (task.person_id, repr(facts).encode(), desired, late)
+    waits = (task.state, *task.waits_for)
+    return b"%d %s %s %s\n" % (task.person_id, repr(facts + waits).encode(), desired, late)
 
 
 def _as_row(
