@@ -55,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command", required=True)
     for name in (*SERVERS, "staff", "all"):
-        _add_server(commands.add_parser(name, help=f"run {name}"), name)
+        what = f"{', '.join(SERVERS)}, but not staff" if name == "all" else name
+        _add_server(commands.add_parser(name, help=f"run {what}"), name)
     event = commands.add_parser("event", help="join 20, leave 3, …: let it happen to people")
     event.add_argument("what", nargs="+", metavar="KIND COUNT", help=", ".join(KINDS))
     event.add_argument("--in-days", type=int, default=0, help="dates lie so far ahead")

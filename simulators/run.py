@@ -1,4 +1,4 @@
-"""Start simulators: `running` in a thread for tests and benchmarks, `serve` in an asyncio loop.
+"""Start simulators: `running` in a thread for tests and benchmarks, `serving` in an asyncio loop.
 
     with running(hr=HrOptions(persons=200), idaas=TargetOptions()) as sims:
         sims.hr.events(join=3)

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.visiting import Scheme, Visit
 from tests.live.running import CREATE, DAGS, PROCESS, SYNC, DagRun, Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("dag_id", DAGS)

@@ -25,13 +25,7 @@ def _opened() -> Iterator[Callable[[str], Any]]:
         yield opened
 
 
-def _params() -> list[Any]:
-    """Both directories stay with one worker: a domain controller takes seconds to make."""
-    one_worker = pytest.mark.xdist_group("directories")
-    return [pytest.param(name, marks=one_worker if name in LDAP else ()) for name in SUBJECTS]
-
-
-@pytest.fixture(params=_params())
+@pytest.fixture(params=SUBJECTS)
 def subject(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> Subject:
     """Every connector."""
     return _opened(request.param)
@@ -45,7 +39,7 @@ def http(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> HttpS
 
 @pytest.fixture(params=LDAP)
 def ldap(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> LdapSubject:
-    """Both dialects. Tests that use it belong to `xdist_group("directories")`."""
+    """Both dialects, on one worker (tests/conftest.py): a domain controller takes seconds."""
     return _opened(request.param)
 
 

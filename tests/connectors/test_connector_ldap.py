@@ -19,7 +19,6 @@ from accountsync.wire import ldap_messages as messages
 from tests.connectors.faulty_line import faulty_line
 from tests.connectors.ldap_subjects import NAME, SALES, LdapSubject, known
 
-pytestmark = pytest.mark.xdist_group("directories")
 NUMBER = "20001"
 
 

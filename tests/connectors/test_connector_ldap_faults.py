@@ -24,7 +24,6 @@ from tests.connectors import certificates
 from tests.connectors.faulty_line import Fault, FaultyLine, faulty_line
 from tests.connectors.ldap_subjects import NAME, PHONE, PINYIN, LdapSubject, known
 
-pytestmark = pytest.mark.xdist_group("directories")
 NUMBER = "20001"
 DONE: dict[Fault, bool] = {
     "cut before": False,

@@ -29,10 +29,7 @@ DAGS = {
 }
 FILES = sorted((REPOSITORY / "dags").glob("*.py"))
 
-pytestmark = [
-    pytest.mark.xdist_group("airflow"),
-    pytest.mark.filterwarnings("ignore"),  # Airflow's own
-]
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow's own
 
 
 @pytest.fixture(scope="session")

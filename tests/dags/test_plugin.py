@@ -12,8 +12,6 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.xdist_group("airflow")
-
 _LOAD = """
 import json, sys, time
 before = {name: getattr(m, "__file__", None) for name, m in sys.modules.items()}

@@ -7,7 +7,7 @@ import pytest
 from demo.verdict import problems
 from tests.live.running import CREATE, PROCESS, SYNC, Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.slow
 
 
 def test_one_trigger_of_the_first_dag_carries_joiners_to_every_target(live: Live) -> None:

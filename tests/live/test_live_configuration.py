@@ -7,7 +7,7 @@ import pytest
 from demo.settings import REPOSITORY
 from tests.live.running import Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.slow
 
 
 def test_a_broken_configuration_is_an_import_error_that_says_what_is_wrong(live: Live) -> None:

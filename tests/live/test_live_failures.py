@@ -14,7 +14,7 @@ import pytest
 
 from tests.live.running import PROCESS, SYNC, DagRun, Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.slow
 
 PERSONS_PATH = "/hr_person_info$"
 SECRETS = ("hr-secret", "idaas-secret", "welink-secret", "exchange-secret")

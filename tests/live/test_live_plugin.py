@@ -8,7 +8,7 @@ import pytest
 
 from tests.live.running import Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.slow
 
 
 def test_anonymous_visitors_are_refused(live: Live) -> None:

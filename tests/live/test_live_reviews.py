@@ -12,7 +12,7 @@ import pytest
 
 from tests.live.running import CREATE, SYNC, DagRun, Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.slow
 
 REVIEW = "review_held_changes"
 

@@ -13,7 +13,7 @@ import pytest
 from demo.http_json import AnswerError
 from tests.live.running import CREATE, DAGS, PROCESS, SYNC, Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.slow
 
 PARAMS: dict[str, dict[str, Any]] = {
     SYNC: {"mode": "full"},

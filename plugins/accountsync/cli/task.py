@@ -77,7 +77,9 @@ def task_show(task: Annotated[int, typer.Argument(help="its number, from `task l
     with wiring.open_store(_settings()).connect() as connection:
         found = task_levers.find(connection, TaskFilter(task=task), limit=1)
         if not found:
-            raise ConfigurationError(f"there is no task {task}; list them: accountsync task list")
+            raise ConfigurationError(
+                f"there is no task {task}; list them: bin/accountsync task list"
+            )
         (row,) = found
         attempts = person_view.attempts(connection, row["person_id"], limit=100, task=task)
     typer.echo(_line(row))

@@ -220,7 +220,7 @@ def manual(task: ClaimedTask) -> Result:
     """An operation that the target does not offer: somebody has to do it there, and say so."""
     message = (
         f"the target offers no {task.operation!r}: do it there by hand, then"
-        f" `accountsync task done --task {task.id}`"
+        f" `bin/accountsync task done --task {task.id}`"
     )
     return Result(
         task=task,

@@ -148,7 +148,9 @@ def _staged(
 def _find(connection: Connection, feed: int) -> HeldFeed:
     found = held.find(connection, feed)
     if found is None:
-        raise ConfigurationError(f"no feed {feed} was ever held; list them: accountsync feed list")
+        raise ConfigurationError(
+            f"no feed {feed} was ever held; list them: bin/accountsync feed list"
+        )
     return found
 
 
@@ -165,7 +167,7 @@ def _stop(found: HeldFeed) -> SafetyStopError:
         return SafetyStopError(f"{found.source}: the same rows as feed {found.id}, rejected")
     return SafetyStopError(
         f"{found.source}: feed {found.id} is held, nothing of it was merged:"
-        f" {'; '.join(found.stopped_by)}. Look at it: accountsync feed show {found.id};"
+        f" {'; '.join(found.stopped_by)}. Look at it: bin/accountsync feed show {found.id};"
         " then approve or reject it there, or in Airflow"
     )
 

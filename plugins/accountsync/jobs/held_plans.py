@@ -133,7 +133,7 @@ def release_dry_run(
 def _find(connection: Connection, plan: int, *, lock: bool = False) -> RowMapping:
     found = guarded_tasks.plan(connection, plan_id=plan, lock=lock)
     if found is None:
-        raise ConfigurationError(f"there is no plan {plan}; list them: accountsync plan list")
+        raise ConfigurationError(f"there is no plan {plan}; list them: bin/accountsync plan list")
     return found
 
 

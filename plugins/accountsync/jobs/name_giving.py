@@ -22,6 +22,7 @@ from accountsync.store.readings import PersonName
 
 log = logging.getLogger(__name__)
 
+_OVERRIDE = "set it with `bin/accountsync name override`"
 _HIGH_NUMBER = 9999
 """A name has room for it, or is not given at all."""
 
@@ -176,11 +177,11 @@ def _bases(
 def _base(rules: NameRules, space: Space, context: Context) -> str:
     base = str(space.value(context))
     if not base.partition("@")[0].strip():
-        raise NeedsDataError("a name came out empty; set it with `name override`")
+        raise NeedsDataError(f"a name came out empty; {_OVERRIDE}")
     if has_nul(base):
-        raise NeedsDataError("a name holds a NUL character; set it with `name override`")
+        raise NeedsDataError(f"a name holds a NUL character; {_OVERRIDE}")
     if not rules.numbered and is_reserved(base, rules.reserved):
-        raise NeedsDataError("the name is a reserved word; set another with `name override`")
+        raise NeedsDataError(f"the name is a reserved word; {_OVERRIDE}")
     return base
 
 

@@ -69,7 +69,8 @@ def _doubt(person: Mapping[str, Any]) -> str | None:
     other = OTHER_READINGS.get(surname)
     if other is None or said.own or surname in said.surnames:
         return None
-    return f"this surname is also read {other}: ask, and use `name override --reading` if so"
+    how = "`bin/accountsync name override --reading`"
+    return f"this surname is also read {other}: ask, and use {how} if so"
 
 
 def of_person(*, engine: Engine, number: str) -> Sequence[RowMapping]:
