@@ -132,6 +132,14 @@ def test_a_change_time_from_the_future_is_reported_and_never_the_watermark(
     assert world.person(row)["full_name"] == "王五"
 
 
+def test_what_changed_while_everything_was_read_is_not_from_the_future(world: HrWorld) -> None:
+    """I1: in a read of two hours, the newest change is an hour younger than its start."""
+    world.change(world.hr.persons()[3], ago=timedelta(hours=-1))
+    ticks = iter([utc_now(), utc_now() + timedelta(hours=2)])
+    assert world.sync("full", clock=lambda: next(ticks)).from_the_future == 0
+    assert world.watermark > utc_now()
+
+
 def test_a_change_time_from_the_future_does_not_freeze_the_person(world: HrWorld) -> None:
     """I5: a stamp that cannot be true makes nobody newer than what HR says next."""
     world.sync()

@@ -318,17 +318,22 @@ def test_while_a_full_read_is_held_changes_go_on_being_merged(world: HrWorld) ->
 
 
 def test_approving_a_feed_closes_nothing_that_was_rejected_after_it(world: HrWorld) -> None:
-    """I3: a newcomer that it cannot know, and one who was right then."""
+    """I3: a newcomer that it cannot know, one who was right then, and one who was wrong then, too,
+    whose newer row is the one that is kept."""
     world.sync()
     rows = sorted(world.hr.persons(), key=lambda row: row["lastUpdateDate"])
+    world.hr.put_persons(rows[31] | {"fullName": None})
     for row in rows[:25]:
         world.hr.put_persons(row | BLANK)
     feed = _held(world)
     world.change(rows[0] | {"personId": 990001, "employeeNumber": "00990001", "fullName": None})
     world.change(rows[30], fullName=None)
-    assert world.sync().rejected == 2
+    newer = world.change(rows[31], fullName=[])
+    assert world.sync().rejected == 3
     _approve(world, feed)
-    assert world.open_rejects().keys() == {"990001", str(rows[30]["personId"])}
+    keys = [str(row["personId"]) for row in rows[30:32]]
+    assert world.open_rejects().keys() == {"990001", *keys}
+    assert world.open_rejects()[keys[1]]["raw"] == newer
 
 
 def test_a_held_feed_survives_the_runs_and_the_crashes_that_follow(world: HrWorld) -> None:

@@ -110,6 +110,7 @@ class World:
         numbers: Iterable[str] = (),
         dry_run: bool = False,
         now: datetime | None = None,
+        clock: Clock = utc_now,
         takes_over: Iterable[str] = (),
         **changes: Any,
     ) -> SyncResult:
@@ -121,7 +122,7 @@ class World:
             engine=self.engine,
             settings=source,
             open_source=partial(_source, source, self.endpoint(source.conn_id)),
-            clock=(lambda: now) if now else utc_now,
+            clock=(lambda: now) if now else clock,
             order=SyncOrder(mode=asked, window=window, numbers=frozenset(numbers), dry_run=dry_run),
             airflow_run_id="test",
         )

@@ -137,9 +137,7 @@ class HttpHrSource:
             page = Page(number=number, rows=received.rows, total_pages=None, total_rows=total)
             proof.add(page)
             yield page
-            place = route.next_place(
-                received.answer, base_url=self._api.endpoint.base_url, path=request.path
-            )
+            place = route.next_place(received.answer, answered=self._api.address(request.path))
         proof.finish()
 
     def _render(self, place: Place, ask: Ask) -> Rendered:

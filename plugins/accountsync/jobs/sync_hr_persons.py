@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -52,7 +52,8 @@ def sync_hr_persons(
 ) -> SyncResult:
     """Complete or nothing: one lock per source, one transaction for merge, counts and watermark.
 
-    `clock` is read under the lock: who waited long for a newer read's end knows its rows (I5).
+    `clock` is read under the lock: who waited long for a newer read's end knows its rows (I5); and
+    again when all is read: what changed meanwhile is not from the future (I1).
     Raises IncompleteReadError when no read proved complete, SafetyStopError when the feed guard
     held the feed and did not hold the same one already.
     """
@@ -75,7 +76,7 @@ def sync_hr_persons(
             decides=plan.is_present_state,
         )
         try:
-            outcome = _read_and_merge(engine, open_source, feed, order)
+            outcome = _read_and_merge(engine, open_source, feed, order, clock)
         except SafetyStopError:
             raise
         except Exception as error:
@@ -105,11 +106,12 @@ def _start(
 
 
 def _read_and_merge(
-    engine: Engine, open_source: OpenSource, feed: StagedFeed, order: SyncOrder
+    engine: Engine, open_source: OpenSource, feed: StagedFeed, order: SyncOrder, clock: Clock
 ) -> Outcome:
     rows = stage(engine, open_source, feed)
     if rows is None:
         return _finish(engine, feed, Outcome())
+    feed = replace(feed, now=clock())
     with engine.connect() as connection, connection.begin() as transaction:
         outcome = merge(connection, feed, rows=rows)
         if order.dry_run or outcome.stopped_by:

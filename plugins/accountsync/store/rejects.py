@@ -20,7 +20,8 @@ SELECT DISTINCT ON ({key}) :source, {key}, s.raw, s.problems, :run_id, :run_id
 FROM {table} s WHERE s.problems IS NOT NULL AND NOT s.repeated ORDER BY {key}, s.retried, s.position
 ON CONFLICT (source, record_key) WHERE closed_at IS NULL
 DO UPDATE SET raw = excluded.raw, reasons = excluded.reasons, last_run_id = excluded.last_run_id
-WHERE (rejected_record.raw::text, rejected_record.reasons)
+WHERE rejected_record.last_run_id <= :run_id
+  AND (rejected_record.raw::text, rejected_record.reasons)
   IS DISTINCT FROM (excluded.raw::text, excluded.reasons)
 """
 
@@ -97,7 +98,7 @@ def record(
     """Opens the so many rows that this feed rejected, closes what it brought right.
 
     `complete`: the feed was a full read, so a rejected row that is not in it is gone from HR.
-    What a newer run rejected stays: the feed may have been held since.
+    What a newer run rejected stays, as it was then: the feed may have been held since.
     """
     names = {"table": table(run_id), "key": _KEY}
     bound = {"source": source, "run_id": run_id}

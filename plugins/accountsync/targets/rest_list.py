@@ -84,9 +84,7 @@ class _Lots:
             total = route.total_rows(answer)
             proof.add(Page(number=len(seen), rows=rows, total_pages=None, total_rows=total))
             yield answer, rows
-            place = route.next_place(
-                answer, base_url=self._api.endpoint.base_url, path=request.path
-            )
+            place = route.next_place(answer, answered=self._api.address(request.path))
         proof.finish()
 
     def _asked(self, place: Place) -> Rendered:

@@ -172,7 +172,7 @@ class Api:
         content_type, data = _encoded(request)
         async with self._session.request(
             request.method,
-            self._address(request.path),
+            self.address(request.path),
             params=request.query,
             data=data,
             headers={"Content-Type": content_type} | request.headers | headers,
@@ -182,7 +182,7 @@ class Api:
         ) as response:
             return response.status, response.headers, await response.read()
 
-    def _address(self, path: str) -> str:
+    def address(self, path: str) -> str:
         """A path of the Connection's host; only the configuration may name another one."""
         is_whole = path.startswith(("https://", "http://"))
         return path if is_whole else self.endpoint.base_url + path

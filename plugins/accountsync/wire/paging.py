@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
 from accountsync.errors import IncompleteReadError
 from accountsync.settings.paging import (
@@ -48,9 +48,8 @@ class Place:
         if self.url is None:
             return request
         parts = urlsplit(self.url)
-        return replace(
-            request, path=parts.path, query=parse_qsl(parts.query, keep_blank_values=True)
-        )
+        query = parse_qsl(parts.query, keep_blank_values=True)
+        return replace(request, path=urlunsplit(parts._replace(query="")), query=query)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +71,14 @@ class Successors:
     def total_rows(self, answer: Answer) -> int | None:
         return _optional_count(self.total(answer))
 
-    def next_place(self, answer: Answer, *, base_url: str, path: str) -> Place | None:
-        """`path`: of the request that was answered; a relative address is meant from there."""
+    def next_place(self, answer: Answer, *, answered: str) -> Place | None:
+        """`answered`: the address that was asked; a relative one is meant from there (RFC 3986)."""
         found = self.following(answer)
         if found in (None, "", False):
             return None
         if not self.by_url:
             return Place(cursor=str(found))
-        return Place(url=_same_origin(str(found), base_url, path))
+        return Place(url=_same_origin(str(found), answered))
 
 
 def route(paging: Paging, *, page_size: int) -> KnownPlaces | Successors:
@@ -131,14 +130,12 @@ def _linked(answer: Answer) -> str | None:
     return found["url"] if found else None
 
 
-def _same_origin(url: str, base_url: str, path: str) -> str:
-    """Credentials go to the Connection's host only, whatever an answer says."""
-    absolute = urlsplit(urljoin(base_url + path, url))
-    base = urlsplit(base_url)
+def _same_origin(url: str, answered: str) -> str:
+    """Credentials go to the host that was asked only, whatever an answer says."""
+    absolute, base = urlsplit(urljoin(answered, url)), urlsplit(answered)
     if (absolute.scheme, absolute.netloc) != (base.scheme, base.netloc):
         raise IncompleteReadError("the next page's address is on another host; it is not followed")
-    below = absolute.path.removeprefix(base.path) if base.path else absolute.path
-    return f"{below}?{absolute.query}" if absolute.query else below
+    return urlunsplit(absolute._replace(fragment=""))
 
 
 def _count(value: Any) -> int:

@@ -218,26 +218,27 @@ def test_a_value_that_is_none_takes_no_other_row_with_it() -> None:
 
 
 def test_the_next_address_is_followed_as_it_was_given() -> None:
-    """I2: repeated and empty keys, and relative to the page that gave it."""
+    """I2: repeated and empty keys, and relative to the page that gave it (RFC 3986 §5.2)."""
     asked = []
+    given = ["?state=a&state=b&flag=&page=2", "next/3", "/v2/4?x=1#y"]
 
     async def answer(request: web.Request) -> web.StreamResponse:
         asked.append(request.path_qs)
-        following = "?state=a&state=b&flag=&page=2" if len(asked) == 1 else None
+        following = given[len(asked) - 1] if len(asked) <= len(given) else None
         return web.json_response({"rows": [{"id": len(asked)}], "next": following})
 
     async def go() -> None:
         declared = {"kind": "next_url", "next": "body.next"}
         async with (
-            serving({"/v1/persons": answer}) as server,
-            api(endpoint(server.url)) as client,
+            serving(dict.fromkeys(("/v1/persons", "/v1/next/3", "/v2/4"), answer)) as server,
+            api(endpoint(f"{server.url}/v1")) as client,
         ):
-            source = a_source(paging=declared, request={"path": "/v1/persons"})
+            source = a_source(paging=declared, request={"path": "/persons"})
             pages = [page async for page in HttpHrSource(source, client).pages(EVERYBODY)]
-            assert len(pages) == 2
+            assert len(pages) == 4
 
     asyncio.run(go())
-    assert asked == ["/v1/persons", "/v1/persons?state=a&state=b&flag=&page=2"]
+    assert asked == ["/v1/persons", f"/v1/persons{given[0]}", "/v1/next/3", "/v2/4?x=1"]
 
 
 def once(handler: Handler, then: Handler) -> Handler:
