@@ -95,17 +95,22 @@ def test_a_target_that_is_wanted_for_nobody_is_not_waited_for(ordered: People) -
     assert state(ordered, "email") == ("ready", [])
 
 
-def test_a_need_that_becomes_an_order_is_one_from_the_next_plan_on(ordered: People) -> None:
+@pytest.mark.parametrize("only", [None, "E1"])
+def test_a_need_that_becomes_an_order_is_one_from_the_next_plan_on(
+    ordered: People, only: str | None
+) -> None:
+    """I12: also where that plan is about one person; everybody else's follows."""
     end(ordered, "welink", "failed")
     attributes = {"SAMAccountName": "names.username", "Alias": "names.mail_alias",
                   "EmailAddress": "names.email"}  # fmt: skip
     email = {"preset": "exchange_mailbox", "conn_id": "exchange", "after": ["idaas"]}
     email["attributes"] = attributes
     ordered.settings = example_settings(systems=_TARGETS | {"email": email})
-    ordered.plan()
+    ordered.plan(only=only)
     assert state(ordered, "email") == ("waiting", ["idaas"])
     end(ordered, "idaas", "failed")
     assert state(ordered, "email") == ("ready", [])
+    assert [ordered.plan().persons for _ in range(2)] == [1 if only else 0, 0]
 
 
 def test_taking_away_runs_backwards_in_either_kind_of_order(ordered: People) -> None:

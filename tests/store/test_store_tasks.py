@@ -353,8 +353,7 @@ def test_two_targets_that_finish_at_once_release_who_waits_for_both(engine: Engi
 
 
 def _goes_after(connection: Connection, system: str, *others: str) -> None:
-    rules = {system: "a fingerprint"}
-    plans.keep_rules(connection, rules, order={system: others}, reads={}, now=NOW)
+    plans.keep_order(connection, {system: others}, reads={})
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,12 @@ def _plan(
     plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
     digest = hashlib.sha256()
     changed = plans.changed_rules(connection, rules.fingerprints)
+    if changed:
+        log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
+        plans.keep_order(connection, rules.order, reads=rules.reads)
     if only is None:
-        _follow_configuration(connection, rules, plan_id, now, changed=changed, digest=digest)
+        plans.keep_rules(connection, {name: rules.fingerprints[name] for name in changed}, now=now)
+        _give_up_targets(connection, rules, plan_id, now, digest)
     lots = partial(_lots, connection, now, everybody=bool(changed))
     facts = (person_facts.of(connection, rows) for rows in lots())
     name_giving.record_existing(connection, rules.names, lambda: facts)
@@ -175,24 +179,13 @@ def _plan(
     return _finish(connection, plan_id, count, digest.hexdigest())
 
 
-def _follow_configuration(
-    connection: Connection,
-    rules: Rules,
-    plan_id: int,
-    now: datetime,
-    *,
-    changed: Sequence[str],
-    digest: plans.Digest,
+def _give_up_targets(
+    connection: Connection, rules: Rules, plan_id: int, now: datetime, digest: plans.Digest
 ) -> None:
-    """Remembers by which rules is planned, and gives up what no target is there for any more."""
+    """Those that were taken out of the configuration."""
     if gone := plans.forget_rules(connection, but=rules.fingerprints):
         given_up = plans.give_up_targets(connection, systems=gone, now=now, digest=digest)
         log.warning("event=targets_gone plan=%s systems=%s given_up=%s", plan_id, gone, given_up)
-    if changed:
-        log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
-        plans.keep_rules(
-            connection, rules.fingerprints, order=rules.order, reads=rules.reads, now=now
-        )
 
 
 def _to_open_tasks(

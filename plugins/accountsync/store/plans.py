@@ -324,23 +324,30 @@ def give_up_targets(
     return len(given_up)
 
 
-def keep_rules(
+def keep_rules(connection: Connection, fingerprints: Mapping[str, str], *, now: datetime) -> None:
+    """Everybody is planned by these."""
+    statement = text(
+        "UPDATE accountsync.planned_rules SET fingerprint = :fingerprint, planned_at = :now"
+        " WHERE system = :system"
+    )
+    for system, fingerprint in fingerprints.items():
+        bound = {"system": system, "fingerprint": fingerprint, "now": now}
+        connection.execute(statement, bound)
+
+
+def keep_order(
     connection: Connection,
-    fingerprints: Mapping[str, str],
-    *,
     order: Mapping[str, Sequence[str]],
+    *,
     reads: Mapping[str, Mapping[str, Sequence[str]]],
-    now: datetime,
 ) -> None:
     """`order`: system → those that it comes after, without needing an account there. `reads`:
     system → system → the facts of an account there that its mapping reads."""
     statement = text(
-        "INSERT INTO accountsync.planned_rules (system, fingerprint, goes_after, reads, planned_at)"
-        " VALUES (:system, :fingerprint, :after, CAST(:reads AS jsonb), :now) ON CONFLICT (system)"
-        " DO UPDATE SET fingerprint = excluded.fingerprint, goes_after = excluded.goes_after,"
-        " reads = excluded.reads, planned_at = excluded.planned_at"
+        "INSERT INTO accountsync.planned_rules (system, fingerprint, goes_after, reads)"
+        " VALUES (:system, '', :after, CAST(:reads AS jsonb)) ON CONFLICT (system)"
+        " DO UPDATE SET goes_after = excluded.goes_after, reads = excluded.reads"
     )
-    for system, fingerprint in fingerprints.items():
-        bound = {"system": system, "fingerprint": fingerprint, "now": now}
+    for system, others in order.items():
         read = orjson.dumps(reads.get(system, {})).decode()
-        connection.execute(statement, bound | {"after": list(order[system]), "reads": read})
+        connection.execute(statement, {"system": system, "after": list(others), "reads": read})
