@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from . import pids, postgres
 from .airflow_api import AirflowApi
@@ -107,6 +108,7 @@ def _start(stack: Stack, state: State, variables: Mapping[str, str], persons: in
 def _write_environment(state: State, variables: Mapping[str, str]) -> None:
     """For a shell: `set -a; . .demo/environment; set +a`."""
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    lines.append(f'PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n')
     write_private(state.root / "environment", "".join(lines))
 
 

@@ -117,7 +117,15 @@ def test_attempts_and_accounts_are_told(people: People) -> None:
         " '{}', 'adopted', 'security', 'stolen phone')",
         person=person,
     )
+    waiting = "SAMAccountName: known once the account it reads is there"
+    assert waiting in people.command("explain", "E1").output
+    people.execute(
+        "INSERT INTO accountsync.account (person_id, system, state, identifier, attributes,"
+        " provenance) VALUES (:person, 'idaas', 'active', 'zE1', '{}', 'created')",
+        person=person,
+    )
     text = people.command("explain", "E1").output
+    assert "SAMAccountName: zE1" in text
     assert "idaas create call 1: failed RejectedByTargetError 400" in text
     assert "account: disabled, E1, adopted, disabled by security (stolen phone)" in text
 

@@ -70,12 +70,17 @@ def attributes(
     desired = {name: value(context) for name, value in rule.attributes.items()}
     if account is None or account.state in GONE:
         return sendable(desired), rule.late
-    there = {name: one for name, one in accounts.items() if one.state not in GONE}
-    seen = {**context, "accounts": {name: one.as_context() for name, one in there.items()}}
+    seen = with_accounts(context, accounts)
     for name, value in rule.late_values.items():
         desired[name] = _late(value, seen, account.attributes.get(name))
     kept = {name: account.attributes[name] for name in rule.kept if name in account.attributes}
     return sendable(desired | kept), {}
+
+
+def with_accounts(context: Context, accounts: Mapping[str, Account]) -> Context:
+    """What late-bound attributes read: the accounts that are there."""
+    there = {name: one for name, one in accounts.items() if one.state not in GONE}
+    return {**context, "accounts": {name: one.as_context() for name, one in there.items()}}
 
 
 def sendable(desired: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from accountsync.domain.desired import SystemRule
+from accountsync.domain.account import Account
+from accountsync.domain.desired import SystemRule, with_accounts
 from accountsync.domain.lifecycle import Statuses, standing
 from accountsync.domain.mapping import reads_of_template
 from accountsync.domain.person import Unavailable
@@ -22,6 +23,7 @@ from accountsync.settings import Settings
 from accountsync.store import names, person_view
 
 _ATTEMPTS = 10
+_LATE = "known once the account it reads is there"
 _SHOWN = (
     "source", "status", "person_type", "department_code", "hire_date", "effective_date",
     "leave_date", "time_zone", "presumed_left_at",
@@ -164,7 +166,7 @@ def _system(
         because=_because(scope, context),
         depends_on=list(rule.depends_on),
         after=list(rule.after),
-        attributes=_mapped(rule, context),
+        attributes=_mapped(rule, context, candidate.accounts),
         account=known.accounts.get(rule.name),
         open_task=known.open_tasks.get(rule.name),
         last_task=known.last_tasks.get(rule.name),
@@ -194,14 +196,16 @@ def _because(scope: str, context: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _mapped(rule: SystemRule, context: Mapping[str, Any]) -> dict[str, Any]:
+def _mapped(
+    rule: SystemRule, context: Mapping[str, Any], accounts: Mapping[str, Account]
+) -> dict[str, Any]:
     """The phone number by its last digits only."""
     phone, found = context["person"]["phone"], {}
-    for attribute, value in rule.attributes.items():
+    seen = with_accounts(context, accounts)
+    for attribute, value in {**rule.attributes, **rule.late_values}.items():
         try:
-            mapped = value(context)
+            mapped = value(seen)
         except RecordError as error:
-            mapped = f"cannot be mapped: {error}"
+            mapped = _LATE if attribute in rule.late else f"cannot be mapped: {error}"
         found[attribute] = f"…{str(mapped)[-4:]}" if phone and mapped == phone else mapped
-    late = dict.fromkeys(rule.late, "known once the account it reads is there")
-    return found | late
+    return found
