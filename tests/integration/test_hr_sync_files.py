@@ -13,7 +13,7 @@ import orjson
 import pytest
 from sqlalchemy import Engine, text
 
-from accountsync import settings, wiring
+from accountsync import connections, settings, wiring
 from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
 from accountsync.jobs.sync_hr_persons import SyncResult
 from tests.conftest import DATABASE_VARIABLE
@@ -131,7 +131,7 @@ def drop(
     for folder in ("in", "archive"):
         drop.path(folder).mkdir(parents=True)
     yield drop
-    wiring._engine(url).dispose()
+    connections._engine(url).dispose()
 
 
 @pytest.mark.parametrize(("declared", "content"), FORMATS.values(), ids=FORMATS)

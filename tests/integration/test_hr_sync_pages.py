@@ -18,7 +18,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 from sqlalchemy import Engine, text
 
-from accountsync import settings, wiring
+from accountsync import connections, settings, wiring
 from accountsync.errors import IncompleteReadError
 from tests.conftest import DATABASE_VARIABLE
 from tests.connectors import certificates
@@ -104,7 +104,7 @@ def store(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     url = engine.url.render_as_string(hide_password=False)
     monkeypatch.setenv(DATABASE_VARIABLE, url)
     yield engine
-    wiring._engine(url).dispose()
+    connections._engine(url).dispose()
 
 
 def _connect(monkeypatch: pytest.MonkeyPatch, url: str, **extra: Any) -> None:

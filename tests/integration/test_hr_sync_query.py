@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from accountsync import settings, wiring
+from accountsync import connections, settings, wiring
 from accountsync.errors import ConfigurationError, TransientError
 from accountsync.hr.source import Ask
 from accountsync.hr.sql import SqlHrSource
@@ -74,7 +74,7 @@ def warehouse(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wareh
     found = Warehouse(engine)
     found.execute(_STAFF)
     yield found
-    wiring._engine(url.render_as_string(hide_password=False)).dispose()
+    connections._engine(url.render_as_string(hide_password=False)).dispose()
 
 
 def test_rows_of_a_database_become_persons_with_their_types(warehouse: Warehouse) -> None:
@@ -127,7 +127,7 @@ def test_the_database_makes_no_more_rows_than_were_taken(warehouse: Warehouse) -
         SOURCES["warehouse"]
         | {"query": "SELECT n AS id, nextval('made') AS made FROM generate_series(1, 20000) n"}
     )
-    engine = wiring._sql_engine("hr_warehouse")
+    engine = connections._sql_engine("hr_warehouse")
 
     async def first_page() -> int:
         pages = SqlHrSource(source, engine=engine).pages(Ask())

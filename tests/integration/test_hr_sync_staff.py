@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import Engine
 
-from accountsync import settings, wiring
+from accountsync import connections, settings, wiring
 from accountsync.errors import AccountSyncError, ConfigurationError, TargetDownError
 from accountsync.jobs.sync_hr_persons import SyncResult
 from accountsync.jobs.sync_order import Mode, SyncOrder, Window
@@ -76,7 +76,7 @@ def world(engine: Engine, _sims: Sims, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv(DATABASE_VARIABLE, url)
     _connect(monkeypatch, _sims.staff.url)
     yield StaffWorld(engine=engine, sims=_sims)
-    wiring._engine(url).dispose()
+    connections._engine(url).dispose()
 
 
 def _connect(monkeypatch: pytest.MonkeyPatch, url: str, **facts: Any) -> None:
