@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from accountsync.store import tasks
+from accountsync.store import dependants
 from tests.installation import example_settings
 from tests.integration.planned_people import People
 from tests.integration.test_task_commands import WHY
@@ -60,7 +60,7 @@ def end(people: People, system: str, how: str) -> None:
         " ON CONFLICT (person_id, system) DO NOTHING"
     )
     with people.engine.begin() as connection:
-        tasks.release_satisfied(connection, now=NOW)
+        dependants.release_satisfied(connection, now=NOW)
 
 
 @pytest.mark.parametrize("how", ["succeeded", "failed", "cancelled"])

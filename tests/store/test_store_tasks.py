@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 from accountsync.domain.account import RemoteAccount
 from accountsync.domain.task import Outcome, Result
 from accountsync.jobs.task_queue import Limits, TaskQueue
-from accountsync.store import accounts, locks, person_view, plans, task_queues, tasks
+from accountsync.store import accounts, dependants, locks, person_view, plans, task_queues, tasks
 from accountsync.store.tasks import Claim
 from tests.store.people import add_account, add_persons, add_plan, add_task
 
@@ -259,15 +259,15 @@ def test_a_task_is_released_when_the_last_account_it_waits_for_is_there(
         state="waiting",
         waits_for=["idaas", "welink"],
     )
-    assert tasks.release_satisfied(connection, now=NOW) == 0
+    assert dependants.release_satisfied(connection, now=NOW) == 0
     add_account(connection, person_id=people[1], system="idaas")
     add_account(connection, person_id=people[0], system="idaas")
-    assert tasks.release_satisfied(connection, now=NOW, persons=people) == 0
+    assert dependants.release_satisfied(connection, now=NOW, persons=people) == 0
     assert _task(connection, task_id)["waits_for"] == ["welink"]
     add_account(connection, person_id=people[0], system="welink")
-    assert tasks.release_satisfied(connection, now=NOW, persons=people[1:]) == 0
+    assert dependants.release_satisfied(connection, now=NOW, persons=people[1:]) == 0
     assert _task(connection, task_id)["state"] == "waiting"
-    assert tasks.release_satisfied(connection, now=NOW, persons=people[:1]) == 1
+    assert dependants.release_satisfied(connection, now=NOW, persons=people[:1]) == 1
     assert _task(connection, task_id)["state"] == "ready"
 
 
@@ -279,7 +279,7 @@ def test_a_disabled_account_is_not_enough_to_go_on(
     add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
     add_account(connection, person_id=people[0], system="idaas")
     connection.execute(text("UPDATE accountsync.account SET state = 'disabled'"))
-    assert tasks.release_satisfied(connection, now=NOW) == 0
+    assert dependants.release_satisfied(connection, now=NOW) == 0
 
 
 def test_an_overlooked_dependant_is_found_by_its_plan_and_by_the_way(
@@ -292,7 +292,7 @@ def test_an_overlooked_dependant_is_found_by_its_plan_and_by_the_way(
         add_task(connection, plan_id=plan_id, person_id=person, **bound)
         add_account(connection, person_id=person, system="idaas")
     connection.execute(text("UPDATE accountsync.plan SET created_at = :now"), {"now": NOW})
-    look = partial(tasks.release_overlooked, connection, limit=2)
+    look = partial(dependants.release_overlooked, connection, limit=2)
     assert look(now=NOW + 60 * MINUTE, share=1.1) == 0, "neither a late plan, nor on the way"
     assert look(now=NOW + 60 * MINUTE, share=0.0) == 2
     assert look(now=NOW + MINUTE, share=1.1) == 2
@@ -379,7 +379,7 @@ def test_what_only_comes_after_goes_on_in_the_same_transaction_however_the_first
     _goes_after(connection, "email", "idaas")
     add_task(connection, **whose, next_attempt_at=NOW)
     second = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
-    assert tasks.release_satisfied(connection, now=NOW) == 0
+    assert dependants.release_satisfied(connection, now=NOW) == 0
     (claim,) = _claim(connection)
     released = _record(connection, _result(claim, outcome, state, next_attempt_at=NOW))
     assert (released, _task(connection, second)["state"]) == (after == "ready", after)
@@ -395,7 +395,7 @@ def test_what_only_comes_after_waits_for_nothing_where_nothing_is_wanted(
     going = add_task(connection, **whose)
     connection.execute(text("UPDATE accountsync.account_task SET operation = 'disable'"
                             " WHERE id = :id"), {"id": going})  # fmt: skip
-    assert tasks.release_satisfied(connection, now=NOW) == 1
+    assert dependants.release_satisfied(connection, now=NOW) == 1
     assert _task(connection, waiting)["state"] == "ready"
 
 
@@ -444,7 +444,7 @@ def test_a_waiting_task_remembers_since_when_though_it_waits_for_less(
         (seen,) = person_view.tasks(connection, people[0])[0]
         assert seen["waiting_since"] == NOW
         add_account(connection, person_id=people[0], system=system)
-        tasks.release_satisfied(connection, now=later)
+        dependants.release_satisfied(connection, now=later)
     (seen,) = person_view.tasks(connection, people[0])[0]
     assert (seen["id"], seen["state"], seen["waiting_since"]) == (task_id, "ready", None)
     assert seen["next_attempt_at"] == NOW + 2 * MINUTE

@@ -29,12 +29,12 @@ from accountsync.jobs.candidates import (
 from accountsync.jobs.plan_rules import Rules, compile_rules
 from accountsync.settings import Settings
 from accountsync.store import (
+    dependants,
     guarded_tasks,
     locks,
     persons,
     plans,
     schema,
-    tasks,
 )
 from accountsync.store.persons import Evaluation
 
@@ -175,7 +175,7 @@ def _plan(
         log.debug("event=planning plan=%s persons=%s", plan_id, count)
     _judge(connection, rules, plan_id, now)
     everybody = len(planned) > _FEW_PERSONS
-    tasks.release_satisfied(connection, now=now, persons=None if everybody else planned)
+    dependants.release_satisfied(connection, now=now, persons=None if everybody else planned)
     return _finish(connection, plan_id, count, digest.hexdigest())
 
 

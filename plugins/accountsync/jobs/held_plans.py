@@ -12,7 +12,7 @@ from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.jobs.create_account_tasks import PlanSummary, create_account_tasks
 from accountsync.jobs.plan_rules import compile_rules
 from accountsync.settings import Settings
-from accountsync.store import audit, guarded_tasks, locks, tasks
+from accountsync.store import audit, dependants, guarded_tasks, locks
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +49,13 @@ def approve(
     a person whom HR changed since is left to the next one, which judges anew. Raises
     SafetyStopError, and changes nothing, when the plan holds nothing or is another one.
     """
-    dependants = compile_rules(settings).dependants
+    rules = compile_rules(settings)
     with locks.held(engine, "plan"), engine.begin() as connection:
         found = _held_one(connection, plan, reviewed)
         ids = guarded_tasks.releasable(connection, plan_id=plan)
-        guarded_tasks.let_through(connection, ids=ids, dependants=dependants, now=now)
+        guarded_tasks.let_through(connection, ids=ids, dependants=rules.dependants, now=now)
         let_go = guarded_tasks.persons_of(connection, ids=ids)
-        tasks.release_satisfied(connection, now=now, persons=let_go)
+        dependants.release_satisfied(connection, now=now, persons=let_go)
         outdated = guarded_tasks.leave_to_next_plan(connection, plan_id=plan, now=now)
         guarded_tasks.close(
             connection, plan_id=plan, state="approved", actor=actor, comment=comment, now=now

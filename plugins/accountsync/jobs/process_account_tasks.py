@@ -25,7 +25,7 @@ from accountsync.errors import AccountSyncError, ConfigurationError, TargetDownE
 from accountsync.jobs.processor import Processor
 from accountsync.jobs.task_queue import Clock, Limits, TaskQueue
 from accountsync.settings import Settings
-from accountsync.store import locks, schema, task_queues, tasks
+from accountsync.store import dependants, locks, schema, task_queues, tasks
 from accountsync.targets.connector import Connector
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def find_due_targets(
         at = now or tasks.database_time(connection)
         if not dry_run:
             share = random.random()  # noqa: S311 (where to begin to look)
-            tasks.release_overlooked(connection, now=at, share=share, limit=_LOOKED_AT)
+            dependants.release_overlooked(connection, now=at, share=share, limit=_LOOKED_AT)
         return task_queues.due_systems(connection, systems=systems, now=at)
 
 

@@ -14,7 +14,7 @@ from accountsync.domain.task import ClaimedTask
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.task_queue import planned_again
 from accountsync.settings import Settings
-from accountsync.store import audit, locks, task_levers, tasks
+from accountsync.store import audit, dependants, locks, task_levers, tasks
 from accountsync.store.task_levers import LEVERS, TaskFilter
 
 _KEPT_IDS = 1000
@@ -67,7 +67,7 @@ def pull(
             cause=f"{lever} by {actor}: {comment}",
             now=now,
         )
-        released = tasks.release_satisfied(connection, now=now, persons=persons)
+        released = dependants.release_satisfied(connection, now=now, persons=persons)
         pulled = _summed(lever, found)
         _audit(connection, pulled, chosen, [row["id"] for row in found], actor, comment)
     return Pull(lever=lever, counts=pulled.counts, follow=pulled.follow, released=released)

@@ -10,8 +10,8 @@ import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.task import HELD_BY_OPERATOR, TAKING_AWAY
+from accountsync.store.dependants import ORDER_ONLY
 from accountsync.store.tables import WAITING_SINCE
-from accountsync.store.tasks import ORDER_ONLY
 
 KNOWN_NOT_DONE = ("NeedsHumanError", "ManualOperation", "AccountExistsError")
 """Of tasks that need a human, those whose call surely did nothing; others are looked up (I9)."""
