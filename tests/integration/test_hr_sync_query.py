@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -118,6 +119,28 @@ def test_changes_are_asked_for_by_the_query(warehouse: Warehouse) -> None:
     )
     changes = warehouse.sync("incremental")
     assert (changes.fetched, changes.updated) == (1, 1)
+
+
+def test_a_column_without_a_zone_is_asked_in_the_zone_of_the_source(warehouse: Warehouse) -> None:
+    """I5: whatever zone the session of the other database has."""
+    asked = "SELECT :since AS since, :until AS until, 1 AS id"
+    local = SOURCES["warehouse"] | {"query": asked, "bounds": "local", "zone": "Europe/Berlin"}
+    engine = wiring._sql_engine("hr_warehouse")
+
+    async def rows(since: datetime, until: datetime) -> list[Any]:
+        source = SqlHrSource(SqlSource.model_validate(local), engine=engine)
+        return [page.rows[0] async for page in source.pages(Ask(since=since, until=until))]
+
+    try:
+        (summer,) = asyncio.run(
+            rows(datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC))
+        )
+        put_back = datetime(2026, 10, 25, 1, tzinfo=UTC)
+        (fold,) = asyncio.run(rows(put_back - timedelta(minutes=1), put_back))
+    finally:
+        engine.dispose()
+    assert (summer["since"], summer["until"]) == ("2026-07-01T02:00:00", "2026-07-02T02:00:00")
+    assert (fold["since"], fold["until"]) == ("2026-10-25T01:59:00", "2026-10-25T03:00:00")
 
 
 def test_the_database_makes_no_more_rows_than_were_taken(warehouse: Warehouse) -> None:

@@ -15,6 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_exponential_jitter
 
 from accountsync.errors import IncompleteReadError, TargetDownError, TransientError
+from accountsync.hr import local_time
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import EPOCHS, PERSON_READ_ROOTS, READ_ROOTS, ChangedSince, HttpSource
 from accountsync.wire import paging
@@ -26,10 +27,8 @@ from accountsync.wire.request import Rendered, RequestTemplate
 
 _ATTEMPTS_PER_PAGE = 5
 _LONGEST_WAIT_S = 60.0
-_LONGEST_FOLD = timedelta(hours=3)
-_NONE = timedelta(0)
 _STEPS = (
-    _NONE,
+    timedelta(0),
     timedelta(minutes=1),
     timedelta(hours=1),
     timedelta(days=1),
@@ -194,10 +193,7 @@ def _since(moment: datetime | None, said: ChangedSince | None) -> str | None:
         return None
     if per_second := EPOCHS.get(said.format):
         return str(floor(moment.timestamp() * per_second))
-    zone = ZoneInfo(said.zone)
-    local, later = moment.astimezone(zone), (moment + _LONGEST_FOLD).astimezone(zone)
-    put_back = (local.utcoffset() or _NONE) - (later.utcoffset() or _NONE)
-    return (local - max(put_back, _NONE)).strftime(said.format)
+    return local_time.at_or_before(moment, ZoneInfo(said.zone)).strftime(said.format)
 
 
 def _until(moment: datetime | None, said: ChangedSince | None) -> str | None:
@@ -207,11 +203,8 @@ def _until(moment: datetime | None, said: ChangedSince | None) -> str | None:
         return None
     if per_second := EPOCHS.get(said.format):
         return str(ceil(moment.timestamp() * per_second))
-    zone = ZoneInfo(said.zone)
     whole = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
-    local, before = whole.astimezone(zone), (whole - _LONGEST_FOLD).astimezone(zone)
-    put_back = (before.utcoffset() or _NONE) - (local.utcoffset() or _NONE)
-    return _rounded_up(local + max(put_back, _NONE), said.format)
+    return _rounded_up(local_time.at_or_after(whole, ZoneInfo(said.zone)), said.format)
 
 
 def _rounded_up(local: datetime, format: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
 from typing import Any, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic_core import to_jsonable_python
 from sqlalchemy import Connection, CursorResult, Engine, bindparam, text
@@ -17,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.types import DateTime
 
 from accountsync.errors import ConfigurationError, TransientError
+from accountsync.hr import local_time
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import SqlSource
 from accountsync.wire.unreadable import NO_NUMBER, Unreadable
@@ -42,8 +44,10 @@ class SqlHrSource:
 
     def __init__(self, source: SqlSource, *, engine: Engine) -> None:
         used = [name for name in ("since", "until") if f":{name}" in source.query]
-        moments = [bindparam(name, type_=DateTime(timezone=True)) for name in used]
+        with_zone = source.bounds == "with_zone"
+        moments = [bindparam(name, type_=DateTime(timezone=with_zone)) for name in used]
         self._query = text(source.query).bindparams(*moments)
+        self._local_zone = None if with_zone else ZoneInfo(source.zone)
         self._used = used
         self._engine = engine
 
@@ -54,7 +58,7 @@ class SqlHrSource:
         return
 
     async def pages(self, ask: Ask) -> AsyncIterator[Page]:
-        asked = {"since": ask.since, "until": ask.until}
+        asked = self._bounds(ask)
         bound = {name: asked[name] for name in self._used}
         options = {"stream_results": True, "max_row_buffer": _ROWS_PER_PAGE}
         connection = await asyncio.to_thread(_connected, self._engine)
@@ -70,6 +74,13 @@ class SqlHrSource:
                 await asyncio.to_thread(rows.close)
         finally:
             await asyncio.to_thread(connection.close)
+
+    def _bounds(self, ask: Ask) -> dict[str, datetime | None]:
+        since, until, zone = ask.since, ask.until, self._local_zone
+        if zone is not None:
+            since = since and local_time.at_or_before(since, zone).replace(tzinfo=None)
+            until = until and local_time.at_or_after(until, zone).replace(tzinfo=None)
+        return {"since": since, "until": until}
 
 
 async def _pages(rows: CursorResult[Any]) -> AsyncIterator[Page]:

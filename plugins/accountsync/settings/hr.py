@@ -325,6 +325,11 @@ class SqlSource(Source):
     kind: Literal["sql"]
     conn_id: str
     query: str = Field(description="may use the parameters :since and :until, null for everything")
+    bounds: Literal["with_zone", "local"] = Field(
+        "with_zone",
+        description="what :since and :until are: moments with a zone, or local times of the"
+        " source's `zone`, for a column that has none",
+    )
     repeated_keys: RepeatedKeys = Field("refuse", description=_ABOUT_REPEATED_KEYS)
 
     @property
