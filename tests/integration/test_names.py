@@ -195,7 +195,7 @@ def test_somebody_whose_name_does_not_fit_stops_nobody(people: People) -> None:
     found = people.rows("SELECT cause FROM accountsync.account_task WHERE state = 'needs_data'")
     assert {row["cause"] for row in found} == {
         "the name does not fit into the length allowed here",
-        "a name holds a NUL character; set it with `bin/accountsync name override`",
+        "a name holds what is no character; set it with `bin/accountsync name override`",
     }
 
 

@@ -565,20 +565,6 @@ def test_what_was_not_sent_burns_no_attempt(
     assert _attempts(connection, task_id)[0]["outcome"] == outcome.value
 
 
-def test_what_the_store_cannot_keep_stops_nobody_else(
-    connection: Connection, plan_id: int, people: list[int]
-) -> None:
-    """I3: a NUL character in what a target answers."""
-    for person_id in people[:2]:
-        add_task(connection, plan_id=plan_id, person_id=person_id, next_attempt_at=NOW)
-    odd, fine = _claim(connection)
-    account = RemoteAccount(identifier="a\x00", remote_id="b\x00", ours=True)
-    failed = _result(odd, Outcome.FAILED, "failed", account=account, message="c\x00", code="d\x00")
-    _record(connection, failed, _succeeded(fine))
-    assert _task(connection, odd.row["id"])["cause"] == "c\ufffd"
-    assert _task(connection, fine.row["id"])["state"] == "succeeded"
-
-
 def test_a_late_result_of_a_worker_that_was_given_up_does_not_end_the_task(
     connection: Connection, plan_id: int, people: list[int]
 ) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from accountsync.domain.storable import cleaned, is_storable
+
 GONE = frozenset({"absent", "deleted"})
 """States of an account that is not there."""
 
@@ -50,25 +52,7 @@ class RemoteAccount:
     attributes: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """The store keeps no NUL characters: an account with one is not what it should be, and
-        stops nobody else's."""
+        """What no store can keep is replaced: it is this account's trouble, and nobody else's."""
         for name in ("identifier", "remote_id", "attributes"):
-            if has_nul(value := getattr(self, name)):
-                object.__setattr__(self, name, without_nul(value))
-
-
-def has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, Mapping):
-        return any(has_nul(key) or has_nul(one) for key, one in value.items())
-    return isinstance(value, list | tuple) and any(map(has_nul, value))
-
-
-def without_nul(value: Any) -> Any:
-    """Each is replaced by U+FFFD, the sign for what cannot be shown."""
-    if isinstance(value, str):
-        return value.replace("\x00", "\ufffd")
-    if isinstance(value, Mapping):
-        return {without_nul(key): without_nul(one) for key, one in value.items()}
-    return [without_nul(one) for one in value] if isinstance(value, list | tuple) else value
+            if not is_storable(value := getattr(self, name)):
+                object.__setattr__(self, name, cleaned(value))

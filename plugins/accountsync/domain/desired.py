@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 
-from accountsync.domain.account import GONE, Account, has_nul
+from accountsync.domain.account import GONE, Account
 from accountsync.domain.entitlement import Policy
 from accountsync.domain.mapping import Context, Value
+from accountsync.domain.storable import is_storable
 from accountsync.errors import RecordError
 
 
@@ -89,7 +90,7 @@ def sendable(desired: dict[str, Any]) -> dict[str, Any]:
         text = orjson.dumps(desired)
     except orjson.JSONEncodeError as error:
         raise RecordError(f"an attribute is not JSON: {error}") from error
-    if b"\\u0000" in text and has_nul(desired):
+    if b"\\u0000" in text and not is_storable(desired):
         raise RecordError("an attribute holds a NUL character")
     return desired
 

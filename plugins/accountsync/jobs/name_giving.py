@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from accountsync.domain.account import has_nul
 from accountsync.domain.mapping import Context, Value, compile_tree
 from accountsync.domain.naming import FirstNumbers, NameSet, is_reserved, numbered
 from accountsync.domain.person import Unavailable
+from accountsync.domain.storable import is_storable
 from accountsync.errors import NeedsDataError, RecordError
 from accountsync.settings import Settings
 from accountsync.settings.naming import NAME_ROOTS, NameSpace
@@ -95,7 +95,7 @@ def _existing(spaces: Mapping[str, Value], person: Mapping[str, Any]) -> Iterabl
             found = str(value({"person": person}) or "").strip()
         except RecordError:
             continue
-        if found and not has_nul(found):
+        if found and is_storable(found):
             yield SeenName(person_id=person["id"], namespace=space, value=found, origin=names.HR)
 
 
@@ -178,8 +178,8 @@ def _base(rules: NameRules, space: Space, context: Context) -> str:
     base = str(space.value(context))
     if not base.partition("@")[0].strip():
         raise NeedsDataError(f"a name came out empty; {_OVERRIDE}")
-    if has_nul(base):
-        raise NeedsDataError(f"a name holds a NUL character; {_OVERRIDE}")
+    if not is_storable(base):
+        raise NeedsDataError(f"a name holds what is no character; {_OVERRIDE}")
     if not rules.numbered and is_reserved(base, rules.reserved):
         raise NeedsDataError(f"the name is a reserved word; {_OVERRIDE}")
     return base

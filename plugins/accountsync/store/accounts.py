@@ -12,7 +12,6 @@ from sqlalchemy import Connection, text
 
 from accountsync.domain.account import Account, RemoteAccount
 from accountsync.store.engine import bigints
-from accountsync.store.storable import cleaned
 
 _OF = text(
     "SELECT person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,"
@@ -45,8 +44,8 @@ def taken(
     bound = {
         "system": system,
         "persons": list(found),
-        "remote_ids": cleaned([account.remote_id for account in found.values()]),
-        "identifiers": cleaned([account.identifier for account in found.values()]),
+        "remote_ids": [account.remote_id for account in found.values()],
+        "identifiers": [account.identifier for account in found.values()],
     }
     return frozenset(connection.scalars(_TAKEN, bound)) | twice if found else frozenset()
 

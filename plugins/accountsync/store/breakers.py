@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from accountsync.domain.breaker import Breaker
-from accountsync.store.storable import cleaned
+from accountsync.domain.storable import cleaned
 
 _READ = text("SELECT system, state, failures, since, probe_at, cause FROM accountsync.breaker")
 

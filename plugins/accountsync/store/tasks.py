@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, TextClause, text
 
-from accountsync.domain.account import Account, without_nul
+from accountsync.domain.account import Account
+from accountsync.domain.storable import as_json
 from accountsync.domain.task import TAKING_AWAY, ClaimedTask, Outcome, Result
 from accountsync.store import dependants
-from accountsync.store.storable import as_json
 
 _COLUMNS = """
   c.id, c.person_id, p.employee_number, c.operation, c.desired, c.late_bound, c.account_state,
@@ -330,8 +330,8 @@ def _as_row(result: Result) -> dict[str, Any]:
         "unanswered": result.unanswered,
         "next_attempt_at": result.next_attempt_at,
         "error_kind": result.error_kind,
-        "code": without_nul(result.code),
-        "message": without_nul(result.message),
+        "code": result.code,
+        "message": result.message,
         "duration_ms": round(result.seconds * 1000),
         "account_state": result.account_state,
         "identifier": account.identifier if account else None,

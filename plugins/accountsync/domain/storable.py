@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
+
+
+def is_storable(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isascii() and "\x00" not in value or not _NO_TEXT.search(value)
+    if isinstance(value, Mapping):
+        return all(is_storable(key) and is_storable(one) for key, one in value.items())
+    return not isinstance(value, list | tuple) or all(map(is_storable, value))
 
 
 def cleaned(value: Any) -> Any:
