@@ -22,6 +22,7 @@ from accountsync.cli import (
     target,
     task,
 )
+from accountsync.connections import log_to_stderr
 from accountsync.errors import AccountSyncError
 
 app = typer.Typer(
@@ -52,4 +53,6 @@ def main(run: Callable[[], None] = app) -> None:
 
 
 if __name__ == "__main__":
+    if not {"config", "--help"}.intersection(sys.argv):  # Airflow takes a second to be imported
+        log_to_stderr()
     main()

@@ -6,6 +6,7 @@ With `metrics`, and besides the web page, the only modules that know Airflow.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from functools import cache, partial
@@ -177,6 +178,13 @@ def _sql_engine(conn_id: str) -> Engine:
 def target_opener(target: AnyTarget, *, dry_run: bool = False) -> OpenConnector:
     """Its Connection, too, is looked up here."""
     return partial(_connector, target, endpoint(target.conn_id), dry_run=dry_run)
+
+
+def log_to_stderr() -> None:
+    """For a command: Airflow logs to stdout, which is for what the command prints."""
+    from airflow.sdk.log import configure_logging
+
+    configure_logging(output=sys.stderr)
 
 
 @asynccontextmanager

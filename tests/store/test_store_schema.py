@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, make_url, text
 
 from accountsync.errors import ConfigurationError
 from accountsync.store import engine as store_engine
 from accountsync.store import schema
 from accountsync.store.tables import SCHEMA, Table
+
+REPOSITORY = Path(__file__).parents[2]
 
 # What alembic's comparison does not look at: checks, predicates of indexes, deferrable constraints,
 # comments. As PostgreSQL itself writes them down.
@@ -122,3 +127,21 @@ def test_times_come_back_in_utc_whatever_the_server_says(engine: Engine) -> None
     with engine.begin() as connection:
         found = connection.scalar(text("SELECT timestamptz '2026-01-01 00:00:00+08'"))
         assert found.isoformat() == "2025-12-31T16:00:00+00:00"
+
+
+def test_what_a_command_prints_is_not_mixed_with_logs(database_url: str, tmp_path: Path) -> None:
+    """So that it can be piped; logs go to stderr."""
+    url = make_url(database_url).set(drivername="postgresql")
+    done = subprocess.run(
+        [REPOSITORY / "bin" / "accountsync", "db", "upgrade"],
+        env={
+            "PATH": os.environ["PATH"],
+            "AIRFLOW_HOME": str(tmp_path),
+            "AIRFLOW_CONN_ACCOUNTSYNC_DB": url.render_as_string(hide_password=False),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "store is at 0001\n"
+    assert "alembic" in done.stderr

@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "web": {"wiring", "store", "settings", "errors"},
     "plugin": set(),
     "cli": {"wiring", "jobs", "store", "settings", "domain", "errors"},
-    "__main__": {"cli", "errors"},
+    "__main__": {"cli", "connections", "errors"},
     "__init__": set(),
 }
 MAY_USE_AIRFLOW = {"plugin", "metrics", "connections", "scheduling", "web"}
