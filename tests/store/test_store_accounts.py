@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Engine, text
 
 from accountsync.domain.account import RemoteAccount
-from accountsync.store import accounts, plans
+from accountsync.store import accounts, planned_rules
 from tests.store.people import add_account, add_persons
 
 
@@ -32,7 +32,7 @@ def test_a_person_is_planned_again_where_a_fact_changed_that_another_account_was
                 add_account(connection, person_id=person_id, system="email")
         connection.execute(text('UPDATE accountsync.account SET attributes = \'{"room": "1"}\''))
         reads = {"email": {"idaas": ["identifier", "remote_id", "room"]}}
-        plans.keep_order(connection, {"email": [], "idaas": []}, reads=reads)
+        planned_rules.keep_order(connection, {"email": [], "idaas": []}, reads=reads)
         found = {
             same: _found(f"idaas-{same}", None, room="1"),
             renamed: _found("another", str(renamed), room="1"),

@@ -16,7 +16,15 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 from accountsync.domain.account import RemoteAccount
 from accountsync.domain.task import Outcome, Result
 from accountsync.jobs.task_queue import Limits, TaskQueue
-from accountsync.store import accounts, dependants, locks, person_view, plans, task_queues, tasks
+from accountsync.store import (
+    accounts,
+    dependants,
+    locks,
+    person_view,
+    planned_rules,
+    task_queues,
+    tasks,
+)
 from accountsync.store.tasks import Claim
 from tests.store.people import add_account, add_persons, add_plan, add_task
 
@@ -353,7 +361,7 @@ def test_two_targets_that_finish_at_once_release_who_waits_for_both(engine: Engi
 
 
 def _goes_after(connection: Connection, system: str, *others: str) -> None:
-    plans.keep_order(connection, {system: others}, reads={})
+    planned_rules.keep_order(connection, {system: others}, reads={})
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def _correlated(
         for one in declared
     ]
     matcher = Matcher(rules=rules, key=target.key, accounts=listed)
-    for rows in correlation.all_persons(connection, at_once=_PERSONS_AT_ONCE):
+    for rows in persons.lots(connection, at_once=_PERSONS_AT_ONCE, due=None):
         for context in correlation.contexts(connection, person_facts.of(connection, rows)):
             found = [_value(value, context) for value in values]
             matcher.add_person(context["person"]["id"], found)

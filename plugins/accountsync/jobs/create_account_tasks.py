@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -33,6 +33,7 @@ from accountsync.store import (
     guarded_tasks,
     locks,
     persons,
+    planned_rules,
     plans,
     schema,
 )
@@ -151,14 +152,15 @@ def _plan(
     """HR's own names are recorded for everybody, whoever is planned: before one is given (I8)."""
     plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
     digest = hashlib.sha256()
-    changed = plans.changed_rules(connection, rules.fingerprints)
+    changed = planned_rules.changed(connection, rules.fingerprints)
     if changed:
         log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
-        plans.keep_order(connection, rules.order, reads=rules.reads)
+        planned_rules.keep_order(connection, rules.order, reads=rules.reads)
+    if changed and only is None:
+        planned_rules.keep(connection, rules.fingerprints, now=now)
     if only is None:
-        plans.keep_rules(connection, {name: rules.fingerprints[name] for name in changed}, now=now)
         _give_up_targets(connection, rules, plan_id, now, digest)
-    lots = partial(_lots, connection, now, everybody=bool(changed))
+    lots = partial(persons.lots, connection, at_once=_PERSONS_AT_ONCE, due=None if changed else now)
     facts = (person_facts.of(connection, rows) for rows in lots())
     name_giving.record_existing(connection, rules.names, lambda: facts)
     count, first = 0, FirstNumbers()
@@ -183,7 +185,7 @@ def _give_up_targets(
     connection: Connection, rules: Rules, plan_id: int, now: datetime, digest: plans.Digest
 ) -> None:
     """Those that were taken out of the configuration."""
-    if gone := plans.forget_rules(connection, but=rules.fingerprints):
+    if gone := planned_rules.forget(connection, but=rules.fingerprints):
         given_up = plans.give_up_targets(connection, systems=gone, now=now, digest=digest)
         log.warning("event=targets_gone plan=%s systems=%s given_up=%s", plan_id, gone, given_up)
 
@@ -248,15 +250,6 @@ def _finish(connection: Connection, plan_id: int, count: int, content: str) -> P
         held_hash=guarded_tasks.held_hash(connection, plan_id=plan_id) if held else None,
     )
     return summary
-
-
-def _lots(connection: Connection, now: datetime, *, everybody: bool) -> Iterator[Sequence[Any]]:
-    after = 0
-    while rows := persons.to_plan(
-        connection, after=after, limit=_PERSONS_AT_ONCE, now=now, everybody=everybody
-    ):
-        yield rows
-        after = rows[-1]["id"]
 
 
 def _changes(

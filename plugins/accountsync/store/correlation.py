@@ -14,12 +14,7 @@ from accountsync.domain.account import RemoteAccount
 from accountsync.domain.correlation import account_key
 from accountsync.store import accounts, names
 from accountsync.store.engine import bigints
-from accountsync.store.persons import PLANNED_COLUMNS
 from accountsync.store.plans import NOT_STARTED
-
-_PERSONS = text(
-    f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE id > :after ORDER BY id LIMIT :limit"
-)
 
 _ADOPT = text(
     "INSERT INTO accountsync.account AS a (person_id, system, state, identifier, remote_id,"
@@ -91,13 +86,6 @@ class Doubt:
     account: RemoteAccount
     persons: Sequence[int]
     reasons: Sequence[str]
-
-
-def all_persons(connection: Connection, *, at_once: int) -> Iterator[Sequence[Any]]:
-    after = 0
-    while rows := connection.execute(_PERSONS, {"after": after, "limit": at_once}).mappings().all():
-        yield rows
-        after = rows[-1]["id"]
 
 
 def contexts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

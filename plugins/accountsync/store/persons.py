@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -183,17 +183,20 @@ _OF_NUMBER = text(  # uq_person_employee_number
 )
 
 
-def to_plan(
-    connection: Connection, *, after: int, limit: int, now: datetime, everybody: bool = False
-) -> Sequence[dict[str, Any]]:
-    """The next persons, by id, that changed since they were last planned or for whom a date has
-    come; or simply the next."""
-    statement = _EVERYBODY if everybody else _TO_PLAN
-    return _rows(connection.execute(statement, {"after": after, "limit": limit, "now": now}))
+def lots(
+    connection: Connection, *, at_once: int, due: datetime | None
+) -> Iterator[Sequence[dict[str, Any]]]:
+    """Persons, by id, that changed since they were last planned or for whom a date has come.
+    `due`: when it is now; None: everybody."""
+    statement, bound = _EVERYBODY if due is None else _TO_PLAN, {"limit": at_once, "now": due}
+    after = 0
+    while rows := _rows(connection.execute(statement, bound | {"after": after})):
+        yield rows
+        after = rows[-1]["id"]
 
 
 def of_number(connection: Connection, employee_number: str) -> Sequence[dict[str, Any]]:
-    """One person or none, as `to_plan` gives them, whether there is something new or not."""
+    """One person or none, as `lots` gives them, whether there is something new or not."""
     return _rows(connection.execute(_OF_NUMBER, {"number": employee_number}))
 
 

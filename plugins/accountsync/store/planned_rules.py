@@ -1,0 +1,52 @@
+"""By which configuration the targets were planned last."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import orjson
+from sqlalchemy import Connection, text
+
+
+def changed(connection: Connection, fingerprints: Mapping[str, str]) -> list[str]:
+    """The systems that were planned by another configuration, or never."""
+    rows = connection.execute(text("SELECT system, fingerprint FROM accountsync.planned_rules"))
+    known = {row.system: row.fingerprint for row in rows}
+    return [system for system, wanted in fingerprints.items() if known.get(system) != wanted]
+
+
+def forget(connection: Connection, *, but: Collection[str]) -> list[str]:
+    """A target that was taken out of the configuration and comes back is planned for everybody.
+    Returns those that were taken out."""
+    statement = "DELETE FROM accountsync.planned_rules WHERE system <> ALL(CAST(:but AS text[]))"
+    return list(connection.scalars(text(f"{statement} RETURNING system"), {"but": list(but)}))
+
+
+def keep(connection: Connection, fingerprints: Mapping[str, str], *, now: datetime) -> None:
+    """Everybody is planned by these."""
+    statement = text(
+        "UPDATE accountsync.planned_rules SET fingerprint = :fingerprint, planned_at = :now"
+        " WHERE system = :system"
+    )
+    for system, fingerprint in fingerprints.items():
+        bound = {"system": system, "fingerprint": fingerprint, "now": now}
+        connection.execute(statement, bound)
+
+
+def keep_order(
+    connection: Connection,
+    order: Mapping[str, Sequence[str]],
+    *,
+    reads: Mapping[str, Mapping[str, Sequence[str]]],
+) -> None:
+    """`order`: system → those that it comes after, without needing an account there. `reads`:
+    system → system → the facts of an account there that its mapping reads."""
+    statement = text(
+        "INSERT INTO accountsync.planned_rules (system, fingerprint, goes_after, reads)"
+        " VALUES (:system, '', :after, CAST(:reads AS jsonb)) ON CONFLICT (system)"
+        " DO UPDATE SET goes_after = excluded.goes_after, reads = excluded.reads"
+    )
+    for system, others in order.items():
+        read = orjson.dumps(reads.get(system, {})).decode()
+        connection.execute(statement, {"system": system, "after": list(others), "reads": read})
