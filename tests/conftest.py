@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Groups:
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _log_to_what_stays() -> None:
+    """Else Airflow logs to whatever stdout is when it is first imported: that of a command under
+    test, which is closed after it."""
+    from airflow.sdk.log import configure_logging
+
+    configure_logging(output=sys.__stderr__)
 
 
 _SETTINGS = {"max_connections": "300", "fsync": "off", "synchronous_commit": "off"}
