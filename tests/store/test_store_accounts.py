@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 
 from accountsync.domain.account import RemoteAccount
 from accountsync.store import accounts, planned_rules
-from tests.store.people import add_account, add_persons
+from tests.store.people import add_account, add_persons, add_plan, add_task
 
 
 def _found(
@@ -22,15 +22,19 @@ def test_a_person_is_planned_again_where_a_fact_changed_that_another_account_was
 ) -> None:
     """I9: made again with another id, or renamed; what nobody reads changes nothing for others."""
     with engine.begin() as connection:
-        same, renamed, anew, read, unread, first, alone = ids = add_persons(connection, 7)
+        same, renamed, anew, read, unread, first, alone, making = ids = add_persons(connection, 8)
         for person_id in ids:
             if person_id != first:
                 add_account(
                     connection, person_id=person_id, system="idaas", remote_id=str(person_id)
                 )
-            if person_id != alone:
+            if person_id not in (alone, making):
                 add_account(connection, person_id=person_id, system="email")
         connection.execute(text('UPDATE accountsync.account SET attributes = \'{"room": "1"}\''))
+        add_task(
+            connection, plan_id=add_plan(connection), person_id=making, system="email",
+            state="unknown",
+        )  # fmt: skip
         reads = {"email": {"idaas": ["identifier", "remote_id", "room"]}}
         planned_rules.keep_order(connection, {"email": [], "idaas": []}, reads=reads)
         found = {
@@ -41,7 +45,8 @@ def test_a_person_is_planned_again_where_a_fact_changed_that_another_account_was
             unread: _found(f"idaas-{unread}", str(unread), room="1", floor="2"),
             first: _found(f"idaas-{first}", "new", room="1"),
             alone: _found("another", "another", room="2"),
+            making: _found("another", str(making), room="1"),
         }
         again = accounts.read_elsewhere(connection, system="idaas", found=found)
-        assert again == {renamed, anew, read, first}
+        assert again == {renamed, anew, read, first, making}
         assert accounts.read_elsewhere(connection, system="email", found=found) == frozenset()

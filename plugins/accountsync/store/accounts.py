@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import Connection, text
 
 from accountsync.domain.account import Account, RemoteAccount
+from accountsync.domain.planning import IN_DOUBT
 from accountsync.store.engine import bigints
 
 _OF = text(
@@ -50,14 +51,16 @@ def taken(
     return frozenset(connection.scalars(_TAKEN, bound)) | twice if found else frozenset()
 
 
-_READ_ELSEWHERE = text(  # uq_account_person_id_system
+_READ_ELSEWHERE = text(  # uq_account_person_id_system, uq_account_task_open
     "SELECT w.person_id FROM jsonb_to_recordset(CAST(:rows AS jsonb)) w (person_id bigint,"
     "  identifier text, remote_id text, attributes jsonb)"
     " LEFT JOIN accountsync.account old ON old.person_id = w.person_id AND old.system = :system"
-    " WHERE EXISTS (SELECT FROM accountsync.planned_rules r JOIN accountsync.account reader"
-    "   ON reader.system = r.system AND reader.person_id = w.person_id"
-    "   AND reader.state IN ('active', 'disabled'),"
+    " WHERE EXISTS (SELECT FROM accountsync.planned_rules r,"
     "  jsonb_array_elements_text(r.reads -> :system) fact WHERE"
+    "   (EXISTS (SELECT FROM accountsync.account reader WHERE reader.system = r.system"
+    "     AND reader.person_id = w.person_id AND reader.state IN ('active', 'disabled'))"
+    "    OR EXISTS (SELECT FROM accountsync.account_task making WHERE making.system = r.system"
+    f"     AND making.person_id = w.person_id AND making.state IN {tuple(sorted(IN_DOUBT))!r})) AND"
     "   (w.attributes || jsonb_build_object('identifier', w.identifier,"
     "     'remote_id', coalesce(w.remote_id, old.remote_id))) -> fact IS DISTINCT FROM"
     "   (old.attributes || jsonb_build_object('identifier', old.identifier,"
@@ -71,7 +74,8 @@ def read_elsewhere(
     system: str,
     found: Mapping[int, tuple[RemoteAccount, Mapping[str, Any]]],
 ) -> frozenset[int]:
-    """The persons of whose account a fact changes that their other accounts were made from.
+    """The persons of whose account a fact changes that their other accounts were made from, or are
+    being made from.
 
     `found`: person id → the account, and the attributes that it has from now on.
     """
