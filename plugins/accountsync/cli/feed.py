@@ -59,7 +59,7 @@ def feed_approve(feed: Feed, comment: Comment, actor: Actor = "") -> None:
 
 @app.command("reject")
 def feed_reject(feed: Feed, comment: Comment, actor: Actor = "") -> None:
-    """Throw this feed away; the next run that is due reads anew."""
+    """Throw this feed away; a full read is due when it was, or comes by hand."""
     engine = wiring.open_store(_settings())
     held_feeds.reject(engine=engine, feed=feed, actor=actor or getpass.getuser(), comment=comment)
     typer.echo(f"feed {feed} rejected, nothing of it was merged")
