@@ -125,7 +125,7 @@ def test_a_column_without_a_zone_is_asked_in_the_zone_of_the_source(warehouse: W
     """I5: whatever zone the session of the other database has."""
     asked = "SELECT :since AS since, :until AS until, 1 AS id"
     local = SOURCES["warehouse"] | {"query": asked, "bounds": "local", "zone": "Europe/Berlin"}
-    engine = wiring._sql_engine("hr_warehouse")
+    engine = connections._sql_engine("hr_warehouse")
 
     async def rows(since: datetime, until: datetime) -> list[Any]:
         source = SqlHrSource(SqlSource.model_validate(local), engine=engine)
