@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.domain import departure
 from accountsync.domain.account import RemoteAccount
 from accountsync.errors import (
     AccountExistsError,
@@ -20,6 +22,8 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.targets.connector import Connector
+from accountsync.wire.directory import Directory
+from accountsync.wire.ldap_messages import Request
 from tests.connectors import certificates
 from tests.connectors.faulty_line import Fault, FaultyLine, faulty_line
 from tests.connectors.ldap_subjects import NAME, PHONE, PINYIN, LdapSubject, known
@@ -121,6 +125,28 @@ def test_memberships_that_an_attempt_left_out_are_completed_by_the_next(
     found = ldap.call(lambda c: c.find(person))
     assert found.ours
     assert {name: found.attributes[name] for name in person} == person
+
+
+def test_a_create_that_stops_halfway_is_known_to_have_begun(
+    ldap: LdapSubject, line: FaultyLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I9: down is the target for the look that follows; the account is there."""
+    change = Directory.change
+
+    async def then_gone(directory: Directory, request: Request) -> None:
+        await change(directory, request)
+        line.close()
+        await asyncio.sleep(0.1)
+
+    async def create(connector: Connector) -> bool:
+        monkeypatch.setattr(Directory, "change", then_gone)
+        with departure.watched() as watched, pytest.raises((TargetDownError, UnknownOutcomeError)):
+            await connector.create(ldap.person(NUMBER))
+        return watched.is_begun
+
+    assert ldap.call(create, endpoint=ldap.server.endpoint(port=line.port), timeout="2s")
+    monkeypatch.undo()
+    assert ldap.accounts() == 1
 
 
 def test_a_lost_connection_is_made_again_for_what_comes_next(

@@ -6,7 +6,7 @@ import asyncio
 import csv
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Engine
 
 from accountsync.domain.distinguished_name import joined, rdn
+from accountsync.errors import ConfigurationError
 from accountsync.settings.parts import Rate
 from accountsync.wire import ldap_messages as messages
 from accountsync.wire.directory import Directory
@@ -136,3 +137,24 @@ def test_however_often_the_line_breaks_nobody_gets_two_entries_or_none(
     assert world.numbers() == Counter(world.entitled())
     assert set(world.tasks("directory").values()) == {"succeeded"}
     assert world.unexplained() == []
+
+
+def test_an_account_that_was_made_before_the_target_was_given_up_is_in_doubt_not_unsent(
+    world: DirectoryWorld,
+) -> None:
+    """I9: its group is not there, which stops the target; the entry is there all the same."""
+    nowhere = [f"cn=nowhere,{openldap.GROUPS}"]
+    broken = {**SYSTEMS["directory"], "groups": {"managed": [STAFF, *nowhere]}}
+    world.execute(
+        "UPDATE accountsync.account_task SET desired = desired || jsonb_build_object('groups',"
+        " CAST(:groups AS jsonb))",
+        groups=f'["{nowhere[0]}"]',
+    )
+    other = replace(world, changes={"settings": {"systems": {"directory": broken}}})
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        other.process("directory", max_tasks=1)
+    assert len(world.entries()) == 1
+    states = world.states("directory", "create")
+    assert states == {"unknown": 1, "ready": len(world.entitled()) - 1}
+    burnt = "SELECT sum(attempts) FROM accountsync.account_task"
+    assert world.scalar(burnt) == 1

@@ -11,17 +11,22 @@ from contextvars import ContextVar
 
 
 class Departure:
-    """`has_left`: true until the wire knows better, for a connector may have ways of its own."""
+    """`has_left`: true until the wire knows better, for a connector may have ways of its own.
+    `is_begun`: one change was made already, and the next step began."""
 
     def __init__(self) -> None:
         self.has_left = True
-        self._was_sent = False
+        self.is_begun = False
+        self._was_sent = self._was_made = False
 
     def prepare(self) -> None:
-        self.has_left = self._was_sent
+        self.has_left, self.is_begun = self._was_sent, self._was_made
 
     def send(self) -> None:
         self.has_left = self._was_sent = True
+
+    def make(self) -> None:
+        self._was_made = True
 
 
 _WATCHED: ContextVar[Departure | None] = ContextVar("departure", default=None)
@@ -48,3 +53,9 @@ def sent() -> None:
     """A change leaves now; whether it arrives is another matter."""
     if departure := _WATCHED.get():
         departure.send()
+
+
+def made() -> None:
+    """The target said yes to a change; what the body of its answer means, the connector judges."""
+    if departure := _WATCHED.get():
+        departure.make()

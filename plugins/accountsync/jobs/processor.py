@@ -241,9 +241,11 @@ class Processor:
             self._throttle.unanswered()
 
     def _failed(self, task: ClaimedTask, error: AccountSyncError) -> Result:
+        """What stopped halfway was sent all the same: a look decides, where there can be one."""
         self._judge_target(error)
-        if isinstance(error, ConfigurationError):
-            error = TargetDownError(str(error))
+        if isinstance(error, ConfigurationError | TargetDownError):
+            is_doubtful = self._connector.can_find and self._calls[task.id].departure.is_begun
+            error = (UnknownOutcomeError if is_doubtful else TargetDownError)(str(error))
         return self._as_result(task, error)
 
     def _as_result(self, task: ClaimedTask, error: AccountSyncError) -> Result:

@@ -54,6 +54,7 @@ _NEVER_SENT = (
     aiohttp.ConnectionTimeoutError,
 )
 _CUT_OFF = (aiohttp.ClientError, TimeoutError)
+_REPEATED_BY_AIOHTTP = frozenset({"PUT", "DELETE"})
 
 
 def utc_now() -> datetime:
@@ -138,6 +139,8 @@ class Api:
                 f"{self.endpoint.conn_id}: HTTP 401 even with fresh credentials;"
                 " check login and password of the Connection"
             )
+        if change and answer.status < 400:
+            departure.made()
         return answer
 
     async def _token_read(self, request: Rendered) -> Answer:
@@ -179,6 +182,7 @@ class Api:
             allow_redirects=False,
             ssl=self._ssl,
             proxy=self.endpoint.proxy,
+            middlewares=(_once,) if request.method in _REPEATED_BY_AIOHTTP else None,
         ) as response:
             return response.status, response.headers, await response.read()
 
@@ -222,6 +226,22 @@ class Api:
         return f"{self.endpoint.conn_id} {request.method}"
 
 
+class _BrokenOffError(aiohttp.ClientError):
+    """Says what aiohttp called it."""
+
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """What broke off may have arrived, and is not for aiohttp to send again (I9)."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _BrokenOffError(type(error).__name__) from None
+
+
 def _encoded(request: Rendered) -> tuple[str, bytes | None]:
     if request.form:
         return "application/x-www-form-urlencoded", urlencode(request.body).encode()
@@ -259,4 +279,4 @@ def _show_certificate(context: ssl.SSLContext, cert: str, endpoint: Endpoint) ->
 def _reason(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect ({error.os_error.strerror or type(error.os_error).__name__})"
-    return type(error).__name__
+    return str(error) if isinstance(error, _BrokenOffError) else type(error).__name__

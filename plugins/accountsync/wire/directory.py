@@ -164,6 +164,8 @@ class Directory:
             rows, result = await self._answered(request, change=change, page=page)
         if result.code:
             raise self._refusal(result, change=change)
+        if change:
+            departure.made()
         return rows, result
 
     async def _answered(

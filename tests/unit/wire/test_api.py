@@ -113,6 +113,15 @@ def test_what_went_wrong_becomes_our_error(
     assert said in str(found)
 
 
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+def test_a_change_without_an_answer_is_sent_once_whatever_its_method(method: str) -> None:
+    """I9: aiohttp would repeat a PUT or DELETE by itself, and, should the target have gone by then,
+    say that it was never sent."""
+    found = outcome(drop, change=True, method=method)
+    assert type(found) is UnknownOutcomeError
+    assert "ServerDisconnectedError" in str(found)
+
+
 @pytest.mark.parametrize("change", [False, True], ids=["read", "change"])
 @pytest.mark.parametrize(
     ("handler", "code", "body"),
