@@ -179,6 +179,22 @@ class Live:
         is_open = queued or any(open_ for *_, open_ in before)
         return not is_open and self._run_states() == before
 
+    def _await_quiet(self) -> None:
+        try:
+            self.wait("quiet", self.is_quiet, 180)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self._what_is_open()}") from None
+
+    def _what_is_open(self) -> list[Any]:
+        runs = (
+            "SELECT run.dag_id, run.run_id, run.state, ti.task_id, ti.map_index, ti.state AS task,"
+            " ti.try_number, ti.queued_dttm, ti.last_heartbeat_at FROM dag_run run"
+            " LEFT JOIN task_instance ti USING (dag_id, run_id)"
+            " WHERE run.state IN ('queued', 'running')"
+        )
+        events = "SELECT * FROM asset_dag_run_queue"
+        return [self.rows(query, database="airflow") for query in (runs, events)]
+
     def _run_states(self) -> set[tuple[str, str, bool]]:
         runs = [run for dag_id in DAGS for run in self.stack.api.runs(dag_id)]
         return {(run.dag_id, run.run_id, run.is_open) for run in runs}
@@ -199,12 +215,12 @@ class Live:
 
     def settle(self) -> None:
         """Until nothing moves: not by waiting for the next schedule, by running what it would."""
-        self.wait("quiet", self.is_quiet, 180)
+        self._await_quiet()
         end = time.monotonic() + 2 * LEASE_SECONDS
         while self.moving():
             assert time.monotonic() < end, f"{self.moving()} account tasks are still open"
             self.ended(self.trigger(PROCESS))
-            self.wait("quiet", self.is_quiet, 180)
+            self._await_quiet()
 
     def heal(self) -> None:
         """Nothing misbehaves any more, and the configuration is as it was."""
