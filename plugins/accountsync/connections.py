@@ -27,7 +27,6 @@ from accountsync.settings.hr import AnySource, FileSource, HttpSource, SqlSource
 from accountsync.settings.targets import AnyTarget
 from accountsync.store import engine as store_engine
 from accountsync.targets import catalog
-from accountsync.targets.connector import Connector
 from accountsync.wire import unreadable
 from accountsync.wire.api import Api
 from accountsync.wire.auth import authenticator
@@ -124,7 +123,7 @@ def hr_opener(source: AnySource) -> OpenSource:
     """Connections are looked up here, outside the event loop."""
     match source:
         case HttpSource():
-            return partial(_http_source, source, endpoint(source.conn_id))
+            return partial(http_source, source, endpoint(source.conn_id))
         case FileSource():
             files = _file_source(source)
             return lambda: nullcontext[HrSource](files)
@@ -133,7 +132,7 @@ def hr_opener(source: AnySource) -> OpenSource:
 
 
 @asynccontextmanager
-async def _http_source(source: HttpSource, point: Endpoint) -> AsyncIterator[HrSource]:
+async def http_source(source: HttpSource, point: Endpoint) -> AsyncIterator[HrSource]:
     async with _api(point, source) as api:
         yield HttpHrSource(source, api)
 
@@ -177,7 +176,7 @@ def _sql_engine(conn_id: str) -> Engine:
 
 def target_opener(target: AnyTarget, *, dry_run: bool = False) -> OpenConnector:
     """Its Connection, too, is looked up here."""
-    return partial(_connector, target, endpoint(target.conn_id), dry_run=dry_run)
+    return partial(catalog.opened, target, endpoint(target.conn_id), dry_run=dry_run)
 
 
 def log_to_stderr() -> None:
@@ -185,14 +184,6 @@ def log_to_stderr() -> None:
     from airflow.sdk.log import configure_logging
 
     configure_logging(output=sys.stderr)
-
-
-@asynccontextmanager
-async def _connector(
-    target: AnyTarget, point: Endpoint, *, dry_run: bool = False
-) -> AsyncIterator[Connector]:
-    async with catalog.opened(target, point, dry_run=dry_run) as connector:
-        yield connector
 
 
 def _api(point: Endpoint, source: HttpSource) -> Api:

@@ -10,10 +10,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,8 @@ from zoneinfo import ZoneInfo
 import yaml
 from sqlalchemy import Engine, RowMapping, text
 
+from accountsync import connections
 from accountsync import settings as configuration
-from accountsync.hr.http import HttpHrSource
-from accountsync.hr.source import HrSource
 from accountsync.jobs import create_account_tasks as create
 from accountsync.jobs import preview
 from accountsync.jobs import process_account_tasks as process
@@ -35,13 +34,8 @@ from accountsync.jobs.sync_hr_persons import SyncResult
 from accountsync.jobs.sync_order import Mode, SyncOrder, Window
 from accountsync.jobs.task_queue import Clock, Limits, database_clock
 from accountsync.settings import Settings
-from accountsync.settings.hr import HttpSource
-from accountsync.settings.targets import AnyTarget
 from accountsync.store import engine as store_engine
 from accountsync.targets import catalog
-from accountsync.targets.connector import Connector
-from accountsync.wire.api import Api
-from accountsync.wire.auth import authenticator
 from accountsync.wire.endpoint import Endpoint
 from simulators.run import Sims
 from tests.installation import FAST_BREAKER, FAST_RETRY
@@ -121,7 +115,7 @@ class World:
         return sync.sync_hr_persons(
             engine=self.engine,
             settings=source,
-            open_source=partial(_source, source, self.endpoint(source.conn_id)),
+            open_source=partial(connections.http_source, source, self.endpoint(source.conn_id)),
             clock=(lambda: now) if now else clock,
             order=SyncOrder(mode=asked, window=window, numbers=frozenset(numbers), dry_run=dry_run),
             airflow_run_id="test",
@@ -151,7 +145,7 @@ class World:
     ) -> ProcessSummary:
         target = self.settings.systems[system]
         point = self.endpoint(target.conn_id)
-        open_connector = partial(_connector, target, point, dry_run=dry_run)
+        open_connector = partial(catalog.opened, target, point, dry_run=dry_run)
         asked = Limits(
             concurrency=target.rate.concurrency,
             call_timeout=target.timeout,
@@ -231,30 +225,6 @@ class World:
                 yield running
             finally:
                 running.kill()
-
-
-@asynccontextmanager
-async def _source(source: HttpSource, point: Endpoint) -> AsyncIterator[HrSource]:
-    async with _api(source, point) as api:
-        yield HttpHrSource(source, api)
-
-
-@asynccontextmanager
-async def _connector(
-    target: AnyTarget, point: Endpoint, *, dry_run: bool = False
-) -> AsyncIterator[Connector]:
-    async with catalog.opened(target, point, dry_run=dry_run) as connector:
-        yield connector
-
-
-def _api(declared: HttpSource | AnyTarget, point: Endpoint, *, dry_run: bool = False) -> Api:
-    return Api(
-        point,
-        authenticator(declared.auth, point),
-        rate=declared.rate,
-        timeout_s=declared.timeout / timedelta(seconds=1),
-        dry_run=dry_run,
-    )
 
 
 def _carry_out(order: Mapping[str, Any]) -> None:
