@@ -11,6 +11,7 @@ The one place where wire errors become ours:
 | 408, 425, 503 (with Retry-After)                | TransientError   | TransientError      |
 | 3xx                                             | TransientError   | TransientError      |
 | 401, with a new token too; no HTTP address      | ConfigurationError                     ||
+| a body that JSON cannot carry: nothing was sent | InvalidPersonError                     ||
 | anything else                                   | the Answer, for the caller to judge    ||
 """
 
@@ -23,7 +24,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -42,7 +42,7 @@ from accountsync.settings.parts import Rate
 from accountsync.wire.answer import Answer, retry_after
 from accountsync.wire.auth import Authenticator
 from accountsync.wire.endpoint import Endpoint, tls_context
-from accountsync.wire.request import Rendered, masked
+from accountsync.wire.request import Rendered, encoded, masked
 
 _LATER = frozenset({408, 425, 429, 503})
 _TOO_MANY = 429
@@ -152,13 +152,14 @@ class Api:
 
     async def _send(self, request: Rendered, headers: dict[str, str], *, change: bool) -> Answer:
         """`from None`: aiohttp's errors quote the query, which may be about a person."""
+        content = encoded(request)
         async with self._in_flight:
             if self._limiter:
                 await self._limiter.acquire()
             if change:
                 departure.sent()
             try:
-                status, got, raw = await self._exchange(request, headers)
+                status, got, raw = await self._exchange(request, headers, content)
             except _NO_ADDRESS:
                 raise ConfigurationError(
                     f"{self.endpoint.conn_id}: the host of the Connection makes no HTTP address"
@@ -169,10 +170,12 @@ class Api:
                 raise self._in_doubt(request, _reason(error), change=change) from None
         return self._judge(request, status, got, raw, change=change)
 
-    async def _exchange(self, request: Rendered, headers: dict[str, str]) -> tuple[int, Any, bytes]:
+    async def _exchange(
+        self, request: Rendered, headers: dict[str, str], content: tuple[str, bytes | None]
+    ) -> tuple[int, Any, bytes]:
         if self._session is None:
             raise RuntimeError("Api is used outside its context")
-        content_type, data = _encoded(request)
+        content_type, data = content
         async with self._session.request(
             request.method,
             self.address(request.path),
@@ -240,12 +243,6 @@ async def _once(
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise _BrokenOffError(type(error).__name__) from None
-
-
-def _encoded(request: Rendered) -> tuple[str, bytes | None]:
-    if request.form:
-        return "application/x-www-form-urlencoded", urlencode(request.body).encode()
-    return "application/json", None if request.body is None else orjson.dumps(request.body)
 
 
 def limiter(per_second: float | None) -> AsyncLimiter | None:

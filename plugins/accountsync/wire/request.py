@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 
@@ -54,6 +55,34 @@ def _header(value: Any) -> str:
     if any(c < " " or c == "\x7f" for c in text):
         raise InvalidPersonError("the value of a header holds a control character")
     return text
+
+
+def encoded(request: Rendered) -> tuple[str, bytes | None]:
+    """Content type and body. Raises InvalidPersonError, before anything is sent."""
+    if request.form:
+        return "application/x-www-form-urlencoded", urlencode(request.body).encode()
+    try:
+        return "application/json", None if request.body is None else orjson.dumps(request.body)
+    except orjson.JSONEncodeError as error:
+        place = ".".join(_unspeakable(request.body)) or "the whole"
+        raise InvalidPersonError(
+            f"the request's body, field {place}: {error}; map it as a text (`| string`)"
+        ) from None
+
+
+def _unspeakable(node: Any) -> list[str]:
+    """The way to the first value that JSON cannot carry."""
+    inside: Iterable[tuple[Any, Any]] = ()
+    if isinstance(node, dict):
+        inside = node.items()
+    elif isinstance(node, list):
+        inside = enumerate(node)
+    for name, value in inside:
+        try:
+            orjson.dumps(value)
+        except orjson.JSONEncodeError:
+            return [str(name), *_unspeakable(value)]
+    return []
 
 
 def masked(body: Any) -> str:

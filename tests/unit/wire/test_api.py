@@ -605,4 +605,4 @@ def test_the_table_in_the_module_names_every_error_it_raises() -> None:
         "ThrottledError",
         "TransientError",
         "UnknownOutcomeError",
-    } | {"ConfigurationError"}
+    } | {"ConfigurationError", "InvalidPersonError"}

@@ -9,7 +9,7 @@ import pytest
 from accountsync.errors import ConfigurationError, InvalidPersonError
 from accountsync.settings.parts import Request
 from accountsync.wire.endpoint import Endpoint
-from accountsync.wire.request import Rendered, RequestTemplate
+from accountsync.wire.request import Rendered, RequestTemplate, encoded
 
 ROOTS = frozenset({"conn", "attributes", "key"})
 ATTRIBUTES = {"name": "单小明", "mobile": None, "codes": ["D1"], "level": 7}
@@ -106,3 +106,21 @@ def test_an_extra_without_a_value_is_a_gap(extra: dict[str, Any], expression: st
 
 def test_an_optional_extra_can_be_asked_for() -> None:
     assert rendered(path="/{{ conn.extra.get('nope', 'x') }}").path == "/x"
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"user": {"name": "单小明", "codes": ["D1", 2**64]}}, "user.codes.1"),
+        ({"urn:a:2.0:User": {"cost": -(2**63) - 1}, "n": 2**64 - 1}, "urn:a:2.0:User.cost"),
+        ({7: "a"}, "the whole"),
+    ],
+)
+def test_a_body_that_json_cannot_carry_is_one_persons_trouble_and_names_the_field(
+    body: Any, place: str
+) -> None:
+    """I15: the field, never its value."""
+    sent = Rendered(method="POST", path="/", headers={}, query={}, body=body)
+    with pytest.raises(InvalidPersonError, match=f"field {place}: .*map it as a text") as raised:
+        encoded(sent)
+    assert not any(said in str(raised.value) for said in ("单小明", str(2**64), "D1"))
