@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from accountsync.domain import probe
 from accountsync.domain import task as outcomes
 from accountsync.domain.account import Account, RemoteAccount
 from accountsync.domain.desired import sendable
@@ -41,11 +42,11 @@ async def carry_out(
     """
     if task.probe:
         if not connector.can_find:
-            return outcomes.unfindable(task)
+            return probe.unfindable(task)
         found = await connector.find(task.attributes)
         if found is None and task.account is not None and task.account.attributes:
             found = await connector.find({**task.attributes, **task.account.attributes})
-        return outcomes.probed(task, found, rules=rules, now=clock())
+        return probe.probed(task, found, rules=rules, now=clock())
     return await call(connector, task)
 
 
@@ -90,11 +91,11 @@ async def _change(
 async def _look_up(connector: Connector, task: ClaimedTask, exists: AccountExistsError) -> Result:
     """If the look-up itself fails, the account is known to be there: probe again later."""
     if not connector.can_find:
-        return outcomes.existing(task, None, exists)
+        return probe.existing(task, None, exists)
     try:
         found = await connector.find(task.attributes)
     except RecordError:
         found = None
     except AccountSyncError as error:
         raise UnknownOutcomeError(f"exists, but the look-up failed: {error}") from error
-    return outcomes.existing(task, found, exists)
+    return probe.existing(task, found, exists)

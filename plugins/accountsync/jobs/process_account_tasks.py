@@ -187,11 +187,11 @@ class _TargetRun:
         """A target that answered well for a while was up in between: what follows is news."""
         now, processor = self._queue.clock(), self._processor
         if isinstance(stopped_by, TargetDownError | ConfigurationError):
-            answers = processor.answers if processor else 0
+            answers = processor.health.answers if processor else 0
             known = Breaker() if answers >= self._rules.breaker.after else before
             cause = str(stopped_by)
             return breaking.opened(known, cause=cause, rule=self._rules.breaker, now=now)
-        if processor and (seconds := processor.pause_left_s):
+        if processor and (seconds := processor.health.throttle.pause_left_s):
             return breaking.paused(until=now + timedelta(seconds=seconds), now=now)
         if before.state != "closed":
             log.info("event=target_recovered system=%s since=%s", self._queue.system, before.since)
@@ -210,5 +210,5 @@ class _TargetRun:
             breaker=after.state,
             cause=after.cause,
             until=after.probe_at,
-            call_seconds=processor.seconds if processor else 0.0,
+            call_seconds=processor.health.seconds if processor else 0.0,
         )

@@ -25,13 +25,12 @@ from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
     TargetDownError,
-    ThrottledError,
     TransientError,
     UnknownOutcomeError,
 )
 from accountsync.jobs.operations import carry_out, with_late_bound
+from accountsync.jobs.target_health import TargetHealth
 from accountsync.jobs.task_queue import TaskQueue
-from accountsync.jobs.throttle import Throttle
 from accountsync.store.tasks import Claim
 from accountsync.targets.connector import Connector
 
@@ -56,8 +55,7 @@ class _Call:
 
 
 class Processor:
-    """`stopped_by`: why it ended before its time. `answers`: proper ones; `seconds`: of all calls
-    together."""
+    """`stopped_by`: why it ended before its time."""
 
     def __init__(
         self,
@@ -70,7 +68,13 @@ class Processor:
         self._queue = queue
         self._connector = connector
         self._rules = rules
-        self._throttle = Throttle(trial=passage is not Passage.GO)
+        self.health = TargetHealth(
+            rules.breaker,
+            concurrency=queue.limits.concurrency,
+            passage=passage,
+            stop=self.stop,
+            seconds_left=lambda: queue.seconds_left,
+        )
         self._todo: asyncio.Queue[Claim | None] = asyncio.Queue()
         self._done: asyncio.Queue[Result | None] = asyncio.Queue()
         self._held: dict[int, Claim] = {}
@@ -79,12 +83,7 @@ class Processor:
         self._recording: list[Result] = []
         self._moved = asyncio.Event()
         self._callers: list[asyncio.Task[None]] = []
-        self._bad_in_a_row = 0
-        self._bad_at_most = max(rules.breaker.after, 2 * queue.limits.concurrency)
         self._is_ending = False
-        self._is_suspect = passage is Passage.LOOK
-        self.answers = 0
-        self.seconds = self.longest_s = 0.0
         self.stopped_by: AccountSyncError | None = None
 
     async def run(self) -> None:
@@ -111,16 +110,11 @@ class Processor:
             await recorder
             keeper.cancel()
 
-    @property
-    def pause_left_s(self) -> float:
-        """What the target asked us to wait, and nobody has waited yet."""
-        return self._throttle.pause_left_s
-
     def stop(self, error: AccountSyncError | None) -> None:
         """Nothing more is sent; what has left may end."""
         self.stopped_by = self.stopped_by or error
         self._is_ending = True
-        self._throttle.close()
+        self.health.throttle.close()
         for call in self._calls.values():
             if call.may_end:
                 call.caller.cancel()
@@ -190,8 +184,7 @@ class Processor:
             result = await self._carry_out(claim)
             if result.outcome is not Outcome.NOT_SENT:
                 result = replace(result, seconds=time.monotonic() - begin)
-                self.seconds += result.seconds
-                self.longest_s = max(self.longest_s, result.seconds)
+                self.health.seconds += result.seconds
             self._say(result)
             self._done.put_nowait(result)
 
@@ -201,14 +194,14 @@ class Processor:
             task = claim.as_task(with_late_bound(claim))
         except AccountSyncError as error:  # nothing is sent: it says nothing about the target
             return self._as_result(claim.as_task(claim.row["desired"]), error)
-        if not await self._throttle.enter() or self._queue.seconds_left <= 0:
-            self._throttle.unanswered()
+        if not await self.health.throttle.enter() or self._queue.seconds_left <= 0:
+            self.health.throttle.unanswered()
             return self._not_sent(task)
         try:
             result = await self._called(task)
         except AccountSyncError as error:
             return self._failed(task, error)
-        self._took(answered=result.outcome is not Outcome.NOT_SENT)
+        self.health.took(answered=result.outcome is not Outcome.NOT_SENT)
         return result
 
     async def _called(self, task: ClaimedTask) -> Result:
@@ -231,18 +224,9 @@ class Processor:
             task, at=at + later if later else at, message=f"not sent, the run ended{why}"
         )
 
-    def _took(self, *, answered: bool) -> None:
-        """What ends before anything was asked says nothing about the target."""
-        if answered:
-            self.answers += 1
-            self._bad_in_a_row = 0
-            self._throttle.answered()
-        else:
-            self._throttle.unanswered()
-
     def _failed(self, task: ClaimedTask, error: AccountSyncError) -> Result:
         """What stopped halfway was sent all the same: a look decides, where there can be one."""
-        self._judge_target(error)
+        self.health.judge(error)
         if isinstance(error, ConfigurationError | TargetDownError):
             is_doubtful = self._connector.can_find and self._calls[task.id].departure.is_begun
             error = (UnknownOutcomeError if is_doubtful else TargetDownError)(str(error))
@@ -256,24 +240,6 @@ class Processor:
             now=self._queue.clock(),
             jitter=random.random(),  # noqa: S311 (spreads load, guards nothing)
         )
-
-    def _judge_target(self, error: AccountSyncError) -> None:
-        """What an error says about the target itself: well, down, or asking for a pause (I13)."""
-        if isinstance(error, ConfigurationError | TargetDownError):
-            self.stop(error)
-        elif isinstance(error, TransientError) and wants_pause(error):
-            if self._throttle.pause(error.retry_after) > self._queue.seconds_left:
-                self.stop(None)
-        elif isinstance(error, TransientError | UnknownOutcomeError):
-            self._bad_in_a_row += 1
-            self._throttle.unanswered()
-            if self._bad_in_a_row >= self._bad_at_most or self._is_suspect and not self.answers:
-                said = (
-                    f"{self._bad_in_a_row} calls in a row got no proper answer; the last: {error}"
-                )
-                self.stop(TargetDownError(said))
-        else:
-            self._took(answered=not outcomes.was_not_asked(error))
 
     def _say(self, result: Result) -> None:
         """What did not just work, for the operator: who, where, which attempt, why, what next."""
@@ -352,8 +318,3 @@ class Processor:
                 await asyncio.sleep(every)
                 with suppress(TransientError):  # the store is away: there is time for two more
                     await asyncio.to_thread(self._queue.renew, sorted(self._held))
-
-
-def wants_pause(error: TransientError) -> bool:
-    """429, or any other "later" that says when."""
-    return error.retry_after is not None or isinstance(error, ThrottledError)

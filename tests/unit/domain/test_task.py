@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.probe import existing, probed, unfindable
 from accountsync.domain.retry import RetryRule
 from accountsync.domain.task import (
     LOOKS_AT_MOST,
@@ -16,14 +17,11 @@ from accountsync.domain.task import (
     Outcome,
     Result,
     Rules,
-    existing,
     failed,
     interrupted,
     manual,
     not_sent,
-    probed,
     succeeded,
-    unfindable,
 )
 from accountsync.errors import (
     AccountExistsError,
