@@ -301,9 +301,9 @@ def test_a_number_that_its_holder_keeps_stops_only_the_new_row(world: HrWorld) -
     counts = world.sync()
     assert (counts.updated, counts.rejected) == (1, 1)
     assert world.differences() == {"700001": "not in the store"}
-    assert world.open_rejects()["700001"]["reasons"] == [
-        "employee_number: belongs to another person"
-    ]
+    reject = world.open_rejects()["700001"]
+    assert reject["reasons"] == ["employee_number: belongs to another person"]
+    assert reject["raw"]["employeeNumber"] == holder["employeeNumber"]
     world.change(holder, employeeNumber="99000001")
     counts = world.sync(overlap="0s")
     assert counts.rejected == 0

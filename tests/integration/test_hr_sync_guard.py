@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.jobs import held_feeds
@@ -174,6 +175,22 @@ def test_approving_a_full_read_takes_its_snapshot_and_moves_the_watermark(world:
     assert world.watermark > before
     assert world.absent().keys() == {str(gone["personId"])}
     assert world.scalar("SELECT count(*) FROM accountsync.snapshot") == 2
+
+
+def test_a_held_feed_is_whole_without_the_store(world: HrWorld) -> None:
+    """Whom it does not change may change before a human has decided."""
+    world.sync()
+    _spoil(world)
+    feed = _held(world)
+    rows = world.rows(f"SELECT * FROM accountsync.staged_{feed}")
+    assert len(rows) == 40
+    hr = {str(row["personId"]): row for row in world.hr.persons()}
+    assert {row["source_key"]: row["attributes"] for row in rows} == hr
+    assert all(row["full_name"] == row["attributes"]["fullName"] for row in rows)
+    with world.engine.begin() as connection:
+        connection.execute(text("UPDATE accountsync.person SET full_name='', content_hash='old'"))
+    assert _approve(world, feed).counts.updated == 40
+    assert world.differences() == {}
 
 
 def test_a_feed_is_approved_once(world: HrWorld) -> None:

@@ -243,6 +243,32 @@ def test_rows_that_a_crash_of_the_database_took_are_missed(drop: Drop, crashes: 
     assert drop.rows("SELECT * FROM accountsync.watermark") == []
 
 
+@pytest.mark.parametrize(
+    "meanwhile", ["full_name = '赵六', content_hash = '\\x00'", "source = 'other'"]
+)
+def test_a_person_who_changes_in_the_store_while_hr_is_read_is_read_again(
+    drop: Drop, meanwhile: str
+) -> None:
+    """I1: of a row that held nothing new, when it came, nothing but the identity is staged."""
+
+    class Slow(FileHrSource):
+        async def pages(self, ask: Ask) -> AsyncIterator[Page]:
+            async for page in super().pages(ask):
+                yield page
+            with drop.engine.begin() as connection:
+                connection.execute(text(f"UPDATE accountsync.person SET {meanwhile}"))
+
+    drop.put("1.csv", "1,E1,王五,2026-05-01")
+    drop.sync()
+    drop.put("2.csv", "1,E1,王五,2026-05-01", "2,E2,钱七,2026-05-01")
+    with pytest.raises(IncompleteReadError, match="^1 persons changed in the store while HR was"):
+        drop.sync(kind=Slow)
+    assert "E2" not in drop.persons()
+    if "full_name" in meanwhile:
+        drop.sync()
+        assert drop.persons() == {"E1": "王五", "E2": "钱七"}
+
+
 def test_what_time_it_is_counts_from_when_a_run_has_its_turn(drop: Drop) -> None:
     """I5: who waited for a long read would take its newest rows for ones from the future."""
     held = []

@@ -22,23 +22,39 @@ def test_what_is_copied_is_what_was_there(engine: Engine) -> None:
             [str(n), value, *rest],
             orjson.dumps({"value": value}),
             value.encode() if value else b"",
-            [value, "second"] if value else [],
-            retried=n % 2 == 0,
+            [value, "second"] if value and is_bad else [],
+            retried=is_bad,
         )
         for n, value in enumerate(TEXTS)
+        for is_bad in (False, True)
     ]
     with engine.begin() as connection:
         feeds.create(connection, run_id=1)
         feeds.add(connection, run_id=1, lines=lines)
         rows = connection.execute(
             text(
-                "SELECT employee_number, raw, content_hash, problems, retried, full_name"
-                " FROM accountsync.staged_1 ORDER BY position"
+                "SELECT employee_number, raw, attributes, content_hash, problems, retried,"
+                " full_name FROM accountsync.staged_1 ORDER BY position"
             )
         ).all()
-    assert [row.employee_number for row in rows] == TEXTS
-    assert [row.raw for row in rows] == [{"value": value} for value in TEXTS]
-    assert [bytes(row.content_hash).decode() for row in rows] == [value or "" for value in TEXTS]
-    assert [row.problems for row in rows] == [[v, "second"] if v else None for v in TEXTS]
-    assert [row.retried for row in rows] == [n % 2 == 0 for n in range(len(TEXTS))]
-    assert {row.full_name for row in rows} == {None}
+    good, bad = rows[::2], rows[1::2]
+    for found in (good, bad):
+        assert [row.employee_number for row in found] == TEXTS
+        assert [bytes(row.content_hash).decode() for row in found] == [v or "" for v in TEXTS]
+    assert [row.attributes for row in good] == [{"value": value} for value in TEXTS]
+    assert [row.raw or row.attributes for row in bad] == [{"value": value} for value in TEXTS]
+    assert [row.problems for row in bad] == [[v, "second"] if v else None for v in TEXTS]
+    assert {(row.raw, row.problems, row.retried, row.full_name) for row in good} == {
+        (None, None, False, None)
+    }
+    assert {row.retried for row in bad} == {True}
+
+
+def test_of_a_known_row_only_the_identity_is_staged(engine: Engine) -> None:
+    values = ["1", "E1"] + [None] * (len(PERSON_FIELDS) - 2)
+    with engine.begin() as connection:
+        feeds.create(connection, run_id=1)
+        feeds.add(connection, run_id=1, lines=[feeds.line(values, b"", b"hash", [], retried=False)])
+        row = connection.execute(text("SELECT * FROM accountsync.staged_1")).one()
+    assert (row.source_key, row.employee_number, bytes(row.content_hash)) == ("1", "E1", b"hash")
+    assert (row.raw, row.attributes, row.problems) == (None, None, None)

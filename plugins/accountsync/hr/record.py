@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -26,14 +26,16 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ISO = re.compile(r"\d{4}-|\d{8}(?!\d)")
 """fromisoformat alone would read some times in milliseconds as days of the 18th century."""
 _AS_ROW = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # Unreadable is one
+_IDENTITY = ("source_key", "employee_number", "source_updated_at")
+"""What a merge asks even of a row that holds nothing new."""
 _LONGEST_TEXT = 500
 _LONG_ROW = 2_000
 """Bytes. A shorter row holds nothing that is too long for an index of the store."""
 
 
 class StagedRecord(NamedTuple):
-    """`values`: in the order of PERSON_FIELDS, dates and moments (in UTC) as ISO 8601. `raw`: JSON.
-    `problems`: `field: reason`."""
+    """`values`: in the order of PERSON_FIELDS, dates and moments (in UTC) as ISO 8601. `raw`: JSON;
+    empty where nothing is new. `problems`: `field: reason`."""
 
     values: Sequence[str | None]
     raw: bytes
@@ -48,8 +50,47 @@ class RowMapper:
     """
 
     def __init__(self, source: AnySource) -> None:
+        self._all = _Values(source, PERSON_FIELDS)
+        self._identity = _Values(source, _IDENTITY)
+        described = source.model_dump(mode="json", include={"fields", "zone"})
+        described_raw = orjson.dumps(described, option=orjson.OPT_SORT_KEYS)
+        key = hashlib.blake2b(described_raw, digest_size=16).digest()
+        self._hash = hashlib.blake2b(digest_size=16, key=key)
+
+    def map(self, row: Any, known: Container[bytes] = ()) -> StagedRecord:
+        """`known`: content hashes of persons in the store; of a row that has one of them, and so
+        holds nothing new, only the identity is read."""
+        problems: list[str] = []
+        try:
+            raw = orjson.dumps(row, option=_AS_ROW)
+        except TypeError:
+            raw, row = _unreadable(row, problems)
+        hashing = self._hash.copy()
+        hashing.update(raw)
+        content_hash = hashing.digest()
+        if content_hash in known:
+            return StagedRecord(self._identity.read(row, problems), b"", content_hash, problems)
+        if isinstance(row, dict):
+            values = self._all.read(row, problems)
+        else:
+            values = [None] * len(PERSON_FIELDS)
+            if not problems:
+                problems.append("row: not an object")
+        if len(raw) > _LONG_ROW or (b"\\" in raw and b"\\u0000" in raw):
+            _drop_unstorable(values, raw, problems)
+        return StagedRecord(values, raw, content_hash, problems)
+
+    def map_kept(self, raw: Any) -> StagedRecord:
+        """A row out of the store; one that was unreadable is so again."""
+        return self.map(read_again(raw))
+
+
+class _Values:
+    """Reads those of PERSON_FIELDS that are `wanted`; the others are none."""
+
+    def __init__(self, source: AnySource, wanted: Collection[str]) -> None:
         zone = ZoneInfo(source.zone)
-        fields = [source.fields.get(name) for name in PERSON_FIELDS]
+        fields = [source.fields.get(name) if name in wanted else None for name in PERSON_FIELDS]
         self._keys = [None if f is None or "." in f.path else f.path for f in fields]
         self._deep = [(n, _deep(f.path)) for n, f in enumerate(fields) if f and "." in f.path]
         readers = [
@@ -65,36 +106,12 @@ class RowMapper:
         ]
         self._zone_at, self._zone = list(PERSON_FIELDS).index("time_zone"), source.zone
         self._required = [
-            (n, name) for n, name in enumerate(PERSON_FIELDS) if name in REQUIRED_FIELDS
+            (n, name)
+            for n, name in enumerate(PERSON_FIELDS)
+            if name in REQUIRED_FIELDS and name in wanted
         ]
-        described = source.model_dump(mode="json", include={"fields", "zone"})
-        described_raw = orjson.dumps(described, option=orjson.OPT_SORT_KEYS)
-        key = hashlib.blake2b(described_raw, digest_size=16).digest()
-        self._hash = hashlib.blake2b(digest_size=16, key=key)
 
-    def map(self, row: Any) -> StagedRecord:
-        problems: list[str] = []
-        try:
-            raw = orjson.dumps(row, option=_AS_ROW)
-        except TypeError:
-            raw, row = _unreadable(row, problems)
-        content_hash = self._hash.copy()
-        content_hash.update(raw)
-        if isinstance(row, dict):
-            values = self._values(row, problems)
-        else:
-            values = [None] * len(self._keys)
-            if not problems:
-                problems.append("row: not an object")
-        if len(raw) > _LONG_ROW or (b"\\" in raw and b"\\u0000" in raw):
-            _drop_unstorable(values, raw, problems)
-        return StagedRecord(values, raw, content_hash.digest(), problems)
-
-    def map_kept(self, raw: Any) -> StagedRecord:
-        """A row out of the store; one that was unreadable is so again."""
-        return self.map(read_again(raw))
-
-    def _values(self, row: dict[Any, Any], problems: list[str]) -> list[Any]:
+    def read(self, row: dict[Any, Any], problems: list[str]) -> list[Any]:
         found = list(map(row.get, self._keys))
         for position, path in self._deep:
             found[position] = path(row)

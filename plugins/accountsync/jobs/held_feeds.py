@@ -87,6 +87,7 @@ def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -
             feeds.drop(connection, run_id=feed.run_id)
         else:
             supersede(connection, feed)
+            feeds.fill_in_known(connection, run_id=feed.run_id, source=feed.source)
             feeds.keep(connection, run_id=feed.run_id)
             runs.hold(connection, run_id=feed.run_id, outcome=outcome, fingerprint=fingerprint)
             error = _stop(_find(connection, feed.run_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from accountsync.errors import IncompleteReadError
+from accountsync.hr.known import PREFIX_BYTES, KnownContent
 from accountsync.hr.record import RowMapper
 from accountsync.hr.source import Ask, HrSource
-from accountsync.jobs.bulk import rare_collections
+from accountsync.jobs.bulk import rare_collections, short_turns
 from accountsync.jobs.read_plan import ReadPlan
 from accountsync.settings.hr import AnySource
-from accountsync.store import feeds
+from accountsync.store import feeds, persons
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int
     run_id = feed.run_id
     with engine.begin() as connection:
         feeds.empty(connection, run_id=run_id)
-    with rare_collections():
+    with rare_collections(), short_turns():
         sent = asyncio.run(_copy(engine, open_source, feed))
     if sent is None:
         return None
@@ -124,11 +125,23 @@ async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> in
     async with open_source() as source:
         if not await source.has_news():
             return None
+        known = _known(engine, feed)
         async with _Copy(engine, run_id) as copy:
             async for page in source.pages(ask):
-                await copy.add([feeds.line(*mapper.map(row), retried=False) for row in page.rows])
+                lines = [feeds.line(*mapper.map(row, known), retried=False) for row in page.rows]
+                await copy.add(lines)
                 progress.page(page.number, page.total_pages, len(page.rows))
     return copy.rows
+
+
+def _known(engine: Engine, feed: StagedFeed) -> Container[bytes]:
+    """Only a complete read is worth it: it costs as much as there are persons."""
+    if not feed.plan.is_complete:
+        return ()
+    with engine.connect() as connection:
+        return KnownContent(
+            persons.content_hashes(connection, source=feed.source, length=PREFIX_BYTES)
+        )
 
 
 class _Copy:

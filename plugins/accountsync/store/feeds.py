@@ -18,7 +18,7 @@ from accountsync.store.engine import copying
 
 _TYPES: Mapping[type, str] = {str: "text", date: "date", datetime: "timestamptz"}
 _COLUMNS = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in PERSON_FIELDS.items())
-_COPIED = ", ".join((*PERSON_FIELDS, "raw", "content_hash", "problems", "retried"))
+_COPIED = ", ".join((*PERSON_FIELDS, "raw", "attributes", "content_hash", "problems", "retried"))
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _CONTROL = re.compile(r"[\\\n\r\t]")
 
@@ -38,13 +38,15 @@ def table(run_id: int) -> str:
 
 
 def create(connection: Connection, *, run_id: int) -> None:
-    """`raw` is json, not jsonb: it keeps what jsonb refuses, and is free where nothing changed."""
+    """A row is kept in `raw`, whose json keeps what jsonb refuses, where it has problems, otherwise
+    in `attributes`; in neither where it was known when it was read, and only its identity is here.
+    """
     connection.execute(
         text(
             f"CREATE UNLOGGED TABLE {table(run_id)}"
-            f" (position bigint GENERATED ALWAYS AS IDENTITY, {_COLUMNS}, raw json NOT NULL,"
-            " content_hash bytea NOT NULL, problems text[], retried boolean NOT NULL,"
-            " repeated boolean NOT NULL DEFAULT false)"
+            f" (position bigint GENERATED ALWAYS AS IDENTITY, {_COLUMNS}, raw json,"
+            " attributes jsonb, content_hash bytea NOT NULL, problems text[],"
+            " retried boolean NOT NULL, repeated boolean NOT NULL DEFAULT false)"
         )
     )
 
@@ -67,14 +69,14 @@ def line(
 ) -> bytes:
     """One row as COPY reads it; where no text is, there is nothing. By hand: a million go through.
 
-    `raw` is JSON, whose only character that COPY would take for its own is the backslash.
+    `raw` is JSON, whose only character that COPY would take for its own is the backslash; or empty.
     """
     texts = "\t".join([value or "" for value in values])
     if "\\" in texts or "\n" in texts or "\r" in texts or texts.count("\t") >= len(values):
         texts = "\t".join([_escaped(value or "") for value in values])
     return b"%b\t%b\t\\\\x%b\t%b\t%b\n" % (
         texts.encode(),
-        raw.replace(b"\\", b"\\\\"),
+        (b"%b\t" if problems else b"\t%b") % raw.replace(b"\\", b"\\\\"),
         content_hash.hex().encode(),
         _escaped(_array(problems)).encode() if problems else b"",
         b"t" if retried else b"f",
@@ -101,6 +103,20 @@ def build_index(connection: Connection, *, run_id: int) -> None:
     connection.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON {table(run_id)} (source_key)"))
     connection.execute(text("SET LOCAL default_statistics_target = 10"))  # of keys, it is enough
     connection.execute(text(f"ANALYZE {table(run_id)} ({_ANALYZED})"))
+
+
+def fill_in_known(connection: Connection, *, run_id: int, source: str) -> None:
+    """Rows of which only the identity is here get what their persons hold, which is the same: the
+    feed is whole without the store."""
+    fields = ", ".join(f"{name} = p.{name}" for name in (*PERSON_FIELDS, "attributes"))
+    connection.execute(
+        text(
+            f"UPDATE {table(run_id)} s SET {fields} FROM accountsync.person p"
+            " WHERE s.attributes IS NULL AND s.problems IS NULL AND p.source = :source"
+            " AND p.source_key = s.source_key AND p.content_hash = s.content_hash"
+        ),
+        {"source": source},
+    )
 
 
 def repeated_keys(connection: Connection, *, run_id: int) -> int:

@@ -44,8 +44,8 @@ WITH twin AS (
   SELECT s.ctid AS row, s.employee_number, p.id AS person_id
   FROM {table} s LEFT JOIN accountsync.person p
     ON p.source = :source AND p.source_key = s.source_key
-  WHERE s.problems IS NULL AND (p.id IS NULL OR p.employee_number <> s.employee_number)
-    AND {taker_may_replace}
+  WHERE s.problems IS NULL AND s.attributes IS NOT NULL
+    AND (p.id IS NULL OR p.employee_number <> s.employee_number) AND {taker_may_replace}
 ), refused AS (
   SELECT row, 'another row' AS owner FROM taker JOIN twin USING (employee_number)
   UNION ALL
@@ -90,6 +90,7 @@ def reject_taken_numbers(
     """A number that two rows newly want, or that its holder does not give up in this feed.
 
     Repeated until nothing changes: a refused row keeps its old number, which another row may want.
+    A row that was known when it was read and lost its number since is not refused: its feed is old.
     """
     statement = text(
         _REJECT_TAKEN_NUMBERS.format(

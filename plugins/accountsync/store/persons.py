@@ -11,6 +11,7 @@ from sqlalchemy import Connection, CursorResult, text
 
 from accountsync.domain.feed_guard import FieldChange
 from accountsync.domain.person import PERSON_FIELDS
+from accountsync.errors import IncompleteReadError
 from accountsync.store.engine import bigints
 from accountsync.store.feeds import MAY_REPLACE, table
 
@@ -32,12 +33,14 @@ persons, would go through a hash on disk for the sake of however few."""
 
 _UPDATE = f"""
 WITH changed AS MATERIALIZED (
-  SELECT p.id, s.ctid AS row FROM {{table}} s JOIN accountsync.person p ON {_CHANGED}
+  SELECT p.id, s.ctid AS row, s.attributes IS NULL AS is_blank
+  FROM {{table}} s JOIN accountsync.person p ON {_CHANGED}
 ), updated AS (
   UPDATE accountsync.person p
-  SET {", ".join(f"{f} = s.{f}" for f in _FIELDS)}, attributes = s.raw::jsonb,
+  SET {", ".join(f"{f} = s.{f}" for f in _FIELDS)}, attributes = s.attributes,
     content_hash = s.content_hash, revision = p.revision + 1, updated_at = now()
-  FROM changed CROSS JOIN LATERAL {_ROW_OF.format(found="changed")} s WHERE p.id = changed.id
+  FROM changed CROSS JOIN LATERAL {_ROW_OF.format(found="changed")} s
+  WHERE p.id = changed.id AND NOT changed.is_blank
   RETURNING p.id
 ), recorded AS (
   INSERT INTO accountsync.person_change (person_id, run_id, changes)
@@ -67,25 +70,27 @@ WITH changed AS MATERIALIZED (
      FROM shift WHERE shift.field = change.field AND rank <= {EXAMPLES})
   FROM change GROUP BY field
 )
-SELECT 'updated', count(*), 0, NULL, NULL FROM updated
+SELECT 'updated', count(*), (SELECT count(*) FROM changed WHERE is_blank), NULL, NULL FROM updated
 UNION ALL
 (SELECT * FROM fields ORDER BY field)
 """  # one join finds who differs: where nothing does, that is all
 
 _INSERT = f"""
 WITH newcomer AS MATERIALIZED (
-  SELECT s.ctid AS row FROM {{table}} s
+  SELECT s.ctid AS row, s.attributes IS NULL AS is_blank FROM {{table}} s
   WHERE s.problems IS NULL AND NOT EXISTS (
     SELECT FROM accountsync.person p WHERE p.source = :source AND p.source_key = s.source_key)
   ORDER BY s.position
 ), made AS (
   INSERT INTO accountsync.person (source, source_key, {", ".join(_FIELDS)}, attributes,
     content_hash)
-  SELECT :source, s.source_key, {", ".join(f"s.{f}" for f in _FIELDS)}, s.raw::jsonb, s.content_hash
+  SELECT :source, s.source_key, {", ".join(f"s.{f}" for f in _FIELDS)}, s.attributes, s.content_hash
   FROM newcomer CROSS JOIN LATERAL {_ROW_OF.format(found="newcomer")} s
+  WHERE NOT newcomer.is_blank
   RETURNING employee_number
 )
-SELECT (SELECT count(*) FROM made), ARRAY(SELECT employee_number FROM made LIMIT {EXAMPLES})
+SELECT (SELECT count(*) FROM made), (SELECT count(*) FROM newcomer WHERE is_blank),
+  ARRAY(SELECT employee_number FROM made LIMIT {EXAMPLES})
 """  # ordered, so that all newcomers are known before the first is inserted: where the store was
 # empty when it was planned, each would be looked for among all that were inserted before
 
@@ -121,9 +126,10 @@ def merge(
 
     `latest`: change times after it are from the future, reported and left out of `newest_change`.
     `decides`: a full read, which also takes back what is newer in the store (see MAY_REPLACE).
+    Raises IncompleteReadError where a row was known when it was read, and is no longer.
     """
     bound = {"source": source, "run_id": run_id, "latest": latest, "decides": decides}
-    (_, updated, *_), *recorded = connection.execute(
+    (_, updated, outdated, *_), *recorded = connection.execute(
         text(_UPDATE.format(table=table(run_id))), bound
     )
     changes = [
@@ -136,7 +142,13 @@ def merge(
         )
         for field, changed, emptied, examples, shifts in recorded
     ]
-    inserted, newcomers = connection.execute(text(_INSERT.format(table=table(run_id))), bound).one()
+    inserted, vanished, newcomers = connection.execute(
+        text(_INSERT.format(table=table(run_id))), bound
+    ).one()
+    if outdated or vanished:
+        raise IncompleteReadError(
+            f"{outdated + vanished} persons changed in the store while HR was read"
+        )
     row = connection.execute(
         text(
             "SELECT count(*) FILTER (WHERE NOT retried), count(*) FILTER (WHERE retried),"
@@ -231,6 +243,18 @@ def mark_planned(connection: Connection, evaluations: Sequence[Evaluation]) -> N
             "dates": [one.next_at for one in evaluations],
         },
     )
+
+
+_HASHES = text(
+    "SELECT string_agg(substr(content_hash, 1, :length), '' ORDER BY content_hash)"
+    " FROM accountsync.person WHERE source = :source AND length(content_hash) >= :length"
+    " GROUP BY get_byte(content_hash, 0) ORDER BY get_byte(content_hash, 0)"
+)
+
+
+def content_hashes(connection: Connection, *, source: str, length: int) -> Iterator[bytes]:
+    """The first `length` bytes of each, sorted, one after the other in lots of many."""
+    return connection.scalars(_HASHES, {"source": source, "length": length})
 
 
 def id_of(connection: Connection, employee_number: str) -> int | None:

@@ -16,7 +16,8 @@ _KEY = "coalesce(s.source_key, encode(s.content_hash, 'hex'))"
 _OPEN = """
 INSERT INTO accountsync.rejected_record
   (source, record_key, raw, reasons, first_run_id, last_run_id)
-SELECT DISTINCT ON ({key}) :source, {key}, s.raw, s.problems, :run_id, :run_id
+SELECT DISTINCT ON ({key}) :source, {key}, coalesce(s.raw, s.attributes::json), s.problems,
+  :run_id, :run_id
 FROM {table} s WHERE s.problems IS NOT NULL AND NOT s.repeated ORDER BY {key}, s.retried, s.position
 ON CONFLICT (source, record_key) WHERE closed_at IS NULL
 DO UPDATE SET raw = excluded.raw, reasons = excluded.reasons, last_run_id = excluded.last_run_id

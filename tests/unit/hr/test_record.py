@@ -396,6 +396,17 @@ def test_the_order_of_the_configuration_changes_no_hash() -> None:
     assert again.content_hash == mapped(ROW).content_hash
 
 
+def test_of_a_known_row_only_the_identity_is_read() -> None:
+    whole = mapped(ROW | {"status": "1", "changed": "2026-05-01T08:00:00Z"})
+    row = ROW | {"status": "1", "changed": "2026-05-01T08:00:00Z"}
+    known = mapper().map(row, {whole.content_hash})
+    assert (known.raw, known.content_hash, known.problems) == (b"", whole.content_hash, [])
+    for field in ("source_key", "employee_number", "source_updated_at"):
+        assert value_of(known, field) == value_of(whole, field)
+    assert value_of(known, "full_name") is value_of(known, "status") is None
+    assert mapper().map(row, {mapped(ROW).content_hash}) == whole
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 2**63) | st.text()
     | st.floats(allow_nan=False, allow_infinity=False),
