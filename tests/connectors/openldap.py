@@ -17,6 +17,9 @@ SUFFIX = "dc=example,dc=com"
 BASE = f"ou=people,{SUFFIX}"
 GROUPS = f"ou=groups,{SUFFIX}"
 LOGIN, PASSWORD = f"cn=accountsync,ou=services,{SUFFIX}", "slapd-secret"
+ADMIN, ADMIN_PASSWORD = f"cn=admin,{SUFFIX}", "admin-secret"
+LOCKED = f"cn=locked,{GROUPS}"
+"""A group whose members our login may see, and not change."""
 
 _CONFIG = """
 include /etc/ldap/schema/core.schema
@@ -32,8 +35,8 @@ TLSCertificateFile {files.certificate}
 TLSCertificateKeyFile {files.key}
 database mdb
 suffix "{suffix}"
-rootdn "cn=admin,{suffix}"
-rootpw admin-secret
+rootdn "{admin}"
+rootpw {admin_password}
 directory {folder}/data
 dbnosync
 index objectClass,entryUUID,employeeNumber,uid,member eq
@@ -42,6 +45,7 @@ access to attrs=userPassword by anonymous auth by * none
 access to dn.subtree="ou=readonly,{base}" by dn.exact="{login}" read
 access to dn.subtree="{base}" by dn.exact="{login}" write
 access to dn.subtree="{groups}" attrs=entry,objectClass by dn.exact="{login}" read
+access to dn.exact="cn=locked,{groups}" attrs=member by dn.exact="{login}" read
 access to dn.subtree="{groups}" attrs=member by dn.exact="{login}" write
 access to dn.base="{suffix}" by dn.exact="{login}" search
 access to * by * none
@@ -79,6 +83,10 @@ member: {login}
 dn: cn=others,{groups}
 objectClass: groupOfNames
 member: {login}
+
+dn: cn=locked,{groups}
+objectClass: groupOfNames
+member: {login}
 """
 _UNITS = ("readonly", "集团", "研发,ou=集团", "销售,ou=集团")
 
@@ -89,8 +97,9 @@ def running(folder: Path) -> Iterator[DirectoryServer]:
     (folder / "data").mkdir(parents=True)
     files = certificates.made_for("ldap.example.com", folder / "tls")
     names = {"suffix": SUFFIX, "base": BASE, "groups": GROUPS, "login": LOGIN}
+    admin = {"admin": ADMIN, "admin_password": ADMIN_PASSWORD}
     config = folder / "slapd.conf"
-    config.write_text(_CONFIG.format(folder=folder, files=files, **names), "utf-8")
+    config.write_text(_CONFIG.format(folder=folder, files=files, **names, **admin), "utf-8")
     units = [f"dn: ou={one},{BASE}\nobjectClass: organizationalUnit\n" for one in _UNITS]
     tree = "\n".join([_TREE.format(password=PASSWORD, **names), *units])
     add = [shutil.which("slapadd", path="/usr/sbin") or "slapadd", "-q", "-f", str(config)]

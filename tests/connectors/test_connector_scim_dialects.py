@@ -12,6 +12,7 @@ import pytest
 from scim2_models import EnterpriseUser, PatchOp, ServiceProviderConfig, User
 
 from accountsync.domain.account import Account, RemoteAccount
+from accountsync.domain.likeness import as_found
 from accountsync.errors import (
     AccountMissingError,
     IncompleteReadError,
@@ -155,6 +156,45 @@ def test_made_but_in_no_group_is_an_unknown_outcome(service: SimClient) -> None:
         _do(service.url, lambda c: c.create({**PERSON, "groups": ["staff"]}))
     service.heal()
     assert _raw(service, "GET", "/Users")["totalResults"] == 1
+
+
+def test_a_group_that_was_refused_is_seen_to_be_missing_and_joined_by_the_update(
+    service: SimClient,
+) -> None:
+    """I9: the account is known as it was found, not as it was wanted."""
+    _raw(service, "POST", "/Groups", {"schemas": [_GROUP], "displayName": "staff"})
+    wanted = {**PERSON, "groups": ["staff"]}
+    service.fault("status", path="/Groups/", code=403)
+    with pytest.raises(UnknownOutcomeError) as raised:
+        _do(service.url, lambda c: c.create(wanted))
+    assert isinstance(raised.value.__cause__, RejectedByTargetError)
+    service.heal()
+    found = _do(service.url, lambda c: c.find(wanted))
+    assert found.ours
+    assert as_found(wanted, found.attributes) == wanted | {"groups": []}
+    _do(service.url, lambda c: c.update(_account(found, PERSON), wanted))
+    (group,) = _raw(service, "GET", "/Groups")["Resources"]
+    assert [member["value"] for member in group["members"]] == [found.remote_id]
+
+
+@pytest.mark.parametrize(
+    ("shown", "lacking"),
+    [
+        ({"groups": [{"display": "staff"}, {"display": "vpn"}, {"display": "theirs"}]}, {}),
+        ({"groups": [{"value": "g1", "display": "vpn"}]}, {"groups": ["vpn"]}),
+        ({"groups": ["staff"]}, {"groups": []}),
+        ({"groups": {"display": "staff"}}, {"groups": []}),
+        ({}, {"groups": []}),
+    ],
+)
+def test_of_the_declared_groups_those_that_a_user_is_not_in_are_seen(
+    shown: dict[str, Any], lacking: dict[str, Any]
+) -> None:
+    """Others are nobody's business here."""
+    answer: Answer = (200, {"totalResults": 1, "Resources": [THERE | shown]})
+    with recording({"/Users": answer}) as recorder:
+        found = _do(recorder.url, lambda c: c.find({**PERSON, "groups": ["staff", "vpn"]}))
+    assert {k: v for k, v in found.attributes.items() if k == "groups"} == lacking
 
 
 def test_entra_and_aws_name_the_member_that_leaves_as_a_value() -> None:

@@ -15,7 +15,9 @@ from sqlalchemy import Engine
 
 from accountsync.domain.distinguished_name import joined, rdn
 from accountsync.errors import ConfigurationError
+from accountsync.jobs.task_levers import pull
 from accountsync.settings.parts import Rate
+from accountsync.store.task_levers import TaskFilter
 from accountsync.wire import ldap_messages as messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.endpoint import Endpoint
@@ -26,6 +28,7 @@ from tests.connectors.directory_server import DirectoryServer
 from tests.connectors.faulty_line import Fault, FaultyLine, faulty_line
 from tests.installation import DATA
 from tests.integration.targets_world import TargetsWorld
+from tests.integration.world import stamp, utc_now
 
 STAFF = f"cn=staff,{openldap.GROUPS}"
 SYSTEMS: dict[str, Any] = {
@@ -53,10 +56,10 @@ class DirectoryWorld(TargetsWorld):
             return self.server.endpoint(port=self.line.port)
         return super().endpoint(conn_id)
 
-    def wire(self, act: Callable[[Directory], Awaitable[Any]]) -> Any:
+    def wire(self, act: Callable[[Directory], Awaitable[Any]], **login: str) -> Any:
         async def run() -> Any:
-            rate = Rate(concurrency=4)
-            async with Directory(self.server.endpoint(), rate=rate, timeout_s=20) as directory:
+            rate, point = Rate(concurrency=4), self.server.endpoint(**login)
+            async with Directory(point, rate=rate, timeout_s=20) as directory:
                 return await act(directory)
 
         return asyncio.run(run())
@@ -83,6 +86,12 @@ class DirectoryWorld(TargetsWorld):
 
         found: list[Entry] = self.wire(read)
         return found
+
+    def join_by_hand(self, group: str) -> None:
+        members = [entry.dn.encode() for entry in self.entries()]
+        add = messages.modify(group, [("add", "member", members)])
+        login = {"login": openldap.ADMIN, "password": openldap.ADMIN_PASSWORD}
+        self.wire(lambda directory: directory.change(add), **login)
 
     def numbers(self) -> Counter[str | None]:
         return Counter(entry.text("employeeNumber") for entry in self.entries())
@@ -158,3 +167,68 @@ def test_an_account_that_was_made_before_the_target_was_given_up_is_in_doubt_not
     assert states == {"unknown": 1, "ready": len(world.entitled()) - 1}
     burnt = "SELECT sum(attempts) FROM accountsync.account_task"
     assert world.scalar(burnt) == 1
+
+
+@pytest.fixture
+def locked(world: DirectoryWorld) -> DirectoryWorld:
+    """Everybody is to be in a group whose members our login may not change."""
+    own = {"groups": [openldap.LOCKED]}
+    attributes = {**SYSTEMS["directory"]["attributes"], **own}
+    asked = {**SYSTEMS["directory"], "attributes": attributes, "groups": {"managed": own["groups"]}}
+    locked = replace(world, changes={"settings": {"systems": {"directory": asked}}})
+    locked.plan()
+    return locked
+
+
+def test_an_entry_that_was_made_without_its_group_is_known_and_what_it_lacks_is_seen(
+    locked: DirectoryWorld,
+) -> None:
+    """I9: a refused membership is no sign of a target that is down, however many there are."""
+    everybody = len(locked.entitled())
+    locked.drain()
+    assert locked.known("directory") == {"active": everybody}
+    assert locked.scalar("SELECT count(*) FROM accountsync.breaker WHERE state <> 'closed'") == 0
+    locked.plan()
+    locked.drain()
+    assert locked.states("directory", "update") == {"failed": everybody}
+    said = locked.rows(
+        "SELECT cause, error_kind FROM accountsync.account_task WHERE state='failed'"
+    )
+    assert {row["error_kind"] for row in said} == {"RejectedByTargetError"}
+    assert all(f"group {openldap.LOCKED}: let our login" in row["cause"] for row in said)
+    assert locked.numbers() == Counter(locked.entitled())
+
+
+def test_a_leaver_whose_group_was_refused_loses_access(locked: DirectoryWorld) -> None:
+    """I9: an account that the store knows nothing of would stay open for ever."""
+    locked.drain()
+    leaver = next(row for row in locked.sims.hr.persons() if row["employeeStatus"] == "1")
+    left = {"employeeStatus": "0", "lastUpdateDate": stamp(utc_now())}
+    locked.sims.hr.put_persons(leaver | left)
+    locked.sync()
+    locked.plan()
+    locked.drain()
+    entries = {one.text("employeeNumber"): one for one in locked.entries()}
+    assert entries[leaver["employeeNumber"]].text("pwdAccountLockedTime") == "000001010000Z"
+
+
+def test_once_an_administrator_has_put_them_in_what_failed_is_tried_again_and_nothing_is_left(
+    locked: DirectoryWorld,
+) -> None:
+    """I6: a fixpoint."""
+    locked.drain()
+    locked.plan()
+    locked.drain()
+    locked.join_by_hand(openldap.LOCKED)
+    pull(
+        engine=locked.engine,
+        settings=locked.settings,
+        lever="retry",
+        chosen=TaskFilter(operation="update"),
+        actor="test",
+        comment="they are in",
+    )
+    locked.drain()
+    assert set(locked.states("directory", "update")) == {"succeeded"}
+    locked.execute("UPDATE accountsync.person SET planned_revision = 0")
+    assert locked.plan().counts == {}

@@ -5,10 +5,13 @@ After a call whose outcome is unknown, what a look by stable key means for each 
 | found                      | create            | update rename enable | disable, delete |
 |----------------------------|-------------------|----------------------|-----------------|
 | ours, in the wanted state  | succeeded         | succeeded            | succeeded       |
-| ours, in another state     | a human decides   | repeated             | repeated        |
+| ours, otherwise            | recorded as found | repeated             | repeated        |
 | somebody else's            | a human decides   | a human decides      | a human decides |
 | absent once                | looked at again, after a gap                               |||
 | absent twice               | repeated          | failed, replanned    | succeeded       |
+
+Recorded as found: the account is known and the create done; the planner sends what it lacks. Only
+what somebody else disabled is for a human.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from accountsync.domain.account import RemoteAccount
+from accountsync.domain.likeness import as_found
 from accountsync.domain.task import (
     ClaimedTask,
     Outcome,
@@ -91,14 +95,18 @@ def _is_as_wanted(task: ClaimedTask, found: RemoteAccount) -> bool:
 
 
 def _adopted(task: ClaimedTask, found: RemoteAccount, *, code: str | None = None) -> Result:
-    """Somebody disabled it: only our own disables are undone by us (I11). One that should be
-    disabled and is not is recorded as it is, and planned again."""
+    """Somebody disabled it: only our own disables are undone by us (I11). What is otherwise than
+    wanted is recorded as it is, and planned again."""
     if task.account_state == "active" and found.enabled is False:
         message = "the account is there, but was disabled by somebody else: enable it there"
         return needs_human(task, AccountExistsError, message, code=code)
     result = succeeded(task, found, adopted=True)
     if task.account_state == "disabled" and found.enabled:
-        return replace(result, account_state="active", replan=True)
+        result = replace(result, account_state="active", replan=True)
+    applied = as_found(task.attributes, found.attributes)
+    if unlike := [name for name, value in applied.items() if value is not task.attributes[name]]:
+        message = f"found with another {', '.join(unlike)} than wanted: an update follows"
+        result = replace(result, applied=applied, replan=True, message=message, code=code)
     return result
 
 

@@ -77,6 +77,7 @@ class Result:
 
     `account_state`: that of the account from now on; None: nothing is known to have changed.
     `burnt`: whether it counts as an attempt. `replan`: the planner has to look at the person again.
+    `applied`: the account's attributes, where they are known not to be the wanted ones.
     """
 
     task: ClaimedTask
@@ -92,6 +93,7 @@ class Result:
     message: str | None = None
     burnt: bool = True
     replan: bool = False
+    applied: Mapping[str, Any] | None = None
     seconds: float = 0.0
 
 

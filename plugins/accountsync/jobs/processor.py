@@ -225,11 +225,16 @@ class Processor:
         )
 
     def _failed(self, task: ClaimedTask, error: AccountSyncError) -> Result:
-        """What stopped halfway was sent all the same: a look decides, where there can be one."""
+        """What stopped halfway was sent all the same: a look decides, where there can be one. An
+        account that was made is there, whatever went wrong with the rest of it."""
         self.health.judge(error)
+        is_begun = self._calls[task.id].departure.is_begun
         if isinstance(error, ConfigurationError | TargetDownError):
-            is_doubtful = self._connector.can_find and self._calls[task.id].departure.is_begun
+            is_doubtful = self._connector.can_find and is_begun
             error = (UnknownOutcomeError if is_doubtful else TargetDownError)(str(error))
+        elif is_begun and task.operation == "create":
+            begun = self._as_result(task, UnknownOutcomeError(f"made, not complete: {error}"))
+            return replace(begun, code=getattr(error, "code", None))
         return self._as_result(task, error)
 
     def _as_result(self, task: ClaimedTask, error: AccountSyncError) -> Result:

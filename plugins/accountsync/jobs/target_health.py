@@ -9,6 +9,7 @@ from accountsync.domain.task import was_not_asked
 from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
+    RecordError,
     TargetDownError,
     ThrottledError,
     TransientError,
@@ -49,6 +50,9 @@ class TargetHealth:
             self.throttle.unanswered()
 
     def judge(self, error: AccountSyncError) -> None:
+        """What stopped halfway because the target said no was answered all the same."""
+        if isinstance(error, UnknownOutcomeError) and isinstance(error.__cause__, RecordError):
+            error = error.__cause__
         if isinstance(error, ConfigurationError | TargetDownError):
             self._stop(error)
         elif isinstance(error, TransientError) and _wants_pause(error):

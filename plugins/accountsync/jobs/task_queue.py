@@ -232,7 +232,7 @@ def planned_again(
     """Of a person whose account is another one by now, as far as the mappings of other targets read
     it, these are planned again, too."""
     found = {
-        result.task.person_id: (result.account, result.task.attributes)
+        result.task.person_id: (result.account, result.applied or result.task.attributes)
         for result in results
         if result.account and result.account_state
     }

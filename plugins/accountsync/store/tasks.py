@@ -107,7 +107,7 @@ WITH r AS (
     id bigint, attempt_id bigint, outcome text, state text, desired jsonb, burnt int,
     absences int, unanswered int, next_attempt_at timestamptz, error_kind text, code text,
     message text, duration_ms int, account_state text, identifier text, remote_id text,
-    adopted bool, replan bool)
+    adopted bool, replan bool, applied jsonb)
 ), attempt AS (
   UPDATE accountsync.task_attempt a SET finished_at = :now, outcome = r.outcome,
     error_kind = r.error_kind, code = r.code, message = r.message, duration_ms = r.duration_ms
@@ -122,12 +122,13 @@ WITH r AS (
   FROM r WHERE t.id = r.id AND t.claimed_by = :worker
   RETURNING t.id, t.person_id, t.system, t.operation, t.reason, t.desired
 ), done AS (
-  SELECT task.*, r.account_state, r.identifier, r.remote_id, r.adopted, r.replan, r.state
+  SELECT task.*, r.account_state, r.identifier, r.remote_id, r.adopted, r.replan, r.state,
+    coalesce(r.applied, task.desired) AS applied
   FROM task JOIN r ON r.id = task.id
 ), kept AS (
   INSERT INTO accountsync.account AS a (person_id, system, state, identifier, remote_id,
     attributes, provenance, disabled_by, disabled_reason)
-  SELECT person_id, system, account_state, identifier, remote_id, desired,
+  SELECT person_id, system, account_state, identifier, remote_id, applied,
     CASE WHEN adopted THEN 'adopted' ELSE 'created' END,
     CASE WHEN account_state = 'disabled' AND NOT adopted THEN 'accountsync' END,
     CASE WHEN account_state = 'disabled' AND NOT adopted THEN reason END
@@ -142,7 +143,7 @@ WITH r AS (
     identifier = coalesce(d.identifier, a.identifier),
     remote_id = CASE WHEN d.account_state IN ('deleted', 'absent') THEN NULL
       ELSE coalesce(d.remote_id, a.remote_id) END,
-    attributes = CASE WHEN d.identifier IS NULL THEN a.attributes ELSE d.desired END,
+    attributes = CASE WHEN d.identifier IS NULL THEN a.attributes ELSE d.applied END,
     disabled_by = CASE WHEN d.account_state = 'active' THEN NULL
       WHEN d.operation = 'disable' THEN 'accountsync' ELSE a.disabled_by END,
     disabled_reason = CASE WHEN d.account_state = 'active' THEN NULL
@@ -338,4 +339,5 @@ def _as_row(result: Result) -> dict[str, Any]:
         "remote_id": account.remote_id if account else None,
         "adopted": result.outcome is Outcome.ADOPTED and not task.probe,
         "replan": result.replan,
+        "applied": result.applied,
     }

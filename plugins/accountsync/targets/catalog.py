@@ -17,8 +17,9 @@ from accountsync.settings.targets import (
     ScimTarget,
 )
 from accountsync.targets.connector import Connector
-from accountsync.targets.ldap import Dialect, LdapConnector
+from accountsync.targets.ldap import LdapConnector
 from accountsync.targets.ldap_active_directory import ActiveDirectory
+from accountsync.targets.ldap_dialect import Dialect
 from accountsync.targets.ldap_openldap import OpenLdap
 from accountsync.targets.rest import RestConnector
 from accountsync.targets.scim import ScimConnector

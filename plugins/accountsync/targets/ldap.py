@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
 from accountsync.domain.distinguished_name import folded, joined, parent, parsed, rdn
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
+    AccountSyncError,
+    ConfigurationError,
     IncompleteReadError,
     RejectedByTargetError,
     TransientError,
@@ -20,38 +23,11 @@ from accountsync.errors import (
 from accountsync.settings.ldap import LdapTarget
 from accountsync.targets.connector import required
 from accountsync.targets.ldap_container import container_dn
+from accountsync.targets.ldap_dialect import Dialect
 from accountsync.targets.ldap_groups import Memberships
 from accountsync.wire import ldap_messages as messages
 from accountsync.wire.directory import Directory
-from accountsync.wire.ldap_messages import Attributes, Entry, Step
-
-
-class Dialect(Protocol):
-    """What directories do differently. `shown`: attributes that it reads besides the mapped."""
-
-    @property
-    def id_attribute(self) -> str: ...
-    @property
-    def skips_references(self) -> bool: ...
-    @property
-    def tests(self) -> Mapping[str, bytes | None]: ...
-    @property
-    def shown(self) -> Sequence[str]: ...
-
-    def remote_id(self, entry: Entry) -> str: ...
-    def id_value(self, remote_id: str) -> bytes: ...
-    def refuse(self, attributes: Mapping[str, Any]) -> None:
-        """Raises RejectedByTargetError for what the target would refuse, or cut, silently."""
-        ...
-
-    def birth(self, *, enabled: bool) -> Attributes:
-        """What a new entry has besides the mapped attributes."""
-        ...
-
-    def is_enabled(self, entry: Entry) -> bool | None: ...
-    def switch(self, entry: Entry, *, enabled: bool) -> builtins.list[Step]: ...
-    def is_sure_of_absence(self, root: Entry) -> bool: ...
-    async def check(self, directory: Directory, root: Entry) -> str: ...
+from accountsync.wire.ldap_messages import Entry, Step
 
 
 class LdapConnector:
@@ -88,11 +64,12 @@ class LdapConnector:
             return
         entry, ours = found
         if ours and not self._differences(entry, attributes):
-            await self._join(entry.dn, attributes)
+            with suppress(AccountSyncError):  # a look shows what it lacks
+                await self._join(entry.dn, attributes)
         raise AccountExistsError("an entry with this key or identifier", code="68")
 
     async def _join(self, dn: str, attributes: Mapping[str, Any]) -> None:
-        """Whatever goes wrong here, the entry is there: to be completed by the next attempt."""
+        """Whatever goes wrong here, the entry is there: a look shows what it lacks."""
         try:
             if self._groups:
                 await self._groups.join(dn, attributes)
@@ -120,7 +97,7 @@ class LdapConnector:
         tests = {"objectClass": None}
         try:
             found = await self._directory.search(dn, scope="entry", tests=tests, attributes=own)
-        except TransientError as error:
+        except (TransientError, ConfigurationError) as error:  # such as a replica that lags behind
             raise UnknownOutcomeError(f"made, but not seen afterwards: {error}") from None
         if len(found) != 1:
             raise UnknownOutcomeError("made, but not seen afterwards")
@@ -178,8 +155,7 @@ class LdapConnector:
         container = container_dn(self._target, attributes) if self._target.container else there
         stays = folded(container) == folded(there)
         names = self._entry_names(attributes)
-        has = folded(entry.dn)[0]
-        if stays and any(folded(rdn(self._target.rdn, name))[0] == has for name in names):
+        if stays and self._is_named(entry, attributes):
             return entry.dn
         for name in names:
             own = rdn(self._target.rdn, name)
@@ -191,6 +167,12 @@ class LdapConnector:
                 raise RejectedByTargetError("no such container", code=error.code) from None
             return joined(own, container)
         raise RejectedByTargetError("its name is taken within its container", code="68")
+
+    def _is_named(self, entry: Entry, attributes: Mapping[str, Any]) -> bool:
+        """As wanted, or as a namesake is."""
+        has = folded(entry.dn)[0]
+        names = self._entry_names(attributes)
+        return any(folded(rdn(self._target.rdn, name))[0] == has for name in names)
 
     def _differences(self, entry: Entry, attributes: Mapping[str, Any]) -> builtins.list[Step]:
         return [
@@ -229,8 +211,10 @@ class LdapConnector:
         )
 
     async def _place(self, entry: Entry, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Container and memberships: in the words they are wanted in, if they are as wanted."""
+        """Name, container and memberships: in the words they are wanted in, if as wanted."""
         shown: dict[str, Any] = {}
+        if attributes.get(self._target.rdn) and self._is_named(entry, attributes):
+            shown[self._target.rdn] = attributes[self._target.rdn]
         if self._target.container:
             there, wanted = parent(entry.dn), attributes.get(self._target.container)
             as_wanted = wanted and folded(there) == folded(container_dn(self._target, attributes))
@@ -311,6 +295,8 @@ class LdapConnector:
         for name in (self._target.key, self._target.identifier, self._target.rdn):
             required(attributes, name)
         self._dialect.refuse(attributes)
+        if self._groups:
+            self._groups.wanted(attributes)
 
     def _entry_names(self, attributes: Mapping[str, Any]) -> Sequence[str]:
         """The wanted one, and what a namesake in the same container gets."""

@@ -34,7 +34,7 @@ class Memberships:
         self, dn: str, attributes: Mapping[str, Any], *, formerly: str | None = None
     ) -> None:
         """`formerly`: where the entry was. Not every directory follows it in its groups."""
-        wanted = self._wanted(attributes)
+        wanted = self.wanted(attributes)
         has_moved = formerly is not None and folded(formerly) != folded(dn)
         for folded_dn, group in self._managed.items():
             if formerly and has_moved and await self._has(group, formerly):
@@ -45,7 +45,7 @@ class Memberships:
 
     async def join(self, dn: str, attributes: Mapping[str, Any]) -> None:
         """For an entry that is new, and in no group yet."""
-        for folded_dn in self._wanted(attributes):
+        for folded_dn in self.wanted(attributes):
             await self._change(
                 self._managed[folded_dn], ("add", self._groups.member, [dn.encode()])
             )
@@ -53,11 +53,12 @@ class Memberships:
     async def of(self, dn: str, attributes: Mapping[str, Any]) -> Any:
         """The managed groups it is in: in the words they are wanted in, if they are as wanted."""
         there = {folded(group) for group in self._managed.values() if await self._has(group, dn)}
-        if there == self._wanted(attributes):
+        if there == self.wanted(attributes):
             return attributes.get(self.attribute)
         return [self._managed[one] for one in sorted(there)]
 
-    def _wanted(self, attributes: Mapping[str, Any]) -> set[tuple[Rdn, ...]]:
+    def wanted(self, attributes: Mapping[str, Any]) -> set[tuple[Rdn, ...]]:
+        """Raises NeedsDataError, before anything is sent."""
         named = attributes.get(self.attribute) or []
         try:
             wanted = {folded(one) for one in ([named] if isinstance(named, str) else named)}
@@ -81,4 +82,5 @@ class Memberships:
             raise ConfigurationError(f"the group {group} is not there") from None
         except RejectedByTargetError as error:
             if (error.code or "").split("/")[0] != _ALREADY:
-                raise
+                said = f"{error}; the group {group}: let our login change its members, then retry"
+                raise RejectedByTargetError(said, code=error.code) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -190,7 +191,9 @@ class ScimConnector:
         for resource in resources:
             if str(resource.get(attribute, "")).casefold() == wanted.casefold():
                 ours = resource.get("externalId") == attributes["externalId"]
-                return self._account(resource, attributes, ours=ours)
+                found = self._account(resource, attributes, ours=ours)
+                lacking = self._groups.lacking(resource, attributes)
+                return replace(found, attributes={**found.attributes, **lacking})
         if resources and decides:
             raise TransientError(f"the filter on {attribute} was ignored: no sure answer")
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +24,19 @@ class Groups:
         """Asked before anything is sent. Raises RejectedByTargetError for a group that is not."""
         for name in declared:
             await self._id(name)
+
+    def lacking(
+        self, resource: Mapping[str, Any], attributes: Mapping[str, Any]
+    ) -> dict[str, list[str]]:
+        """The declared groups that the user says it is in, where it is not in all; where it is,
+        nothing, for it may be in one that it had to leave. A provider that shows no groups is
+        taken to have none of its members: to join again is safe."""
+        named = messages.declared_groups(attributes)
+        told = resource.get("groups")
+        own = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
+        there = {one.get(key) for one in own for key in ("display", "value")}
+        joined = [name for name in named if name in there or self._ids.get(name) in there]
+        return {} if joined == named else {"groups": joined}
 
     async def change(self, user: str, *, join: Iterable[str], leave: Iterable[str]) -> None:
         """Sets a state: safe to repeat."""

@@ -392,6 +392,34 @@ def test_an_account_that_should_be_disabled_and_is_not_is_recorded_as_it_is() ->
     assert (result.state, result.account_state, result.replan) == ("succeeded", "disabled", False)
 
 
+WANTED = {"userName": "z1", "displayName": "Zhang San", "groups": ["staff", "vpn"], "secret": "x"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "otherwise"),
+    [
+        ({}, None),
+        (WANTED, None),
+        ({"userName": "Z1", "displayName": "zhang san", "groups": ["vpn", "staff"]}, None),
+        ({"displayName": None, "nickName": "theirs"}, None),
+        ({"displayName": "Li Si"}, {"displayName": "Li Si"}),
+        ({"userName": "z2", "groups": []}, {"userName": "z2", "groups": []}),
+    ],
+)
+def test_an_account_that_was_found_is_known_as_it_was_found(
+    shown: dict[str, Any], otherwise: dict[str, Any] | None
+) -> None:
+    """I9, I10: what it lacks is planned; what is only spelt otherwise, or not shown, is not."""
+    task, found = a_task(attributes=WANTED, probe=PROBE), remote(enabled=True, **shown)
+    exists = existing(replace(task, probe=CALL), found, AccountExistsError("e", code="409"))
+    for result in (probed(task, found, rules=RULES, now=NOW), exists):
+        assert (result.state, result.account_state) == ("succeeded", "active")
+        assert result.applied == (None if otherwise is None else WANTED | otherwise)
+        assert result.replan is (otherwise is not None)
+        named = ", ".join(name for name in WANTED if name in (otherwise or {}))
+        assert (f"another {named} than" in (result.message or "")) is bool(named)
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_what_a_target_does_not_offer_waits_for_a_human_who_is_told_what_to_do(
     operation: str,
