@@ -116,6 +116,17 @@ def test_an_old_failure_is_not_retried_beside_its_successor(
     assert "retry changed 0 tasks" in said
 
 
+def test_what_nobody_would_carry_out_is_not_retried(refused: TargetsWorld, shell: Shell) -> None:
+    """Its target was taken out of the configuration: it would be open for ever."""
+    refused.execute("UPDATE accountsync.account_task SET system = 'old' WHERE system = 'email'")
+    everybody = len(refused.entitled())
+    for yes in ((), ("--yes",)):
+        said = shell("task", "retry", "--state", "failed", *yes, *WHY)
+        assert f"{everybody} tasks of targets that are not configured any more: left alone" in said
+    assert refused.states("old", "create") == {"failed": everybody}
+    assert refused.states("welink", "create") == {"waiting": everybody}
+
+
 def test_an_unknown_outcome_is_never_retried_blindly(planned: TargetsWorld, shell: Shell) -> None:
     """I9: it is looked up first, also where a human asks."""
     planned.sims.idaas.fault("drop_after", path=ONBOARDING, times=3)

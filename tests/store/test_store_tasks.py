@@ -136,10 +136,16 @@ def test_nobody_gets_an_account_while_a_human_has_to_say_whose_another_one_is(
     for numbers in (None, ["1", "2", "3"]):
         peeked = tasks.peek(connection, system="idaas", limit=9, now=NOW, numbers=numbers)
         assert [claim.row["id"] for claim in peeked] == fine
+    assert task_queues.untried(connection, since=NOW, now=NOW) == {"idaas": 1}
     assert sorted(claim.row["id"] for claim in _claim(connection)) == fine
+    assert _due(connection, NOW) == []
+    assert task_queues.untried(connection, since=NOW, now=NOW) == {}
+    assert task_queues.oldest_due_s(connection, system="idaas") == 0.0
     connection.execute(
         text("UPDATE accountsync.correlation_case SET state = 'ignored', closed_at = now()")
     )
+    assert _due(connection, NOW) == ["idaas"]
+    assert task_queues.oldest_due_s(connection, system="idaas") > 0.0
     assert [claim.row["id"] for claim in _claim(connection)] == [task_id]
 
 
@@ -542,7 +548,8 @@ def test_an_answer_that_the_store_does_not_take_costs_nobody_elses(engine: Engin
         )
         results = [_succeeded(claim) for claim in queue.claim()]
         results[2] = replace(results[2], absences=1_000_000)  # more than its column holds
-        queue.record(results)
+        for _ in range(2):  # a run that is ended records its last lot again (I14)
+            queue.record(results)
     with engine.connect() as connection:
         tasks_now = [_task(connection, result.task.id) for result in results]
     assert Counter(task["state"] for task in tasks_now) == {"succeeded": 4, "needs_human": 1}
@@ -587,6 +594,22 @@ def test_a_late_result_of_a_worker_that_was_given_up_does_not_end_the_task(
     task = _task(connection, task_id)
     assert (task["state"], task["claimed_by"]) == ("running", "x")
     assert _task(connection, waiting)["state"] == "waiting"
+
+
+def test_a_result_that_is_recorded_again_does_not_touch_what_is_under_way_by_then(
+    connection: Connection, plan_id: int, people: list[int]
+) -> None:
+    """I9: a commit without an answer is repeated; the same worker may have the task again."""
+    task_id = add_task(connection, plan_id=plan_id, person_id=people[0], next_attempt_at=NOW)
+    (first,) = _claim(connection)
+    again = _result(first, Outcome.RETRY, "ready", next_attempt_at=NOW)
+    _record(connection, again)
+    (second,) = _claim(connection)
+    _record(connection, again)
+    task = _task(connection, task_id)
+    assert (task["state"], task["attempts"]) == ("running", 2)
+    _record(connection, _succeeded(second))
+    assert _task(connection, task_id)["state"] == "succeeded"
 
 
 def _scans(connection: Connection, statement: Any, bound: Mapping[str, Any]) -> set[str]:

@@ -184,7 +184,10 @@ def _pull(lever: str, chosen: TaskFilter, yes: bool, actor: str, comment: str) -
     settings = _settings()
     engine = wiring.open_store(settings)
     if not yes:
-        _tell(levers.preview(engine=engine, lever=lever, chosen=chosen), "would change")
+        _tell(
+            levers.preview(engine=engine, settings=settings, lever=lever, chosen=chosen),
+            "would change",
+        )
         typer.echo("nothing was changed; add --yes to do it")
         return
     pulled = levers.pull(
@@ -205,3 +208,5 @@ def _tell(pulled: Pull, verb: str) -> None:
         f"{pulled.lever} {verb} {pulled.tasks} tasks, {pulled.follow} of them because they depend"
         " on others"
     )
+    if pulled.gone:
+        typer.echo(f"{pulled.gone} tasks of targets that are not configured any more: left alone")

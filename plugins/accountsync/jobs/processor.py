@@ -77,7 +77,7 @@ class Processor:
         )
         self._todo: asyncio.Queue[Claim | None] = asyncio.Queue()
         self._done: asyncio.Queue[Result | None] = asyncio.Queue()
-        self._held: dict[int, Claim] = {}
+        self._held: dict[int, Claim] = {}  # by attempt: a task may be claimed again at once
         self._received: list[Claim] = []
         self._calls: dict[int, _Call] = {}
         self._recording: list[Result] = []
@@ -154,7 +154,7 @@ class Processor:
             claims = await self._claimed()
             self._received = claims or self._received
             for claim in claims:
-                self._held[claim.row["id"]] = claim
+                self._held[claim.row["attempt_id"]] = claim
                 self._todo.put_nowait(claim)
             if not claims and idle:
                 return
@@ -208,7 +208,7 @@ class Processor:
         caller = asyncio.current_task()
         assert caller is not None
         with departure.watched() as watched:
-            call = self._calls[task.id] = _Call(caller, watched)
+            call = self._calls[task.attempt_id] = _Call(caller, watched)
             try:
                 return await carry_out(
                     self._connector, task, rules=self._rules, clock=self._queue.clock
@@ -228,7 +228,7 @@ class Processor:
         """What stopped halfway was sent all the same: a look decides, where there can be one. An
         account that was made is there, whatever went wrong with the rest of it."""
         self.health.judge(error)
-        is_begun = self._calls[task.id].departure.is_begun
+        is_begun = self._calls[task.attempt_id].departure.is_begun
         if isinstance(error, ConfigurationError | TargetDownError):
             is_doubtful = self._connector.can_find and is_begun
             error = (UnknownOutcomeError if is_doubtful else TargetDownError)(str(error))
@@ -282,8 +282,8 @@ class Processor:
             except TransientError as error:
                 self.stop(error)
             for result in results:
-                self._held.pop(result.task.id, None)
-                self._calls.pop(result.task.id, None)
+                self._held.pop(result.task.attempt_id, None)
+                self._calls.pop(result.task.attempt_id, None)
             self._recording = []
         self._moved.set()
 
@@ -301,16 +301,16 @@ class Processor:
         answered: list[Result | None] = [*self._recording]
         while not self._done.empty():
             answered.append(self._done.get_nowait())
-        results = {result.task.id: result for result in answered if result is not None}
+        results = {result.task.attempt_id: result for result in answered if result is not None}
         lot = self._queue.close()
         if lot is not self._received:
-            self._held |= {claim.row["id"]: claim for claim in lot}
-        for task_id, claim in self._held.items():
+            self._held |= {claim.row["attempt_id"]: claim for claim in lot}
+        for attempt_id, claim in self._held.items():
             task = claim.as_task(claim.row["desired"])
-            call = self._calls.get(task_id)
+            call = self._calls.get(attempt_id)
             is_doubtful = call is not None and call.departure.has_left
             left = outcomes.interrupted(task, at=at) if is_doubtful else self._not_sent(task)
-            results.setdefault(task_id, left)
+            results.setdefault(attempt_id, left)
         if results:
             with suppress(TransientError):
                 self._queue.record(list(results.values()))
@@ -322,4 +322,5 @@ class Processor:
             while True:
                 await asyncio.sleep(every)
                 with suppress(TransientError):  # the store is away: there is time for two more
-                    await asyncio.to_thread(self._queue.renew, sorted(self._held))
+                    ids = sorted(claim.row["id"] for claim in self._held.values())
+                    await asyncio.to_thread(self._queue.renew, ids)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine, RowMapping
 
@@ -23,22 +24,36 @@ _KEPT_IDS = 1000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pull:
     """`counts`: (system, operation, state before) → tasks. `follow`: how many of them are changed
-    only because they depend on the others. `released`: made ready by it."""
+    only because they depend on the others. `released`: made ready by it. `gone`: left alone, for
+    their target is not configured any more: nobody would carry them out."""
 
     lever: str
     counts: Mapping[tuple[str, str, str], int]
     follow: int
     released: int = 0
+    gone: int = 0
 
     @property
     def tasks(self) -> int:
         return sum(self.counts.values())
 
 
-def preview(*, engine: Engine, lever: str, chosen: TaskFilter) -> Pull:
+def preview(*, engine: Engine, settings: Settings, lever: str, chosen: TaskFilter) -> Pull:
     with engine.connect() as connection:
         now = tasks.database_time(connection)
-        return _summed(lever, task_levers.choose(connection, LEVERS[lever], chosen, now=now))
+        found, gone = _chosen(connection, settings, lever, chosen, now)
+        return _summed(lever, found, gone)
+
+
+def _chosen(
+    connection: Connection, settings: Settings, lever: str, chosen: TaskFilter, now: datetime
+) -> tuple[list[RowMapping], int]:
+    """What the lever changes, and how many it would, were their targets still configured."""
+    found = task_levers.choose(connection, LEVERS[lever], chosen, now=now)
+    if not LEVERS[lever].revives:
+        return found, 0
+    there = [row for row in found if row["system"] in settings.systems]
+    return there, len(found) - len(there)
 
 
 def pull(
@@ -55,7 +70,7 @@ def pull(
         raise ConfigurationError("say which tasks: without a filter nothing is changed")
     with engine.begin() as connection:
         now = tasks.database_time(connection)
-        found = task_levers.choose(connection, LEVERS[lever], chosen, now=now)
+        found, gone = _chosen(connection, settings, lever, chosen, now)
         persons = task_levers.pull(
             connection,
             LEVERS[lever],
@@ -68,14 +83,15 @@ def pull(
             now=now,
         )
         released = dependants.release_satisfied(connection, now=now, persons=persons)
-        pulled = _summed(lever, found)
+        pulled = _summed(lever, found, gone)
         _audit(connection, pulled, chosen, [row["id"] for row in found], actor, comment)
-    return Pull(lever=lever, counts=pulled.counts, follow=pulled.follow, released=released)
+    return replace(pulled, released=released)
 
 
-def _summed(lever: str, found: Sequence[RowMapping]) -> Pull:
+def _summed(lever: str, found: Sequence[RowMapping], gone: int) -> Pull:
     counts = Counter((row["system"], row["operation"], row["state"]) for row in found)
-    return Pull(lever=lever, counts=counts, follow=sum(row["follows"] for row in found))
+    follow = sum(row["follows"] for row in found)
+    return Pull(lever=lever, counts=counts, follow=follow, gone=gone)
 
 
 def _audit(
@@ -98,7 +114,7 @@ def _audit(
 def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: str) -> None:
     """A human vouches that a task that needed one is done: the store then knows its account.
 
-    Raises ConfigurationError where the task does not wait for a human.
+    Raises ConfigurationError where the task does not wait for a human, or its target is gone.
     """
     worker = f"{actor} by hand"
     with engine.begin() as connection:
@@ -108,6 +124,8 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
             raise ConfigurationError(f"task {task} does not wait for a human")
         claim = tasks.read(connection, task=task)
         system, what = claim.row["system"], claim.as_task(claim.row["desired"])
+        if system not in settings.systems:
+            raise ConfigurationError(f"task {task}: {system} is not configured any more")
         result = outcomes.succeeded(what, _made_by_hand(what, settings.systems[system].identifier))
         results = planned_again(connection, system, [result])
         tasks.record(connection, system=system, worker=worker, results=results, now=now)

@@ -81,6 +81,8 @@ class TaskQueue:
         self._until = time.monotonic() + limits.seconds
         self._claimed = 0
         self._claiming = threading.Lock()
+        self._counting = threading.Lock()
+        self._counted: set[int] = set()
         self._last_lot: list[Claim] = []
         self._is_closed = False
         self.outcomes: Counter[str] = Counter()
@@ -136,27 +138,39 @@ class TaskQueue:
     def record(self, results: Sequence[Result]) -> None:
         """Tried again until the leases end: what was done is not to be forgotten. Raises
         TransientError; the leases then run out, and the next run looks what was done (I9). A result
-        that the store does not take is found by halves, and keeps no other from being recorded."""
+        that the store does not take is found by halves, and keeps no other from being recorded.
+
+        A run that is ended records its last lot again, while a thread may still be at it: the store
+        takes it once, and it is counted once (I14)."""
+        with self._counting:
+            self._counted &= {result.task.attempt_id for result in results}
+        self._record_lot(results)
+
+    def _record_lot(self, results: Sequence[Result]) -> None:
         try:
-            recorded = self._persistently(lambda: self._record(results))
+            self._count(self._persistently(lambda: self._record(results)))
         except DBAPIError as error:
             self._record_apart(results, error)
-        else:
-            self.outcomes.update(result.outcome.value for result in recorded)
+
+    def _count(self, recorded: Sequence[Result]) -> None:
+        with self._counting:
+            for result in recorded:
+                if result.task.attempt_id not in self._counted:
+                    self._counted.add(result.task.attempt_id)
+                    self.outcomes[result.outcome.value] += 1
 
     def _record_apart(self, results: Sequence[Result], error: DBAPIError) -> None:
         if len(results) > 1:
             middle = len(results) // 2
-            self.record(results[:middle])
-            self.record(results[middle:])
+            self._record_lot(results[:middle])
+            self._record_lot(results[middle:])
             return
         because = f"SQLSTATE {getattr(error.orig, 'sqlstate', None)}"
         marked = [outcomes.unrecordable(result, because=because) for result in results]
         try:
-            recorded = self._persistently(lambda: self._record(marked))
+            self._count(self._persistently(lambda: self._record(marked)))
         except DBAPIError as again:
             raise TransientError("the store cannot be written to") from again
-        self.outcomes.update(result.outcome.value for result in recorded)
 
     def _record(self, results: Sequence[Result]) -> Sequence[Result]:
         with self._engine.begin() as connection:

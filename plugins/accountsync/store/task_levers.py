@@ -38,12 +38,13 @@ class TaskFilter:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lever:
     """`may`: the tasks `t` it works on. `follows`: whether a task `f` goes with a chosen task `c`
-    of the same person. `sets`: what becomes of both."""
+    of the same person. `sets`: what becomes of both. `revives`: they may be sent after it."""
 
     name: str
     may: str
     follows: str
     sets: str
+    revives: bool = False
 
 
 _NEWEST = (
@@ -67,6 +68,7 @@ RETRY = Lever(
         f" AND f.cause = c.system || ' failed for good' AND {_NEWEST.format('f')}"
     ),
     sets=_AGAIN,
+    revives=True,
 )
 CANCEL = Lever(
     name="cancel",
@@ -88,6 +90,7 @@ RELEASE = Lever(
     may=f"t.state = 'held' AND t.error_kind = '{HELD_BY_OPERATOR}'",
     follows="false",
     sets=_AGAIN,
+    revives=True,
 )
 LEVERS = {lever.name: lever for lever in (RETRY, CANCEL, HOLD, RELEASE)}
 

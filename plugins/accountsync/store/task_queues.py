@@ -9,16 +9,22 @@ from sqlalchemy import Connection, text
 
 from accountsync.store.tables import OPEN_STATES
 
+MAY_BE_SENT = """(c.operation <> 'create' OR (c.person_id, c.system) NOT IN
+    (SELECT unnest(candidates), system FROM accountsync.correlation_case WHERE state = 'open'))"""
+"""While a human has to say whose an account is, none is made for those who may have it (I9)."""
+
 _DUE = text(  # ix_account_task_oldest, ix_account_task_unknown, ix_account_task_lease
     "SELECT s.system FROM unnest(CAST(:systems AS text[])) WITH ORDINALITY s (system, place)"
-    " WHERE EXISTS (SELECT FROM accountsync.account_task t WHERE t.system = s.system"
-    "  AND state = 'ready' AND next_attempt_at <= :now)"
+    " WHERE (SELECT true FROM accountsync.account_task c WHERE c.system = s.system"
+    f"  AND state = 'ready' AND next_attempt_at <= :now AND {MAY_BE_SENT}"
+    "  ORDER BY next_attempt_at LIMIT 1)"
     " OR EXISTS (SELECT FROM accountsync.account_task t WHERE t.system = s.system"
     "  AND state = 'unknown' AND next_attempt_at <= :now)"
     " OR EXISTS (SELECT FROM accountsync.account_task t WHERE t.system = s.system"
     "  AND state = 'running' AND lease_until < :now)"
     " ORDER BY s.place"
 )
+"""The order of the ready ones keeps them on their index, also where one system has nearly all."""
 
 
 def due_systems(connection: Connection, *, systems: Iterable[str], now: datetime) -> list[str]:
@@ -31,8 +37,9 @@ def untried(connection: Connection, *, since: datetime, now: datetime) -> dict[s
     there now, or a run whose time was up gave them back."""
     rows = connection.execute(  # ix_account_task_oldest
         text(
-            "SELECT system, count(*) AS tasks FROM accountsync.account_task WHERE state = 'ready'"
-            " AND attempts = 0 AND next_attempt_at BETWEEN :since AND :now GROUP BY system"
+            "SELECT system, count(*) AS tasks FROM accountsync.account_task c"
+            " WHERE state = 'ready' AND attempts = 0 AND next_attempt_at BETWEEN :since AND :now"
+            f" AND {MAY_BE_SENT} GROUP BY system"
         ),
         {"since": since, "now": now},
     )
@@ -57,7 +64,8 @@ def oldest_due_s(connection: Connection, *, system: str) -> float:
         connection.scalar(  # ix_account_task_oldest
             text(
                 "SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(next_attempt_at)))"
-                " FROM accountsync.account_task WHERE system = :system AND state = 'ready'"
+                " FROM accountsync.account_task c WHERE system = :system AND state = 'ready'"
+                f" AND {MAY_BE_SENT}"
             ),
             {"system": system},
         )

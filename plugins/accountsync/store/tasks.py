@@ -13,6 +13,7 @@ from accountsync.domain.account import Account
 from accountsync.domain.storable import as_json
 from accountsync.domain.task import TAKING_AWAY, ClaimedTask, Outcome, Result
 from accountsync.store import dependants
+from accountsync.store.task_queues import MAY_BE_SENT
 
 _COLUMNS = """
   c.id, c.person_id, p.employee_number, c.operation, c.desired, c.late_bound, c.account_state,
@@ -52,9 +53,6 @@ ORDER BY c.priority, c.id
 """
 _ONLY = """AND c.person_id IN
     (SELECT id FROM accountsync.person WHERE employee_number = ANY(:numbers))"""
-_MAY_BE_SENT = """(c.operation <> 'create' OR c.person_id NOT IN (SELECT unnest(candidates)
-    FROM accountsync.correlation_case WHERE system = :system AND state = 'open'))"""
-"""While a human has to say whose an account is, none is made for those who may have it (I9)."""
 
 
 def _claim_of(only: str) -> dict[str, TextClause]:
@@ -62,7 +60,7 @@ def _claim_of(only: str) -> dict[str, TextClause]:
     joined = {"columns": _COLUMNS, "person": _WITH_PERSON}
     probe = {"state": "unknown", "order": "next_attempt_at", "burnt": 0, "kind": "probe"}
     call = {"state": "ready", "burnt": 1, "kind": "call"}
-    sent, by_priority = f"{only} AND {_MAY_BE_SENT}", "priority, next_attempt_at, id"
+    sent, by_priority = f"{only} AND {MAY_BE_SENT}", "priority, next_attempt_at, id"
     return {
         "unknown": text(_CLAIM.format(**probe, **joined, only=only)),
         "oldest": text(_CLAIM.format(**call, **joined, only=sent, order="next_attempt_at")),
@@ -78,7 +76,7 @@ _PEEKS = {
         f" FROM accountsync.account_task c {_WITH_PERSON}"
         " WHERE c.system = :system AND c.state IN ('ready', 'unknown')"
         f" AND next_attempt_at <= :now {_ONLY if has_numbers else ''}"
-        f" AND (c.state = 'unknown' OR {_MAY_BE_SENT})"
+        f" AND (c.state = 'unknown' OR {MAY_BE_SENT})"
         " ORDER BY c.state DESC, priority, next_attempt_at, c.id LIMIT :limit"
     )
     for has_numbers in (False, True)
@@ -119,7 +117,8 @@ WITH r AS (
     next_attempt_at = coalesce(r.next_attempt_at, t.next_attempt_at),
     cause = r.message, error_kind = r.error_kind,
     finished_at = CASE WHEN r.state IN ('succeeded', 'failed') THEN CAST(:now AS timestamptz) END
-  FROM r WHERE t.id = r.id AND t.claimed_by = :worker
+  FROM r WHERE t.id = r.id AND t.claimed_by = :worker AND NOT EXISTS (
+    SELECT FROM accountsync.task_attempt a WHERE a.id = r.attempt_id AND a.outcome IS NOT NULL)
   RETURNING t.id, t.person_id, t.system, t.operation, t.reason, t.desired
 ), done AS (
   SELECT task.*, r.account_state, r.identifier, r.remote_id, r.adopted, r.replan, r.state,
@@ -159,8 +158,9 @@ SELECT person_id, state, state IN ('succeeded', 'failed')
 FROM done
 """)
 """Attempts, tasks and accounts of a lot. A result that comes late, when the task is somebody
-else's by now, ends its attempt and nothing else. Repeated, it changes nothing (the task is no
-longer this worker's): a commit without an answer can be tried again."""
+else's by now, ends its attempt and nothing else. Repeated, it changes nothing (its attempt is over,
+also where the same worker has claimed the task again): a commit without an answer can be tried
+again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
