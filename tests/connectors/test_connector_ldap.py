@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.domain.likeness import as_found
 from accountsync.errors import (
     AccountExistsError,
     IncompleteReadError,
@@ -56,6 +57,17 @@ def test_a_change_is_there_and_nothing_else_has_changed(ldap: LdapSubject) -> No
     assert {name: entry.attributes[name] for name in entry.attributes.keys() - own} == {
         name: before.attributes[name] for name in before.attributes.keys() - own
     }
+
+
+def test_what_an_entry_lacks_is_seen_and_no_difference_once_it_is_there(ldap: LdapSubject) -> None:
+    """I6, I9: one that was there already is known as it is; one update completes it."""
+    wanted = ldap.person(NUMBER)
+    ldap.call(lambda c: c.create(wanted | {"mail": None, "mobile": ""}))
+    found = ldap.call(lambda c: c.find(wanted))
+    lacking = as_found(wanted, found.attributes)
+    assert lacking == wanted | {"mail": "", "mobile": ""}
+    ldap.call(lambda c: c.update(known(found, lacking), wanted))
+    assert as_found(wanted, ldap.call(lambda c: c.find(wanted)).attributes) == wanted
 
 
 def test_a_new_department_moves_the_account(ldap: LdapSubject) -> None:

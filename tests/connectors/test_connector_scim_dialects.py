@@ -50,7 +50,7 @@ NAMES = get_args(scim_dialects.Name)
 
 def _target(dialect: str = "standard") -> ScimTarget:
     auth = {"kind": "header", "value": "Bearer {{ conn.password }}"}
-    attributes = dict.fromkeys(PERSON, "x") | {"groups": ["x"]}
+    attributes = dict.fromkeys([*PERSON, "password"], "x") | {"groups": ["x"]}
     return ScimTarget.model_validate(
         {
             "kind": "scim",
@@ -175,6 +175,14 @@ def test_a_group_that_was_refused_is_seen_to_be_missing_and_joined_by_the_update
     _do(service.url, lambda c: c.update(_account(found, PERSON), wanted))
     (group,) = _raw(service, "GET", "/Groups")["Resources"]
     assert [member["value"] for member in group["members"]] == [found.remote_id]
+
+
+def test_what_a_user_lacks_is_seen_but_for_what_no_provider_tells(service: SimClient) -> None:
+    """I9: what is not set is left out of an answer (RFC 7643 §2.5), and so is a password."""
+    wanted = {**PERSON, "password": "x"}
+    _do(service.url, lambda c: c.create({**wanted, "title": None}))
+    found = _do(service.url, lambda c: c.find(wanted))
+    assert as_found(wanted, found.attributes) == wanted | {"title": ""}
 
 
 @pytest.mark.parametrize(

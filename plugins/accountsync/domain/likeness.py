@@ -8,7 +8,7 @@ send the same again would change nothing.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from accountsync.domain.distinguished_name import folded
@@ -21,6 +21,15 @@ def as_found(wanted: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, A
         name: value if shown.get(name) is None or is_like(value, shown[name]) else shown[name]
         for name, value in wanted.items()
     }
+
+
+def with_gaps(
+    shown: Mapping[str, Any], wanted: Mapping[str, Any], *, told: Collection[str]
+) -> dict[str, Any]:
+    """An empty text for what is wanted and not there. `told`: the attributes of which the target
+    says nothing only where there is none."""
+    gaps = {name: "" for name in wanted if name in told and shown.get(name) is None}
+    return {**shown, **{name: gap for name, gap in gaps.items() if not _is_nothing(wanted[name])}}
 
 
 def is_like(wanted: Any, shown: Any) -> bool:

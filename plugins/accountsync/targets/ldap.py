@@ -10,6 +10,7 @@ from typing import Any
 
 from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
 from accountsync.domain.distinguished_name import folded, joined, parent, parsed, rdn
+from accountsync.domain.likeness import with_gaps
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
@@ -206,9 +207,8 @@ class LdapConnector:
             return None
         entry, ours = found
         account = self._account(entry, ours=ours)
-        return replace(
-            account, attributes={**account.attributes, **await self._place(entry, attributes)}
-        )
+        shown = with_gaps(account.attributes, attributes, told=self._target.written)
+        return replace(account, attributes={**shown, **await self._place(entry, attributes)})
 
     async def _place(self, entry: Entry, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Name, container and memberships: in the words they are wanted in, if as wanted."""

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.likeness import with_gaps
 from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
@@ -28,6 +29,7 @@ from accountsync.wire.api import Api
 
 _NEEDED = ("externalId", "userName")
 _CANNOT_FILTER = (400, 403, 501)
+_NEVER_TOLD = {"password"}
 _NOT_BY_PATCH = (405, 501)
 """django-scim2 announces PATCH and knows it for few attributes."""
 
@@ -192,8 +194,10 @@ class ScimConnector:
             if str(resource.get(attribute, "")).casefold() == wanted.casefold():
                 ours = resource.get("externalId") == attributes["externalId"]
                 found = self._account(resource, attributes, ours=ours)
+                told = found.attributes.keys() - _NEVER_TOLD
+                shown = with_gaps(found.attributes, attributes, told=told)
                 lacking = self._groups.lacking(resource, attributes)
-                return replace(found, attributes={**found.attributes, **lacking})
+                return replace(found, attributes={**shown, **lacking})
         if resources and decides:
             raise TransientError(f"the filter on {attribute} was ignored: no sure answer")
         return None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accountsync.domain.likeness import as_found, is_like
+from accountsync.domain.likeness import as_found, is_like, with_gaps
 
 ADDRESS = {"value": "z@example.com", "type": "work", "primary": True}
 LIKE, OTHER = True, False
@@ -60,6 +60,12 @@ def test_what_is_not_shown_counts_as_applied_and_what_nobody_wanted_is_left_out(
     wanted = {"name": "张三", "password": "x", "mobile": "1"}
     shown = {"name": "李四", "mobile": None, "nickName": "theirs"}
     assert as_found(wanted, shown) == wanted | {"name": "李四"}
+
+
+def test_what_is_wanted_and_told_of_by_nothing_is_a_gap() -> None:
+    wanted = {"name": "张三", "mail": "z@x", "mobile": None, "title": "", "password": "p"}
+    shown = with_gaps({"name": "李四", "mail": None}, wanted, told=wanted.keys() - {"password"})
+    assert as_found(wanted, shown) == wanted | {"name": "李四", "mail": ""}
 
 
 VALUES = st.recursive(
