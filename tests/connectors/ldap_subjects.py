@@ -178,10 +178,10 @@ class LdapSubject:
 
     def entries(self) -> list[Entry]:
         """The accounts that are really there."""
-        found: list[Entry] = self.wire(self._read)
+        found: list[Entry] = self.wire(self.entries_of)
         return found
 
-    async def _read(self, directory: Directory) -> list[Entry]:
+    async def entries_of(self, directory: Directory) -> list[Entry]:
         pages = directory.pages(
             self.dialect.base,
             tests={self.key: None},
@@ -211,7 +211,7 @@ class LdapSubject:
         """Samba empties the groups by itself."""
 
         async def run(directory: Directory) -> None:
-            for entry in await self._read(directory):
+            for entry in await self.entries_of(directory):
                 await directory.change(messages.delete(entry.dn))
             if self.name == "openldap":
                 step: messages.Step = ("replace", "member", [openldap.LOGIN.encode()])

@@ -22,6 +22,7 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.targets.connector import Connector
+from accountsync.wire import ldap_messages as messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.ldap_messages import Request
 from tests.connectors import certificates
@@ -125,6 +126,22 @@ def test_memberships_that_an_attempt_left_out_are_completed_by_the_next(
     found = ldap.call(lambda c: c.find(person))
     assert found.ours
     assert {name: found.attributes[name] for name in person} == person
+
+
+def test_an_entry_that_is_not_shown_yet_is_an_unknown_outcome_and_stops_nobody_else(
+    ldap: LdapSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I9: a replica that lags behind says noSuchObject, as for a base that is mistyped."""
+    change = Directory.change
+
+    async def then_not_there(directory: Directory, request: Request) -> None:
+        await change(directory, request)
+        for dn in [entry.dn for entry in await ldap.entries_of(directory)]:
+            await change(directory, messages.delete(dn))
+
+    monkeypatch.setattr(Directory, "change", then_not_there)
+    with pytest.raises(UnknownOutcomeError, match="not seen afterwards"):
+        _create(ldap)
 
 
 def test_a_create_that_stops_halfway_is_known_to_have_begun(

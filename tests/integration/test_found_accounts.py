@@ -79,3 +79,16 @@ def test_a_create_without_an_answer_is_known_as_the_look_shows_it(planned: Targe
     assert "Somebody Else" not in {account["name"] for account in planned.sims.idaas.accounts()}
     planned.execute("UPDATE accountsync.person SET planned_revision = 0")
     assert planned.plan().counts == {}
+
+
+def test_a_target_that_contradicts_itself_is_not_asked_for_ever(found: TargetsWorld) -> None:
+    """I6: it shows an account, and says "no such account" whenever that is changed."""
+    everybody = len(found.sims.idaas.accounts())
+    found.sims.idaas.fault("ok_with_error", code=404, path="/user/(?!onboarding)[^/]+$")
+    found.drain()
+    for _ in range(5):
+        found.plan()
+        found.drain()
+    assert found.states("idaas", "update") == {"failed": 1}
+    assert found.states("idaas", "create") == {"succeeded": everybody + 1}
+    assert found.known("idaas") == {"active": everybody}

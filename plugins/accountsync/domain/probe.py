@@ -16,8 +16,10 @@ what somebody else disabled is for a human.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from accountsync.domain.account import RemoteAccount
 from accountsync.domain.likeness import as_found
@@ -105,9 +107,17 @@ def _adopted(task: ClaimedTask, found: RemoteAccount, *, code: str | None = None
         result = replace(result, account_state="active", replan=True)
     applied = as_found(task.attributes, found.attributes)
     if unlike := [name for name, value in applied.items() if value is not task.attributes[name]]:
-        message = f"found with another {', '.join(unlike)} than wanted: an update follows"
-        result = replace(result, applied=applied, replan=True, message=message, code=code)
+        message = f"found with another {', '.join(unlike)} than wanted"
+        result = replace(result, applied=applied, message=message, code=code)
+        return result if _is_in_circles(task, applied) else replace(result, replan=True)
     return result
+
+
+def _is_in_circles(task: ClaimedTask, applied: Mapping[str, Any]) -> bool:
+    """Found as it was when the target last said that it is not there: an update would hear that
+    again. It waits until something about the person changes."""
+    account = task.account
+    return account is not None and account.state == "absent" and applied == account.attributes
 
 
 def existing(task: ClaimedTask, found: RemoteAccount | None, error: AccountExistsError) -> Result:

@@ -56,7 +56,8 @@ class Connector(Protocol):
         ...
 
     async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
-        """By stable key. None only when the account is surely absent (as of now)."""
+        """By stable key. None only when the account is surely absent (as of now). Of one that is
+        adopted the attributes shown count as applied, and those not shown as they are wanted."""
         ...
 
     def list(self) -> AsyncIterator[RemoteAccount]:

@@ -420,6 +420,22 @@ def test_an_account_that_was_found_is_known_as_it_was_found(
         assert (f"another {named} than" in (result.message or "")) is bool(named)
 
 
+def test_a_target_that_shows_what_it_says_it_has_not_is_not_asked_in_circles() -> None:
+    """I6: created, found, updated, "no such account", created …; a leaver is disabled all the
+    same."""
+    found, before = remote(displayName="Li Si"), WANTED | {"displayName": "Li Si"}
+    for state, attributes, replan in (
+        ("absent", before, False),
+        ("absent", WANTED, True),
+        ("deleted", before, True),
+    ):
+        account = replace(KNOWN, state=state, attributes=attributes)
+        task = a_task(attributes=WANTED, account=account)
+        result = existing(task, found, AccountExistsError("e"))
+        assert (result.state, result.account_state) == ("succeeded", "active")
+        assert (result.applied, result.replan) == (before, replan)
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_what_a_target_does_not_offer_waits_for_a_human_who_is_told_what_to_do(
     operation: str,
