@@ -320,7 +320,9 @@ def test_a_lever_chooses_what_a_request_asks_for_and_nothing_else(
     everybody = world.states("idaas", "create")["failed"]
     assert everybody > len(NUMBERS)
     chosen = TaskFilter(request=request, state="failed")
-    counted = task_levers.preview(engine=world.engine, lever="retry", chosen=chosen)
+    counted = task_levers.preview(
+        engine=world.engine, settings=world.settings, lever="retry", chosen=chosen
+    )
     assert counted.counts == {("idaas", "create", "failed"): 3, ("welink", "create", "failed"): 3}
     task_levers.pull(
         engine=world.engine, settings=world.settings, lever="retry", chosen=chosen, actor="mia",
@@ -330,7 +332,8 @@ def test_a_lever_chooses_what_a_request_asks_for_and_nothing_else(
     assert set(world.there("welink")) == set(NUMBERS)
     assert world.states("idaas", "create") == {"failed": everybody - 3, "succeeded": 3}
     other = TaskFilter(request=request + 1)
-    assert task_levers.preview(engine=world.engine, lever="cancel", chosen=other).tasks == 0
+    whose = {"engine": world.engine, "settings": world.settings, "chosen": other}
+    assert task_levers.preview(lever="cancel", **whose).tasks == 0
 
 
 def test_a_missing_mapping_blocks_and_continues_by_itself(
