@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 
 import typer
+from psycopg.errors import InvalidSchemaName, UndefinedTable
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from accountsync.cli import (
     adopt,
@@ -44,12 +46,22 @@ app.command("provision")(provision.provision)
 
 
 def main(run: Callable[[], None] = app) -> None:
-    """Errors of ours are messages, not tracebacks."""
+    """Errors of ours are messages, not tracebacks; so are a store that is down or has no tables."""
     try:
         run()
     except AccountSyncError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        sys.exit(1)
+        _fail(f"{type(error).__name__}: {error}")
+    except OperationalError as error:
+        _fail(f"the store cannot be reached; see Connection `database.conn_id`: {error.orig}")
+    except ProgrammingError as error:
+        if not isinstance(error.orig, UndefinedTable | InvalidSchemaName):
+            raise
+        _fail("the store has no tables yet, or old ones: bin/accountsync db upgrade")
+
+
+def _fail(said: str) -> None:
+    typer.echo(said, err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ With `metrics`, and besides the web page, the only modules that know Airflow.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -33,6 +34,7 @@ from accountsync.wire.auth import authenticator
 from accountsync.wire.endpoint import Endpoint
 
 DATABASE_VARIABLE = "ACCOUNTSYNC_DATABASE_URL"
+_MASKER = "airflow.sdk._shared.secrets_masker.secrets_masker"
 
 
 def open_store(settings: Settings) -> Engine:
@@ -180,10 +182,15 @@ def target_opener(target: AnyTarget, *, dry_run: bool = False) -> OpenConnector:
 
 
 def log_to_stderr() -> None:
-    """For a command: Airflow logs to stdout, which is for what the command prints."""
+    """For a command: Airflow logs to stdout, which is for what the command prints.
+
+    The masker's warning of values too short to be masked is left out: they are not secrets, it
+    counts each value of a Connection's extra. What it masks stays masked.
+    """
     from airflow.sdk.log import configure_logging
 
     configure_logging(output=sys.stderr)
+    logging.getLogger(_MASKER).setLevel(logging.ERROR)
 
 
 def _api(point: Endpoint, source: HttpSource) -> Api:

@@ -48,6 +48,20 @@ def test_a_missing_mapping_holds_its_people_until_it_is_imported(
     assert said(people, "gaps") == "every code is mapped\n"
 
 
+def test_what_equals_the_code_itself_is_shown_as_well(people: People, tmp_path: Path) -> None:
+    file = types(tmp_path, "20,guest.example.com,guest,20,true,")
+    assert "welink_person_type: 20" in said(people, "import", "person-types", file)
+    file = types(tmp_path, "20,guest.example.com,guest,21,true,")
+    changed = said(people, "import", "person-types", file)
+    assert "~ 20  welink_person_type: 20 → 21\n" in changed
+
+
+def test_a_file_that_cannot_be_written_is_named(people: People, tmp_path: Path) -> None:
+    done = people.command("mapping", "export", "person-types", str(tmp_path / "none" / "x.csv"))
+    assert isinstance(done.exception, ConfigurationError)
+    assert "x.csv: cannot be written: No such file" in str(done.exception)
+
+
 def test_a_dry_run_shows_the_same_and_changes_nothing(people: People, tmp_path: Path) -> None:
     people.add("E1", "张伟")
     file = types(tmp_path, "10,new.example.com,employee,10,true,employee")

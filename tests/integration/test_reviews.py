@@ -58,7 +58,10 @@ def test_a_held_plan_is_shown_with_how_many_whom_and_why(planned: TargetsWorld) 
     assert (kind, number) == ("plan", plan.plan_id)
     assert review.subject == f"Plan {number}: 42 account tasks are held"
     for system in ("idaas", "welink", "email"):
-        assert f"| {system} | disable | 14 | not_entitled 14 | 14 of " in review.body
+        assert (
+            f"| {system} | disable | 14 | rule no longer holds 不再符合授权规则: 14 | 14 of "
+            in review.body
+        )
     assert "more than 20 %" in review.body
     shown = sorted(leavers)[:10]
     assert f"| {', '.join(shown)} and 4 more |" in review.body

@@ -24,6 +24,7 @@ from accountsync.store.mappings import MappingTable
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Kind = Annotated[str, typer.Argument(help=" or ".join(mappings.TABLES))]
+_KEYS = {table.key for table in mappings.TABLES.values()}
 _TRUTH = {"1": True, "true": True, "yes": True, "": True, "0": False, "false": False, "no": False}
 
 
@@ -73,7 +74,7 @@ def _line(change: Change) -> str:
         f"{column}: {_cell(old, column)} → {_cell(new, column)}" if old and new
         else f"{column}: {_cell(new or old, column)}"
         for column in (new or old)
-        if old.get(column) != new.get(column) and (new or old)[column] != change.key
+        if old.get(column) != new.get(column) and column not in _KEYS
     ]  # fmt: skip
     return f"{_kind(change)} {change.key}  {', '.join(cells)}"
 
@@ -97,8 +98,11 @@ def mapping_export(
     if file is None:
         _write_csv(sys.stdout, table, rows)
         return
-    with file.open("w", encoding="utf-8", newline="") as lines:
-        _write_csv(lines, table, rows)
+    try:
+        with file.open("w", encoding="utf-8", newline="") as lines:
+            _write_csv(lines, table, rows)
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be written: {error.strerror}") from error
     typer.echo(f"{file}: {len(rows)} rows")
 
 

@@ -20,6 +20,13 @@ _HEADS = (
     "target 目标", "operation 操作", "held 暂缓", "why 原因", "the guard 防护",
     "employee numbers 工号",
 )  # fmt: skip
+_REASONS = {
+    "left": "left 已离职",
+    "leave": "on leave 休假",
+    "prehire": "not begun yet 未入职",
+    "not_entitled": "rule no longer holds 不再符合授权规则",
+    "retention": "retention is over 保留期已满",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +110,7 @@ def _rows(lines: Mapping[str, Any], plan: int) -> Iterator[str]:
     for system, operations in lines.items():
         for operation, line in operations.items():
             if line["held"]:
-                why = ", ".join(f"{reason} {tasks}" for reason, tasks in line["reasons"].items())
+                why = ", ".join(f"{_REASONS.get(r, r)}: {n}" for r, n in line["reasons"].items())
                 yield (
                     f"| {system} | {operation} | {line['held']} | {why} | {line['held_because']}"
                     f" | {_people(line)} |"
