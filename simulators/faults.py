@@ -226,6 +226,8 @@ async def login_page(_: web.Request | Call) -> web.Response:
 
 
 async def _latency(call: Call) -> None:
+    """The request has arrived: it is carried out also if its sender is gone by then."""
+    await call.request.read()
     options = call.rule.options
     jitter = options["jitter"] * (2 * call.rule.random.random() - 1)
     await asyncio.sleep(max(0.0, options["seconds"] + jitter))

@@ -137,6 +137,7 @@ def test_worker_does_four_tasks_at_once_under_a_name_of_its_own(name: str) -> No
         "AIRFLOW__CELERY__BROKER_URL",
         "AIRFLOW__CELERY__RESULT_BACKEND",
         "AIRFLOW_CONN_ACCOUNTSYNC_DB",
+        "PGOPTIONS",
     ],
 )
 def test_setting_is_the_same_in_all_airflow_services(setting: str) -> None:

@@ -12,6 +12,7 @@ from simulators.run import HrOptions, Sims, TargetOptions
 from tests.integration.hr_world import HrWorld
 from tests.integration.planned_people import People, import_mappings
 from tests.integration.targets_world import TargetsWorld
+from tests.integration.world import until
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,7 @@ def planned(engine: Engine, _all_sims: Sims) -> TargetsWorld:
     """Everybody of HR is known and planned; the targets are empty and well."""
     for client in (_all_sims.hr, _all_sims.idaas, _all_sims.welink, _all_sims.exchange):
         client.heal()
+        until(lambda: client.state()["in_flight"] == 0)  # noqa: B023 - sent by who is dead by now
         client.reset()
     world = TargetsWorld(engine=engine, sims=_all_sims)
     world.import_mappings()

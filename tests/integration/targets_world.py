@@ -147,6 +147,17 @@ class TargetsWorld(World):
         )
         return creations, lookups
 
+    def story(self) -> str:
+        """For a test that fails: what every target holds, and how tasks and attempts stand."""
+        held = {system: len(self.target(system).accounts()) for system in _CREATE}
+        stand = self.rows(
+            "SELECT system, state, t.cause, kind, outcome, a.error_kind, count(*) AS attempts,"
+            " count(DISTINCT t.id) AS tasks FROM accountsync.account_task t"
+            " LEFT JOIN accountsync.task_attempt a ON a.task_id = t.id GROUP BY 1, 2, 3, 4, 5, 6"
+            " ORDER BY 1, 2"
+        )
+        return "\n".join([f"accounts: {held}", *(str(dict(row)) for row in stand)])
+
     def unexplained(self) -> list[str]:
         """What may be in no store after the work: attempts without an outcome, tasks that are
         neither over nor say what they wait for."""

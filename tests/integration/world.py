@@ -78,11 +78,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def until(condition: Callable[[], Any], *, seconds: float = 30.0) -> None:
+def until(condition: Callable[[], Any], *, seconds: float = 90.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("it did not happen")
+            raise TimeoutError(f"not after {seconds:.0f} s")
         time.sleep(0.01)
 
 

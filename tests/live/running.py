@@ -47,6 +47,7 @@ _SOONER = {  # what a test would otherwise wait for; each is a setting of Airflo
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # `configure` asks for it
+    "PGOPTIONS": "-c idle_in_transaction_session_timeout=10s",  # docs/deployment.md
 }
 
 

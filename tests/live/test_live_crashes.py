@@ -46,7 +46,9 @@ def test_a_killed_worker_leaves_one_account_a_person(live: Live) -> None:
 
 
 def test_a_killed_scheduler_leaves_one_account_a_person(live: Live) -> None:
-    """The task that was under way lives on for a while, beside those of the next scheduler."""
+    """The task that was under way lives on for a while, beside those of the next scheduler. So do
+    LocalExecutor's workers, who hold the dead one's connection to the database open: what it had
+    locked is free when PostgreSQL's patience ends (`PGOPTIONS`, docs/deployment.md)."""
     refused = _refused(live)
     _join(live)
     _caught_in_the_middle(live)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from accountsync.store.engine import copying
+from accountsync.store.engine import copying, create
 from tests.store.people import add_persons
 
 NAME, PHONE = "欧阳娜娜", "13912345678"
@@ -79,3 +79,15 @@ def test_a_statement_is_planned_for_the_tables_as_they_are_now(engine: Engine) -
         mode = connection.scalar(text("SHOW plan_cache_mode"))
     assert kept == 0
     assert mode == "auto", "checks of foreign keys are statements, too: one plan for all their rows"
+
+
+def test_what_airflows_sessions_are_told_does_not_end_ours(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/deployment.md: `PGOPTIONS` is for the metadata database; a plan may take its time."""
+    monkeypatch.setenv("PGOPTIONS", "-c idle_in_transaction_session_timeout=1s")
+    engine = create(database_url)
+    with engine.connect() as connection:
+        shown = connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
+    engine.dispose()
+    assert shown == "0"
