@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from accountsync.__main__ import app
 from accountsync.errors import SafetyStopError
 from accountsync.jobs import reviews
 from accountsync.jobs.reviews import Decision, Kind, Review
 from tests.integration.hr_world import HrWorld
 from tests.integration.targets_world import TargetsWorld
-from tests.integration.world import World, utc_now
+from tests.integration.world import REPOSITORY, World, utc_now
 
 BLANK: dict[str, Any] = {"personDept": []}
 
@@ -67,6 +69,20 @@ def test_a_held_plan_is_shown_with_how_many_whom_and_why(planned: TargetsWorld) 
     assert f"| {', '.join(shown)} and 4 more |" in review.body
     names = planned.rows("SELECT full_name FROM accountsync.person")
     assert not [row for row in names if row["full_name"] in review.body]
+
+
+def test_the_list_says_what_a_dry_run_would_hold(
+    planned: TargetsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned.drain()
+    _leave(planned, 14)
+    planned.plan(dry_run=True)
+    url = planned.engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("ACCOUNTSYNC_DATABASE_URL", url)
+    monkeypatch.setenv("ACCOUNTSYNC_CONFIG", str(REPOSITORY / "config" / "accountsync.yaml"))
+    listed = CliRunner().invoke(app, ["plan", "list"]).output.splitlines()
+    assert listed[0].endswith("dry_run  14 persons, 42 tasks, 42 would be held")
+    assert listed[1].endswith(", 0 held")
 
 
 @pytest.mark.parametrize("approved", [True, False])

@@ -30,7 +30,9 @@ def _settings() -> Settings:
 
 @app.command("preview")
 def name_preview(
-    number: Annotated[str, typer.Argument(help="employee number")] = "",
+    number: Annotated[
+        str, typer.Argument(help="employee number; with --full-name: to come, may be left out")
+    ] = "",
     full_name: Annotated[str, typer.Option(help="of somebody whom HR does not have yet")] = "",
     person_type: Annotated[str, typer.Option(help="with --full-name")] = "",
     department: Annotated[str, typer.Option(help="with --full-name: HR's code")] = "",

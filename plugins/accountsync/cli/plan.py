@@ -35,7 +35,7 @@ def plan_list(
     for plan in read(engine=engine):
         typer.echo(
             f"{plan['id']}  {plan['created_at']:%F %H:%M} UTC  {plan['state']}"
-            f"  {plan['persons']} persons, {_total(plan)} tasks, {plan['held']} held"
+            f"  {plan['persons']} persons, {_total(plan)} tasks, {_held(plan)}"
         )
 
 
@@ -87,6 +87,18 @@ def plan_release(plan: Plan, actor: Actor = "") -> None:
     typer.echo(
         f"released as plan {summary.plan_id}: {summary.released} tasks go on, {summary.held} held"
     )
+    if summary.held:
+        typer.echo(
+            f"next: bin/accountsync plan show {summary.plan_id}, then plan approve or reject"
+        )
+
+
+def _held(plan: RowMapping) -> str:
+    """A dry run has no tasks; what it would hold stands in its lines."""
+    if plan["state"] != "dry_run":
+        return f"{plan['held']} held"
+    lines = [line for operations in plan["lines"].values() for line in operations.values()]
+    return f"{sum(line['held'] for line in lines)} would be held"
 
 
 def _total(plan: RowMapping) -> int:
