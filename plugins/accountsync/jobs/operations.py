@@ -67,7 +67,7 @@ async def _create(connector: Connector, task: ClaimedTask) -> Result:
         account = await connector.create(task.attributes, enabled=enabled)
     except AccountExistsError as error:
         return await _look_up(connector, task, error)
-    return outcomes.succeeded(task, account)
+    return probe.made(task, account)
 
 
 async def _change(

@@ -81,6 +81,10 @@ class Create(Judged):
 
     request: CreateRequest
     remote_id: AnswerPath | None = Field(None, description="the target's own id, from the answer")
+    identifier: AnswerPath | None = Field(
+        None,
+        description="where the target decides it, such as a mailbox's address; from the answer",
+    )
 
 
 class Change(Judged):

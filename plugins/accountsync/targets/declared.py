@@ -51,6 +51,7 @@ class DeclaredCall:
         self.reads_enabled = ("enabled", None) in read
         self.reads_remote_id = ("account", "remote_id") in read
         self.remote_id = answer_value(call.remote_id or "none")
+        self.identifier = answer_value((isinstance(call, Create) and call.identifier) or "none")
         self.judge = Judgement(call, target, may_be_missing=not is_create)
 
 

@@ -65,11 +65,14 @@ class RestConnector:
             )
         context = self._context(attributes) | {"enabled": enabled}
         answer = await self._change(call, context)
+        decided = call.identifier(answer)
+        identifier = decided if decided and isinstance(decided, str) else identifier
         made = RemoteAccount(
             identifier=identifier,
             remote_id=_remote_id(call, answer),
             ours=True,
             enabled=True if call.reads_enabled is False else enabled,
+            attributes={self._target.identifier: identifier},
         )
         return made if made.enabled == enabled else await self._disabled(made, attributes)
 
