@@ -75,6 +75,8 @@ def test_the_list_says_what_a_dry_run_would_hold(
     planned: TargetsWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned.drain()
+    planned.plan()
+    planned.drain()
     _leave(planned, 14)
     planned.plan(dry_run=True)
     url = planned.engine.url.render_as_string(hide_password=False)

@@ -32,7 +32,8 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
 
     run, asked = _review_after(live, feed)
     assert asked["subject"].endswith(f"{3 * len(leavers)} account tasks are held")
-    assert f"| idaas | disable | {len(leavers)} | not_entitled {len(leavers)} |" in asked["body"]
+    why = f"rule no longer holds 不再符合授权规则: {len(leavers)}"
+    assert f"| idaas | disable | {len(leavers)} | {why} |" in asked["body"]
     assert f"{len(leavers)} of {before} active accounts, more than 20 %" in asked["body"]
     named = re.findall(rf"\| ([\d, ]+) and {len(leavers) - 10} more \|", asked["body"])
     assert len(named) == 3  # targets
@@ -47,7 +48,7 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
     assert _held(live) == 0
 
     run, asked = _review_after(live, lambda: _mark(live, leavers, disableDate="2026-01-31"))
-    assert f"| left {len(leavers)} |" in asked["body"]
+    assert f"| left 已离职: {len(leavers)} |" in asked["body"]
     assert live.ended(live.trigger(CREATE)).state == "success"  # no schedule waits for a human
     assert _open_reviews(live) == [run.run_id]  # nor is anybody asked twice
     assert _active(live) == before + 1
