@@ -169,6 +169,11 @@ class Live:
         query = "SELECT count(*) AS n FROM accountsync.account_task WHERE state = ANY(%s)"
         return int(self.rows(query, list(_MOVING))[0]["n"])
 
+    def _to_plan(self) -> int:
+        """Persons about whom something is new, such as the address that a mailbox got."""
+        query = "SELECT count(*) AS n FROM accountsync.person WHERE revision > planned_revision"
+        return int(self.rows(query)[0]["n"])
+
     def is_quiet(self) -> bool:
         """No run is open, and no asset event waits for one.
 
@@ -218,9 +223,9 @@ class Live:
         """Until nothing moves: not by waiting for the next schedule, by running what it would."""
         self._await_quiet()
         end = time.monotonic() + 2 * LEASE_SECONDS
-        while self.moving():
+        while (to_plan := self._to_plan()) or self.moving():
             assert time.monotonic() < end, f"{self.moving()} account tasks are still open"
-            self.ended(self.trigger(PROCESS))
+            self.ended(self.trigger(CREATE if to_plan else PROCESS))
             self._await_quiet()
 
     def heal(self) -> None:
