@@ -153,7 +153,7 @@ class _Copy:
         self._run_id = run_id
         self.rows = 0
         self._lot: list[bytes] = []
-        self._under_way: asyncio.Task[None] | None = None
+        self._under_way: asyncio.Future[None] | None = None
 
     async def add(self, lines: list[bytes]) -> None:
         self.rows += len(lines)
@@ -170,9 +170,11 @@ class _Copy:
         await self._arrive()
 
     async def _send(self) -> None:
+        """The thread begins at once: a task would wait for the loop, which is busy with rows."""
         await self._arrive()
         lot, self._lot = self._lot, []
-        self._under_way = asyncio.create_task(asyncio.to_thread(self._write, lot))
+        loop = asyncio.get_running_loop()
+        self._under_way = loop.run_in_executor(None, self._write, lot)
 
     async def _arrive(self) -> None:
         under_way, self._under_way = self._under_way, None
