@@ -28,8 +28,12 @@ def with_gaps(
 ) -> dict[str, Any]:
     """An empty text for what is wanted and not there. `told`: the attributes of which the target
     says nothing only where there is none."""
-    gaps = {name: "" for name in wanted if name in told and shown.get(name) is None}
-    return {**shown, **{name: gap for name, gap in gaps.items() if not _is_nothing(wanted[name])}}
+    gaps = {
+        name: ""
+        for name, value in wanted.items()
+        if name in told and shown.get(name) is None and not _is_nothing(value)
+    }
+    return {**shown, **gaps}
 
 
 def is_like(wanted: Any, shown: Any) -> bool:

@@ -30,9 +30,6 @@ class KnownContent:
         self._begins = array("Q", (bisect_left(found, n << _SHIFT) for n in range(_GROUPS)))
         self._begins.append(len(found))
 
-    def __len__(self) -> int:
-        return len(self._found)
-
     def __contains__(self, content_hash: object) -> bool:
         if not isinstance(content_hash, bytes):
             return False
