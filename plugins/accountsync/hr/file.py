@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import IO, Any, Protocol, TypeVar
 
@@ -15,7 +18,11 @@ from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import DoneMarker, FileSource
 from accountsync.wire.unreadable import Unreadable, parse
 
+log = logging.getLogger(__name__)
+
 _ROWS_PER_PAGE = 1000
+_NUMBER = re.compile(r"([0-9]+)")
+_LOCAL = ("", "file", "local")
 T = TypeVar("T")
 
 
@@ -26,6 +33,7 @@ class Folder(Protocol):
     def name(self) -> str: ...
     def glob(self, pattern: str) -> Iterable[Any]: ...
     def exists(self) -> bool: ...
+    def mkdir(self, *, parents: bool, exist_ok: bool) -> Any: ...
     def open(self, mode: str) -> Any: ...
     def stat(self) -> Any: ...
     def rename(self, target: Any) -> Any: ...
@@ -44,10 +52,17 @@ class FileHrSource:
 
     async def has_news(self) -> bool:
         if not await _io(self._folder.exists):
-            raise TransientError("the folder of the files is not there")
-        complete = await self._complete(await self._candidates())
+            raise TransientError("the folder of the files (`path`) is not there")
+        found = await self._candidates()
+        complete = await self._complete(found)
         if not complete:
+            log.info(
+                "event=no_complete_file source=%s pattern=%s found=%s wait_for=%s",
+                self._source.name, self._source.pattern, len(found), self._source.complete.kind,
+            )  # fmt: skip
             return False
+        if getattr(self._archive, "protocol", "file") in _LOCAL:
+            await _io(lambda: self._archive.mkdir(parents=True, exist_ok=True))
         if self._source.content == "full":
             *self._superseded, self._chosen = complete
         else:
@@ -58,7 +73,7 @@ class FileHrSource:
         found = await _io(_listed, self._folder, self._source.pattern)
         suffix = getattr(self._source.complete, "suffix", None)
         files = [file for file in found if not (suffix and file.name.endswith(suffix))]
-        return sorted(files, key=lambda file: str(file.name))
+        return sorted(files, key=lambda file: _in_order(str(file.name)))
 
     async def _complete(self, files: list[Any]) -> list[Any]:
         """Many files stand still at the same time: one wait is for all of them."""
@@ -102,7 +117,7 @@ class FileHrSource:
         return int(text) if text.isdigit() else None
 
     def _open(self) -> Iterator[Any]:
-        return _strict(self._chosen.name, self._rows())
+        return _strict(self._chosen.name, self._source.encoding, self._rows())
 
     def _rows(self) -> Iterator[Any]:
         with self._chosen.open("rb") as raw:
@@ -112,12 +127,13 @@ class FileHrSource:
                 case "jsonl":
                     yield from self._json_lines(raw)
                 case "json":
-                    text = raw.read().decode(self._source.encoding, "surrogateescape")
+                    text = raw.read().decode(self._encoding, "surrogateescape")
                     yield from _records(parse(text), self._source.records)
 
     def _csv(self, raw: IO[bytes]) -> Iterator[dict[str, Any]]:
-        with io.TextIOWrapper(raw, encoding=self._source.encoding, newline="") as text:
+        with io.TextIOWrapper(raw, encoding=self._encoding, newline="") as text:
             reader = csv.DictReader(text, delimiter=self._source.delimiter, strict=True)
+            self._require_columns(reader.fieldnames or ())
             for row in reader:
                 if None in row or None in row.values():
                     raise IncompleteReadError(
@@ -126,10 +142,25 @@ class FileHrSource:
                     )
                 yield row
 
+    def _require_columns(self, found: Sequence[str]) -> None:
+        """A column that is gone would empty its field for everybody (I2)."""
+        wanted = {field.path for field in self._source.fields.values() if field.default is None}
+        if lacking := sorted(wanted - {*found}):
+            raise IncompleteReadError(
+                f"{self._chosen.name}: its first line has no column {', '.join(lacking)};"
+                " are `fields`, `delimiter` and `encoding` right?"
+            )
+
+    @property
+    def _encoding(self) -> str:
+        """A BOM is no data, also where somebody wrote utf-8."""
+        declared = self._source.encoding
+        return "utf-8-sig" if codecs.lookup(declared).name == "utf-8" else declared
+
     def _json_lines(self, raw: IO[bytes]) -> Iterator[Any]:
         """Where not one line is JSON, the file is none of JSON Lines."""
-        encoding, lines, bad = self._source.encoding, 0, 0
-        with io.TextIOWrapper(raw, encoding=encoding, errors="surrogateescape") as text:
+        lines = bad = 0
+        with io.TextIOWrapper(raw, encoding=self._encoding, errors="surrogateescape") as text:
             for number, line in enumerate(text, start=1):
                 if not line.strip():
                     continue
@@ -159,12 +190,19 @@ async def _io(call: Callable[..., T], *arguments: Any) -> T:
     try:
         return await asyncio.to_thread(call, *arguments)
     except OSError as error:
-        raise TransientError(f"the folder of the files: {type(error).__name__}") from error
+        said = error.strerror or type(error).__name__
+        raise TransientError(f"the files (`path`, `archive`): {said}") from error
 
 
 def _listed(folder: Any, pattern: str) -> list[Any]:
+    """Without the folders in it: what lies there is not this source's."""
     _forget(folder)
-    return list(folder.glob(pattern))
+    return [found for found in folder.glob(pattern) if found.is_file()]
+
+
+def _in_order(name: str) -> list[Any]:
+    """By name, where numbers count as such: staff-10 comes after staff-9."""
+    return [int(part) if n % 2 else part for n, part in enumerate(_NUMBER.split(name))]
 
 
 def _state(file: Any) -> Any:
@@ -183,12 +221,19 @@ def _forget(path: Any) -> None:
         path.fs.invalidate_cache()
 
 
-def _strict(name: str, rows: Iterator[Any]) -> Iterator[Any]:
-    """What cannot be decoded or parsed is no read at all."""
+def _strict(name: str, encoding: str, rows: Iterator[Any]) -> Iterator[Any]:
+    """What cannot be decoded or parsed is no read at all. The errors of csv and JSON quote nothing;
+    `from None` where one has the bytes."""
     try:
         yield from rows
-    except (UnicodeError, csv.Error, json.JSONDecodeError) as error:
-        raise IncompleteReadError(f"{name} cannot be read: {type(error).__name__}") from error
+    except UnicodeError:
+        raise IncompleteReadError(
+            f"{name} is not, to its end, in {encoding} (`encoding`)"
+        ) from None
+    except csv.Error as error:
+        raise IncompleteReadError(f"{name} is no CSV to its end: {error}") from error
+    except json.JSONDecodeError as error:
+        raise IncompleteReadError(f"{name} is no JSON to its end: {error.msg}") from None
 
 
 def _json_line(line: str, number: int) -> Any:

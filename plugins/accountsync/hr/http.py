@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from accountsync.wire.paging import Place
 from accountsync.wire.proof import FeedProof
 from accountsync.wire.request import Rendered, RequestTemplate
 
+log = logging.getLogger(__name__)
+
 _ATTEMPTS_PER_PAGE = 5
 _LONGEST_WAIT_S = 60.0
 _STEPS = (
@@ -36,6 +39,7 @@ _STEPS = (
     timedelta(days=366),
 )
 """What a format may round down by, at most."""
+_NO_NEXT_PAGE = "the first page is full and names no next one; is `paging` right?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +142,8 @@ class HttpHrSource:
             yield page
             place = route.next_place(received.answer, answered=self._api.address(request.path))
         proof.finish()
+        if number == 1 and page.total_rows is None and len(page.rows) == self._source.page_size:
+            log.warning("event=no_next_page source=%s: %s", self._source.name, _NO_NEXT_PAGE)
 
     def _render(self, place: Place, ask: Ask) -> Rendered:
         context = {
@@ -166,10 +172,15 @@ class HttpHrSource:
     async def _receive_once(self, request: Rendered, number: int) -> _Received:
         answer = await self._api.read(request)
         if not self._success(answer):
-            raise TransientError(f"page {number}: HTTP {answer.status}, its body says failure")
+            raise TransientError(
+                f"page {number}: HTTP {answer.status}, no `success: {self._source.success}`;"
+                f" asked was {self._source.request.path}"
+            )
         rows = self._records(answer)
         if not isinstance(rows, list):
-            raise IncompleteReadError(f"page {number}: no list of records where one is declared")
+            raise IncompleteReadError(
+                f"page {number}: no list where `records: {self._source.records}` says"
+            )
         return _Received(answer=answer, rows=rows)
 
 

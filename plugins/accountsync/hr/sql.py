@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -49,6 +49,7 @@ class SqlHrSource:
         self._query = text(source.query).bindparams(*moments)
         self._local_zone = None if with_zone else ZoneInfo(source.zone)
         self._used = used
+        self._source_fields = source.fields
         self._engine = engine
 
     async def has_news(self) -> bool:
@@ -68,12 +69,21 @@ class SqlHrSource:
                 _translated, lambda: streaming.execute(self._query, bound)
             )
             try:
+                self._require_columns(rows.keys())
                 async for page in _pages(rows):
                     yield page
             finally:
                 await asyncio.to_thread(rows.close)
         finally:
             await asyncio.to_thread(connection.close)
+
+    def _require_columns(self, found: Iterable[str]) -> None:
+        fields = self._source_fields.values()
+        wanted = {field.path.partition(".")[0] for field in fields if field.default is None}
+        if lacking := sorted(wanted - {*found}):
+            raise ConfigurationError(
+                f"the query has no column {', '.join(lacking)}, which `fields` names"
+            )
 
     def _bounds(self, ask: Ask) -> dict[str, datetime | None]:
         since, until, zone = ask.since, ask.until, self._local_zone

@@ -299,6 +299,8 @@ class FileSource(Source):
             for name, kind in others.items()
             if name in self.model_fields_set and self.format != kind
         ]
+        if "/" in self.pattern or "**" in self.pattern:
+            found.append(Problem(("pattern",), "is of names in the folder, not of folders"))
         (kind, read), (archive_kind, archive) = map(_folder, (self.path, self.archive))
         if kind == archive_kind and archive.is_relative_to(read):
             found.append(Problem(("archive",), "is the folder that is read, or inside it"))

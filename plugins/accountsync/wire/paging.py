@@ -119,8 +119,8 @@ def _totals(
     def totals(answer: Answer) -> tuple[int, int | None]:
         rows = _optional_count(rows_of(answer))
         if total_pages is not None:
-            return _count(pages_of(answer)), rows
-        return max(1, -(-_count(rows) // page_size)), rows
+            return _count(pages_of(answer), total_pages), rows
+        return max(1, -(-_count(rows, total_rows) // page_size)), rows
 
     return totals
 
@@ -138,10 +138,10 @@ def _same_origin(url: str, answered: str) -> str:
     return urlunsplit(absolute._replace(fragment=""))
 
 
-def _count(value: Any) -> int:
+def _count(value: Any, declared_at: str | None) -> int:
     count = _optional_count(value)
     if count is None:
-        raise IncompleteReadError("the number of pages or rows is not declared")
+        raise IncompleteReadError(f"no number of pages or rows at {declared_at} (`paging`)")
     return count
 
 

@@ -83,6 +83,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"archive": "/srv/hr-drop/other/../in/done"},
         "or inside it",
     ),
+    "a pattern of folders": ("payroll", {"pattern": "*/staff-*.csv"}, "names in the folder, not"),
     "a format without a time": (
         "payroll",
         {"fields": SOURCES["payroll"]["fields"] | {"hire_date": {"path": "x", "formats": ["d"]}}},
