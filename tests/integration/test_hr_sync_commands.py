@@ -101,6 +101,12 @@ def test_rejected_rows_are_listed_by_number_and_reason(world: HrWorld, shell: Sh
     assert re.match(rf"hieds  {row['personId']}  {row['employeeNumber']}  since 20", listed)
     assert "    hire_date: is not a date of the calendar\n1 rows are rejected\n" in listed
     assert "王五" not in listed
+    close = ("reject", "close", "hieds", str(row["personId"]), "--comment", "HR knows")
+    assert shell(*close) == f"row {row['personId']} of hieds closed\n"
+    assert shell("reject", "list") == "0 rows are rejected\n"
+    assert "no open rejected row" in str(shell.run(*close).exception)
+    world.sync("full")
+    assert "1 rows are rejected" in shell("reject", "list")
 
 
 def test_rejected_rows_are_exported_without_personal_data_unless_asked_for(

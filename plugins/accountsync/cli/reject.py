@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import json
 import os
 import sys
@@ -38,6 +39,25 @@ def reject_list() -> None:
         for reason in reject.reasons:
             typer.echo(f"    {reason}")
     typer.echo(f"{len(found)} rows are rejected")
+
+
+@app.command("close")
+def reject_close(
+    source: Annotated[str, typer.Argument(help="the HR source, from `reject list`")],
+    key: Annotated[str, typer.Argument(help="the row's key, from `reject list`")],
+    comment: Annotated[str, typer.Option(help="why; kept in the audit trail")],
+    actor: Annotated[str, typer.Option(help="who decides; default: your login")] = "",
+) -> None:
+    """Close a row that no read will close; if HR sends it again, it is open again."""
+    settings = configuration.load(configuration.config_path())
+    rejected_records.close(
+        engine=wiring.open_store(settings),
+        source=source,
+        record_key=key,
+        actor=actor or getpass.getuser(),
+        comment=comment,
+    )
+    typer.echo(f"row {key} of {source} closed")
 
 
 @app.command("export")

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from accountsync.domain.person import PERSON_FIELDS
+from accountsync.errors import ConfigurationError
 from accountsync.hr.record import RowMapper
 from accountsync.settings.hr import AnySource
-from accountsync.store import rejects
+from accountsync.store import audit, rejects
 from accountsync.store.rejects import OpenReject
 
 _NUMBER_AT = list(PERSON_FIELDS).index("employee_number")
@@ -34,6 +35,19 @@ def list_rejected(*, engine: Engine, sources: Iterable[AnySource]) -> list[Rejec
             )
             for reject in rejects.open_ones(connection)
         ]
+
+
+def close(*, engine: Engine, source: str, record_key: str, actor: str, comment: str) -> None:
+    """For a row that no read will close: one of changes only, that never told whose it is. One that
+    HR sends again is open again. Raises ConfigurationError where no such row is open."""
+    with engine.begin() as connection:
+        if not rejects.close(connection, source=source, record_key=record_key):
+            raise ConfigurationError(
+                f"{source} has no open rejected row {record_key}; list them:"
+                " bin/accountsync reject list"
+            )
+        details = {"source": source, "record_key": record_key, "comment": comment}
+        audit.record(connection, actor=actor, action="reject_closed", details=details)
 
 
 def _number(mapper: RowMapper | None, reject: OpenReject) -> str | None:

@@ -55,6 +55,12 @@ WHERE s.problems IS NOT NULL AND NOT s.retried AND NOT s.repeated AND NOT EXISTS
 """
 
 
+_CLOSE_BY_HAND = """
+UPDATE accountsync.rejected_record SET closed_at = now(), closed_because = 'closed by hand'
+WHERE source = :source AND record_key = :key AND closed_at IS NULL
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenReject:
     """`since`: when the run began that rejected the row first."""
@@ -76,6 +82,12 @@ def open_ones(connection: Connection) -> Iterator[OpenReject]:
         )
     ).mappings()
     return (OpenReject(**row) for row in rows)
+
+
+def close(connection: Connection, *, source: str, record_key: str) -> bool:
+    """Whether there was such an open row."""
+    bound = {"source": source, "key": record_key}
+    return connection.execute(text(_CLOSE_BY_HAND), bound).rowcount == 1
 
 
 def reasons(connection: Connection, *, run_id: int, examples: int) -> list[dict[str, Any]]:
