@@ -1,4 +1,4 @@
-"""What all tests share: one real PostgreSQL a session, one clone of a migrated database a test."""
+"""What all tests share: one real PostgreSQL a session, one migrated database a test."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
 from sqlalchemy import Engine, make_url
 from sqlalchemy.engine import URL
 from xdist.scheduler import LoadScopeScheduling
 
 from accountsync.store import engine as store_engine
-from accountsync.store import schema
 from demo import postgres
+from tests.databases import Databases
 from tests.installation import Installation, installed
 
 REPOSITORY = Path(__file__).parents[1]
@@ -88,34 +86,18 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[URL]:
         yield make_url(server.url("postgres"))
 
 
-def _execute(url: URL, statement: str) -> None:
-    dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(statement.encode())
-
-
 @pytest.fixture(scope="session")
-def template(server_url: URL) -> Iterator[str]:
-    """A database with the newest schema, to be cloned."""
-    name = f"template_{uuid4().hex[:12]}"
-    _execute(server_url, f"CREATE DATABASE {name}")
-    engine = store_engine.create(
-        server_url.set(database=name).render_as_string(hide_password=False)
-    )
-    with engine.begin() as connection:
-        schema.upgrade(connection)
-    engine.dispose()
-    yield name
-    _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+def _databases(server_url: URL) -> Iterator[Databases]:
+    databases = Databases(server_url)
+    yield databases
+    databases.drop()
 
 
 @pytest.fixture
-def database_url(server_url: URL, template: str) -> Iterator[str]:
+def database_url(_databases: Databases) -> Iterator[str]:
     """A database of this test alone, with the newest schema and no rows."""
-    name = f"test_{uuid4().hex[:12]}"
-    _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield server_url.set(database=name).render_as_string(hide_password=False)
-    _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    with _databases.one() as url:
+        yield url.render_as_string(hide_password=False)
 
 
 @pytest.fixture

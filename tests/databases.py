@@ -1,0 +1,112 @@
+"""A database for each test: the newest schema, no rows.
+
+To clone one costs the kernel more than many a test costs in all. So one that a test is done with is
+emptied for the next, under a new name: what outlives its test finds no other's. If a test changed
+the schema, or somebody holds on to the database, it is dropped, and another one is cloned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import psycopg
+from sqlalchemy.engine import URL
+
+from accountsync.store import engine as store_engine
+from accountsync.store import schema
+
+_TABLES = (
+    "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relkind = 'r'"
+    " AND relnamespace = 'accountsync'::regnamespace AND relname <> 'alembic_version'"
+    " AND pg_relation_size(oid) > 0"
+)
+_SEQUENCES = (
+    "SELECT setval(format('%I.%I', schemaname, sequencename), start_value, false)"
+    " FROM pg_sequences WHERE last_value IS NOT NULL"
+)
+_OURS = {  # whose rows are one kind of thing that a schema has → which of them are not PostgreSQL's
+    "pg_attribute": "attrelid >= 16384",
+    "pg_constraint": "oid >= 16384",
+    "pg_index": "indexrelid >= 16384",
+    "pg_namespace": "oid >= 16384 AND nspname !~ '^pg_'",
+    "pg_proc": "oid >= 16384",
+    "pg_trigger": "oid >= 16384",
+    "pg_type": "oid >= 16384",
+    "pg_db_role_setting": "setdatabase = (SELECT oid FROM pg_database"
+    " WHERE datname = current_database())",
+    "accountsync.alembic_version": "true",
+}
+_SHAPE = " UNION ALL ".join(
+    f"SELECT '{table}', count(*), max(xmin::text::bigint) FROM {table} WHERE {ours}"
+    for table, ours in _OURS.items()
+)
+"""Whatever makes, changes or removes a part of a schema changes an answer; rows do not."""
+
+
+def execute(url: URL, statement: str) -> None:
+    with connected(url) as connection:
+        connection.execute(statement.encode())
+
+
+def connected(url: URL) -> psycopg.Connection[tuple[object, ...]]:
+    dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(dsn, autocommit=True)
+
+
+class Databases:
+    """Those of one process, on one server."""
+
+    def __init__(self, server: URL) -> None:
+        self._server = server
+        self._used: list[str] = []
+        self._template = f"template_{uuid4().hex[:12]}"
+        url = server.set(database=self._template)
+        execute(server, f"CREATE DATABASE {self._template}")
+        engine = store_engine.create(url.render_as_string(hide_password=False))
+        with engine.begin() as connection:
+            schema.upgrade(connection)
+        engine.dispose()
+        with connected(url) as connection:
+            self._shape = connection.execute(_SHAPE.encode()).fetchall()
+            assert connection.execute(_TABLES.encode()).fetchone() == (None,), "it has rows"
+
+    @contextmanager
+    def one(self) -> Iterator[URL]:
+        """Nobody else's while it is used."""
+        name = f"test_{uuid4().hex[:12]}"
+        if not (self._used and self._recycled(self._used.pop(), name)):
+            execute(self._server, f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        yield self._server.set(database=name)
+        self._used.append(name)
+
+    def drop(self) -> None:
+        for name in (*self._used, self._template):
+            execute(self._server, f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _recycled(self, used: str, name: str) -> bool:
+        """Whether the used one is as good as new now, and has the name; else it is gone."""
+        with connected(self._server) as admin:
+            ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            admin.execute(ends, [used])
+            try:
+                admin.execute(f"ALTER DATABASE {used} RENAME TO {name}".encode())
+            except psycopg.errors.ObjectInUse:
+                admin.execute(f"DROP DATABASE {used} WITH (FORCE)".encode())
+                return False
+            if self._emptied(name):
+                return True
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+            return False
+
+    def _emptied(self, name: str) -> bool:
+        with connected(self._server.set(database=name)) as connection:
+            if connection.execute(_SHAPE.encode()).fetchall() != self._shape:
+                return False
+            connection.execute("SET session_replication_role = replica")  # some are append only
+            (tables,) = connection.execute(_TABLES.encode()).fetchone() or (None,)
+            if tables:
+                connection.execute(f"TRUNCATE {tables} CASCADE".encode())
+            connection.execute(_SEQUENCES.encode())
+            return True
