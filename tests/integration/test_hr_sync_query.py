@@ -176,6 +176,7 @@ def test_the_database_makes_no_more_rows_than_were_taken(warehouse: Warehouse) -
         ("SELECT no_such_column FROM staff", ConfigurationError),
         ("SELECT *, 1 / 0 FROM staff", ConfigurationError),
         ("SELECT id, number, name FROM staff", ConfigurationError),
+        ("SELECT *, :sinc FROM staff", ConfigurationError),
         ("SELECT *, pg_terminate_backend(pg_backend_pid()) FROM staff", TransientError),
     ],
 )

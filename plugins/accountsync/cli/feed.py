@@ -76,7 +76,8 @@ def feed_absent(
     for one in shown:
         typer.echo(_absence_line(one.absent))
     if not shown:
-        typer.echo("nobody is missing")
+        more = f"nobody has to be asked about; {len(found)} are missing (--all)"
+        typer.echo(more if found else "nobody is missing")
 
 
 @app.command("presume-left")

@@ -13,8 +13,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy import Connection, CursorResult, Engine, bindparam, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, CursorResult, Engine, TextClause, bindparam, text
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.types import DateTime
 
 from accountsync.errors import ConfigurationError, TransientError
@@ -46,7 +46,7 @@ class SqlHrSource:
         used = [name for name in ("since", "until") if f":{name}" in source.query]
         with_zone = source.bounds == "with_zone"
         moments = [bindparam(name, type_=DateTime(timezone=with_zone)) for name in used]
-        self._query = text(source.query).bindparams(*moments)
+        self._query = _known_parameters_only(text(source.query)).bindparams(*moments)
         self._local_zone = None if with_zone else ZoneInfo(source.zone)
         self._used = used
         self._source_fields = source.fields
@@ -93,6 +93,15 @@ class SqlHrSource:
         return {"since": since, "until": until}
 
 
+def _known_parameters_only(query: TextClause) -> TextClause:
+    if unknown := sorted(query.compile().params.keys() - {"since", "until"}):
+        raise ConfigurationError(
+            f"the query uses :{', :'.join(unknown)}; only :since and :until are known,"
+            " and a colon of its own is \\:"
+        )
+    return query
+
+
 async def _pages(rows: CursorResult[Any]) -> AsyncIterator[Page]:
     names = list(rows.keys())
     number = 0
@@ -113,15 +122,17 @@ def _connected(engine: Engine) -> Connection:
 
 
 def _translated(call: Callable[[], T]) -> T:
-    """The one place where the other database's errors become ours; statements may hold data."""
+    """The one place where the other database's errors become ours. What is wrong with the query
+    itself is told; other messages may hold data."""
     try:
         return call()
     except OperationalError as error:
         raise TransientError(f"the HR database: {type(error.orig).__name__}") from error
     except DBAPIError as error:
-        raise ConfigurationError(
-            f"the HR database refuses the query: {type(error.orig).__name__}"
-        ) from error
+        kind = type(error.orig)
+        is_about_query = isinstance(error, ProgrammingError) and "psycopg" in kind.__module__
+        said = str(error.orig).partition("\n")[0] if is_about_query else kind.__name__
+        raise ConfigurationError(f"the HR database refuses the query: {said}") from error
 
 
 def _plain(value: Any, column: str) -> Any:
