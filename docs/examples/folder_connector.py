@@ -76,7 +76,7 @@ class FolderConnector:
             yield self._account(file)
 
     async def check(self) -> str:
-        return f"a folder with {len(list(self._opened().glob('*.json')))} accounts"
+        return f"found a folder with {len(list(self._opened().glob('*.json')))} accounts"
 
     def _changed(self, wanted: Mapping[str, Any], **facts: Any) -> RemoteAccount:
         file = self._present(wanted)

@@ -24,7 +24,7 @@ from accountsync.cli import (
     target,
     task,
 )
-from accountsync.connections import log_to_stderr
+from accountsync.connections import be_a_command
 from accountsync.errors import AccountSyncError
 
 app = typer.Typer(
@@ -66,5 +66,5 @@ def _fail(said: str) -> None:
 
 if __name__ == "__main__":
     if not {"config", "--help"}.intersection(sys.argv):  # Airflow takes a second to be imported
-        log_to_stderr()
+        be_a_command()
     main()

@@ -34,7 +34,10 @@ from accountsync.wire.auth import authenticator
 from accountsync.wire.endpoint import Endpoint
 
 DATABASE_VARIABLE = "ACCOUNTSYNC_DATABASE_URL"
-_MASKER = "airflow.sdk._shared.secrets_masker.secrets_masker"
+_MASKERS = (
+    "airflow.sdk._shared.secrets_masker.secrets_masker",
+    "airflow._shared.secrets_masker.secrets_masker",
+)
 
 
 def open_store(settings: Settings) -> Engine:
@@ -181,16 +184,20 @@ def target_opener(target: AnyTarget, *, dry_run: bool = False) -> OpenConnector:
     return partial(catalog.opened, target, endpoint(target.conn_id), dry_run=dry_run)
 
 
-def log_to_stderr() -> None:
-    """For a command: Airflow logs to stdout, which is for what the command prints.
+def be_a_command() -> None:
+    """For the operator's command line, before anything else of Airflow is used.
 
-    The masker's warning of values too short to be masked is left out: they are not secrets, it
-    counts each value of a Connection's extra. What it masks stays masked.
+    Like Airflow's own commands it sees the Connections of the web UI, which no process but a server
+    or a task is shown. Airflow logs to stdout, which is for what the command prints. The masker's
+    warning of values too short to be masked is left out: they are not secrets, it counts each value
+    of a Connection's extra. What it masks stays masked.
     """
     from airflow.sdk.log import configure_logging
 
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     configure_logging(output=sys.stderr)
-    logging.getLogger(_MASKER).setLevel(logging.ERROR)
+    for masker in _MASKERS:
+        logging.getLogger(masker).setLevel(logging.ERROR)
 
 
 def _api(point: Endpoint, source: HttpSource) -> Api:

@@ -31,7 +31,7 @@ def test_a_rule_is_explained_by_what_it_reads(people: People) -> None:
     assert entitled["because"] == {"person.status": "1", "valid_statuses": ["1"]}
     assert refused["because"]["person.status"] == "3"
     text = people.command("explain", "E2").output
-    assert "idaas: account not to be made (not_entitled); changes: none\n" in text
+    assert "idaas: no account is to be made (not_entitled)\n" in text
     assert "  rule: person.status in valid_statuses: no\n" in text
     assert "    person.status = '3'\n" in text
 
@@ -127,7 +127,8 @@ def test_attempts_and_accounts_are_told(people: People) -> None:
     text = people.command("explain", "E1").output
     assert "SAMAccountName: zE1" in text
     assert "idaas create call 1: failed RejectedByTargetError 400" in text
-    assert "account: disabled, E1, adopted, disabled by security (stolen phone)" in text
+    assert "account: disabled, E1, adopted, disabled by security (stolen phone)\n" in text
+    assert "  stays disabled: we did not disable it" in text
 
 
 def test_somebody_unknown_is_said_to_be_unknown(people: People) -> None:

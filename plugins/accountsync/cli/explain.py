@@ -12,6 +12,7 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
+from accountsync.domain.planning import US
 from accountsync.jobs import explanation
 from accountsync.jobs.explanation import Explanation, Row, SystemExplanation
 
@@ -70,22 +71,34 @@ def _names(found: Explanation) -> Iterator[str]:
 
 def _system(system: SystemExplanation) -> Iterator[str]:
     answer = {True: "yes", False: "no", None: "cannot be answered"}[system.in_scope]
-    state = system.wanted or "to be left as it is"
-    if system.account is None and not system.makes:
-        state = "not to be made"
-    yield f"{system.system}: account {state} ({system.reason}); changes: {_moment(system.next_at)}"
+    until = f" until {_moment(system.next_at)}" if system.next_at else ""
+    yield f"{system.system}: {_wanted(system)} ({system.reason}){until}"
     yield f"  rule: {system.rule}: {answer}"
     yield from (f"    {name} = {value!r}" for name, value in system.because.items())
     for how, others in (("depends on", system.depends_on), ("comes after", system.after)):
         if others:
             yield f"  {how}: {', '.join(others)}"
     yield f"  account: {_account(system.account)}"
+    if _is_anothers_disable(system):
+        yield "  stays disabled: we did not disable it; whoever did enables it in the target"
     if system.open_task:
         yield f"  open task: {_task(system.open_task)}"
     if system.last_task:
         yield f"  last task: {_task(system.last_task)}"
     if system.in_scope is not False:
         yield from (f"    {name}: {value}" for name, value in system.attributes.items())
+
+
+def _wanted(system: SystemExplanation) -> str:
+    if system.account is None and not system.makes:
+        return "no account is to be made"
+    return f"the account should be {system.wanted}" if system.wanted else "stays as it is"
+
+
+def _is_anothers_disable(system: SystemExplanation) -> bool:
+    row = system.account
+    disabled = row is not None and row["state"] == "disabled" and row["disabled_by"] != US
+    return disabled and system.wanted == "active"
 
 
 def _account(row: Row | None) -> str:

@@ -46,7 +46,7 @@ def task_list(
     error: Error = None,
     person: Person = None,
     request: Request = None,
-    limit: int = 50,
+    limit: Annotated[int, typer.Option(min=1, help="at most so many")] = 50,
 ) -> None:
     """List tasks, the newest first."""
     chosen = _filter(task, system, operation, state, error, person, request)
@@ -54,7 +54,8 @@ def task_list(
         found = task_levers.find(connection, chosen, limit=limit)
     for row in found:
         typer.echo(_line(row))
-    typer.echo(f"{len(found)} tasks")
+    more = "; there may be more: --limit" if len(found) == limit else ""
+    typer.echo(f"{len(found)} tasks{more}")
 
 
 def _line(row: RowMapping) -> str:

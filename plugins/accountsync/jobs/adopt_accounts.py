@@ -285,7 +285,10 @@ def adopt_case(
             raise SafetyStopError(f"{employee_number} has an account in {system} already")
         seen = list(_names(system, systems[system], account, person_id))
         if refused := names.see(connection, seen):
-            raise SafetyStopError(f"its {refused[0].namespace} is another person's name (I8)")
+            raise SafetyStopError(
+                f"its {refused[0].namespace} is another person's name: rename the account in the"
+                " target and adopt again, or ignore it"
+            )
         correlation.adopt(connection, system=system, found={person_id: account})
         details = {"employee_number": employee_number, "comment": comment}
         _close(connection, found, "adopted", actor, details, now)

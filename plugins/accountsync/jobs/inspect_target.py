@@ -56,7 +56,7 @@ async def look_for(
     if traced is None:
         raise NeedsDataError(
             f"nothing is planned for employee {employee_number} in {system!r}: the person is not"
-            " in the store, or not entitled to it"
+            " in the store, not entitled to it, or no plan was made since the target was configured"
         )
     async with open_connector() as connector:
         if not connector.can_find:

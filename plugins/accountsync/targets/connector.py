@@ -65,7 +65,7 @@ class Connector(Protocol):
         ...
 
     async def check(self) -> str:
-        """Reaches the target with its credentials, changes nothing; one line on what answered."""
+        """Reaches the target with its credentials, changes nothing. What it did, after "It …"."""
         ...
 
 

@@ -262,7 +262,7 @@ class LdapConnector:
             self._target.base, scope="entry", tests={"objectClass": None}, attributes=["1.1"]
         )
         channel = "encrypted" if self._directory.is_encrypted else "in clear"
-        return f"{said}, {self._target.base}, {channel}"
+        return f"answered as {said}; base {self._target.base}; {channel}"
 
     async def _be_sure_of_absence(self) -> None:
         if not self._dialect.is_sure_of_absence(await self._root_entry()):
