@@ -343,4 +343,4 @@ def test_provisioning_says_what_it_waits_for(planned: TargetsWorld) -> None:
 
 def test_provisioning_a_stranger_says_so(planned: TargetsWorld, shell: Shell) -> None:
     done = shell.run("provision", "no-such-number")
-    assert "in idaas: no account: no rule entitles to one, or HR does not know" in done.output
+    assert "in idaas: no account: no rule gives one today" in done.output

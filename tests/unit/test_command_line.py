@@ -30,8 +30,14 @@ def test_a_command_sees_the_connections_of_the_web_ui() -> None:
         "from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded as look;"
         "print([type(backend).__name__ for backend in look()])"
     )
-    path = {"PYTHONPATH": str(Path(accountsync.__file__).parents[1])}
-    said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | path
-    )
+    env = os.environ | {"PYTHONPATH": str(Path(accountsync.__file__).parents[1])}
+    run = [sys.executable, "-c", code]
+    said = subprocess.run(run, capture_output=True, text=True, check=True, env=env)
     assert "MetastoreBackend" in said.stdout
+
+
+def test_a_misspelt_filter_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not "0 tasks": that would mean that nothing is stuck."""
+    with pytest.raises(SystemExit):
+        main(lambda: app(["task", "list", "--state", "need_human"], standalone_mode=False))
+    assert "--state need_human: known are " in capsys.readouterr().err

@@ -17,6 +17,7 @@ from accountsync.jobs import task_levers as levers
 from accountsync.jobs.task_levers import Pull
 from accountsync.settings import Settings
 from accountsync.store import person_view, task_levers
+from accountsync.store.base import OPERATIONS, TASK_STATES
 from accountsync.store.task_levers import TaskFilter
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -170,6 +171,12 @@ def _filter(
     person: str | None,
     request: int | None,
 ) -> TaskFilter:
+    for option, said, known in (
+        ("operation", operation, OPERATIONS),
+        ("state", state, TASK_STATES),
+    ):
+        if said is not None and said not in known:
+            raise ConfigurationError(f"--{option} {said}: known are {', '.join(known)}")
     return TaskFilter(
         task=task,
         system=system,

@@ -163,7 +163,7 @@ def _outcome(engine: Engine, settings: Settings, employee_number: str) -> Iterat
 def _stand(system: str, account: str | None, task: RowMapping | None) -> Step:
     said = f"account {account}" if account else "no account"
     if task is None:
-        why = "" if account else ": no rule entitles to one, or HR does not know the person"
+        why = "" if account else ": no rule gives one today, or HR does not know the person"
         return Step(name=f"in {system}", said=said + why)
     said += f"; {task['operation']} {task['state']}"
     if task["waits_for"]:
