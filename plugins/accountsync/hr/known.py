@@ -6,6 +6,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
+from typing import Protocol
 
 PREFIX_BYTES = 8
 """Of a content hash. The merge compares whole ones: what shares no more than its beginning with a
@@ -14,8 +15,15 @@ _SHIFT = 48
 _GROUPS = 1 << 16
 
 
+class Known(Protocol):
+    """A set of content hashes, as far as it is asked."""
+
+    def __contains__(self, content_hash: object, /) -> bool: ...
+    def __len__(self) -> int: ...
+
+
 class KnownContent:
-    """Container of content hashes, by their first bytes: 8 MB for a million persons.
+    """Set of content hashes, by their first bytes: 8 MB for a million persons.
 
     `groups`: those beginnings one after the other, sorted through all of them.
     """
@@ -29,6 +37,9 @@ class KnownContent:
         self._found = found
         self._begins = array("Q", (bisect_left(found, n << _SHIFT) for n in range(_GROUPS)))
         self._begins.append(len(found))
+
+    def __len__(self) -> int:
+        return len(self._found)
 
     def __contains__(self, content_hash: object) -> bool:
         if not isinstance(content_hash, bytes):

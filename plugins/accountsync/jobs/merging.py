@@ -95,7 +95,7 @@ def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
     while raw := feeds.open_rejects(
         connection, run_id=feed.run_id, source=feed.source, after=after, limit=_ROWS_AT_ONCE
     ):
-        again = [feeds.line(*feed.mapper.map(row), retried=True) for _, row in raw]
+        again = feeds.lines(feed.mapper.map([row for _, row in raw]), retried=True)
         feeds.add(connection, run_id=feed.run_id, lines=again)
         after = raw[-1][0]
 

@@ -51,4 +51,4 @@ def close(*, engine: Engine, source: str, record_key: str, actor: str, comment: 
 
 
 def _number(mapper: RowMapper | None, reject: OpenReject) -> str | None:
-    return mapper.map_kept(reject.raw).values[_NUMBER_AT] if mapper else None
+    return mapper.map_kept(reject.raw).values[_NUMBER_AT] or None if mapper else None

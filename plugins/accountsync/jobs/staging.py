@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from accountsync.errors import IncompleteReadError
-from accountsync.hr.known import PREFIX_BYTES, KnownContent
+from accountsync.hr.known import PREFIX_BYTES, Known, KnownContent
 from accountsync.hr.record import RowMapper
 from accountsync.hr.source import Ask, HrSource
 from accountsync.jobs.bulk import rare_collections, short_turns
@@ -128,16 +128,15 @@ async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> in
         known = _known(engine, feed)
         async with _Copy(engine, run_id) as copy:
             async for page in source.pages(ask):
-                lines = [feeds.line(*mapper.map(row, known), retried=False) for row in page.rows]
-                await copy.add(lines)
+                await copy.add(feeds.lines(mapper.map(page.rows, known), retried=False))
                 progress.page(page.number, page.total_pages, len(page.rows))
     return copy.rows
 
 
-def _known(engine: Engine, feed: StagedFeed) -> Container[bytes]:
+def _known(engine: Engine, feed: StagedFeed) -> Known:
     """Only a complete read is worth it: it costs as much as there are persons."""
     if not feed.plan.is_complete:
-        return ()
+        return frozenset()
     with engine.connect() as connection:
         return KnownContent(
             persons.content_hashes(connection, source=feed.source, length=PREFIX_BYTES)

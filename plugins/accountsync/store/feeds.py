@@ -6,6 +6,7 @@ Staged rows carry what the merge needs; `problems` not null means the row is rej
 from __future__ import annotations
 
 import re
+from binascii import hexlify
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -15,6 +16,9 @@ from sqlalchemy import Connection, text
 
 from accountsync.domain.person import PERSON_FIELDS
 from accountsync.store.engine import copying
+
+Record = tuple[Sequence[str], bytes, bytes, Sequence[str]]
+"""Values in the order of PERSON_FIELDS, raw row, content hash, problems."""
 
 _TYPES: Mapping[type, str] = {str: "text", date: "date", datetime: "timestamptz"}
 _COLUMNS = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in PERSON_FIELDS.items())
@@ -59,27 +63,43 @@ def empty(connection: Connection, *, run_id: int) -> None:
     connection.execute(text(f"TRUNCATE {table(run_id)} RESTART IDENTITY"))
 
 
-def line(
-    values: Sequence[str | None],
-    raw: bytes,
-    content_hash: bytes,
-    problems: Sequence[str],
-    *,
-    retried: bool,
-) -> bytes:
-    """One row as COPY reads it; where no text is, there is nothing. By hand: a million go through.
+def lines(records: Sequence[Record], *, retried: bool) -> list[bytes]:
+    """Rows as COPY reads them; where no text is, there is nothing. By hand: a million go through.
 
     `raw` is JSON, whose only character that COPY would take for its own is the backslash; or empty.
     """
-    texts = "\t".join([value or "" for value in values])
-    if "\\" in texts or "\n" in texts or "\r" in texts or texts.count("\t") >= len(values):
-        texts = "\t".join([_escaped(value or "") for value in values])
-    return b"%b\t%b\t\\\\x%b\t%b\t%b\n" % (
-        texts.encode(),
-        (b"%b\t" if problems else b"\t%b") % raw.replace(b"\\", b"\\\\"),
-        content_hash.hex().encode(),
-        _escaped(_array(problems)).encode() if problems else b"",
-        b"t" if retried else b"f",
+    end = b"t\n" if retried else b"f\n"
+    return [
+        b"\t".join(
+            (
+                values,
+                raw.replace(b"\\", b"\\\\") if problems else b"",
+                b"" if problems else raw.replace(b"\\", b"\\\\"),
+                b"\\\\x" + hexlify(content_hash),
+                _escaped(_array(problems)).encode() if problems else b"",
+                end,
+            )
+        )
+        for values, (_, raw, content_hash, problems) in zip(_texts(records), records, strict=True)
+    ]
+
+
+def _texts(records: Sequence[Record]) -> list[bytes]:
+    """Whether one holds a character of COPY's own is asked of all at once."""
+    if not records:
+        return []
+    texts = "\n".join(["\t".join(record[0]) for record in records])
+    if _is_plain(texts, rows=len(records), tabs=sum(len(record[0]) - 1 for record in records)):
+        return texts.encode().split(b"\n")
+    return ["\t".join(map(_escaped, record[0])).encode() for record in records]
+
+
+def _is_plain(texts: str, *, rows: int, tabs: int) -> bool:
+    return (
+        "\\" not in texts
+        and "\r" not in texts
+        and texts.count("\n") == rows - 1
+        and texts.count("\t") == tabs
     )
 
 

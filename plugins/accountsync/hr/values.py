@@ -1,0 +1,180 @@
+"""One value of a row becomes a field's text, empty where there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from accountsync.domain.person import PERSON_FIELDS
+from accountsync.settings.hr import EPOCHS, SourceField
+from accountsync.wire.unreadable import Unreadable
+
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_NONE = timedelta(0)
+_MINUTE = timedelta(minutes=1)
+_ISO = re.compile(r"\d{4}-|\d{8}(?!\d)")
+"""fromisoformat alone would read some times in milliseconds as days of the 18th century."""
+
+is_usual = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:[0-5]\d:[0-5]\d", re.ASCII).fullmatch
+"""Whether a moment is written so that `offsets_of_hours` will do."""
+
+
+class ValueReader:
+    """`is_plain_text`: nothing to do but to strip. `translates`: what is written may mean another
+    thing."""
+
+    def __init__(self, name: str, field: SourceField, zone: ZoneInfo) -> None:
+        self.kind = PERSON_FIELDS[name]
+        self._name = name
+        self._default = field.default
+        self._translate = field.translate
+        self._convert = _zone if name == "time_zone" else _converter(self.kind, field.formats, zone)
+        self.translates = bool(field.translate)
+        self.is_plain_text = self._convert is text_of and not (field.default or field.translate)
+
+    def read(self, value: Any, problems: list[str]) -> str:
+        try:
+            return self._read(value)
+        except (ValueError, TypeError, OverflowError) as error:
+            problems.append(f"{self._name}: {error}")
+            return ""
+
+    def _read(self, value: Any) -> str:
+        if value.__class__ is str:
+            value = value.strip()
+        if value is None or value == "":
+            value = self._default
+        if self._translate and value is not None:
+            value = self._translate.get(_spelt(value), value)
+        return "" if value is None else self._convert(value)
+
+
+def _spelt(value: Any) -> str:
+    """As JSON spells it: `translate: {"true": "1"}`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def at_path(path: str) -> Callable[[Any], Any]:
+    """`a.b.0.c`: keys of objects and positions in lists; what is not there is None."""
+    steps = [int(step) if step.isdigit() else step for step in path.split(".")]
+
+    def get(row: Any) -> Any:
+        for step in steps:
+            if isinstance(row, str):
+                return None
+            try:
+                row = row[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return row
+
+    return get
+
+
+def _converter(kind: type, formats: Sequence[str], zone: ZoneInfo) -> Callable[[Any], str]:
+    if kind is date:
+        return lambda value: _date(text, formats, zone) if (text := text_of(value)) else ""
+    if kind is datetime:
+        return lambda value: _instant(text, formats, zone) if (text := text_of(value)) else ""
+    return text_of
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, str):
+        text = value.strip()
+        if "\x00" in text:
+            raise ValueError("holds a NUL character")
+        return text
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, Unreadable):
+        raise TypeError(value.reason)
+    raise TypeError(f"is a {type(value).__name__}, expected a text")
+
+
+def _zone(value: Any) -> str:
+    """Whose days begin when: dates of the person's life are days in it."""
+    name = text_of(value)
+    if name and name not in _zones():
+        raise ValueError("is no time zone of the IANA database")
+    return name
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _date(text: str, formats: Sequence[str], zone: ZoneInfo) -> str:
+    if len(text) == 10 and text[4] == "-":
+        try:
+            return date.fromisoformat(text).isoformat()
+        except ValueError:
+            raise ValueError("is not a date of the calendar") from None
+    moment = _moment(text, formats)
+    return (moment.astimezone(zone) if moment.tzinfo else moment).date().isoformat()
+
+
+def offsets_of_hours(zone: ZoneInfo, *, remembered: int) -> Callable[[str], str]:
+    """`2026-11-26 09` → `+08:00`. Nothing where the offset changes within the hour or is none of
+    whole minutes, where the calendar ends, and where there is no such hour."""
+
+    @lru_cache(remembered)
+    def offset_of(hour: str) -> str:
+        begin = _iso(hour)
+        if begin is None:
+            return ""
+        begin = begin.replace(tzinfo=zone)
+        end = begin.replace(minute=59, second=59)
+        offset = begin.utcoffset() or _NONE
+        is_plain = offset == end.utcoffset() and not offset % _MINUTE and 1 < begin.year < 9999
+        return begin.isoformat()[19:] if is_plain else ""
+
+    return offset_of
+
+
+def _instant(text: str, formats: Sequence[str], zone: ZoneInfo) -> str:
+    """In UTC; raises OverflowError before year 1 or after 9999 (0001-01-01 in China).
+
+    Offsets are subtracted here, which takes half the time of `astimezone`.
+    """
+    moment = _moment(text, formats)
+    offset = moment.utcoffset() if moment.tzinfo else zone.utcoffset(moment)
+    return f"{(moment.replace(tzinfo=None) - (offset or _NONE)).isoformat()}Z"
+
+
+def _moment(text: str, formats: Sequence[str]) -> datetime:
+    """Without a zone where the text has none."""
+    return _epoch(text, formats) or _iso(text) or _strptime(text, formats)
+
+
+def _epoch(text: str, formats: Sequence[str]) -> datetime | None:
+    """Before ISO 8601, which has days of eight digits. May raise OverflowError."""
+    if not text.removeprefix("-").isdecimal():
+        return None
+    for form in formats:
+        if form in EPOCHS:
+            return _FIRST + timedelta(seconds=int(text) / EPOCHS[form])
+    return None
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if _ISO.match(text) else None
+    except ValueError:
+        return None
+
+
+def _strptime(text: str, formats: Sequence[str]) -> datetime:
+    for form in formats:
+        if form in EPOCHS:
+            continue
+        try:
+            return datetime.strptime(text, form)  # noqa: DTZ007 (the caller adds the source's zone)
+        except ValueError:
+            continue
+    raise ValueError("is neither ISO 8601 nor one of the configured formats")
