@@ -23,7 +23,6 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
     Raises IncompleteReadError where not all of the `rows` that were staged are there any more.
     """
     locks.take_persons(connection)
-    require_rows(connection, feed, rows)
     feeds.use_memory(connection)
     run_id, source, plan = feed.run_id, feed.source, feed.plan
     _retry_rejected(connection, feed)
@@ -34,16 +33,16 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
     ownership.reject_taken_numbers(
         connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
     )
-    newly_rejected = rejects.count_new(connection, run_id=run_id, source=source)
     merged = persons.merge(
         connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
     )
+    require_rows(merged.counts.fetched, of=rows)
     outcome = Outcome(
         counts=merged.counts,
         differences=_differences(connection, feed, merged, taken_over),
         read_from=plan.since,
         read_to=plan.until or merged.counts.newest_change,
-        stopped_by=_reasons_to_stop(connection, feed, merged, newly_rejected),
+        stopped_by=_reasons_to_stop(connection, feed, merged),
     )
     rejects.record(
         connection,
@@ -52,21 +51,21 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
         rejected=merged.counts.rejected,
         complete=plan.is_complete,
     )
-    _advance(connection, feed, outcome)
+    _advance(connection, feed, outcome, is_first=merged.is_first)
     runs.succeed(connection, run_id=run_id, outcome=outcome)
     return outcome
 
 
-def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome) -> None:
-    """Snapshot and watermark, as far as the feed proves them (I1, I4): where somebody's row does
-    not even tell whose it is, nobody is missing."""
+def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome, *, is_first: bool) -> None:
+    """Snapshot and watermark, as far as the feed proves them (I1, I4): where nobody was known, or
+    somebody's row does not even tell whose it is, nobody is missing."""
     counts, source = outcome.counts, feed.source
     absences.welcome_back(connection, run_id=feed.run_id, source=source)
     if feed.plan.is_complete:
         snapshot = runs.add_snapshot(
             connection, source=source, run_id=feed.run_id, rows=counts.fetched
         )
-        if not feeds.hides_a_key(connection, run_id=feed.run_id):
+        if not is_first and not feeds.hides_a_key(connection, run_id=feed.run_id):
             absences.mark(connection, run_id=feed.run_id, source=source, snapshot=snapshot)
             _presume_left(connection, feed)
     if feed.plan.follows_changes and counts.newest_change:
@@ -100,9 +99,7 @@ def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
         after = raw[-1][0]
 
 
-def _reasons_to_stop(
-    connection: Connection, feed: StagedFeed, merged: Merged, newly_rejected: int
-) -> list[str]:
+def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -> list[str]:
     counts = merged.counts
     snapshot = runs.last_snapshot(connection, source=feed.source)
     limits = Limits(**feed.settings.feed_guard.model_dump())
@@ -110,13 +107,19 @@ def _reasons_to_stop(
         Feed(
             is_complete=feed.plan.is_complete,
             received=counts.fetched,
-            rejected=newly_rejected,
+            rejected=_newly_rejected(connection, feed, merged),
             known=snapshot.rows if snapshot else 0,
             matched=counts.updated + counts.unchanged,
             changes=merged.changes,
         ),
         limits,
     )
+
+
+def _newly_rejected(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
+    if not merged.counts.rejected:
+        return 0
+    return rejects.count_new(connection, run_id=feed.run_id, source=feed.source)
 
 
 def _differences(

@@ -91,30 +91,31 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int
     if sent is None:
         return None
     with engine.begin() as connection:
-        require_rows(connection, feed, sent)
         feeds.build_index(connection, run_id=run_id)
-        repeated = feeds.repeated_keys(connection, run_id=run_id)
+        staged, repeated = feeds.tally(connection, run_id=run_id)
+        require_rows(staged, of=sent)
         if repeated and not feed.settings.allows_repeated_keys:
             raise IncompleteReadError(f"{repeated} rows repeat the key of another row")
-        _keep_what_was_asked_for(connection, feed)
-        return feeds.count(connection, run_id=run_id)
+        return sent - _drop_what_was_not_asked_for(connection, feed)
 
 
-def require_rows(connection: Connection, feed: StagedFeed, rows: int) -> None:
+def require_rows(staged: int, *, of: int) -> None:
     """The staged rows are all there (I2): a crash of the database would have emptied their table,
     unseen by whoever had no connection open. Raises IncompleteReadError."""
-    staged = feeds.count(connection, run_id=feed.run_id)
-    if staged != rows:
-        raise IncompleteReadError(f"{rows} rows were staged, {staged} are there")
+    if staged != of:
+        raise IncompleteReadError(f"{of} rows were staged, {staged} are there")
 
 
-def _keep_what_was_asked_for(connection: Connection, feed: StagedFeed) -> None:
+def _drop_what_was_not_asked_for(connection: Connection, feed: StagedFeed) -> int:
+    """Counts the rows."""
     plan, run_id = feed.plan, feed.run_id
+    dropped = 0
     if plan.window:
         start, end = plan.window.start, plan.window.end
-        feeds.keep_window(connection, run_id=run_id, start=start, end=end)
+        dropped += feeds.keep_window(connection, run_id=run_id, start=start, end=end)
     if plan.numbers:
-        feeds.keep_numbers(connection, run_id=run_id, numbers=plan.numbers)
+        dropped += feeds.keep_numbers(connection, run_id=run_id, numbers=plan.numbers)
+    return dropped
 
 
 async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | None:

@@ -51,6 +51,7 @@ def create(connection: Connection, *, run_id: int) -> None:
             f" (position bigint GENERATED ALWAYS AS IDENTITY, {_COLUMNS}, raw json,"
             " attributes jsonb, content_hash bytea NOT NULL, problems text[],"
             " retried boolean NOT NULL, repeated boolean NOT NULL DEFAULT false)"
+            " WITH (autovacuum_enabled = false)"  # what drops it would wait a second for it
         )
     )
 
@@ -139,15 +140,15 @@ def fill_in_known(connection: Connection, *, run_id: int, source: str) -> None:
     )
 
 
-def repeated_keys(connection: Connection, *, run_id: int) -> int:
-    """Rows beyond the first of their key: in a complete read there are none (I2)."""
-    counted = connection.scalar(
+def tally(connection: Connection, *, run_id: int) -> tuple[int, int]:
+    """The rows of a read, and those of them beyond the first of their key: in a complete read there
+    are none (I2)."""
+    rows, repeated = connection.execute(
         text(
-            "SELECT count(source_key) - count(DISTINCT source_key)"
-            f" FROM {table(run_id)} WHERE NOT retried"
+            f"SELECT count(*), count(source_key) - count(DISTINCT source_key) FROM {table(run_id)}"
         )
-    )
-    return int(counted or 0)
+    ).one()
+    return rows, repeated
 
 
 def set_repeated_aside(connection: Connection, *, run_id: int) -> None:
@@ -225,15 +226,15 @@ def fingerprint(connection: Connection, *, run_id: int) -> str:
     return str(found)
 
 
-def keep_numbers(connection: Connection, *, run_id: int, numbers: Iterable[str]) -> None:
-    """A read of some persons uses the rows with their employee numbers only."""
-    connection.execute(
+def keep_numbers(connection: Connection, *, run_id: int, numbers: Iterable[str]) -> int:
+    """A read of some persons uses the rows with their employee numbers only. Counts the others."""
+    return connection.execute(
         text(
             f"DELETE FROM {table(run_id)}"
             " WHERE employee_number IS NULL OR employee_number <> ALL(:numbers)"
         ),
         {"numbers": list(numbers)},
-    )
+    ).rowcount
 
 
 def without_row(connection: Connection, *, run_id: int, numbers: Iterable[str]) -> list[str]:
@@ -250,12 +251,12 @@ def without_row(connection: Connection, *, run_id: int, numbers: Iterable[str]) 
     )
 
 
-def keep_window(connection: Connection, *, run_id: int, start: Any, end: Any) -> None:
-    """A backfill uses the rows changed in [start, end) only."""
-    connection.execute(
+def keep_window(connection: Connection, *, run_id: int, start: Any, end: Any) -> int:
+    """A backfill uses the rows changed in [start, end) only. Counts the others."""
+    return connection.execute(
         text(
             f"DELETE FROM {table(run_id)} WHERE source_updated_at IS NULL"
             " OR source_updated_at < :start OR source_updated_at >= :end"
         ),
         {"start": start, "end": end},
-    )
+    ).rowcount

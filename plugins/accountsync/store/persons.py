@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, text
+from sqlalchemy import Connection, CursorResult, TextClause, text
 
 from accountsync.domain.feed_guard import FieldChange
 from accountsync.domain.person import PERSON_FIELDS
@@ -75,16 +75,23 @@ UNION ALL
 (SELECT * FROM fields ORDER BY field)
 """  # one join finds who differs: where nothing does, that is all
 
-_INSERT = f"""
+_INTO_PERSON = f"""
+INSERT INTO accountsync.person (source, source_key, {", ".join(_FIELDS)}, attributes, content_hash)
+SELECT :source, s.source_key, {", ".join(f"s.{f}" for f in _FIELDS)}, s.attributes, s.content_hash
+"""
+
+_INSERT_EVERYBODY = f"""
+{_INTO_PERSON} FROM {{table}} s WHERE s.problems IS NULL AND s.attributes IS NOT NULL
+"""
+
+_INSERT_NEWCOMERS = f"""
 WITH newcomer AS MATERIALIZED (
   SELECT s.ctid AS row, s.attributes IS NULL AS is_blank FROM {{table}} s
   WHERE s.problems IS NULL AND NOT EXISTS (
     SELECT FROM accountsync.person p WHERE p.source = :source AND p.source_key = s.source_key)
   ORDER BY s.position
 ), made AS (
-  INSERT INTO accountsync.person (source, source_key, {", ".join(_FIELDS)}, attributes,
-    content_hash)
-  SELECT :source, s.source_key, {", ".join(f"s.{f}" for f in _FIELDS)}, s.attributes, s.content_hash
+  {_INTO_PERSON}
   FROM newcomer CROSS JOIN LATERAL {_ROW_OF.format(found="newcomer")} s
   WHERE NOT newcomer.is_blank
   RETURNING employee_number
@@ -93,6 +100,19 @@ SELECT (SELECT count(*) FROM made), (SELECT count(*) FROM newcomer WHERE is_blan
   ARRAY(SELECT employee_number FROM made LIMIT {EXAMPLES})
 """  # ordered, so that all newcomers are known before the first is inserted: where the store was
 # empty when it was planned, each would be looked for among all that were inserted before
+
+
+_EXAMPLES = f"SELECT employee_number FROM {{table}} WHERE problems IS NULL LIMIT {EXAMPLES}"
+
+_KNOWS_ANYBODY = text("SELECT EXISTS (SELECT FROM accountsync.person WHERE source = :source)")
+
+_COUNTS = """
+SELECT count(*) FILTER (WHERE NOT retried) AS fetched, count(*) FILTER (WHERE retried) AS retried,
+  count(*) FILTER (WHERE problems IS NOT NULL) AS rejected,
+  max(source_updated_at) FILTER (WHERE source_updated_at <= :latest) AS newest_change,
+  count(*) FILTER (WHERE source_updated_at > :latest) AS from_the_future
+FROM {table}
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +132,22 @@ class MergeCounts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """`changes`: by field, what the merge changed about persons it knew · `newcomers`: employee
-    numbers of a few whom it inserted."""
+    numbers of a few whom it inserted · `is_first`: nobody of the source was known."""
 
     counts: MergeCounts
     changes: list[FieldChange]
+    newcomers: list[str]
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """`vanished`: rows that were known when they were read, and are no longer."""
+
+    updated: int = 0
+    inserted: int
+    vanished: int
+    changes: list[FieldChange] = field(default_factory=list)
     newcomers: list[str]
 
 
@@ -129,48 +161,61 @@ def merge(
     Raises IncompleteReadError where a row was known when it was read, and is no longer.
     """
     bound = {"source": source, "run_id": run_id, "latest": latest, "decides": decides}
-    (_, updated, outdated, *_), *recorded = connection.execute(
-        text(_UPDATE.format(table=table(run_id))), bound
+    staged = connection.execute(_of(run_id, _COUNTS), bound).one()._asdict()
+    good = staged["fetched"] + staged["retried"] - staged["rejected"]
+    is_first = not connection.scalar(_KNOWS_ANYBODY, bound)
+    if is_first:
+        written = _insert_everybody(connection, run_id, bound, good=good)
+    else:
+        written = _update_and_insert(connection, run_id, bound)
+    if written.vanished:
+        raise IncompleteReadError(
+            f"{written.vanished} persons changed in the store while HR was read"
+        )
+    counts = MergeCounts(
+        **staged,
+        inserted=written.inserted,
+        updated=written.updated,
+        unchanged=good - written.inserted - written.updated,
     )
+    return Merged(
+        counts=counts, changes=written.changes, newcomers=written.newcomers, is_first=is_first
+    )
+
+
+def _of(run_id: int, statement: str) -> TextClause:
+    return text(statement.format(table=table(run_id)))
+
+
+def _insert_everybody(
+    connection: Connection, run_id: int, bound: dict[str, Any], *, good: int
+) -> _Written:
+    """Where nobody is known, nobody needs to be looked for."""
+    inserted = connection.execute(_of(run_id, _INSERT_EVERYBODY), bound).rowcount
+    newcomers = connection.scalars(_of(run_id, _EXAMPLES))
+    return _Written(inserted=inserted, vanished=good - inserted, newcomers=sorted(newcomers))
+
+
+def _update_and_insert(connection: Connection, run_id: int, bound: dict[str, Any]) -> _Written:
+    (_, updated, outdated, *_), *recorded = connection.execute(_of(run_id, _UPDATE), bound)
+    inserted, vanished, newcomers = connection.execute(_of(run_id, _INSERT_NEWCOMERS), bound).one()
     changes = [
         FieldChange(
-            field=field,
+            field=name,
             changed=changed,
             emptied=emptied,
             examples=tuple(examples),
             shifts=tuple(map(tuple, shifts or ())),
         )
-        for field, changed, emptied, examples, shifts in recorded
+        for name, changed, emptied, examples, shifts in recorded
     ]
-    inserted, vanished, newcomers = connection.execute(
-        text(_INSERT.format(table=table(run_id))), bound
-    ).one()
-    if outdated or vanished:
-        raise IncompleteReadError(
-            f"{outdated + vanished} persons changed in the store while HR was read"
-        )
-    row = connection.execute(
-        text(
-            "SELECT count(*) FILTER (WHERE NOT retried), count(*) FILTER (WHERE retried),"
-            " count(*) FILTER (WHERE problems IS NOT NULL),"
-            " max(source_updated_at) FILTER (WHERE source_updated_at <= :latest),"
-            " count(*) FILTER (WHERE source_updated_at > :latest)"
-            f" FROM {table(run_id)}"
-        ),
-        {"latest": latest},
-    ).one()
-    fetched, retried, rejected, newest, future = row
-    counts = MergeCounts(
-        fetched=fetched,
-        retried=retried,
-        inserted=inserted,
+    return _Written(
         updated=updated,
-        unchanged=fetched + retried - rejected - inserted - updated,
-        rejected=rejected,
-        newest_change=newest,
-        from_the_future=future,
+        inserted=inserted,
+        vanished=outdated + vanished,
+        changes=changes,
+        newcomers=sorted(newcomers),
     )
-    return Merged(counts=counts, changes=changes, newcomers=sorted(newcomers))
 
 
 PLANNED_COLUMNS = (
