@@ -84,7 +84,7 @@ def _texts(reader: ValueReader) -> Column:
             return [
                 v.strip() if v.__class__ is str else "" if v is None else text_of(v) for v in found
             ]
-        except (TypeError, ValueError):
+        except TypeError:
             return list(map(reader.read, found, problems))
 
     return read

@@ -56,11 +56,12 @@ class RowMapper:
         raws, rows = _written(rows, problems)
         hashes = [self._hash_of(raw) for raw in raws]
         values: list[Sequence[str]] = [_NOTHING] * len(rows)
-        old = [n for n, content_hash in enumerate(hashes) if content_hash in known] if known else []
+        objects = _objects(rows, problems)
+        old = [n for n in objects if hashes[n] in known] if known else []
         for n in old:
             raws[n] = b""
         self._identity.read(rows, old, values, problems)
-        self._all.read(rows, _new_objects(rows, raws, problems), values, problems)
+        self._all.read(rows, [n for n in objects if raws[n]], values, problems)
         for n, raw in enumerate(raws):
             if len(raw) > _LONG_ROW or (b"\\" in raw and b"\\u0000" in raw):
                 values[n] = _storable(values[n], raw, problems[n])
@@ -107,18 +108,12 @@ def _unreadable(row: Any, problems: list[str]) -> tuple[bytes, Any]:
     return raw, marked(row)
 
 
-def _new_objects(
-    rows: Sequence[Any], raws: Sequence[bytes], problems: Sequence[list[str]]
-) -> list[int]:
-    """Positions of the rows that are to be read whole."""
-    found = []
-    for n, row in enumerate(rows):
-        if isinstance(row, dict):
-            if raws[n]:
-                found.append(n)
-        elif not problems[n]:
-            problems[n].append("row: not an object")
-    return found
+def _objects(rows: Sequence[Any], problems: Sequence[list[str]]) -> list[int]:
+    """Their positions."""
+    for row, said in zip(rows, problems, strict=True):
+        if not said and not isinstance(row, dict):
+            said.append("row: not an object")
+    return [n for n, row in enumerate(rows) if isinstance(row, dict)]
 
 
 def _storable(values: Sequence[str], raw: bytes, problems: list[str]) -> list[str]:

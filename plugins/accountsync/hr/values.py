@@ -85,10 +85,7 @@ def _converter(kind: type, formats: Sequence[str], zone: ZoneInfo) -> Callable[[
 
 def text_of(value: Any) -> str:
     if isinstance(value, str):
-        text = value.strip()
-        if "\x00" in text:
-            raise ValueError("holds a NUL character")
-        return text
+        return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, Unreadable):

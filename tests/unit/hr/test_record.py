@@ -371,7 +371,7 @@ def test_a_value_that_is_none_rejects_its_row_with_a_reason(written: bytes, prob
     assert [one for one in record.problems if one.startswith(problem)]
     assert [one for one in record.problems if one.startswith("row: holds half a character")]
     assert value_of(record, "source_key") == "7"
-    assert b"\0" not in "".join(filter(None, record.values)).encode()
+    assert "\0" not in "".join(record.values)
     assert value_of(mapper().map_kept(orjson.loads(record.raw)), "source_key") == "7"
 
 
@@ -434,3 +434,32 @@ def test_problems_do_not_quote_the_row(name: str) -> None:
     record = mapped({"id": [name], "number": {name: 1}, "name": [name], "hired": f"{name}!"})
     assert len(record.problems) == 4
     assert not [problem for problem in record.problems if f"{name}!" in problem]
+
+
+ODD: Any = JSON | st.sampled_from(["2026-02-30", "\x00", "\\u0000", "\ud800", " 1", "x" * 501])
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "id": st.integers() | ODD,
+            "number": st.sampled_from(["E1", " E2 ", "a\tb"]) | ODD,
+            "name": st.text() | ODD,
+            "status": st.sampled_from(["1", None, ""]) | ODD,
+            "contact": st.just({"mails": [{"address": "a@x.cn"}]}) | ODD,
+            "hired": st.dates().map(str) | ODD,
+            "changed": st.datetimes().map(lambda at: at.isoformat(" ", "seconds")) | ODD,
+        },
+    )
+    | ODD,
+    max_size=5,
+)
+
+
+@given(ROWS, st.sampled_from(["Asia/Shanghai", "Australia/Lord_Howe"]))
+def test_a_row_is_read_the_same_whatever_rows_it_comes_with(rows: list[Any], zone: str) -> None:
+    """I3: neither the others of its page, nor those before it, change a value or a problem."""
+    used = mapper(zone=zone)
+    together = used.map(rows)
+    assert together == [mapper(zone=zone).map([row])[0] for row in rows]
+    known = frozenset(record.content_hash for record in together[::2])
+    assert used.map(rows, known) == [mapper(zone=zone).map([row], known)[0] for row in rows]
