@@ -172,9 +172,9 @@ class HttpHrSource:
     async def _receive_once(self, request: Rendered, number: int) -> _Received:
         answer = await self._api.read(request)
         if not self._success(answer):
+            hint = "; is the request's `path` right?" if answer.status == 404 else ""
             raise TransientError(
-                f"page {number}: HTTP {answer.status}, no `success: {self._source.success}`;"
-                f" asked was {self._source.request.path}"
+                f"page {number}: HTTP {answer.status}, no `success: {self._source.success}`{hint}"
             )
         rows = self._records(answer)
         if not isinstance(rows, list):

@@ -241,6 +241,25 @@ def test_the_next_address_is_followed_as_it_was_given() -> None:
     assert asked == ["/v1/persons", f"/v1/persons{given[0]}", "/v1/next/3", "/v2/4?x=1"]
 
 
+def test_one_full_page_that_names_no_next_one_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """I2: nothing proves that it was all."""
+
+    async def go(size: int) -> None:
+        declared = {"kind": "next_url", "next": "body.misspelt"}
+        rows = json({"rows": [{"id": 1}, {"id": 2}], "next": "?page=2"})
+        async with (
+            serving({"/persons": rows}) as server,
+            api(endpoint(server.url)) as client,
+        ):
+            source = a_source(paging=declared, request={"path": "/persons"}, page_size=size)
+            assert len([page async for page in HttpHrSource(source, client).pages(EVERYBODY)]) == 1
+
+    asyncio.run(go(3))
+    assert "no_next_page" not in caplog.text
+    asyncio.run(go(2))
+    assert "is `paging` right?" in caplog.text
+
+
 def once(handler: Handler, then: Handler) -> Handler:
     handlers = [handler]
 
