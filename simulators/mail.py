@@ -19,13 +19,17 @@ from .server import JsonObject, System, make_app, reply
 
 _KEPT = 10_000
 _PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
-<title>Caught mails</title><style>
+<meta name="viewport" content="width=device-width"><title>Caught mails</title><style>
 body {{ font: 16px/1.5 sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }}
 article {{ border: 1px solid #bbb; border-radius: 4px; padding: 0 1rem; margin: 1rem 0 }}
-pre {{ white-space: pre-wrap; font: inherit }} small {{ color: #555 }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; font: inherit }}
+iframe {{ width: 100%; height: 32rem; border: 0; resize: vertical; background: #fff }}
+small {{ color: #555 }}
 </style></head><body><h1>Caught mails ({count})</h1>{mails}</body></html>"""
 _MAIL = """<article><h2>{subject}</h2><small>{date}<br>from {sender} to {to}</small>
-<pre>{text}</pre></article>"""
+{text}</article>"""
+_HTML = '<iframe sandbox="allow-popups" srcdoc="{}"></iframe>'
+"""A mail is shown as a mail program shows it: nothing in it runs. Links open in a new window."""
 
 
 class Mailbox:
@@ -109,5 +113,11 @@ def _article(mail: JsonObject) -> str:
         date=escape(mail["date"]),
         sender=escape(mail["from"] or ""),
         to=escape(", ".join(mail["to"])),
-        text=escape(mail["text"] or mail["html"]),
+        text=_shown(mail),
     )
+
+
+def _shown(mail: JsonObject) -> str:
+    if mail["html"]:
+        return _HTML.format(escape(f'<base target="_blank">{mail["html"]}'))
+    return f"<pre>{escape(mail['text'])}</pre>"

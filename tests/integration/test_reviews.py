@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -61,12 +62,15 @@ def test_a_held_plan_is_shown_with_how_many_whom_and_why(planned: TargetsWorld) 
     assert review.subject == f"Plan {number}: 42 account tasks are held"
     for system in ("idaas", "welink", "email"):
         assert (
-            f"| {system} | disable | 14 | rule no longer holds 不再符合授权规则: 14 | 14 of "
+            f"| {system} | disable 禁用 | 14 | rule no longer holds 不再符合授权规则: 14 | 14 of "
             in review.body
         )
-    assert "more than 20 %" in review.body
+    assert re.search(
+        r"14 of (\d+) active accounts, more than 20 % \1 个启用账号中的 14 个，超过 20 %",
+        review.body,
+    )
     shown = sorted(leavers)[:10]
-    assert f"| {', '.join(shown)} and 4 more |" in review.body
+    assert f"| {', '.join(shown)} and 4 more / 另有 4 人 |" in review.body
     names = planned.rows("SELECT full_name FROM accountsync.person")
     assert not [row for row in names if row["full_name"] in review.body]
 

@@ -33,7 +33,7 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
     run, asked = _review_after(live, feed)
     assert asked["subject"].endswith(f"{3 * len(leavers)} account tasks are held")
     why = f"rule no longer holds 不再符合授权规则: {len(leavers)}"
-    assert f"| idaas | disable | {len(leavers)} | {why} |" in asked["body"]
+    assert f"| idaas | disable 禁用 | {len(leavers)} | {why} |" in asked["body"]
     assert f"{len(leavers)} of {before} active accounts, more than 20 %" in asked["body"]
     named = re.findall(rf"\| ([\d, ]+) and {len(leavers) - 10} more \|", asked["body"])
     assert len(named) == 3  # targets

@@ -32,6 +32,10 @@ def test_mails_can_be_read_on_a_page_that_escapes_them(sims):
     assert page.headers["Content-Type"].startswith("text/html")
     assert "&lt;script&gt;" in page.text
     assert "<script>" not in page.text
+    send(sims, "held", html="<p>三个账号 <script>alert(2)</script></p>")
+    page = requests.get(sims.mail.url, timeout=10)
+    assert 'srcdoc="&lt;base target=&quot;_blank&quot;&gt;&lt;p&gt;三个账号' in page.text
+    assert "<script>" not in page.text
 
 
 @pytest.mark.parametrize("forget", ["clear", "reset"])

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer import BadParameter
 
 import accountsync
 from accountsync.__main__ import app, main
@@ -41,3 +42,9 @@ def test_a_misspelt_filter_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         main(lambda: app(["task", "list", "--state", "need_human"], standalone_mode=False))
     assert "--state need_human: known are " in capsys.readouterr().err
+
+
+def test_a_blank_comment_is_refused() -> None:
+    """I16: before the store is asked for anything."""
+    with pytest.raises(BadParameter, match="say why"):
+        app(["plan", "reject", "1", "--comment", " "], standalone_mode=False)

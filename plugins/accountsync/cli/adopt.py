@@ -10,6 +10,7 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
+from accountsync.cli.comment import Comment
 from accountsync.errors import ConfigurationError
 from accountsync.jobs import adopt_accounts
 
@@ -57,7 +58,7 @@ def adopt_cases(
 @app.command("resolve")
 def adopt_resolve(
     case: Annotated[int, typer.Argument(help="its number, from `adopt cases`")],
-    comment: Annotated[str, typer.Option(help="why; kept in the audit trail")],
+    comment: Comment,
     person: Annotated[str | None, typer.Option(help="it is this employee number's")] = None,
     ignore: Annotated[bool, typer.Option("--ignore", help="it is nobody's of ours")] = False,
     actor: Actor = "",

@@ -14,6 +14,7 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
+from accountsync.cli.comment import Comment
 from accountsync.domain.request import Fulfilment
 from accountsync.errors import InvalidRequestError
 from accountsync.jobs import account_requests
@@ -23,7 +24,6 @@ from accountsync.settings import Settings
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Request = Annotated[int, typer.Argument(help="its number, from `request list`")]
-Comment = Annotated[str, typer.Option(help="why; kept in the audit trail")]
 Actor = Annotated[str, typer.Option(help="who acts; default: your login", show_default=False)]
 Header = Annotated[str | None, typer.Option(help="of a CSV file, which holds the persons only")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +21,20 @@ _HEADS = (
     "target 目标", "operation 操作", "held 暂缓", "why 原因", "the guard 防护",
     "employee numbers 工号",
 )  # fmt: skip
+_OPERATIONS = {"disable": "disable 禁用", "delete": "delete 删除"}
+_GUARD = (
+    (
+        r"(\d+) of (\d+) active accounts, more than ([\d.]+) at once",
+        r"\2 个启用账号中的 \1 个，一次超过 \3 个",
+    ),
+    (
+        r"(\d+) of (\d+) active accounts, more than ([\d.]+) %",
+        r"\2 个启用账号中的 \1 个，超过 \3 %",
+    ),
+    (r"(\d+) within 24 hours, more than ([\d.]+)", r"24 小时内 \1 个，超过 \2 个"),
+    (r"(\d+) within 7 days, more than ([\d.]+)", r"7 天内 \1 个，超过 \2 个"),
+)
+"""What domain.guard says, and the same in Chinese."""
 _REASONS = {
     "left": "left 已离职",
     "leave": "on leave 休假",
@@ -112,7 +127,8 @@ def _rows(lines: Mapping[str, Any], plan: int) -> Iterator[str]:
             if line["held"]:
                 why = ", ".join(f"{_REASONS.get(r, r)}: {n}" for r, n in line["reasons"].items())
                 yield (
-                    f"| {system} | {operation} | {line['held']} | {why} | {line['held_because']}"
+                    f"| {system} | {_OPERATIONS.get(operation, operation)} | {line['held']} | {why}"
+                    f" | {_guard(line['held_because'])}"
                     f" | {_people(line)} |"
                 )
     again = f"`bin/accountsync plan reconsider {plan}`"
@@ -126,9 +142,17 @@ def _rows(lines: Mapping[str, Any], plan: int) -> Iterator[str]:
     )
 
 
+def _guard(said: str) -> str:
+    """As it was said, and in Chinese what of it is known."""
+    found = (
+        (one.start(), one.expand(chinese)) for p, chinese in _GUARD for one in re.finditer(p, said)
+    )
+    return " ".join([said, "；".join(text for _, text in sorted(found))]).strip()
+
+
 def _people(line: Mapping[str, Any]) -> str:
     more = line["tasks"] - len(line["examples"])
-    return ", ".join(line["examples"]) + (f" and {more} more" if more else "")
+    return ", ".join(line["examples"]) + (f" and {more} more / 另有 {more} 人" if more else "")
 
 
 def _of_feed(feed: HeldFeed) -> Review:
