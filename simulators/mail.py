@@ -28,7 +28,7 @@ small {{ color: #555 }}
 </style></head><body><h1>Caught mails ({count})</h1>{mails}</body></html>"""
 _MAIL = """<article><h2>{subject}</h2><small>{date}<br>from {sender} to {to}</small>
 {text}</article>"""
-_HTML = '<iframe sandbox="allow-popups" srcdoc="{}"></iframe>'
+_HTML = '<iframe sandbox="allow-popups allow-popups-to-escape-sandbox" srcdoc="{}"></iframe>'
 """A mail is shown as a mail program shows it: nothing in it runs. Links open in a new window."""
 
 
