@@ -27,7 +27,9 @@ smoke: install  ## the demo unattended: every account checked against HR, then c
 test: install  ## all tests, on every core (ARGS="tests/unit -k names")
 	$(PY) -m pytest -n auto $(ARGS)
 
-check: lint types test smoke  ## what CI runs: lint, types, tests, smoke
+check: install  ## what CI runs: lint, types, smoke (at the same time), then the tests
+	@$(MAKE) -j 2 --output-sync=target lint types smoke
+	@$(MAKE) test
 
 lint: install
 	$(PY) -m ruff check

@@ -49,6 +49,7 @@ _SOONER = {  # what a test would otherwise wait for; each is a setting of Airflo
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # `configure` asks for it
     "PGOPTIONS": "-c idle_in_transaction_session_timeout=10s",  # docs/deployment.md
 }
+_NOT_SYNCED = {"fsync": "off", "synchronous_commit": "off"}  # PostgreSQL itself is never killed
 
 
 class Killer(Supervisor):
@@ -175,15 +176,16 @@ class Live:
         return int(self.rows(query)[0]["n"])
 
     def is_quiet(self) -> bool:
-        """No run is open, and no asset event waits for one.
+        """No run is open, and no asset event waits for one: it becomes a run in one transaction.
 
-        An event that an open run answers besides has no run of its own: its list stays empty. One
-        that waited may have become a run between two looks: the runs are looked at on both sides.
+        An event that an open run answers besides has no run of its own: its list stays empty.
         """
-        before = self._run_states()
-        queued = self.rows("SELECT 1 FROM asset_dag_run_queue", database="airflow")
-        is_open = queued or any(open_ for *_, open_ in before)
-        return not is_open and self._run_states() == before
+        query = (
+            "SELECT 1 FROM asset_dag_run_queue"
+            " UNION ALL SELECT 1 FROM dag_run"
+            " WHERE dag_id = ANY(%s) AND state IN ('queued', 'running')"
+        )
+        return not self.rows(query, list(DAGS), database="airflow")
 
     def _await_quiet(self) -> None:
         try:
@@ -200,10 +202,6 @@ class Live:
         )
         events = "SELECT * FROM asset_dag_run_queue"
         return [self.rows(query, database="airflow") for query in (runs, events)]
-
-    def _run_states(self) -> set[tuple[str, str, bool]]:
-        runs = [run for dag_id in DAGS for run in self.stack.api.runs(dag_id)]
-        return {(run.dag_id, run.run_id, run.is_open) for run in runs}
 
     def woken(self, dag_id: str, *by: str) -> list[DagRun]:
         """Runs of a DAG that follow from asset events of other runs.
@@ -318,6 +316,7 @@ def _started(folder: Path) -> Iterator[Live]:
     state, supervisor = State(root=folder), Killer(folder, say=lambda line: None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stack, "environment", ours)
+        patch.setattr(stack, "_POSTGRES", stack._POSTGRES | _NOT_SYNCED)
         with stack.running(state, Ports.free(), supervisor, persons=PERSONS) as parts:
             yield Live(
                 stack=parts,
