@@ -35,7 +35,9 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
     why = f"rule no longer holds 不再符合授权规则: {len(leavers)}"
     assert f"| idaas | disable 禁用 | {len(leavers)} | {why} |" in asked["body"]
     assert f"{len(leavers)} of {before} active accounts, more than 20 %" in asked["body"]
-    named = re.findall(rf"\| ([\d, ]+) and {len(leavers) - 10} more \|", asked["body"])
+    named = re.findall(
+        rf"\| ([\d, ]+) and {len(leavers) - 10} more / 另有 \d+ 人 \|", asked["body"]
+    )
     assert len(named) == 3  # targets
     assert all(len(set(leavers).intersection(people.split(", "))) == 10 for people in named)
     assert not [number for number in leavers if people[number]["fullName"] in asked["body"]]
