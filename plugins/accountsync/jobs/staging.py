@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _READS_PER_RUN = 3
 _ROWS_PER_COPY = 2000
+_ROWS_PER_MAP = 100
+"""What is made of them has to fit into the processor's caches, beside the page."""
 _PROGRESS_EVERY_S = 10.0
 
 OpenSource = Callable[[], AbstractAsyncContextManager[HrSource]]
@@ -129,9 +132,14 @@ async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> in
         known = _known(engine, feed)
         async with _Copy(engine, run_id) as copy:
             async for page in source.pages(ask):
-                await copy.add(feeds.lines(mapper.map(page.rows, known), retried=False))
+                for rows in _lots(page.rows):
+                    await copy.add(feeds.lines(mapper.map(rows, known), retried=False))
                 progress.page(page.number, page.total_pages, len(page.rows))
     return copy.rows
+
+
+def _lots(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (rows[n : n + _ROWS_PER_MAP] for n in range(0, len(rows), _ROWS_PER_MAP))
 
 
 def _known(engine: Engine, feed: StagedFeed) -> Known:
