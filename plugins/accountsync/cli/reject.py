@@ -15,6 +15,7 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
+from accountsync.cli.comment import Comment
 from accountsync.errors import ConfigurationError
 from accountsync.jobs import rejected_records
 from accountsync.jobs.rejected_records import RejectedRecord
@@ -45,7 +46,7 @@ def reject_list() -> None:
 def reject_close(
     source: Annotated[str, typer.Argument(help="the HR source, from `reject list`")],
     key: Annotated[str, typer.Argument(help="the row's key, from `reject list`")],
-    comment: Annotated[str, typer.Option(help="why; kept in the audit trail")],
+    comment: Comment,
     actor: Annotated[str, typer.Option(help="who decides; default: your login")] = "",
 ) -> None:
     """Close a row that no read will close; if HR sends it again, it is open again."""
