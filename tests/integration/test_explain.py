@@ -54,6 +54,22 @@ def test_the_lifecycle_is_told_with_its_dates(people: People) -> None:
     assert {one["wanted"] for one in explained(people, "E3")["systems"]} == {"disabled"}
 
 
+def test_whom_hr_lacks_is_said_to_be_absent(people: People) -> None:
+    """I4: the account stays, and the operator sees why to ask HR."""
+    people.add("E1", "张伟")
+    assert "absent" not in people.command("explain", "E1").output
+    people.execute(
+        "WITH run AS (INSERT INTO accountsync.sync_run (source, mode) VALUES ('hieds', 'full')"
+        "  RETURNING id),"
+        " lacking AS (INSERT INTO accountsync.snapshot (source, run_id, rows, taken_at)"
+        "  SELECT 'hieds', id, 0, '2026-03-01 08:00+08' FROM run RETURNING id)"
+        " UPDATE accountsync.person SET absent_since_snapshot = lacking.id FROM lacking"
+    )
+    said = "  absent from HR's complete reads since 2026-03-01 00:00"
+    assert said in people.command("explain", "E1").output
+    assert explained(people, "E1")["absent_since"].startswith("2026-03-01T00:00")
+
+
 def test_names_are_shown_as_they_would_be_and_then_as_they_are(people: People) -> None:
     people.add("E1", "张伟")
     people.add("E2", "张伟")

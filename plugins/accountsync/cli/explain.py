@@ -46,6 +46,8 @@ def _lines(found: Explanation) -> Iterator[str]:
     since = f" since {found.since}" if found.since else ""
     yield f"{found.employee_number}: {found.lifecycle}{since}; {facts}"
     yield "  " + ("planned as HR has it now" if found.planned else "changed: the next plan decides")
+    if found.absent_since:
+        yield f"  absent from HR's complete reads since {_moment(found.absent_since)}"
     yield f"  next date: {_moment(found.next_at)}"
     yield from _names(found)
     for system in found.systems:

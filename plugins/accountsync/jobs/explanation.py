@@ -59,11 +59,13 @@ class SystemExplanation:
 class Explanation:
     """`planned`: whether the last plan has seen the person as HR has it now. `names`: all that are
     the person's; `names_now`: what a plan would use. `since`: the date behind the lifecycle state,
-    where it has one; `next_at`: when time alone changes something."""
+    where it has one; `absent_since`: since when HR's complete reads lack the person; `next_at`:
+    when time alone changes something."""
 
     employee_number: str
     lifecycle: str
     since: date | None
+    absent_since: datetime | None
     facts: Row
     planned: bool
     next_at: datetime | None
@@ -97,6 +99,7 @@ def _explained(
         employee_number=person["employee_number"],
         lifecycle=state.value,
         since=person[_SINCE[state.value]] if state.value in _SINCE else None,
+        absent_since=person_view.absent_since(connection, person["id"]),
         facts={field: person[field] for field in _SHOWN if person[field] is not None},
         planned=person["planned_revision"] >= person["revision"],
         next_at=candidate.next_at,

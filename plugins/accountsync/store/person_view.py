@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
@@ -35,11 +36,22 @@ _ACCOUNTS = text(
     " FROM accountsync.account WHERE person_id = :person ORDER BY system"
 )
 
+_ABSENT_SINCE = text(
+    "SELECT s.taken_at FROM accountsync.person p"
+    " JOIN accountsync.snapshot s ON s.id = p.absent_since_snapshot WHERE p.id = :person"
+)
+
 
 def by_number(connection: Connection, number: str) -> dict[str, Any] | None:
     rows = connection.execute(text(f"{_PERSON} employee_number = :number"), {"number": number})
     row = rows.mappings().one_or_none()
     return dict(row) if row else None
+
+
+def absent_since(connection: Connection, person_id: int) -> datetime | None:
+    """When the first complete read of HR lacked the person, who was in none since."""
+    found: datetime | None = connection.scalar(_ABSENT_SINCE, {"person": person_id})
+    return found
 
 
 def newcomer(connection: Connection, person: Mapping[str, Any]) -> dict[str, Any]:
