@@ -18,6 +18,13 @@ _NONE = timedelta(0)
 _MINUTE = timedelta(minutes=1)
 _ISO = re.compile(r"\d{4}-|\d{8}(?!\d)")
 """fromisoformat alone would read some times in milliseconds as days of the 18th century."""
+_JSON = {
+    bool: "true or false",
+    float: "a number with a fraction",
+    list: "a list",
+    dict: "an object",
+}
+"""What there is in JSON besides texts, whole numbers and nothing."""
 
 is_usual = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:[0-5]\d:[0-5]\d", re.ASCII).fullmatch
 """Whether a moment is written so that `offsets_of_hours` will do."""
@@ -90,7 +97,7 @@ def text_of(value: Any) -> str:
         return str(value)
     if isinstance(value, Unreadable):
         raise TypeError(value.reason)
-    raise TypeError(f"is a {type(value).__name__}, expected a text")
+    raise TypeError(f"is {_JSON.get(type(value), 'something else')}, expected a text")
 
 
 def _zone(value: Any) -> str:
