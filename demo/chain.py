@@ -13,6 +13,7 @@ DAGS = (SYNC, CREATE, PROCESS)
 _POLL_SECONDS = 0.5
 _PARSE_SECONDS = 120
 _RUN_SECONDS = 600
+_PLANS = 3
 
 
 class ChainError(RuntimeError):
@@ -35,18 +36,29 @@ def run_chain(stack: Stack, say: Callable[[str], None]) -> Counts:
     """Trigger the first DAG, let assets wake the others, and wait until all is quiet."""
     progress = Progress(stack, say)
     _run_to_end(stack, SYNC, say, look=progress.look)
-    return _settle(stack, progress)
+    return _settle(stack, progress, say)
 
 
 def run_each(stack: Stack, say: Callable[[str], None]) -> Counts:
     """Trigger all DAGs in turn, each when the one before has ended, and wait until all is quiet."""
     for dag_id in DAGS:
         _run_to_end(stack, dag_id, say)
-    return _settle(stack, Progress(stack, say))
+    return _settle(stack, Progress(stack, say), say)
 
 
-def _settle(stack: Stack, progress: Progress) -> Counts:
-    """Wait until no task moves, no run is open, and none will follow from what has happened."""
+def _settle(stack: Stack, progress: Progress, say: Callable[[str], None]) -> Counts:
+    """Wait until all is quiet. Whoever is to be planned again, since a mailbox got another address
+    than the person's, is so at once: the clock would do it within minutes."""
+    _await_quiet(stack, progress)
+    for _ in range(_PLANS):
+        if progress.look().to_plan:
+            _run_to_end(stack, CREATE, say)
+            _await_quiet(stack, progress)
+    return progress.look()
+
+
+def _await_quiet(stack: Stack, progress: Progress) -> None:
+    """No task moves, no run is open, and none will follow from what has happened."""
 
     def is_quiet() -> bool:
         runs = [run for dag_id in DAGS for run in stack.api.runs(dag_id)]
@@ -56,7 +68,6 @@ def _settle(stack: Stack, progress: Progress) -> Counts:
         return not moving and not stack.api.has_unanswered_events(stack.started)
 
     _await(stack, is_quiet, _RUN_SECONDS, "account tasks are still open")
-    return progress.look()
 
 
 def _run_to_end(

@@ -16,9 +16,11 @@ _MOVING = ("planned", "waiting", "ready", "running", "unknown")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Persons in the store, tasks by state, accounts that really exist in each target."""
+    """Persons in the store and those of them to plan, tasks by state, accounts that really exist in
+    each target."""
 
     persons: int
+    to_plan: int
     tasks: Mapping[str, int]
     accounts: Mapping[str, int]
 
@@ -34,12 +36,16 @@ class Counts:
 
 def read_counts(stack: Stack) -> Counts:
     with psycopg.connect(stack.store) as connection:
-        persons = connection.execute("SELECT count(*) FROM accountsync.person").fetchone()
+        persons, to_plan = connection.execute(
+            "SELECT count(*), count(*) FILTER (WHERE revision > planned_revision)"
+            " FROM accountsync.person"
+        ).fetchone() or (0, 0)
         tasks = connection.execute(
             "SELECT state, count(*) FROM accountsync.account_task GROUP BY state"
         ).fetchall()
     return Counts(
-        persons=persons[0] if persons else 0,
+        persons=int(persons),
+        to_plan=int(to_plan),
         tasks={str(state): int(count) for state, count in tasks},
         accounts=_accounts(stack),
     )
