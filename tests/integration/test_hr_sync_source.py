@@ -135,12 +135,13 @@ def test_a_run_whose_file_cannot_be_put_away_says_so_and_has_merged_all_the_same
 ) -> None:
     """I14: the next run finds nothing new in it."""
     drop.put("1.csv", "1,E1,王五,2026-05-01")
-    (drop.folder / "archive").rmdir()
-    with pytest.raises(TransientError, match="FileNotFoundError"):
+    in_the_way = drop.folder / "archive" / "1.csv"
+    in_the_way.mkdir()
+    with pytest.raises(TransientError, match=r"\(`path`, `archive`\): Is a directory"):
         drop.sync()
     (run,) = drop.rows("SELECT state, inserted FROM accountsync.sync_run")
     assert tuple(run.values()) == ("succeeded", 1)
-    (drop.folder / "archive").mkdir()
+    in_the_way.rmdir()
     assert drop.sync(mode="full").unchanged == 1
     assert drop.archived == {"1.csv"}
 
