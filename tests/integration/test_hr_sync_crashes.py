@@ -90,7 +90,10 @@ def test_rows_that_are_gone_before_they_are_merged_are_missed(world: HrWorld) ->
     """I1, I2: a crash of the database between reading and merging."""
     world.sync()
     before = world.everything()
-    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+    waits = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+        " WHERE NOT granted AND locktype = 'advisory' AND datname = current_database()"
+    )
     with ThreadPoolExecutor(1) as threads:
         with locks.held(world.engine, "plan"):
             run = threads.submit(world.sync, "full")

@@ -11,7 +11,10 @@ from accountsync.store import locks, persons
 from accountsync.store.persons import Evaluation
 from tests.integration.hr_world import HrWorld
 
-_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+_WAITS = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
 
 
 def _plan(connection: Connection, person_id: int) -> None:

@@ -357,7 +357,10 @@ def test_two_targets_that_finish_at_once_release_who_waits_for_both(engine: Engi
         _record(connection, _succeeded(claims["idaas"]), system="idaas")
         other = threads.submit(finish, "welink")
         with engine.connect() as watcher:
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
             while not watcher.scalar(text(waiting)) and not other.done():
                 watcher.rollback()
         connection.commit()
