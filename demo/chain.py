@@ -51,9 +51,10 @@ def _settle(stack: Stack, progress: Progress, say: Callable[[str], None]) -> Cou
     than the person's, is so at once: the clock would do it within minutes."""
     _await_quiet(stack, progress)
     for _ in range(_PLANS):
-        if progress.look().to_plan:
-            _run_to_end(stack, CREATE, say)
-            _await_quiet(stack, progress)
+        if not progress.look().to_plan:
+            break
+        _run_to_end(stack, CREATE, say)
+        _await_quiet(stack, progress)
     return progress.look()
 
 

@@ -10,7 +10,7 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.cli.comment import Comment
+from accountsync.cli.audited import Comment
 from accountsync.errors import ConfigurationError
 from accountsync.jobs import adopt_accounts
 

@@ -11,7 +11,7 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.cli.comment import Comment
+from accountsync.cli.audited import Actor, Comment
 from accountsync.jobs import absences, held_feeds
 from accountsync.settings import Settings
 from accountsync.store.absences import Absent
@@ -20,7 +20,6 @@ from accountsync.store.held_feeds import HeldFeed
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Feed = Annotated[int, typer.Argument(help="its number, from `feed list`")]
-Actor = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
 
 
 def _settings() -> Settings:

@@ -13,6 +13,7 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
+from accountsync.cli.audited import Actor
 from accountsync.errors import ConfigurationError
 from accountsync.jobs import name_orders
 from accountsync.jobs.name_orders import Preview
@@ -21,7 +22,6 @@ from accountsync.settings import Settings
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Number = Annotated[str, typer.Argument(help="employee number")]
-Actor = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
 
 
 def _settings() -> Settings:

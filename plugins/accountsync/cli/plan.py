@@ -11,14 +11,13 @@ from sqlalchemy import RowMapping
 
 from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.cli.comment import Comment
+from accountsync.cli.audited import Actor, Comment
 from accountsync.jobs import held_plans
 from accountsync.settings import Settings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Plan = Annotated[int, typer.Argument(help="its number, from `plan list`")]
-Actor = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
 
 
 def _settings() -> Settings:

@@ -15,7 +15,7 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.cli.comment import Comment
+from accountsync.cli.audited import Actor, Comment
 from accountsync.errors import ConfigurationError
 from accountsync.jobs import rejected_records
 from accountsync.jobs.rejected_records import RejectedRecord
@@ -47,7 +47,7 @@ def reject_close(
     source: Annotated[str, typer.Argument(help="the HR source, from `reject list`")],
     key: Annotated[str, typer.Argument(help="the row's key, from `reject list`")],
     comment: Comment,
-    actor: Annotated[str, typer.Option(help="who decides; default: your login")] = "",
+    actor: Actor = "",
 ) -> None:
     """Close a row that no read will close; if HR sends it again, it is open again."""
     settings = configuration.load(configuration.config_path())

@@ -14,7 +14,7 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.cli.comment import Comment
+from accountsync.cli.audited import Comment
 from accountsync.domain.request import Fulfilment
 from accountsync.errors import InvalidRequestError
 from accountsync.jobs import account_requests

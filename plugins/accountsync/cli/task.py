@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli import explain
-from accountsync.cli.comment import Comment
+from accountsync.cli.audited import Actor, Comment
 from accountsync.errors import ConfigurationError
 from accountsync.jobs import task_levers as levers
 from accountsync.jobs.task_levers import Pull
@@ -31,7 +31,6 @@ Error = Annotated[str | None, typer.Option(help="the kind of error, as `task fai
 Person = Annotated[str | None, typer.Option(help="an employee number")]
 Request = Annotated[int | None, typer.Option(help="of an account request, from `request list`")]
 Yes = Annotated[bool, typer.Option("--yes", help="do it; without: only count")]
-Actor = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
 
 
 def _settings() -> Settings:

@@ -95,12 +95,12 @@ def _repeating(reader: ValueReader) -> Column:
     known: dict[Any, str] = {}
 
     def read_new(value: Any, problems: list[str]) -> str:
-        if (value is None or value.__class__ is str) and value in known:
+        may_repeat = value is None or value.__class__ is str
+        if may_repeat and value in known:
             return known[value]
         before = len(problems)
         text = reader.read(value, problems)
-        is_good = len(problems) == before and (value is None or value.__class__ is str)
-        if is_good and len(known) < _REMEMBERED:
+        if may_repeat and len(problems) == before and len(known) < _REMEMBERED:
             known[value] = text
         return text
 

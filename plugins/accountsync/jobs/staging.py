@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _READS_PER_RUN = 3
 _ROWS_PER_COPY = 2000
 _ROWS_PER_MAP = 100
-"""What is made of them has to fit into the processor's caches, beside the page."""
+"""A whole page at once would take 20 MB more."""
 _PROGRESS_EVERY_S = 10.0
 
 OpenSource = Callable[[], AbstractAsyncContextManager[HrSource]]

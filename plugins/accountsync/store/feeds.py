@@ -90,17 +90,17 @@ def _texts(records: Sequence[Record]) -> list[bytes]:
     if not records:
         return []
     texts = "\n".join(["\t".join(record[0]) for record in records])
-    if _is_plain(texts, rows=len(records), tabs=sum(len(record[0]) - 1 for record in records)):
+    if _is_plain(texts, rows=len(records)):
         return texts.encode().split(b"\n")
     return ["\t".join(map(_escaped, record[0])).encode() for record in records]
 
 
-def _is_plain(texts: str, *, rows: int, tabs: int) -> bool:
+def _is_plain(texts: str, *, rows: int) -> bool:
     return (
         "\\" not in texts
         and "\r" not in texts
         and texts.count("\n") == rows - 1
-        and texts.count("\t") == tabs
+        and texts.count("\t") == rows * (len(PERSON_FIELDS) - 1)
     )
 
 

@@ -1,4 +1,4 @@
-"""Why somebody acted: asked for wherever the audit trail keeps it."""
+"""Who decides, and why: asked for wherever the audit trail keeps it."""
 
 from __future__ import annotations
 
@@ -14,3 +14,4 @@ def _said(comment: str) -> str:
 
 
 Comment = Annotated[str, typer.Option(help="why; kept in the audit trail", callback=_said)]
+Actor = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
