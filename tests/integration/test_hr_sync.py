@@ -406,6 +406,18 @@ def test_a_rejected_row_that_hr_drops_is_closed_by_the_next_full_read(world: HrW
     assert world.closed_rejects() == {_key(bad): "gone from HR"}
 
 
+def test_a_rejected_row_that_hr_dropped_makes_nobody(world: HrWorld) -> None:
+    """I3, I4: not even when what was wrong with it comes right in the same complete read."""
+    world.sync()
+    holder = world.hr.persons()[0]
+    taken = world.change({"personId": 700_001}, employeeNumber=holder["employeeNumber"])
+    assert world.sync().rejected == 1
+    world.hr.vanish(taken["personId"])
+    world.change(holder, employeeNumber="99000009")
+    world.sync("full")
+    assert world.differences() == {}
+
+
 def test_an_old_rejected_row_does_not_overwrite_the_person(world: HrWorld) -> None:
     """A better mapping accepts the row at last, but HR has told newer things since."""
     world.sync()

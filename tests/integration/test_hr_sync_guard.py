@@ -98,10 +98,13 @@ def test_missing_people_do_not_stop_the_merge(world: HrWorld) -> None:
 
 
 def test_people_marked_as_left_do_not_stop_the_merge(world: HrWorld) -> None:
-    """I7: the plan's guard holds their disables."""
+    """I7: the plan's guard holds their disables. But leavers do not all come back."""
     world.sync()
     _spoil(world, 38, employeeStatus="2", disableDate="2026-01-31")
     assert world.sync().updated == 38
+    _spoil(world, 20, disableDate=None)
+    _held(world)
+    assert world.last_run["stopped_by"][0].startswith("leave_date: 20 of 38 persons lose it")
 
 
 def test_a_handful_of_persons_never_stops_a_feed(world: HrWorld) -> None:
@@ -317,16 +320,19 @@ def test_a_full_read_that_is_held_again_is_due_again_a_day_later(world: HrWorld)
 
 def test_while_a_full_read_is_held_changes_go_on_being_merged(world: HrWorld) -> None:
     """Joiners do not wait for the human; the feed can still be approved then, and overwrites
-    nothing newer (I5)."""
+    nothing newer (I5), even of the same change time; who was not in it may have come back (I4)."""
     world.sync()
-    spoilt = sorted(world.hr.persons(), key=lambda row: row["lastUpdateDate"])[:25]
+    *spoilt, gone, same = sorted(world.hr.persons(), key=lambda row: row["lastUpdateDate"])[-27:]
+    world.hr.vanish(gone["personId"])
     for row in spoilt:
         world.hr.put_persons(row | BLANK)
     feed = _held(world)
     world.hr.events(join=2)
+    world.hr.put_persons(same | {"fullName": "赵六"})
+    world.change(gone)
     newer = world.change(spoilt[0], fullName="王五")
     result = world.sync()
-    assert (result.mode, result.inserted, result.updated) == ("incremental", 2, 1)
+    assert (result.mode, result.inserted, result.updated) == ("incremental", 2, 3)
     assert [found.id for found in held_feeds.list_held(engine=world.engine)] == [feed]
     _approve(world, feed)
     assert world.person(newer)["full_name"] == "王五"

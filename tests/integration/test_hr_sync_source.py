@@ -156,6 +156,43 @@ def test_a_file_whose_feed_is_held_stays_until_somebody_decides(drop: Drop) -> N
     assert drop.waiting == {"2.csv"}
 
 
+def test_a_file_that_took_the_place_of_the_one_that_was_read_is_read_next(drop: Drop) -> None:
+    """I2: HR writes under one name, while the merge waits for its turn."""
+
+    class Replaced(FileHrSource):
+        async def merged(self) -> None:
+            drop.put("1.csv", "1,E1,赵六六,2026-05-02")
+            await super().merged()
+
+    drop.put("1.csv", "1,E1,王五,2026-05-01")
+    drop.sync(kind=Replaced, content="changes")
+    assert drop.waiting == {"1.csv"}
+    drop.sync(content="changes")
+    assert (drop.persons(), drop.waiting) == ({"E1": "赵六六"}, set())
+
+
+def test_who_comes_without_a_key_is_not_missing(drop: Drop) -> None:
+    """I4: the row is rejected, and has the number of somebody who is known."""
+    drop.put("1.csv", "1,E1,王五,2026-05-01", "2,E2,赵六,2026-05-01", "3,E3,钱七,2026-05-01")
+    drop.sync()
+    drop.put("2.csv", "1,E1,王五,2026-05-01", ",E2,赵六,2026-05-02")
+    assert drop.sync(absence={"policy": "leave", "after_snapshots": 1}).rejected == 1
+    left = "SELECT employee_number FROM accountsync.person WHERE presumed_left_at IS NOT NULL"
+    assert [row["employee_number"] for row in drop.rows(left)] == ["E3"]
+
+
+def test_of_many_reasons_the_most_frequent_are_told(drop: Drop) -> None:
+    """What a run says of itself does not grow with what is wrong: each such line has its own."""
+    bad = [f"{{line {n}" for n in range(30)]
+    (drop.folder / "in" / "1.csv").write_text("\n".join(["{}", "{}", *bad, ""]), "utf-8")
+    (drop.folder / "in" / "1.csv.done").touch()
+    result = drop.sync(format="jsonl", feed_guard={"floor": 100})
+    assert result.rejected == 32
+    told = [one["reason"] for one in result.differences["rejected"]]
+    assert len(told) == 20
+    assert "full_name: is missing" in told[:3]
+
+
 def test_files_of_changes_never_prove_who_is_missing(drop: Drop) -> None:
     """I4: not even when a complete read would be due."""
     changes = {"content": "changes"}

@@ -14,14 +14,16 @@ emptied counts here."""
 class FieldChange:
     """How many persons a feed changes in one field, how many of them it leaves without a value.
 
-    `examples`: employee numbers · `shifts`: old value, new value, persons; the most frequent, of
-    fields whose values are codes.
+    `had`: persons of the source who had a value, where that was counted · `examples`: employee
+    numbers · `shifts`: old value, new value, persons; the most frequent, of fields whose values are
+    codes.
     """
 
     field: str
     changed: int
     emptied: int
     examples: tuple[str, ...]
+    had: int | None = None
     shifts: tuple[tuple[str | None, str | None, int], ...] = ()
 
 
@@ -67,9 +69,10 @@ def reasons_to_stop(feed: Feed, limits: Limits) -> list[str]:
 
 def _about(change: FieldChange, feed: Feed, limits: Limits) -> list[str]:
     population = max(feed.known, feed.matched)
-    if _exceeds(change.emptied, feed.matched, limits.emptied_percent, limits.floor):
+    bearers = feed.matched if change.had is None else min(feed.matched, change.had)
+    if _exceeds(change.emptied, bearers, limits.emptied_percent, limits.floor):
         return [
-            f"{change.field}: {change.emptied} of {feed.matched} persons lose it,"
+            f"{change.field}: {change.emptied} of {bearers} persons lose it,"
             f" allowed are {limits.emptied_percent:g} %"
         ]
     if change.field in LEAVING_FIELDS:

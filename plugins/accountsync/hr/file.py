@@ -48,6 +48,7 @@ class FileHrSource:
         self._folder = folder
         self._archive = archive
         self._chosen: Any = None
+        self._as_read: Any = None
         self._superseded: list[Any] = []
 
     async def has_news(self) -> bool:
@@ -94,7 +95,7 @@ class FileHrSource:
 
     async def pages(self, ask: Ask) -> AsyncIterator[Page]:
         """The file must not change while it is read, and hold as many rows as its marker says."""
-        before = await _io(_state, self._chosen)
+        self._as_read = before = await _io(_state, self._chosen)
         declared = await _io(self._declared_rows)
         rows = await _io(self._open)
         received = number = 0
@@ -173,8 +174,11 @@ class FileHrSource:
 
     async def merged(self) -> None:
         """Into the archive, older full files with it: one that stayed would be a snapshot, or the
-        next changes, with every run."""
-        for file in (*self._superseded, self._chosen):
+        next changes, with every run. One that another took the place of was not read."""
+        read = [self._chosen] if self._as_read == await _io(_state, self._chosen) else []
+        if not read:
+            log.warning("event=file_replaced source=%s: read next", self._source.name)
+        for file in (*self._superseded, *read):
             await _io(self._move, file, self._archive)
 
     def _move(self, file: Any, archive: Folder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -58,10 +59,11 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
 
 def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome, *, is_first: bool) -> None:
     """Snapshot and watermark, as far as the feed proves them (I1, I4): where nobody was known, or
-    somebody's row does not even tell whose it is, nobody is missing."""
+    somebody's row does not even tell whose it is, nobody is missing; and one that was approved
+    after newer ones is not how HR is now."""
     counts, source = outcome.counts, feed.source
     absences.welcome_back(connection, run_id=feed.run_id, source=source)
-    if feed.plan.is_complete:
+    if feed.plan.is_complete and feed.decides:
         snapshot = runs.add_snapshot(
             connection, source=source, run_id=feed.run_id, rows=counts.fetched
         )
@@ -87,8 +89,9 @@ def _presume_left(connection: Connection, feed: StagedFeed) -> None:
 
 
 def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
-    """I3; a read of some persons says nothing about others."""
-    if feed.plan.mode == "person":
+    """I3; a read of some persons says nothing about others, and whose row a complete one lacks is
+    gone from HR."""
+    if feed.plan.mode == "person" or feed.plan.is_complete:
         return
     after = 0
     while raw := feeds.open_rejects(
@@ -110,10 +113,18 @@ def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -
             rejected=_newly_rejected(connection, feed, merged),
             known=snapshot.rows if snapshot else 0,
             matched=counts.updated + counts.unchanged,
-            changes=merged.changes,
+            changes=[_counted(connection, feed, change) for change in merged.changes],
         ),
         limits,
     )
+
+
+def _counted(connection: Connection, feed: StagedFeed, change: FieldChange) -> FieldChange:
+    """Few have a last working day: all of them lose it where some of the feed do."""
+    if change.emptied < feed.settings.feed_guard.floor:
+        return change
+    still = persons.with_value(connection, source=feed.source, field=change.field)
+    return replace(change, had=change.emptied + still)
 
 
 def _newly_rejected(connection: Connection, feed: StagedFeed, merged: Merged) -> int:

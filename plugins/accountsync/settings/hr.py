@@ -108,7 +108,7 @@ class FeedGuard(Group):
     floor: PositiveInt = Field(20, description="fewer affected rows never stop a feed")
     rejects_percent: float = Field(10, description="newly rejected rows, of those received")
     emptied_percent: float = Field(
-        10, description="persons who lose the value of a key field, of those in the feed"
+        10, description="persons who lose a key field, of those in the feed who had it"
     )
     changed_percent: float = Field(
         30, description="persons whose value of a key field changes, of all of the source"
@@ -121,6 +121,8 @@ class FeedGuard(Group):
             "status",
             "department_code",
             "email",
+            "hire_date",
+            "leave_date",
         ],
         description="the key fields",
     )

@@ -15,6 +15,8 @@ UPDATE accountsync.person p SET absent_since_snapshot = :snapshot
 WHERE p.source = :source AND p.absent_since_snapshot IS NULL
   AND p.created_at <= (SELECT started_at FROM accountsync.sync_run WHERE id = :run_id)
   AND NOT EXISTS (SELECT FROM {table} s WHERE s.source_key = p.source_key AND NOT s.retried)
+  AND NOT EXISTS (
+    SELECT FROM {table} s WHERE s.source_key IS NULL AND s.employee_number = p.employee_number)
 """
 
 _BACK = """
@@ -79,7 +81,8 @@ class Absent:
 def mark(connection: Connection, *, run_id: int, source: str, snapshot: int) -> None:
     """After a full read: who is missing since this snapshot. Nothing else changes by it.
 
-    Who was made after the read began (it was held, and is merged late) is not missing from it.
+    Who was made after the read began (it was held, and is merged late) is not missing from it, nor
+    is whose row came without its key.
     """
     connection.execute(
         text(_MARK.format(table=table(run_id))),

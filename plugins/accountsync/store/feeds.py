@@ -31,10 +31,13 @@ _ANALYZED = "source_key, employee_number, source_updated_at, content_hash, probl
 
 MAY_REPLACE = """(
   (:decides AND NOT {row}.retried) OR {person}.source_updated_at > :latest
-  OR coalesce({row}.source_updated_at >= {person}.source_updated_at, true))"""
+  OR {row}.source_updated_at > {person}.source_updated_at
+  OR coalesce({row}.source_updated_at = {person}.source_updated_at, true)
+    AND coalesce({person}.updated_at <= (
+      SELECT started_at FROM accountsync.sync_run WHERE id = :run_id), true))"""
 """Whether a staged row may replace what is known of a person. A full read is HR's present state,
 so it decides (`:decides`); of anything else the newer change time wins, except over one from the
-future, after `:latest` (I5)."""
+future, after `:latest`; where that does not tell, what was read later (I5)."""
 
 
 def table(run_id: int) -> str:

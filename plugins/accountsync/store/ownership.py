@@ -99,6 +99,6 @@ def reject_taken_numbers(
             mover_may_replace=MAY_REPLACE.format(row="moving", person="holder"),
         )
     )
-    bound = {"source": source, "latest": latest, "decides": decides}
+    bound = {"run_id": run_id, "source": source, "latest": latest, "decides": decides}
     while connection.execute(statement, bound).rowcount:
         pass

@@ -302,6 +302,12 @@ def content_hashes(connection: Connection, *, source: str, length: int) -> Itera
     return connection.scalars(_HASHES, {"source": source, "length": length})
 
 
+def with_value(connection: Connection, *, source: str, field: str) -> int:
+    """How many persons of the source have one in this of PERSON_FIELDS."""
+    counted = text(f"SELECT count({field}) FROM accountsync.person WHERE source = :source")
+    return int(connection.scalar(counted, {"source": source}) or 0)
+
+
 def id_of(connection: Connection, employee_number: str) -> int | None:
     found: int | None = connection.scalar(
         text("SELECT id FROM accountsync.person WHERE employee_number = :number"),

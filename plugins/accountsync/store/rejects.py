@@ -11,6 +11,8 @@ from sqlalchemy import Connection, text
 
 from accountsync.store.feeds import table
 
+_REASONS_TOLD = 20
+"""Of a file whose lines are no JSON, each has a reason of its own."""
 _KEY = "coalesce(s.source_key, encode(s.content_hash, 'hex'))"
 
 _OPEN = """
@@ -45,6 +47,7 @@ _REASONS = """
 SELECT reason, count(*), (array_agg(s.employee_number ORDER BY s.employee_number)
   FILTER (WHERE s.employee_number IS NOT NULL))[1:{examples}]
 FROM {table} s CROSS JOIN LATERAL unnest(s.problems) reason GROUP BY 1 ORDER BY 2 DESC, 1
+LIMIT {reasons}
 """
 
 _NEW = """
@@ -91,8 +94,9 @@ def close(connection: Connection, *, source: str, record_key: str) -> bool:
 
 
 def reasons(connection: Connection, *, run_id: int, examples: int) -> list[dict[str, Any]]:
-    """Of the staged rows that are rejected: each reason, how often, a few employee numbers."""
-    statement = _REASONS.format(table=table(run_id), examples=examples)
+    """Of the staged rows that are rejected: the most frequent reasons, how often, a few employee
+    numbers."""
+    statement = _REASONS.format(table=table(run_id), examples=examples, reasons=_REASONS_TOLD)
     return [
         {"reason": reason, "rows": rows, "examples": numbers or []}
         for reason, rows, numbers in connection.execute(text(statement))

@@ -5,7 +5,7 @@ The one place where wire errors become ours:
 | what happened                                   | a read           | a change            |
 |-------------------------------------------------|------------------|---------------------|
 | could not connect, no token to be had           | TargetDownError  | TargetDownError     |
-| sent, then no answer (timeout, dropped, cut)    | TransientError   | UnknownOutcomeError |
+| sent, then no answer (timeout, cut, endless)    | TransientError   | UnknownOutcomeError |
 | 5xx but 501 and 503; a 2xx that is not JSON     | TransientError   | UnknownOutcomeError |
 | 429 (with Retry-After)                          | ThrottledError   | ThrottledError      |
 | 408, 425, 503 (with Retry-After)                | TransientError   | TransientError      |
@@ -44,6 +44,8 @@ from accountsync.wire.auth import Authenticator
 from accountsync.wire.endpoint import Endpoint, tls_context
 from accountsync.wire.request import Rendered, encoded, masked
 
+LONGEST_ANSWER = 256 * 2**20
+"""Bytes."""
 _LATER = frozenset({408, 425, 429, 503})
 _TOO_MANY = 429
 _NOT_IMPLEMENTED = 501
@@ -80,6 +82,7 @@ class Api:
         is_only_way: bool = True,
         now: Callable[[], datetime] = utc_now,
         parse: Callable[[bytes], Any] = orjson.loads,
+        longest_answer: int = LONGEST_ANSWER,
     ) -> None:
         self.endpoint = endpoint
         self._auth = auth
@@ -92,6 +95,7 @@ class Api:
         self._is_only_way = is_only_way
         self._now = now
         self._parse = parse
+        self._longest_answer = longest_answer
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Api:
@@ -187,7 +191,17 @@ class Api:
             proxy=self.endpoint.proxy,
             middlewares=(_once,) if request.method in _REPEATED_BY_AIOHTTP else None,
         ) as response:
-            return response.status, response.headers, await response.read()
+            return response.status, response.headers, await self._whole(response)
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        """Unpacked. What has no end must not take the memory of all that runs here."""
+        parts, size = [], 0
+        async for part in response.content.iter_any():
+            size += len(part)
+            if size > self._longest_answer:
+                raise _BrokenOffError(f"an answer of more than {self._longest_answer} bytes")
+            parts.append(part)
+        return b"".join(parts)
 
     def address(self, path: str) -> str:
         """A path of the Connection's host; only the configuration may name another one."""
@@ -230,7 +244,7 @@ class Api:
 
 
 class _BrokenOffError(aiohttp.ClientError):
-    """Says what aiohttp called it."""
+    """Says why: what aiohttp called it, or what we broke it off for."""
 
 
 async def _once(

@@ -126,7 +126,9 @@ def _totals(
 
 
 def _linked(answer: Answer) -> str | None:
-    found = _NEXT_LINK.search(answer.headers.get("Link", ""))
+    """Some systems send each link in a line of its own (RFC 9110 §5.3)."""
+    lines = [value for name, value in answer.headers.items() if name.lower() == "link"]
+    found = _NEXT_LINK.search(", ".join(lines))
     return found["url"] if found else None
 
 

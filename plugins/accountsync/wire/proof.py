@@ -18,6 +18,7 @@ class FeedProof:
         self._page_size = page_size
         self._totals: tuple[int | None, int | None] | None = None
         self._outline: tuple[Any, ...] = ()
+        self._seen: set[int] = set()
         self._pages = 0
         self._rows = 0
 
@@ -30,6 +31,7 @@ class FeedProof:
             raise IncompleteReadError(
                 f"page {page.number} has rows, but {page.total_pages} pages are declared"
             )
+        self._goes_on(page)
         is_last = page.total_pages is None or page.number >= page.total_pages
         if not is_last and self._page_size not in (None, len(page.rows)):
             raise IncompleteReadError(
@@ -52,6 +54,19 @@ class FeedProof:
             raise IncompleteReadError(f"{pages} pages declared, {self._pages} received")
         if total is not None and total != self._rows:
             raise IncompleteReadError(f"{total} rows declared, {self._rows} received")
+
+    def _goes_on(self, page: Page) -> None:
+        """Found out at once: a system that goes in circles would never end."""
+        seen = hash(repr(_outline(page.rows)))
+        if page.rows and seen in self._seen:
+            raise IncompleteReadError(f"page {page.number} has the rows of an earlier page")
+        self._seen.add(seen)
+        declares_pages_only = page.total_pages is not None and page.total_rows is None
+        if declares_pages_only and page.number > 1 and not page.rows:
+            raise IncompleteReadError(
+                f"page {page.number} of {page.total_pages} has no rows; if that is how the system"
+                " counts its pages, declare `total_rows` (`paging`)"
+            )
 
     def _same_totals(self, page: Page) -> None:
         now = (page.total_pages, page.total_rows)

@@ -32,6 +32,10 @@ STOPPED = {
     "statuses blank": (_with(_change("status", 500, 500)), "status: 500 of 1000"),
     "e-mails changed": (_with(_change("email", 301)), "email: changes for 301 of 1000"),
     "numbers changed": (_with(_change("employee_number", 301)), "employee_number: changes"),
+    "those few who had one lose it": (
+        _with(FieldChange(field="leave_date", changed=30, emptied=30, had=90, examples=())),
+        "leave_date: 30 of 90 persons lose it",
+    ),
     "few changes, all of them blank": (
         _with(_change("full_name", 25, 25), matched=25),
         "full_name: 25 of 25 persons lose it",

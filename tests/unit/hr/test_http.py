@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 
 from accountsync.errors import IncompleteReadError, TargetDownError, TransientError
 from accountsync.hr.http import HttpHrSource
@@ -239,6 +240,21 @@ def test_the_next_address_is_followed_as_it_was_given() -> None:
 
     asyncio.run(go())
     assert asked == ["/v1/persons", f"/v1/persons{given[0]}", "/v1/next/3", "/v2/4?x=1"]
+
+
+def test_links_may_stand_in_lines_of_their_own() -> None:
+    """I2: RFC 9110 §5.3, as Okta sends them. The first line alone would be the end of the data."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        number = int(request.query.get("page", 1))
+        headers = CIMultiDict({"Link": '</persons>; rel="self"'})
+        if number < 3:
+            headers.add("Link", f'</persons?page={number + 1}>; rel="next"')
+        return web.json_response({"rows": [{"id": number}]}, headers=headers)
+
+    link = {"paging": {"kind": "link"}, "request": {"path": "/persons"}}
+    pages, _ = asyncio.run(read(answer, **link))
+    assert [row["id"] for page in pages for row in page.rows] == [1, 2, 3]
 
 
 def test_one_full_page_that_names_no_next_one_is_told(caplog: pytest.LogCaptureFixture) -> None:

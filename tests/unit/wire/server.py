@@ -134,3 +134,11 @@ async def cut(request: web.Request) -> web.StreamResponse:
     assert request.transport is not None
     request.transport.close()
     return response
+
+
+async def endless(request: web.Request) -> web.StreamResponse:
+    """A body without an end, in parts."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b" " * 1000)

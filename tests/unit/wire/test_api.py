@@ -43,6 +43,7 @@ from tests.unit.wire.server import (
     api,
     cut,
     drop,
+    endless,
     endpoint,
     json,
     request,
@@ -59,7 +60,9 @@ async def _exchange(
 ) -> tuple[Answer | AccountSyncError, Server]:
     async with (
         serving({"/": handler}) as server,
-        api(endpoint(server.url), timeout_s=timeout_s, now=lambda: NOW) as client,
+        api(
+            endpoint(server.url), timeout_s=timeout_s, now=lambda: NOW, longest_answer=9000
+        ) as client,
     ):
         call = client.change if change else client.read
         try:
@@ -85,6 +88,7 @@ LATER = (TransientError, TransientError)
     [
         (drop, IN_DOUBT, "ServerDisconnectedError"),
         (cut, IN_DOUBT, "ClientPayloadError"),
+        (endless, IN_DOUBT, "an answer of more than 9000 bytes"),
         (after(3, json({})), IN_DOUBT, "TimeoutError"),
         (status(500), IN_DOUBT, "HTTP 500"),
         (status(502), IN_DOUBT, "HTTP 502"),

@@ -36,7 +36,7 @@ def prove(pages: list[Page], again: Page | None, *, page_size: int | None = SIZE
         [page(1, 3, 1, 3)],
         [page(1, 3, 2, 4), page(2, 1, 2, 4)],
         [page(1, 3, 2), page(2, 3, 2)],
-        [page(1, 3, 2), page(2, 0, 2)],
+        [page(1, 3, 2, 3), page(2, 0, 2, 3)],
     ],
 )
 def test_a_complete_read_is_proven(pages: list[Page]) -> None:
@@ -63,6 +63,8 @@ def test_pages_of_any_size_follow_one_another_where_no_number_is_declared() -> N
         ([page(1, 0, 1, 4)], None, "4 rows declared, 0 received"),
         ([page(1, 3, 2)], None, "2 pages declared, 1 received"),
         ([page(1, 3, 0)], None, "page 1 has rows, but 0 pages are declared"),
+        ([page(1, 3, 2), page(2, 0, 2)], None, "page 2 of 2 has no rows"),
+        ([page(1, 3, None), page(1, 3, None)], None, "page 1 has the rows of an earlier page"),
         ([page(1, 3, -1)], None, "page 1 has rows, but -1 pages are declared"),
         ([page(1, 3, 2), page(2, 1, 2)], page(1, 3, 3), "changed from (2, None) to (3, None)"),
         ([page(1, 3, 2), page(2, 1, 2)], page(1, 2, 2), "the first page changed"),
