@@ -171,6 +171,20 @@ def test_a_file_that_took_the_place_of_the_one_that_was_read_is_read_next(drop: 
     assert (drop.persons(), drop.waiting) == ({"E1": "赵六六"}, set())
 
 
+def test_rows_whose_key_a_mended_mapping_finds_are_one_person(drop: Drop) -> None:
+    """I3: kept twice without a key, they would be told that the number belongs to another row, for
+    ever; the newest counts, and the read's own before it."""
+    misspelt = {"fields": FIELDS | {"source_key": {"path": "key", "default": ""}}}
+    for n in (2, 1):
+        drop.put(f"{n}.csv", f"1,E1,王{n},2026-05-0{n}", f"2,E2,赵{n},2026-05-0{n}")
+        assert drop.sync(content="changes", **misspelt).inserted == 0
+    drop.put("3.csv", "2,E2,赵3,2026-05-03")
+    result = drop.sync(content="changes")
+    assert (result.inserted, result.retried, result.rejected) == (2, 1, 0)
+    assert drop.persons() == {"E1": "王2", "E2": "赵3"}
+    assert drop.rows("SELECT * FROM accountsync.rejected_record WHERE closed_at IS NULL") == []
+
+
 def test_who_comes_without_a_key_is_not_missing(drop: Drop) -> None:
     """I4: the row is rejected, and has the number of somebody who is known."""
     drop.put("1.csv", "1,E1,王五,2026-05-01", "2,E2,赵六,2026-05-01", "3,E3,钱七,2026-05-01")

@@ -111,8 +111,10 @@ def test_the_answer_about_a_plan_is_carried_out_once_and_audited(
 
 
 def _hold_feed(world: HrWorld) -> list[str]:
-    """Of 25 people HR has lost the department. Returns their employee numbers."""
+    """Of 25 people HR has lost the department, and it says nonsense of another. Returns their
+    employee numbers."""
     world.sync()
+    world.change(world.hr.persons()[30], originalHireDate="2025-13-45")
     lost = [world.change(row, **BLANK)["employeeNumber"] for row in world.hr.persons()[:25]]
     with pytest.raises(SafetyStopError, match="is held"):
         world.sync("full")
@@ -127,7 +129,8 @@ def test_a_held_feed_is_shown_with_how_many_whom_and_why(world: HrWorld) -> None
     assert "25 to update" in review.body
     assert "department_code: 25 changed, 25 emptied" in review.body
     assert any(one in review.body for one in lost)
-    assert "department_code: 25 of 40 persons lose it, allowed are 10 %" in review.body
+    assert "department_code: 25 of 39 persons lose it, allowed are 10 %" in review.body
+    assert "1: hire_date: is not a date of the calendar; e.g. 00100031" in review.body
 
 
 @pytest.mark.parametrize("approved", [True, False])

@@ -20,6 +20,7 @@ _AS_ROW = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # Unreadable 
 _IDENTITY = ("source_key", "employee_number", "source_updated_at")
 """What a merge asks even of a row that holds nothing new."""
 _NOTHING = ("",) * len(PERSON_FIELDS)
+_SOURCE_KEY_AT = list(PERSON_FIELDS).index("source_key")
 _LONGEST_TEXT = 500
 _LONG_ROW = 2_000
 """Bytes. A shorter row holds nothing that is too long for an index of the store."""
@@ -33,6 +34,10 @@ class StagedRecord(NamedTuple):
     raw: bytes
     content_hash: bytes
     problems: list[str]
+
+    @property
+    def source_key(self) -> str:
+        return self.values[_SOURCE_KEY_AT]
 
 
 class RowMapper:

@@ -94,12 +94,22 @@ def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
     if feed.plan.mode == "person" or feed.plan.is_complete:
         return
     after = 0
-    while raw := feeds.open_rejects(
+    while found := feeds.open_rejects(
         connection, run_id=feed.run_id, source=feed.source, after=after, limit=_ROWS_AT_ONCE
     ):
-        again = feeds.lines(feed.mapper.map([row for _, row in raw]), retried=True)
-        feeds.add(connection, run_id=feed.run_id, lines=again)
-        after = raw[-1][0]
+        again = feed.mapper.map([raw for *_, raw in found])
+        feeds.add(connection, run_id=feed.run_id, lines=feeds.lines(again, retried=True))
+        rejects.close_other_keys(
+            connection,
+            [
+                number
+                for (number, key, _), record in zip(found, again, strict=True)
+                if record.source_key not in ("", key)
+            ],
+        )
+        after = found[-1][0]
+    if after:
+        feeds.keep_newest_of_retried(connection, run_id=feed.run_id)
 
 
 def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -> list[str]:

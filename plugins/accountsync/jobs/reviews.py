@@ -35,6 +35,7 @@ _GUARD = (
     (r"(\d+) within 7 days, more than ([\d.]+)", r"7 天内 \1 个，超过 \2 个"),
 )
 """What domain.guard says, and the same in Chinese."""
+_REASONS_SHOWN = 5
 _REASONS = {
     "left": "left 已离职",
     "leave": "on leave 休假",
@@ -168,6 +169,9 @@ def _of_feed(feed: HeldFeed) -> Review:
         lines.append(
             f"- {name}: {change['changed']} changed, {change['emptied']} emptied; e.g. {examples}"
         )
+    for reject in feed.differences.get("rejected", [])[:_REASONS_SHOWN]:
+        examples = ", ".join(reject["examples"]) or "–"
+        lines.append(f"- rejected 拒收 {reject['rows']}: {reject['reason']}; e.g. {examples}")
     lines.append("\nApprove: exactly this feed is merged. Reject: it is thrown away.")
     lines.append("\n批准（Approve）：仅合并这一批数据。拒绝（Reject）：丢弃这一批数据。")
     return Review(

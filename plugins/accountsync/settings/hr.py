@@ -68,6 +68,12 @@ class ChangedSince(Group):
     )
     zone: Zone = Field("UTC", description="the zone the API assumes when the text has none")
 
+    @property
+    def guesses_zone(self) -> bool:
+        """In a wrong one, hours of changes would never be asked for."""
+        names_one = self.format in EPOCHS or "%z" in self.format or self.format.endswith("Z")
+        return "zone" not in self.model_fields_set and not names_one
+
 
 class SourceField(Group):
     """Where one field of a person comes from in a row."""
@@ -228,6 +234,9 @@ class HttpSource(Source):
         if self.changed_since and "since" not in used:
             said = "the request never uses {{ since }}: every read would be a full one"
             found.append(Problem(("changed_since",), said))
+        if self.changed_since and self.zone != "UTC" and self.changed_since.guesses_zone:
+            said = f"say it: `format` names none, and the source's times are in {self.zone}"
+            found.append(Problem(("changed_since", "zone"), said))
         if found:
             raise ProblemsError(found)
         return self

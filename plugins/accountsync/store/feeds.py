@@ -177,12 +177,12 @@ def add(connection: Connection, *, run_id: int, lines: Iterable[bytes]) -> None:
 
 def open_rejects(
     connection: Connection, *, run_id: int, source: str, after: int, limit: int
-) -> list[tuple[int, Any]]:
-    """Id and raw row of those that were rejected earlier, are still open, and do not come in this
-    feed: the next ones by id. A text stands for a row that is no JSON: only HR can mend it."""
+) -> list[tuple[int, str, Any]]:
+    """Id, key and raw row of those that were rejected earlier, are still open, and do not come in
+    this feed: the next ones by id. A text stands for a row that is no JSON: only HR can mend it."""
     rows = connection.execute(
         text(
-            "SELECT r.id, r.raw::text FROM accountsync.rejected_record r"
+            "SELECT r.id, r.record_key, r.raw::text FROM accountsync.rejected_record r"
             " WHERE source = :source AND closed_at IS NULL AND id > :after"
             " AND json_typeof(r.raw) <> 'string' AND NOT EXISTS ("
             f"  SELECT FROM {table(run_id)} s"
@@ -191,7 +191,23 @@ def open_rejects(
         ),
         {"source": source, "after": after, "limit": limit},
     )
-    return [(number, orjson.loads(raw)) for number, raw in rows]
+    return [(number, key, orjson.loads(raw)) for number, key, raw in rows]
+
+
+def keep_newest_of_retried(connection: Connection, *, run_id: int) -> None:
+    """Rows that were kept without a key, because the mapping lacked it, may be of one person: the
+    read's own row counts, or the newest."""
+    connection.execute(
+        text(
+            f"DELETE FROM {table(run_id)} WHERE ctid IN ("
+            " SELECT row FROM (SELECT ctid AS row, retried, row_number() OVER ("
+            "   PARTITION BY source_key"
+            "   ORDER BY retried, source_updated_at DESC NULLS LAST, position DESC) AS rank"
+            f"  FROM {table(run_id)} WHERE source_key IN ("
+            f"   SELECT source_key FROM {table(run_id)} WHERE retried)) ranked"
+            " WHERE retried AND rank > 1)"
+        )
+    )
 
 
 def keep(connection: Connection, *, run_id: int) -> None:

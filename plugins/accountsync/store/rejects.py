@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from accountsync.store.engine import bigints
 from accountsync.store.feeds import table
 
 _REASONS_TOLD = 20
@@ -91,6 +92,17 @@ def close(connection: Connection, *, source: str, record_key: str) -> bool:
     """Whether there was such an open row."""
     bound = {"source": source, "key": record_key}
     return connection.execute(text(_CLOSE_BY_HAND), bound).rowcount == 1
+
+
+def close_other_keys(connection: Connection, ids: Sequence[int]) -> None:
+    """Rows that now tell whose they are: what is wrong with them still is kept under that key."""
+    connection.execute(
+        text(
+            "UPDATE accountsync.rejected_record SET closed_at = now(),"
+            " closed_because = 'its key is known' WHERE id = ANY(CAST(:ids AS bigint[]))"
+        ),
+        {"ids": bigints(ids)},
+    )
 
 
 def reasons(connection: Connection, *, run_id: int, examples: int) -> list[dict[str, Any]]:

@@ -66,6 +66,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"request": {"path": "/v2/workers", "query": {"after": "{{ cursor }}"}}},
         "never uses {{ since }}",
     ),
+    "changes that are asked for in a zone nobody named": (
+        "staff",
+        {"changed_since": {"format": "%Y-%m-%d %H:%M:%S"}},
+        "the source's times are in Asia/Shanghai",
+    ),
     "a delimiter of JSON": ("contractors", {"delimiter": ";"}, "format csv only"),
     "a list inside of CSV": ("payroll", {"records": "rows"}, "format json only"),
     "an archive that is read again": (
