@@ -219,6 +219,19 @@ def test_files_of_changes_never_prove_who_is_missing(drop: Drop) -> None:
     assert drop.rows("SELECT * FROM accountsync.snapshot") == []
 
 
+def test_many_changes_of_few_of_all_persons_stop_no_file_of_changes(drop: Drop) -> None:
+    """I7: everybody in it changes, and there is no complete read to compare with. But nobody at
+    all, where somebody is known, is no complete read."""
+    changes: dict[str, Any] = {"content": "changes", "fields": FIELDS | {"email": "changed"}}
+    drop.put("1.csv", *(f"{n},E{n},王五,2026-05-01" for n in range(80)))
+    drop.sync(**changes)
+    drop.put("2.csv", *(f"{n},E{n},王五,2026-05-02" for n in range(20)))
+    assert drop.sync(**changes).updated == 20
+    drop.put("3.csv")
+    with pytest.raises(SafetyStopError, match="not one row, where 80 persons are known"):
+        drop.sync(mode="full")
+
+
 REPEATED = (
     "1,E1,旧,2026-05-01",
     "1,E1,新,2026-05-03",

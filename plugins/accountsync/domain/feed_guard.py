@@ -29,7 +29,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """`known`: persons in the source's last complete read · `matched`: rows about persons of the
+    """`known`: persons of the source, where that was counted · `matched`: rows about persons of the
     store · `rejected`: rows rejected now that were not before."""
 
     is_complete: bool
@@ -54,7 +54,7 @@ class Limits:
 def reasons_to_stop(feed: Feed, limits: Limits) -> list[str]:
     """None: it may be merged."""
     if feed.is_complete and feed.received == 0 and feed.known > 0:
-        return [f"not one row, where the last complete read had {feed.known}"]
+        return [f"not one row, where {feed.known} persons are known"]
     found = []
     if _exceeds(feed.rejected, feed.received, limits.rejects_percent, limits.floor):
         found.append(

@@ -114,19 +114,29 @@ def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
 
 def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -> list[str]:
     counts = merged.counts
-    snapshot = runs.last_snapshot(connection, source=feed.source)
     limits = Limits(**feed.settings.feed_guard.model_dump())
     return reasons_to_stop(
         Feed(
             is_complete=feed.plan.is_complete,
             received=counts.fetched,
             rejected=_newly_rejected(connection, feed, merged),
-            known=snapshot.rows if snapshot else 0,
+            known=_known(connection, feed, merged),
             matched=counts.updated + counts.unchanged,
             changes=[_counted(connection, feed, change) for change in merged.changes],
         ),
         limits,
     )
+
+
+def _known(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
+    """Whom the source has; a source of changes only never says so. Counted where it matters."""
+    snapshot = runs.last_snapshot(connection, source=feed.source)
+    if snapshot and snapshot.rows:
+        return snapshot.rows
+    floor = feed.settings.feed_guard.floor
+    if merged.counts.fetched and all(change.changed < floor for change in merged.changes):
+        return 0
+    return persons.with_value(connection, source=feed.source, field="source_key")
 
 
 def _counted(connection: Connection, feed: StagedFeed, change: FieldChange) -> FieldChange:
