@@ -15,6 +15,7 @@ from sqlalchemy import Engine, RowMapping, text
 from accountsync.errors import IncompleteReadError, SafetyStopError, TransientError
 from accountsync.hr.file import FileHrSource
 from accountsync.hr.source import Ask, Page
+from accountsync.jobs import held_feeds
 from accountsync.jobs.sync_hr_persons import SyncResult, sync_hr_persons
 from accountsync.jobs.sync_order import SyncOrder
 from accountsync.jobs.task_queue import Clock
@@ -29,6 +30,16 @@ FIELDS = {
     "full_name": "name",
     "source_updated_at": "changed",
 }
+
+
+def a_source(**changes: Any) -> FileSource:
+    return FileSource.model_validate(
+        {
+            "kind": "file", "name": "drop", "path": "unused", "format": "csv", "fields": FIELDS,
+            "pattern": "*.csv*", "zone": "Asia/Shanghai", "archive": "unused either",
+        }
+        | changes
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +63,7 @@ class Drop:
     ) -> SyncResult:
         known = SyncOrder.__dataclass_fields__
         order = SyncOrder(**{name: value for name, value in options.items() if name in known})
-        changes = {name: value for name, value in options.items() if name not in known}
-        settings = FileSource.model_validate(
-            {
-                "kind": "file", "name": "drop", "path": "unused", "format": "csv", "fields": FIELDS,
-                "pattern": "*.csv*", "zone": "Asia/Shanghai", "archive": "unused either",
-            }
-            | changes
-        )  # fmt: skip
+        settings = a_source(**{name: options[name] for name in options if name not in known})
         archive = self.folder / "archive"
         source = kind(settings, folder=self.folder / "in", archive=archive)
         return sync_hr_persons(
@@ -205,6 +209,29 @@ def test_of_many_reasons_the_most_frequent_are_told(drop: Drop) -> None:
     told = [one["reason"] for one in result.differences["rejected"]]
     assert len(told) == 20
     assert "full_name: is missing" in told[:3]
+
+
+def test_a_file_that_is_read_again_after_it_was_approved_is_one_snapshot(drop: Drop) -> None:
+    """I4: who is missing from two complete reads, not from one file that is read twice."""
+    leave = {"absence": {"policy": "leave", "after_snapshots": 2}}
+    left = "SELECT employee_number FROM accountsync.person WHERE presumed_left_at IS NOT NULL"
+    drop.put("1.csv", *(f"{n},E{n},王五,2026-05-01" for n in range(31)))
+    drop.sync(**leave)
+    drop.put("2.csv", *(f"{n},E{n},赵六,2026-05-02" for n in range(30)))
+    with pytest.raises(SafetyStopError):
+        drop.sync(**leave)
+    held_feeds.approve(
+        engine=drop.engine,
+        settings=a_source(**leave),
+        feed=held_feeds.list_held(engine=drop.engine)[0].id,
+        actor="oper",
+        comment="",
+        clock=lambda: NOW,
+    )
+    assert (drop.sync(**leave).unchanged, drop.rows(left), drop.waiting) == (30, [], set())
+    drop.put("3.csv", *(f"{n},E{n},赵六,2026-05-02" for n in range(30)))
+    drop.sync(**leave)
+    assert [row["employee_number"] for row in drop.rows(left)] == ["E30"]
 
 
 def test_files_of_changes_never_prove_who_is_missing(drop: Drop) -> None:

@@ -172,6 +172,9 @@ class FileHrSource:
         if lines and lines == bad:
             raise IncompleteReadError(f"{self._chosen.name}: not one line of it is JSON")
 
+    def what_was_read(self) -> str:
+        return f"{self._chosen.name} {self._as_read}"
+
     async def merged(self) -> None:
         """Into the archive, older full files with it: one that stayed would be a snapshot, or the
         next changes, with every run. One that another took the place of was not read."""

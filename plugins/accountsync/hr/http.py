@@ -66,6 +66,9 @@ class HttpHrSource:
     async def has_news(self) -> bool:
         return True
 
+    def what_was_read(self) -> None:
+        return
+
     async def merged(self) -> None:
         return
 

@@ -34,6 +34,10 @@ class HrSource(Protocol):
         """May hold more than was asked for; the job keeps what it asked for."""
         ...
 
+    def what_was_read(self) -> str | None:
+        """Of something that can be read again as it is, as a file: the same text each time."""
+        ...
+
     async def merged(self) -> None:
         """Called after what was read is safely in the store."""
         ...

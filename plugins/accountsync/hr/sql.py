@@ -55,6 +55,9 @@ class SqlHrSource:
     async def has_news(self) -> bool:
         return True
 
+    def what_was_read(self) -> None:
+        return
+
     async def merged(self) -> None:
         return
 

@@ -20,7 +20,7 @@ from accountsync.hr.source import Ask, HrSource
 from accountsync.jobs.bulk import rare_collections, short_turns
 from accountsync.jobs.read_plan import ReadPlan
 from accountsync.settings.hr import AnySource
-from accountsync.store import feeds, persons
+from accountsync.store import feeds, persons, runs
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +90,13 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int
     with engine.begin() as connection:
         feeds.empty(connection, run_id=run_id)
     with rare_collections(), short_turns():
-        sent = asyncio.run(_copy(engine, open_source, feed))
-    if sent is None:
+        found = asyncio.run(_copy(engine, open_source, feed))
+    if found is None:
         return None
+    sent, file = found
     with engine.begin() as connection:
         feeds.build_index(connection, run_id=run_id)
+        runs.set_file(connection, run_id=run_id, file=file)
         staged, repeated = feeds.tally(connection, run_id=run_id)
         require_rows(staged, of=sent)
         if repeated and not feed.settings.allows_repeated_keys:
@@ -121,8 +123,10 @@ def _drop_what_was_not_asked_for(connection: Connection, feed: StagedFeed) -> in
     return dropped
 
 
-async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | None:
-    """Returns the number of rows sent; None: nothing new."""
+async def _copy(
+    engine: Engine, open_source: OpenSource, feed: StagedFeed
+) -> tuple[int, str | None] | None:
+    """Returns the number of rows sent, and of which file; None: nothing new."""
     plan, mapper, run_id = feed.plan, feed.mapper, feed.run_id
     progress = _Progress(run_id)
     ask = Ask(since=plan.since, until=plan.until, numbers=plan.numbers or None)
@@ -135,7 +139,7 @@ async def _copy(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> in
                 for rows in _lots(page.rows):
                     await copy.add(feeds.lines(mapper.map(rows, known), retried=False))
                 progress.page(page.number, page.total_pages, len(page.rows))
-    return copy.rows
+        return copy.rows, source.what_was_read()
 
 
 def _lots(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

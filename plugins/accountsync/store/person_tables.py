@@ -143,6 +143,7 @@ class SyncRunRow(Table):
         server_default="{}", comment="the feed guard's reasons"
     )
     fingerprint: Mapped[str | None] = mapped_column(comment="of a held feed's rows")
+    file: Mapped[str | None] = mapped_column(comment="which was read, and how it stood")
     error: Mapped[str | None]
     started_at: Mapped[datetime] = now()
     finished_at: Mapped[datetime | None]

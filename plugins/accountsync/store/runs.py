@@ -177,13 +177,27 @@ def last_full_read_at(connection: Connection, *, source: str) -> datetime | None
     return read
 
 
-def add_snapshot(connection: Connection, *, source: str, run_id: int, rows: int) -> int:
-    return int(
+def set_file(connection: Connection, *, run_id: int, file: str | None) -> None:
+    if file:
         connection.execute(
-            text(
-                "INSERT INTO accountsync.snapshot (source, run_id, rows)"
-                " VALUES (:source, :run_id, :rows) RETURNING id"
-            ),
-            {"source": source, "run_id": run_id, "rows": rows},
-        ).scalar_one()
-    )
+            text("UPDATE accountsync.sync_run SET file = :file WHERE id = :run_id"),
+            {"run_id": run_id, "file": file},
+        )
+
+
+_ADD_SNAPSHOT = text(
+    "WITH last AS (SELECT s.id, r.file FROM accountsync.snapshot s"
+    "  JOIN accountsync.sync_run r ON r.id = s.run_id"
+    "  WHERE s.source = :source ORDER BY s.id DESC LIMIT 1),"
+    " made AS (INSERT INTO accountsync.snapshot (source, run_id, rows)"
+    "  SELECT :source, :run_id, :rows WHERE NOT EXISTS ("
+    "   SELECT FROM last JOIN accountsync.sync_run r ON r.id = :run_id AND r.file = last.file)"
+    "  RETURNING id)"
+    " SELECT coalesce((SELECT id FROM made), (SELECT id FROM last))"
+)
+
+
+def add_snapshot(connection: Connection, *, source: str, run_id: int, rows: int) -> int:
+    """A file that is read again, as after it was approved, is the snapshot that it was (I4)."""
+    bound = {"source": source, "run_id": run_id, "rows": rows}
+    return int(connection.execute(_ADD_SNAPSHOT, bound).scalar_one())

@@ -23,7 +23,7 @@ def _with(*changes: FieldChange, matched: int = 1000) -> Feed:
 
 STOPPED = {
     "nobody at all": (replace(QUIET, received=0, matched=0), "not one row"),
-    "nobody, where few were": (replace(QUIET, received=0, matched=0, known=3), "where 3 persons are"),
+    "nobody, where few were": (replace(QUIET, received=0, matched=0, known=3), "3 persons"),
     "many rejected": (replace(QUIET, rejected=101), "101 of 1000 rows are newly rejected"),
     "departments blank": (
         _with(_change("department_code", 101, 101)),

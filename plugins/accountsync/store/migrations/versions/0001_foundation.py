@@ -186,6 +186,7 @@ def upgrade() -> None:
             comment="the feed guard's reasons",
         ),
         sa.Column("fingerprint", sa.Text(), nullable=True, comment="of a held feed's rows"),
+        sa.Column("file", sa.Text(), nullable=True, comment="which was read, and how it stood"),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column(
             "started_at",
