@@ -157,6 +157,7 @@ BROKEN: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
     "a last line with cells missing": ({}, csv(ROWS).encode()[:-12], b""),
     "half a character at its end": ({}, csv(ROWS).encode()[:35], b""),
     "no column for a field": ({"delimiter": ";"}, csv(ROWS).encode(), b""),
+    "a column twice": ({}, b"id,number,name,state,name\n1,E1,A,on,B\n", b""),
     "another encoding": ({"encoding": "ascii"}, csv(ROWS).encode(), b""),
     "half a line of JSON": ({"format": "jsonl"}, jsonl(ROWS).encode()[:-9], b""),
     "lines, not one of them JSON": ({"format": "jsonl"}, csv(ROWS).encode(), b""),

@@ -113,6 +113,13 @@ def test_a_column_that_has_no_text_is_named(warehouse: Warehouse) -> None:
             warehouse.sync(query=f"SELECT *, {value} AS photo FROM staff")
 
 
+def test_a_column_that_comes_twice_is_named(warehouse: Warehouse) -> None:
+    """Everybody would have the name of a department, or their boss."""
+    query = "SELECT s.*, 'Finance' AS name FROM staff s"
+    with pytest.raises(ConfigurationError, match="more than one column name"):
+        warehouse.sync(query=query)
+
+
 def test_changes_are_asked_for_by_the_query(warehouse: Warehouse) -> None:
     warehouse.sync()
     warehouse.execute(

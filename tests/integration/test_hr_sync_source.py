@@ -12,12 +12,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, RowMapping, text
 
-from accountsync.errors import IncompleteReadError, SafetyStopError, TransientError
+from accountsync.errors import (
+    ConfigurationError,
+    IncompleteReadError,
+    SafetyStopError,
+    TransientError,
+)
 from accountsync.hr.file import FileHrSource
 from accountsync.hr.source import Ask, Page
 from accountsync.jobs import held_feeds
 from accountsync.jobs.sync_hr_persons import SyncResult, sync_hr_persons
-from accountsync.jobs.sync_order import SyncOrder
+from accountsync.jobs.sync_order import SyncOrder, Window
 from accountsync.jobs.task_queue import Clock
 from accountsync.settings.hr import FileSource
 from accountsync.store import locks
@@ -232,6 +237,30 @@ def test_a_file_that_is_read_again_after_it_was_approved_is_one_snapshot(drop: D
     drop.put("3.csv", *(f"{n},E{n},赵六,2026-05-02" for n in range(30)))
     drop.sync(**leave)
     assert [row["employee_number"] for row in drop.rows(left)] == ["E30"]
+
+
+def test_a_full_file_older_than_the_last_one_is_refused(drop: Drop) -> None:
+    """I5: it is how HR was. A newer one takes its place, as ever."""
+    drop.put("10.csv", "1,E1,新,2026-05-03")
+    drop.sync()
+    drop.put("9.csv", "1,E1,旧,2026-05-01")
+    with pytest.raises(ConfigurationError, match=r"9\.csv is older by name than 10\.csv"):
+        drop.sync()
+    assert (drop.persons(), drop.waiting) == ({"E1": "新"}, {"9.csv"})
+    (last,) = drop.rows("SELECT state FROM accountsync.sync_run ORDER BY id DESC LIMIT 1")
+    assert last["state"] == "failed"
+    drop.put("11.csv", "1,E1,更新,2026-05-04")
+    drop.sync()
+    assert (drop.persons(), drop.waiting) == ({"E1": "更新"}, set())
+
+
+def test_a_window_of_rows_without_change_times_is_refused(drop: Drop) -> None:
+    """I14: all of them would be dropped, and the run be green."""
+    drop.put("1.csv", "1,E1,王五,2026-05-01")
+    window = Window(start=NOW - timedelta(days=99), end=NOW)
+    fields = {name: FIELDS[name] for name in FIELDS if name != "source_updated_at"}
+    with pytest.raises(ConfigurationError, match="source_updated_at"):
+        drop.sync(mode="window", window=window, fields=fields)
 
 
 def test_files_of_changes_never_prove_who_is_missing(drop: Drop) -> None:

@@ -13,7 +13,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from itertools import islice
 from typing import IO, Any, Protocol, TypeVar
 
-from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
+from accountsync.errors import (
+    ConfigurationError,
+    IncompleteReadError,
+    TransientError,
+)
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import DoneMarker, FileSource
 from accountsync.wire.unreadable import Unreadable, parse
@@ -54,7 +58,7 @@ class FileHrSource:
     async def has_news(self) -> bool:
         if not await _io(self._folder.exists):
             raise TransientError("the folder of the files (`path`) is not there")
-        found = await self._candidates()
+        found = await self._candidates(self._folder)
         complete = await self._complete(found)
         if not complete:
             log.info(
@@ -66,15 +70,26 @@ class FileHrSource:
             await _io(lambda: self._archive.mkdir(parents=True, exist_ok=True))
         if self._source.content == "full":
             *self._superseded, self._chosen = complete
+            await self._refuse_older()
         else:
             self._chosen = complete[0]
         return True
 
-    async def _candidates(self) -> list[Any]:
-        found = await _io(_listed, self._folder, self._source.pattern)
+    async def _candidates(self, folder: Folder) -> list[Any]:
+        found = await _io(_listed, folder, self._source.pattern)
         suffix = getattr(self._source.complete, "suffix", None)
         files = [file for file in found if not (suffix and file.name.endswith(suffix))]
         return sorted(files, key=lambda file: _in_order(str(file.name)))
+
+    async def _refuse_older(self) -> None:
+        """Than what was merged: it is how HR was, and would take back what changed since."""
+        if archived := await self._candidates(self._archive):
+            name, last = str(self._chosen.name), str(archived[-1].name)
+            if _in_order(name) < _in_order(last):
+                raise ConfigurationError(
+                    f"{name} is older by name than {last}, which was merged: move it away, or, if"
+                    " it is how HR is now, give it a name that comes after"
+                )
 
     async def _complete(self, files: list[Any]) -> list[Any]:
         """Many files stand still at the same time: one wait is for all of them."""
@@ -145,7 +160,12 @@ class FileHrSource:
 
     def _require_columns(self, found: Sequence[str]) -> None:
         """A column that is gone would empty its field for everybody (I2)."""
-        wanted = {field.path for field in self._source.fields.values() if field.default is None}
+        fields = self._source.fields.values()
+        if repeated := sorted({f.path for f in fields if found.count(f.path) > 1}):
+            raise IncompleteReadError(
+                f"{self._chosen.name}: its first line has {', '.join(repeated)} more than once"
+            )
+        wanted = {field.path for field in fields if field.default is None}
         if lacking := sorted(wanted - {*found}):
             raise IncompleteReadError(
                 f"{self._chosen.name}: its first line has no column {', '.join(lacking)};"

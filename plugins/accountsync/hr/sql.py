@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -72,7 +72,7 @@ class SqlHrSource:
                 _translated, lambda: streaming.execute(self._query, bound)
             )
             try:
-                self._require_columns(rows.keys())
+                self._require_columns(list(rows.keys()))
                 async for page in _pages(rows):
                     yield page
             finally:
@@ -80,8 +80,13 @@ class SqlHrSource:
         finally:
             await asyncio.to_thread(connection.close)
 
-    def _require_columns(self, found: Iterable[str]) -> None:
+    def _require_columns(self, found: Sequence[str]) -> None:
         fields = self._source_fields.values()
+        used = {field.path.partition(".")[0] for field in fields}
+        if repeated := sorted(name for name in used if found.count(name) > 1):
+            raise ConfigurationError(
+                f"the query has more than one column {', '.join(repeated)}: which is meant?"
+            )
         wanted = {field.path.partition(".")[0] for field in fields if field.default is None}
         if lacking := sorted(wanted - {*found}):
             raise ConfigurationError(

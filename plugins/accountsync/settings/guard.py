@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field, NonNegativeInt
 
 from accountsync.domain.guard import GuardRule, Limit
-from accountsync.settings.parts import Group
-
-Percent = Annotated[float, Field(ge=0, le=100)]
+from accountsync.settings.parts import Group, Percent
 
 
 class AtMost(Group):

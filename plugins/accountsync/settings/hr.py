@@ -32,6 +32,7 @@ from accountsync.settings.parts import (
     Name,
     NoAuth,
     OrPreset,
+    Percent,
     Rate,
     Request,
     Timeout,
@@ -112,11 +113,11 @@ class FeedGuard(Group):
     """
 
     floor: PositiveInt = Field(20, description="fewer affected rows never stop a feed")
-    rejects_percent: float = Field(10, description="newly rejected rows, of those received")
-    emptied_percent: float = Field(
+    rejects_percent: Percent = Field(10, description="newly rejected rows, of those received")
+    emptied_percent: Percent = Field(
         10, description="persons who lose a key field, of those in the feed who had it"
     )
-    changed_percent: float = Field(
+    changed_percent: Percent = Field(
         30, description="persons whose value of a key field changes, of all of the source"
     )
     fields: list[str] = Field(

@@ -89,6 +89,7 @@ Duration = Annotated[
 ]
 Timeout = Annotated[Duration, AfterValidator(_positive)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
+Percent = Annotated[float, Field(ge=0, le=100)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 AnswerCondition = Annotated[str, condition(ANSWER_ROOTS)]
 AnswerPath = Annotated[str, condition(ANSWER_ROOTS)]

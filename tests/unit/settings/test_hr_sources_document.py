@@ -71,6 +71,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"changed_since": {"format": "%Y-%m-%d %H:%M:%S"}},
         "the source's times are in Asia/Shanghai",
     ),
+    "a share that is no number": (
+        "payroll",
+        {"feed_guard": {"emptied_percent": float("nan")}},
+        "emptied_percent",
+    ),
     "a delimiter of JSON": ("contractors", {"delimiter": ";"}, "format csv only"),
     "a list inside of CSV": ("payroll", {"records": "rows"}, "format json only"),
     "an archive that is read again": (
