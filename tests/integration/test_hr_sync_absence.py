@@ -40,12 +40,13 @@ def test_a_human_is_asked_after_so_many_complete_reads_and_nothing_happens_by_it
 ) -> None:
     row = _vanished(world)
     before = dict(world.person(row))
-    asked = []
+    asked, told = [], []
     for _ in range(4):
-        world.sync("full")
+        told.append(world.sync("full").differences)
         asked.append(_asked(world))
     number = row["employeeNumber"]
     assert asked == [{}, {}, {number: 3}, {number: 4}]
+    assert told == [{}, {}, *[{"missing": {"persons": 1, "examples": [number]}}] * 2]
     after = dict(world.person(row))
     assert before.pop("absent_since_snapshot") is None
     assert after.pop("absent_since_snapshot") is not None
@@ -54,7 +55,7 @@ def test_a_human_is_asked_after_so_many_complete_reads_and_nothing_happens_by_it
 
 def test_the_policy_keep_asks_nobody(world: HrWorld) -> None:
     _vanished(world)
-    world.sync("full")
+    assert world.sync("full", absence={"policy": "keep", "after_snapshots": 1}).differences == {}
     assert _asked(world, policy="keep", after_snapshots=1) == {}
     assert len(_asked(world, policy="ask", after_snapshots=1)) == 1
 

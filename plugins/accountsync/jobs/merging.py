@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,8 @@ from accountsync.store import absences, feeds, locks, ownership, persons, reject
 from accountsync.store.ownership import Owner
 from accountsync.store.persons import EXAMPLES, Merged
 from accountsync.store.runs import Outcome
+
+log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 5000
 
@@ -53,6 +56,7 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
         complete=plan.is_complete,
     )
     _advance(connection, feed, outcome, is_first=merged.is_first)
+    outcome = _asking(connection, feed, outcome)
     runs.succeed(connection, run_id=run_id, outcome=outcome)
     return outcome
 
@@ -86,6 +90,27 @@ def _presume_left(connection: Connection, feed: StagedFeed) -> None:
             after_snapshots=policy.after_snapshots,
             now=feed.now,
         )
+
+
+def _asking(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outcome:
+    """With whom a human has to be asked about: nobody would look for them otherwise (I4)."""
+    policy = feed.settings.absence
+    if not feed.plan.is_complete or policy.policy != "ask":
+        return outcome
+    count, examples = absences.long_absent(
+        connection,
+        source=feed.source,
+        after_snapshots=policy.after_snapshots,
+        examples=EXAMPLES,
+    )
+    if not count:
+        return outcome
+    log.warning(
+        "event=missing_from_hr source=%s run=%s persons=%s: have they left?"
+        " bin/accountsync feed absent", feed.source, feed.run_id, count,
+    )  # fmt: skip
+    missing = {"missing": {"persons": count, "examples": examples}}
+    return replace(outcome, differences={**outcome.differences, **missing})
 
 
 def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:

@@ -109,6 +109,20 @@ def presume_left(
     return int(presumed or 0)
 
 
+def long_absent(
+    connection: Connection, *, source: str, after_snapshots: int, examples: int
+) -> tuple[int, list[str]]:
+    """How many so many complete snapshots lack, and the first of their employee numbers."""
+    found = connection.execute(
+        text(
+            "SELECT count(*), (array_agg(employee_number ORDER BY employee_number))[1:"
+            f"{examples:d}] FROM accountsync.person WHERE id IN ({_LONG_ABSENT})"
+        ),
+        {"source": source, "after": after_snapshots},
+    ).one()
+    return found[0], found[1] or []
+
+
 def presume_left_by_number(
     connection: Connection, *, numbers: Sequence[str], now: datetime
 ) -> list[str]:
