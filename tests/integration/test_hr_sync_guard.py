@@ -67,7 +67,6 @@ def test_departments_suddenly_blank_stop_the_feed_and_change_nothing(
 STOPS: dict[str, dict[str, Any]] = {
     "e-mails changed": {"emailAddress": "same@example.com"},
     "many rows are bad": {"fullName": None},
-    "person types gone": {"personType": ""},
 }
 
 

@@ -21,6 +21,7 @@ _IDENTITY = ("source_key", "employee_number", "source_updated_at")
 """What a merge asks even of a row that holds nothing new."""
 _NOTHING = ("",) * len(PERSON_FIELDS)
 _SOURCE_KEY_AT = list(PERSON_FIELDS).index("source_key")
+_TOO_DEEP = "is nested too deep to be kept"
 _LONGEST_TEXT = 500
 _LONG_ROW = 2_000
 """Bytes. A shorter row holds nothing that is too long for an index of the store."""
@@ -103,14 +104,18 @@ def _one_written(row: Any, problems: list[str]) -> tuple[bytes, Any]:
 def _unreadable(row: Any, problems: list[str]) -> tuple[bytes, Any]:
     """A row that is no JSON: a text that can be kept, and values that know what is wrong with them
     (I3)."""
-    raw = written(row)
+    try:
+        raw, readable = written(row), marked(row)
+    except RecursionError:
+        problems.append(f"row: {_TOO_DEEP}")
+        return written(Unreadable(_TOO_DEEP, _TOO_DEEP)), None
     said = (
         row.reason
         if isinstance(row, Unreadable)
         else f"{HALF_CHARACTER}, or a number that cannot be kept"
     )
     problems.append(f"row: {said}")
-    return raw, marked(row)
+    return raw, readable
 
 
 def _objects(rows: Sequence[Any], problems: Sequence[list[str]]) -> list[int]:

@@ -34,10 +34,11 @@ MAY_REPLACE = """(
   OR {row}.source_updated_at > {person}.source_updated_at
   OR coalesce({row}.source_updated_at = {person}.source_updated_at, true)
     AND coalesce({person}.updated_at <= (
-      SELECT started_at FROM accountsync.sync_run WHERE id = :run_id), true))"""
+      SELECT started_at FROM accountsync.sync_run WHERE id = :run_id AND state = 'held'), true))"""
 """Whether a staged row may replace what is known of a person. A full read is HR's present state,
 so it decides (`:decides`); of anything else the newer change time wins, except over one from the
-future, after `:latest`; where that does not tell, what was read later (I5)."""
+future, after `:latest`; where that does not tell, what was read later: of a feed that was held, who
+changed since it was read stays (I5)."""
 
 
 def table(run_id: int) -> str:

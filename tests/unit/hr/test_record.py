@@ -364,6 +364,14 @@ def test_exactly_rows_with_a_nul_character_are_refused(text: str) -> None:
     assert refused == ("\x00" in text)
 
 
+def test_a_row_that_is_nested_too_deep_takes_no_other_with_it() -> None:
+    """I3: JSON may be nested deeper than Python is."""
+    deep = orjson.loads(b'{"x": ' + b"[" * 900 + b"]" * 900 + b"}")
+    bad, good = mapper().map([deep, ROW])
+    assert bad.problems == ["row: is nested too deep to be kept"]
+    assert good.problems == []
+
+
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
