@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import text
 
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.jobs import held_feeds
+from accountsync.jobs.sync_order import Window
 from accountsync.store.runs import Outcome
 from simulators.persons import Row
 from tests.integration.hr_world import HrWorld
@@ -303,6 +305,16 @@ def test_the_same_feed_again_leaves_the_held_one_in_place(world: HrWorld) -> Non
     assert world.staged_tables() == [f"staged_{first}"]
     _approve(world, first)
     assert world.differences() == {}
+
+
+def test_a_window_that_is_held_and_read_again_is_held_once(world: HrWorld) -> None:
+    """I5, I7: however often a backfill is repeated, a human is asked once."""
+    world.sync()
+    _spoil(world)
+    window = Window(start=utc_now() - timedelta(hours=1), end=utc_now() + timedelta(hours=1))
+    feed = _held(world, window=window)
+    assert world.sync(window=window).stopped_by != []
+    assert world.staged_tables() == [f"staged_{feed}"]
 
 
 def test_a_full_read_that_is_held_again_is_due_again_a_day_later(world: HrWorld) -> None:

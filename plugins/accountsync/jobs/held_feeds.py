@@ -102,7 +102,11 @@ def _known(
     connection: Connection, feed: StagedFeed, fingerprint: str, *, by_hand: bool
 ) -> HeldFeed | None:
     """The feed of the same rows that was told of already."""
-    same = [old for old in _covered(connection, feed) if old.fingerprint == fingerprint]
+    same = [
+        old
+        for old in held.open_ones(connection, source=feed.source)
+        if (old.mode, old.fingerprint) == (feed.plan.mode, fingerprint)
+    ]
     if same:
         held.confirm(connection, feed=same[0].id)
         return same[0]
