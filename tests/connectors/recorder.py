@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
+
+from tests.serving import serving
 
 Answer = tuple[int, Any]
 
@@ -73,11 +74,7 @@ def recording(
         def log_message(self, format: str, *args: Any) -> None:
             """It would print every request."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
         recorder.url = f"http://127.0.0.1:{server.server_port}"
         yield recorder
-        server.shutdown()
-        thread.join()

@@ -26,6 +26,7 @@ from scim2_server.utils import load_default_provider
 from simulators.client import SimClient
 from simulators.run import HOST
 from simulators.server import System, make_app, reply
+from tests.serving import serving
 
 TOKEN = "scim-secret"
 _USER_TYPE = "User"
@@ -52,13 +53,9 @@ def running(*, cursors: bool = False) -> Iterator[SimClient]:
         provider.config.pagination = Pagination(cursor=True, index=True, max_page_size=50)
     service = ScimService(provider, secret=TOKEN)
     app = BearerTokenApplication(storage, provider, service, bearer_tokens=[TOKEN])
-    with make_server(HOST, 0, app, server_class=_Server, handler_class=_Quiet) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        with _door(server.server_port, storage) as url:
-            yield SimClient(url)
-        server.shutdown()
-        thread.join()
+    server = make_server(HOST, 0, app, server_class=_Server, handler_class=_Quiet)
+    with serving(server), _door(server.server_port, storage) as url:
+        yield SimClient(url)
 
 
 @contextmanager
