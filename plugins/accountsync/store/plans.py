@@ -87,7 +87,7 @@ _COUNTS = text(  # ix_account_task_plan_id
 _LINES = text(  # ix_account_task_plan_id
     "WITH line AS (SELECT system, operation, coalesce(reason, '') AS reason, count(*) AS tasks,"
     f"  count(*) FILTER (WHERE {GUARD_HOLDS}) AS held, max(held_because) AS held_because,"
-    "  (array_agg(person_id))[1:10] AS persons FROM accountsync.account_task"
+    "  (array_agg(person_id ORDER BY person_id))[1:10] AS persons FROM accountsync.account_task"
     "  WHERE plan_id = :plan_id GROUP BY 1, 2, 3)"
     " SELECT line.*, ARRAY(SELECT employee_number FROM accountsync.person"
     "  WHERE id = ANY(line.persons)) AS examples FROM line ORDER BY system, operation, reason"
@@ -153,8 +153,8 @@ def counts(connection: Connection, *, plan_id: int) -> Counts:
 
 
 def lines(connection: Connection, *, plan_id: int) -> Lines:
-    """System → operation → tasks, held, reasons, why held, and for example some employee numbers,
-    whichever are found first."""
+    """System → operation → tasks, held, reasons, why, and for example the employee numbers of
+    those that are known longest."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in connection.execute(_LINES, {"plan_id": plan_id}):
         blank: dict[str, Any] = {"tasks": 0, "held": 0, "reasons": {}, "examples": []}
