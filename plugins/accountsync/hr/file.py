@@ -13,11 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from itertools import islice
 from typing import IO, Any, Protocol, TypeVar
 
-from accountsync.errors import (
-    ConfigurationError,
-    IncompleteReadError,
-    TransientError,
-)
+from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import DoneMarker, FileSource
 from accountsync.wire.unreadable import Unreadable, parse
