@@ -51,7 +51,6 @@ class Running:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(420)
 def test_composed_services_are_healthy_and_each_queue_has_its_worker(tmp_path: Path) -> None:
     with _running(tmp_path) as stack:
         _expect_health(stack)

@@ -14,7 +14,7 @@ import pytest
 from demo.verdict import problems
 from tests.live.running import CREATE, SYNC, Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = pytest.mark.slow
 
 Interval = tuple[datetime, datetime]
 

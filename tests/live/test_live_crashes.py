@@ -12,7 +12,7 @@ from demo import pids
 from demo.verdict import problems
 from tests.live.running import LEASE_SECONDS, PROCESS, SYNC, DagRun, Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = pytest.mark.slow
 
 JOINERS = 40
 SLOW = 1.2
