@@ -13,6 +13,7 @@ from accountsync.scheduling import (
     HR_PERSONS,
     airflow_run_id,
     ask_for_decisions,
+    check_form,
     dag_defaults,
     documentation,
     every,
@@ -36,6 +37,7 @@ def create_account_tasks() -> None:
         """Returns the plan's counts."""
         from accountsync import wiring
 
+        check_form()
         summary = wiring.create_account_tasks(
             load_settings(),
             dry_run=(params or {})["dry_run"],

@@ -10,7 +10,14 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from accountsync.scheduling import ACCOUNT_TASKS, airflow_run_id, dag_defaults, documentation, every
+from accountsync.scheduling import (
+    ACCOUNT_TASKS,
+    airflow_run_id,
+    check_form,
+    dag_defaults,
+    documentation,
+    every,
+)
 from accountsync.scheduling import settings as load_settings
 
 ONLY = {"type": "array", "examples": [*load_settings().systems]}
@@ -35,6 +42,7 @@ def process_account_tasks() -> None:
         from accountsync import wiring
 
         ti.xcom_push(key="since", value=wiring.store_time(load_settings()).isoformat())
+        check_form()
         said = params or {}
         due = wiring.find_due_targets(load_settings(), dry_run=said["dry_run"])
         return [system for system in due if not said["systems"] or system in said["systems"]]

@@ -13,6 +13,7 @@ from accountsync.scheduling import (
     READ_TIMEOUT,
     airflow_run_id,
     ask_for_decisions,
+    check_form,
     dag_defaults,
     data_interval,
     documentation,
@@ -47,6 +48,7 @@ def sync_hr_persons() -> None:
         from accountsync import wiring
         from accountsync.jobs.sync_order import order_of, sources_of
 
+        check_form()
         settings, said = load_settings(), params or {}
         order = order_of(said, interval=data_interval(), zone=settings.zone)
         if source not in sources_of(said, known=[source.name for source in settings.hr]):

@@ -280,6 +280,17 @@ def airflow_run_id() -> str:
     return str(get_current_context()["dag_run"].run_id)
 
 
+def check_form() -> None:
+    """Raises ConfigurationError for what the DAG's form does not have. Airflow lets it pass, and a
+    `dry_run` that is misspelt would be a run that changes something."""
+    context = get_current_context()
+    form = context["dag"].params
+    if unknown := sorted(set(context["params"]) - set(form)):
+        raise ConfigurationError(
+            f"conf: there is no {', '.join(map(repr, unknown))}; known: {', '.join(form)}"
+        )
+
+
 def data_interval() -> tuple[datetime, datetime] | None:
     """The interval of a backfill run. Every other run reads from the watermark (I5)."""
     run = get_current_context()["dag_run"]

@@ -277,9 +277,10 @@ def test_the_form_of_sync_hr_persons_reaches_the_job(
         {"mode": "window", **window},
         {"sources": ["nobody"]},
         {"mode": "window"},
+        {"mode": "full", "dry-run": True},
     ]
     states = [_run(bag, "sync_hr_persons", **form | order).state for order in orders]
-    assert states == ["success", "success", "success", "failed", "failed"]
+    assert states == ["success", "success", "success", "failed", "failed", "failed"]
     runs = installation.rows("SELECT * FROM accountsync.sync_run ORDER BY id")
     assert [(run["mode"], run["dry_run"]) for run in runs] == [
         ("full", True),

@@ -128,6 +128,7 @@ def test_rejected_rows_are_exported_without_personal_data_unless_asked_for(
     refused = shell.run("reject", "export", "--raw")
     assert "personal data is never printed" in str(refused.exception)
     file = tmp_path / "rejects.csv"
+    file.touch(0o644)
     assert shell("reject", "export", "--raw", "--file", str(file)) == f"{file}: 2 rows\n"
     assert file.stat().st_mode & 0o077 == 0
     with file.open(newline="") as lines:

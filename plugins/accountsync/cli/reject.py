@@ -77,6 +77,7 @@ def reject_export(
         _write(sys.stdout, found, raw=False)
         return
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        os.fchmod(out.fileno(), 0o600)  # a file that was there already
         _write(out, found, raw=raw)
     typer.echo(f"{file}: {len(found)} rows")
 
