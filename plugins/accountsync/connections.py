@@ -153,15 +153,18 @@ async def _sql_source(source: SqlSource, engine: Engine) -> AsyncIterator[HrSour
 def _file_source(source: FileSource) -> FileHrSource:
     from airflow.sdk import ObjectStoragePath
 
+    if source.conn_id:
+        _connection(source.conn_id)  # some providers would use the machine's own credentials
     try:
         folder, archive = (
             ObjectStoragePath(path, conn_id=source.conn_id)
             for path in (source.path, source.archive)
         )
         _ = folder.fs
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         raise ConfigurationError(
             f"HR source {source.name!r}: {error}; install the Airflow provider of that store"
+            " (docs/hr-sources.md says how)"
         ) from error
     return FileHrSource(source, folder=folder, archive=archive)
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from accountsync import connections, settings, wiring
-from accountsync.errors import ConfigurationError, IncompleteReadError
+from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
 from accountsync.jobs.sync_hr_persons import SyncResult
 from tests.conftest import DATABASE_VARIABLE
 
@@ -239,6 +239,32 @@ def test_what_was_merged_and_not_put_away_is_read_again_and_changes_nothing(drop
     again = drop.sync()
     assert (again.inserted, again.updated, again.unchanged) == (0, 0, 2)
     assert drop.names("in") == set()
+
+
+def test_an_object_store_has_no_empty_folders(drop: Drop) -> None:
+    """On a machine a folder that is gone is a disk that is; I2: that is never an empty one."""
+    drop.put("persons-1", csv(ROWS).encode())
+    drop.sync()
+    drop.path("in").rmdir()
+    if drop.root.startswith("memory"):
+        assert drop.sync().fetched == 0
+    else:
+        with pytest.raises(TransientError, match="`path`"):
+            drop.sync()
+
+
+def test_a_bucket_that_is_not_there_is_no_empty_folder(drop: Drop) -> None:
+    """I2; before anything is merged, also where it is the archive's."""
+    drop.put("persons-1", csv(ROWS).encode())
+    for setting in ("path", "archive"):
+        with pytest.raises(TransientError, match=f"`{setting}`"):
+            drop.sync(**{setting: f"memory://{uuid4().hex}/folder"})
+    assert drop.persons() == {}
+
+
+def test_a_connection_that_is_not_there_is_never_another(drop: Drop) -> None:
+    with pytest.raises(ConfigurationError, match="Airflow has no Connection 'hr_dorp'"):
+        drop.sync(conn_id="hr_dorp")
 
 
 def test_a_store_that_nothing_reads_is_the_configurations_fault(drop: Drop) -> None:

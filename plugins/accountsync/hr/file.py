@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _ROWS_PER_PAGE = 1000
 _NUMBER = re.compile(r"([0-9]+)")
 _LOCAL = ("", "file", "local")
+_NOT_OF_A_STORE = ("accountsync", "builtins")  # whose other errors are mistakes of ours
 T = TypeVar("T")
 
 
@@ -52,8 +53,7 @@ class FileHrSource:
         self._superseded: list[Any] = []
 
     async def has_news(self) -> bool:
-        if not await _io(self._folder.exists):
-            raise TransientError("the folder of the files (`path`) is not there")
+        await self._require_folders()
         found = await self._candidates(self._folder)
         complete = await self._complete(found)
         if not complete:
@@ -62,7 +62,7 @@ class FileHrSource:
                 self._source.name, self._source.pattern, len(found), self._source.complete.kind,
             )  # fmt: skip
             return False
-        if getattr(self._archive, "protocol", "file") in _LOCAL:
+        if not _in_store(self._archive):
             await _io(lambda: self._archive.mkdir(parents=True, exist_ok=True))
         if self._source.content == "full":
             *self._superseded, self._chosen = complete
@@ -70,6 +70,13 @@ class FileHrSource:
         else:
             self._chosen = complete[0]
         return True
+
+    async def _require_folders(self) -> None:
+        """Both, before anything is merged; the archive of this machine is made."""
+        if not await _io(_is_there, self._folder):
+            raise TransientError("the folder of the files (`path`) is not there")
+        if _in_store(self._archive) and not await _io(_is_there, self._archive):
+            raise TransientError("the bucket of `archive` is not there")
 
     async def _candidates(self, folder: Folder) -> list[Any]:
         found = await _io(_listed, folder, self._source.pattern)
@@ -212,9 +219,30 @@ async def _io(call: Callable[..., T], *arguments: Any) -> T:
     """Off the event loop; the one place where errors of the storage become ours."""
     try:
         return await asyncio.to_thread(call, *arguments)
+    except PermissionError as error:
+        raise ConfigurationError(
+            "the files (`path`, `archive`) may not be read or put away: look at the rights of"
+            " this user, or of the Connection's login in the object store"
+        ) from error
     except OSError as error:
         said = error.strerror or type(error).__name__
         raise TransientError(f"the files (`path`, `archive`): {said}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in _NOT_OF_A_STORE:
+            raise
+        raise TransientError(f"the files (`path`, `archive`): {type(error).__name__}") from error
+
+
+def _in_store(folder: Any) -> bool:
+    return getattr(folder, "protocol", "file") not in _LOCAL
+
+
+def _is_there(folder: Any) -> bool:
+    """In an object store a folder without objects is none: there the bucket has to be."""
+    _forget(folder)
+    if folder.exists():
+        return True
+    return _in_store(folder) and bool(folder.fs.exists(folder.container))
 
 
 def _listed(folder: Any, pattern: str) -> list[Any]:
