@@ -25,6 +25,8 @@ from accountsync.scheduling import settings as load_settings
 NONE_OR_TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 MODES = ["auto", "incremental", "full", "window", "person"]
 
+SOURCES = [source.name for source in load_settings().hr]
+
 
 @dag(
     dag_id="sync_hr_persons",
@@ -32,11 +34,13 @@ MODES = ["auto", "incremental", "full", "window", "person"]
     description="HR system → persons",
     doc_md=documentation(__file__),
     params={
-        "mode": Param("auto", enum=MODES, description="auto: everything when that is due"),
+        "mode": Param(
+            "auto", enum=MODES, description="auto: changes, or everything when that is due"
+        ),
         "from": Param(None, description="window: changed at or after", **NONE_OR_TIME),
         "to": Param(None, description="window: changed before", **NONE_OR_TIME),
         "numbers": Param([], type="array", description="person: employee numbers, one a line"),
-        "sources": Param([], type="array", examples=[source.name for source in load_settings().hr]),
+        "sources": Param([], type="array", examples=SOURCES, description="empty: all"),
         "dry_run": Param(False, type="boolean", description="compare, and change nothing"),
     },
     **dag_defaults(queue="hr_sync"),
@@ -51,10 +55,11 @@ def sync_hr_persons() -> None:
         check_form()
         settings, said = load_settings(), params or {}
         order = order_of(said, interval=data_interval(), zone=settings.zone)
-        if source not in sources_of(said, known=[source.name for source in settings.hr]):
+        if source not in sources_of(said, known=SOURCES):
             raise AirflowSkipException("not among the `sources` asked for")
         run = wiring.sync_hr_persons(settings, source, order=order, airflow_run_id=airflow_run_id())
-        return asdict(run) | {"newest_change": str(run.newest_change)}
+        newest = run.newest_change and str(run.newest_change)
+        return asdict(run) | {"newest_change": newest}
 
     @task(outlets=[HR_PERSONS], retries=5, trigger_rule=TriggerRule.ALL_DONE)
     def announce(results: list[dict[str, Any]], *, outlet_events: Any = None) -> None:
@@ -72,7 +77,7 @@ def sync_hr_persons() -> None:
 
         return wiring.pending_reviews(load_settings())
 
-    announce(done := read.expand(source=[source.name for source in load_settings().hr]))  # type: ignore[arg-type]
+    announce(done := read.expand(source=SOURCES))  # type: ignore[arg-type]
     done >> (held := find_held())  # type: ignore[operator]
     ask_for_decisions(held)
     fail_with(done)

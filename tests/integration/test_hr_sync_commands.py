@@ -127,6 +127,8 @@ def test_rejected_rows_are_exported_without_personal_data_unless_asked_for(
     assert second["employee_number"] == "'=1+1"
     refused = shell.run("reject", "export", "--raw")
     assert "personal data is never printed" in str(refused.exception)
+    lost = shell.run("reject", "export", "--file", str(tmp_path / "no" / "rejects.csv"))
+    assert "cannot be written: No such file or directory" in str(lost.exception)
     file = tmp_path / "rejects.csv"
     file.touch(0o644)
     assert shell("reject", "export", "--raw", "--file", str(file)) == f"{file}: 2 rows\n"

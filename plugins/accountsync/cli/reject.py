@@ -76,10 +76,18 @@ def reject_export(
     if file is None:
         _write(sys.stdout, found, raw=False)
         return
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        os.fchmod(out.fileno(), 0o600)  # a file that was there already
+    with _only_ours(file) as out:
         _write(out, found, raw=raw)
     typer.echo(f"{file}: {len(found)} rows")
+
+
+def _only_ours(file: Path) -> IO[str]:
+    try:
+        out = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
+        os.fchmod(out.fileno(), 0o600)  # a file that was there already
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from error
+    return out
 
 
 def _write(out: IO[str], found: Iterable[RejectedRecord], *, raw: bool) -> None:
