@@ -33,8 +33,21 @@ _GUARD = (
     ),
     (r"(\d+) within 24 hours, more than ([\d.]+)", r"24 小时内 \1 个，超过 \2 个"),
     (r"(\d+) within 7 days, more than ([\d.]+)", r"7 天内 \1 个，超过 \2 个"),
+    (r"not one row, where (\d+) persons are known", r"一行也没有，而已知 \1 人"),
+    (
+        r"(\d+) of (\d+) rows are newly rejected, allowed are ([\d.]+) %",
+        r"\2 行中新拒收 \1 行，允许 \3 %",
+    ),
+    (
+        r"(\d+) of (\d+) persons lose it, allowed are ([\d.]+) %",
+        r"\2 人中有 \1 人该字段变空，允许 \3 %",
+    ),
+    (
+        r"changes for (\d+) of (\d+) persons, allowed are ([\d.]+) %",
+        r"\2 人中有 \1 人该字段改变，允许 \3 %",
+    ),
 )
-"""What domain.guard says, and the same in Chinese."""
+"""What domain.guard and domain.feed_guard say, and the same in Chinese."""
 _REASONS_SHOWN = 5
 _REASONS = {
     "left": "left 已离职",
@@ -157,17 +170,23 @@ def _people(line: Mapping[str, Any]) -> str:
 
 
 def _of_feed(feed: HeldFeed) -> Review:
-    lines = [f"- {reason}" for reason in feed.stopped_by]
+    lines = [f"- {_guard(reason)}" for reason in feed.stopped_by]
+    again, too = ("", "")
+    if feed.retried:
+        again = f" and {feed.retried} rejected before"
+        too = f"，另有以前拒收的 {feed.retried} 行"
     lines.append(
-        f"\n{feed.fetched} rows: {feed.inserted} to insert, {feed.updated} to update,"
+        f"\n{feed.fetched} rows{again}: {feed.inserted} to insert, {feed.updated} to update,"
         f" {feed.unchanged} unchanged, {feed.rejected} rejected."
-        f" 共 {feed.fetched} 行：新增 {feed.inserted}，更新 {feed.updated}，"
+        f" 共 {feed.fetched} 行{too}：新增 {feed.inserted}，更新 {feed.updated}，"
         f"不变 {feed.unchanged}，拒收 {feed.rejected}。\n"
     )
     for name, change in feed.differences.get("fields", {}).items():
         examples = ", ".join(change["examples"])
+        changed, emptied = change["changed"], change["emptied"]
         lines.append(
-            f"- {name}: {change['changed']} changed, {change['emptied']} emptied; e.g. {examples}"
+            f"- {name}: {changed} changed, {emptied} emptied"
+            f" 改变 {changed} 人，变空 {emptied} 人; e.g. {examples}"
         )
     for reject in feed.differences.get("rejected", [])[:_REASONS_SHOWN]:
         examples = ", ".join(reject["examples"]) or "–"
