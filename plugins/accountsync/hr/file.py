@@ -239,7 +239,7 @@ def _in_store(folder: Any) -> bool:
 
 
 def _opened(file: Any) -> Any:
-    """S3's own block of 50 MB is held three times."""
+    """In blocks: those that a store would take by itself (S3: 50 MB) are in memory whole."""
     return file.open("rb", block_size=_BLOCK) if _in_store(file) else file.open("rb")
 
 
