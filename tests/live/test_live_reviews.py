@@ -57,13 +57,15 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
     _answer(live, run, "Approve", "the office closes")
     live.settle()
     assert _active(live) == before + 1 - len(leavers)
-    assert _audited(live) == [
+    assert _audited(live, "plan_%") == [
         ("admin", "plan_rejected", "HR's export was broken"),
         ("admin", "plan_approved", "the office closes"),
     ]
 
-    _mark(live, leavers)  # all a mistake: whom we disabled we enable (I11), and leave all well
-    live.in_step()
+    run, asked = _review_after(live, lambda: _mark(live, leavers))  # all a mistake
+    assert f"- leave_date: {len(leavers)} of {len(leavers)} persons lose it" in asked["body"]
+    _answer(live, run, "Approve", "they stay")
+    live.settle()  # whom we disabled we enable (I11)
     assert _active(live) == before + 1
 
 
@@ -85,10 +87,8 @@ def test_a_held_feed_is_merged_after_an_approval_through_airflow(live: Live) -> 
     assert live.woken(CREATE, run.run_id)
     live.settle()
     assert _active(live) == before
-    events = live.rows("SELECT actor, details ->> 'comment' AS comment FROM accountsync.audit_event"
-                       " WHERE action = 'feed_approved'")  # fmt: skip
-    assert [(e["actor"], e["comment"]) for e in events] == [
-        ("admin", "they are between departments")
+    assert _audited(live, "feed_%")[-1:] == [
+        ("admin", "feed_approved", "they are between departments")
     ]
 
     now = datetime.now(ZoneInfo("Asia/Shanghai"))
@@ -164,10 +164,11 @@ def _assert_mailed(live: Live, run: DagRun, asked: Any) -> None:
     assert f"/dags/{run.dag_id}/runs/{run.run_id}" in mail["html"]
 
 
-def _audited(live: Live) -> list[tuple[str, str, str]]:
+def _audited(live: Live, actions: str) -> list[tuple[str, str, str]]:
     events = live.rows(
         "SELECT actor, action, details ->> 'comment' AS comment FROM accountsync.audit_event"
-        " WHERE action LIKE 'plan_%%' ORDER BY id"
+        " WHERE action LIKE %s ORDER BY id",
+        actions,
     )
     return [(event["actor"], event["action"], event["comment"]) for event in events]
 
