@@ -164,5 +164,5 @@ def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome) -> SyncResult:
         mode=feed.plan.mode,
         dry_run=order.dry_run,
         differences=outcome.differences,
-        stopped_by=outcome.stopped_by,
+        stopped_by=list(outcome.stopped_by),  # XCom shows a tuple as what it is made of
     )
