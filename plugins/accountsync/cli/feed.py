@@ -106,11 +106,7 @@ def _absence_line(absent: Absent) -> str:
 def _lines(feed: HeldFeed) -> Iterator[str]:
     yield f"feed {feed.id} of {feed.source}: {feed.mode}, {feed.state}"
     yield from (f"  stopped: {reason}" for reason in feed.stopped_by)
-    again = f" and {feed.retried} rejected before" if feed.retried else ""
-    yield (
-        f"  {feed.fetched} rows{again}: {feed.inserted} to insert, {feed.updated} to update,"
-        f" {feed.unchanged} unchanged, {feed.rejected} rejected"
-    )
+    yield f"  {held_feeds.counts(feed)}"
     for field, change in feed.differences.get("fields", {}).items():
         yield (
             f"  {field}: {change['changed']} changed, {change['emptied']} of them emptied;"

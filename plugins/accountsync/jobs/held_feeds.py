@@ -39,6 +39,15 @@ def describe(*, engine: Engine, feed: int) -> HeldFeed:
         return _find(connection, feed)
 
 
+def counts(feed: HeldFeed) -> str:
+    """They add up: rows and those that were rejected before, and what would become of them."""
+    again = f" and {feed.retried} rejected before" if feed.retried else ""
+    return (
+        f"{feed.fetched} rows{again}: {feed.inserted} to insert, {feed.updated} to update,"
+        f" {feed.unchanged} unchanged, {feed.rejected} rejected"
+    )
+
+
 def approve(
     *, engine: Engine, settings: AnySource, feed: int, actor: str, comment: str, clock: Clock
 ) -> Outcome:

@@ -170,31 +170,33 @@ def _people(line: Mapping[str, Any]) -> str:
 
 
 def _of_feed(feed: HeldFeed) -> Review:
-    lines = [f"- {_guard(reason)}" for reason in feed.stopped_by]
-    again, too = ("", "")
-    if feed.retried:
-        again = f" and {feed.retried} rejected before"
-        too = f"，另有以前拒收的 {feed.retried} 行"
-    lines.append(
-        f"\n{feed.fetched} rows{again}: {feed.inserted} to insert, {feed.updated} to update,"
-        f" {feed.unchanged} unchanged, {feed.rejected} rejected."
-        f" 共 {feed.fetched} 行{too}：新增 {feed.inserted}，更新 {feed.updated}，"
-        f"不变 {feed.unchanged}，拒收 {feed.rejected}。\n"
+    return Review(
+        subject=f"Feed {feed.id} of {feed.source} is held",
+        body="\n".join(_feed_lines(feed)),
+        reviewed=feed.fingerprint,
     )
+
+
+def _feed_lines(feed: HeldFeed) -> Iterator[str]:
+    yield from (f"- {_guard(reason)}" for reason in feed.stopped_by)
+    yield f"\n{held_feeds.counts(feed)}. {_counts_in_chinese(feed)}\n"
     for name, change in feed.differences.get("fields", {}).items():
         examples = ", ".join(change["examples"])
         changed, emptied = change["changed"], change["emptied"]
-        lines.append(
+        yield (
             f"- {name}: {changed} changed, {emptied} emptied"
             f" 改变 {changed} 人，变空 {emptied} 人; e.g. {examples}"
         )
     for reject in feed.differences.get("rejected", [])[:_REASONS_SHOWN]:
         examples = ", ".join(reject["examples"]) or "–"
-        lines.append(f"- rejected 拒收 {reject['rows']}: {reject['reason']}; e.g. {examples}")
-    lines.append("\nApprove: exactly this feed is merged. Reject: it is thrown away.")
-    lines.append("\n批准（Approve）：仅合并这一批数据。拒绝（Reject）：丢弃这一批数据。")
-    return Review(
-        subject=f"Feed {feed.id} of {feed.source} is held",
-        body="\n".join(lines),
-        reviewed=feed.fingerprint,
+        yield f"- rejected 拒收 {reject['rows']}: {reject['reason']}; e.g. {examples}"
+    yield "\nApprove: exactly this feed is merged. Reject: it is thrown away."
+    yield "\n批准（Approve）：仅合并这一批数据。拒绝（Reject）：丢弃这一批数据。"
+
+
+def _counts_in_chinese(feed: HeldFeed) -> str:
+    again = f"，另有以前拒收的 {feed.retried} 行" if feed.retried else ""
+    return (
+        f"共 {feed.fetched} 行{again}：新增 {feed.inserted}，更新 {feed.updated}，"
+        f"不变 {feed.unchanged}，拒收 {feed.rejected}。"
     )
