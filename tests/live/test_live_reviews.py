@@ -84,8 +84,8 @@ def test_a_held_feed_is_merged_after_an_approval_through_airflow(live: Live) -> 
     assert _without_department(live) == 0
     _answer(live, run, "Approve", "they are between departments")
     assert _without_department(live) == 22
-    assert live.woken(CREATE, run.run_id)
     live.settle()
+    assert live.woken(CREATE, run.run_id)
     assert _active(live) == before
     assert _audited(live, "feed_%")[-1:] == [
         ("admin", "feed_approved", "they are between departments")
