@@ -4,7 +4,8 @@ AccountSyncError
 ├── ConfigurationError        fail now: somebody has to change the configuration or a Connection
 ├── InvalidRequestError       an account request that cannot be taken: its sender has to change it
 ├── SafetyStopError           fail now: a human has to look before anything goes on
-│   └── DryRunError           refused at the wire: this run only shows what it would send
+│   ├── DryRunError           refused at the wire: this run only shows what it would send
+│   └── SilentSourceError     HR has brought nothing new for longer than is expected of it
 ├── TransientError            try again later; may say when (`retry_after`, seconds)
 │   ├── IncompleteReadError   a read that proved incomplete: nothing of it was used
 │   └── ThrottledError        the other side wants fewer calls: slow all of them down
@@ -42,6 +43,10 @@ class SafetyStopError(AccountSyncError):
 
 class DryRunError(SafetyStopError):
     """Says what would have been sent: method and shape, every value masked."""
+
+
+class SilentSourceError(SafetyStopError):
+    """Nothing was lost and nothing is held; what was to come may never have left HR."""
 
 
 class TransientError(AccountSyncError):

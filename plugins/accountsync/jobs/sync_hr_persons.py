@@ -15,6 +15,7 @@ from accountsync.hr.record import RowMapper
 from accountsync.jobs import held_feeds
 from accountsync.jobs.merging import merge
 from accountsync.jobs.read_plan import ReadPlan, plan_read
+from accountsync.jobs.silence import look_for_silence
 from accountsync.jobs.staging import OpenSource, StagedFeed, say_merged, stage
 from accountsync.jobs.sync_order import SyncOrder
 from accountsync.jobs.task_queue import Clock
@@ -31,7 +32,8 @@ _AUTO = SyncOrder()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult(MergeCounts):
     """What a run did or, dry, would have done. `stopped_by`: why the feed guard would have held the
-    feed, or holds it still and nothing was done."""
+    feed, or holds it still and nothing was done. `silent`: that nothing new comes any more, which
+    an earlier run has failed of, or this one, not dry, would have."""
 
     run_id: int
     source: str
@@ -39,6 +41,7 @@ class SyncResult(MergeCounts):
     dry_run: bool
     differences: Mapping[str, Any]
     stopped_by: Sequence[str]
+    silent: str | None
 
 
 def sync_hr_persons(
@@ -55,7 +58,8 @@ def sync_hr_persons(
     `clock` is read under the lock: who waited long for a newer read's end knows its rows (I5); and
     again when all is read: what changed meanwhile is not from the future (I1).
     Raises IncompleteReadError when no read proved complete, SafetyStopError when the feed guard
-    held the feed and did not hold the same one already.
+    held the feed and did not hold the same one already, SilentSourceError when nothing new came for
+    too long.
     """
     with locks.held(engine, f"hr/{settings.name}"):
         now = clock()
@@ -82,7 +86,8 @@ def sync_hr_persons(
         except Exception as error:
             _record_failure(engine, run_id, error)
             raise
-    return _result(feed, order, outcome)
+        silent = look_for_silence(engine, feed, order)
+    return _result(feed, order, outcome, silent)
 
 
 def _start(
@@ -148,7 +153,7 @@ def _record_failure(engine: Engine, run_id: int, error: Exception) -> None:
         log.warning("event=failure_not_recorded run=%s error=%s", run_id, kind)
 
 
-def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome) -> SyncResult:
+def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome, silent: str | None) -> SyncResult:
     counts = outcome.counts
     log.info(
         "event=%s source=%s run=%s fetched=%s retried=%s inserted=%s updated=%s unchanged=%s"
@@ -165,4 +170,5 @@ def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome) -> SyncResult:
         dry_run=order.dry_run,
         differences=outcome.differences,
         stopped_by=list(outcome.stopped_by),  # XCom shows a tuple as what it is made of
+        silent=silent,
     )

@@ -154,6 +154,11 @@ class Source(Group):
     full_every: Duration = Field(
         timedelta(hours=24), description="a complete read at least so often"
     )
+    expected_every: Timeout | None = Field(
+        None,
+        description="a file, or for other kinds a new or changed person, comes at least so often:"
+        " a run that finds it longer ago fails; none: nobody looks",
+    )
     takes_over: list[Name] = Field(
         [], description="sources whose persons become this one's when it has their employee number"
     )

@@ -144,6 +144,9 @@ class SyncRunRow(Table):
     )
     fingerprint: Mapped[str | None] = mapped_column(comment="of a held feed's rows")
     file: Mapped[str | None] = mapped_column(comment="which was read, and how it stood")
+    silent_since: Mapped[datetime | None] = mapped_column(
+        comment="nothing new came since, longer than `expected_every` of the source"
+    )
     error: Mapped[str | None]
     started_at: Mapped[datetime] = now()
     finished_at: Mapped[datetime | None]

@@ -201,3 +201,63 @@ def add_snapshot(connection: Connection, *, source: str, run_id: int, rows: int)
     """A file that is read again, as after it was approved, is the snapshot that it was (I4)."""
     bound = {"source": source, "run_id": run_id, "rows": rows}
     return int(connection.execute(_ADD_SNAPSHOT, bound).scalar_one())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """`last_at`: when the last file, or new or changed person, came; None: never, since the first
+    run, `first_run_at`. All by the store's clock, as `now`."""
+
+    last_at: datetime | None
+    first_run_at: datetime
+    now: datetime
+
+    @property
+    def since(self) -> datetime:
+        return self.last_at or self.first_run_at
+
+    @property
+    def silent_for(self) -> timedelta:
+        return self.now - self.since
+
+
+_NEWS = text(  # rides on ix_sync_run_source_id
+    "SELECT max(finished_at) FILTER (WHERE state IN ('succeeded', 'held', 'rejected', 'superseded')"
+    "  AND mode IN ('incremental', 'full') AND (NOT dry_run OR id = :run_id)"
+    "  AND (file IS NOT NULL OR inserted + updated > 0)) AS last_at,"
+    " min(started_at) AS first_run_at, clock_timestamp() AS now"
+    " FROM accountsync.sync_run WHERE source = :source"
+)
+
+
+def news(connection: Connection, *, source: str, run_id: int) -> News:
+    """As the run found it: what a dry one saw is no news to others. A feed that was held has come,
+    too; the same again, after it was rejected, has not."""
+    row = connection.execute(_NEWS, {"source": source, "run_id": run_id}).one()
+    return News(**row._asdict())
+
+
+_SAID = text(  # rides on ix_sync_run_source_id
+    "SELECT EXISTS (SELECT FROM accountsync.sync_run r JOIN accountsync.sync_run me"
+    " ON me.id = :run_id AND r.airflow_run_id IS DISTINCT FROM me.airflow_run_id"
+    " WHERE r.source = me.source AND r.silent_since = :since AND r.finished_at >= :not_before)"
+)
+
+
+def said_silent(
+    connection: Connection, *, run_id: int, since: datetime, not_before: datetime
+) -> bool:
+    """Whether another Airflow run has told of this silence, at or after `not_before`."""
+    bound = {"run_id": run_id, "since": since, "not_before": not_before}
+    return bool(connection.scalar(_SAID, bound))
+
+
+def say_silent(connection: Connection, *, run_id: int, since: datetime, error: str) -> None:
+    """What the run read and merged stays as it is."""
+    connection.execute(
+        text(
+            "UPDATE accountsync.sync_run SET silent_since = :since, error = :error"
+            " WHERE id = :run_id"
+        ),
+        {"run_id": run_id, "since": since, "error": error},
+    )

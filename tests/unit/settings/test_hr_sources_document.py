@@ -93,6 +93,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"archive": "/srv/hr-drop/other/../in/done"},
         "or inside it",
     ),
+    "news that are late at once": ("payroll", {"expected_every": "0s"}, "longer than 0s"),
     "a pattern of folders": ("payroll", {"pattern": "*/staff-*.csv"}, "names in the folder, not"),
     "a format without a time": (
         "payroll",

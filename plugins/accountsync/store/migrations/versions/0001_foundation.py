@@ -187,6 +187,12 @@ def upgrade() -> None:
         ),
         sa.Column("fingerprint", sa.Text(), nullable=True, comment="of a held feed's rows"),
         sa.Column("file", sa.Text(), nullable=True, comment="which was read, and how it stood"),
+        sa.Column(
+            "silent_since",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="nothing new came since, longer than `expected_every` of the source",
+        ),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column(
             "started_at",
