@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from accountsync.errors import IncompleteReadError
 from accountsync.settings.paging import (
@@ -21,7 +21,8 @@ from accountsync.settings.paging import (
 from accountsync.wire.answer import Answer, answer_value
 from accountsync.wire.request import Rendered
 
-_NEXT_LINK = re.compile(r'<(?P<url>[^>]*)>[^,]*;\s*rel="?(?:[^",]*\s)?next(?:\s[^",]*)?"?')
+_LINK = re.compile(r'<([^>]*)>((?:"[^"]*"|[^,])*)')
+_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("[^"]*"|[^\s;]*)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +46,7 @@ class Place:
 
     def applied_to(self, request: Rendered) -> Rendered:
         """An address replaces path and query; everything else stays as declared."""
-        if self.url is None:
-            return request
-        parts = urlsplit(self.url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
-        return replace(request, path=urlunsplit(parts._replace(query="")), query=query)
+        return request if self.url is None else replace(request, path=self.url, query={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,17 +123,23 @@ def _totals(
 
 
 def _linked(answer: Answer) -> str | None:
-    """Some systems send each link in a line of its own (RFC 9110 §5.3)."""
+    """RFC 8288 §3. Some systems send each link in a line of its own (RFC 9110 §5.3)."""
     lines = [value for name, value in answer.headers.items() if name.lower() == "link"]
-    found = _NEXT_LINK.search(", ".join(lines))
-    return found["url"] if found else None
+    for url, parameters in _LINK.findall(", ".join(lines)):
+        found = reversed(_PARAMETER.findall(parameters))  # of several `rel` the first counts
+        said = {name.lower(): value for name, value in found}
+        if "next" in said.get("rel", "").strip('"').lower().split():
+            return str(url)
+    return None
 
 
 def _same_origin(url: str, answered: str) -> str:
     """Credentials go to the host that was asked only, whatever an answer says."""
     absolute, base = urlsplit(urljoin(answered, url)), urlsplit(answered)
     if (absolute.scheme, absolute.netloc) != (base.scheme, base.netloc):
-        raise IncompleteReadError("the next page's address is on another host; it is not followed")
+        raise IncompleteReadError(
+            "the next page's address is on another host, port or scheme; it is not followed"
+        )
     return urlunsplit(absolute._replace(fragment=""))
 
 
@@ -148,10 +151,13 @@ def _count(value: Any, declared_at: str | None) -> int:
 
 
 def _optional_count(value: Any) -> int | None:
-    """Some APIs send counts as texts."""
+    """Some APIs send counts as texts; some divide and do not round: 2.05 pages are not two."""
     if value is None or isinstance(value, bool):
         return None
     try:
-        return int(value)
+        count = int(value)
     except (TypeError, ValueError) as error:
         raise IncompleteReadError("a declared count is not a number") from error
+    if count < 0 or (isinstance(value, float) and count != value):
+        raise IncompleteReadError(f"a declared count is {value}, no number of pages or rows")
+    return count

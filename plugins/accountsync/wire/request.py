@@ -21,7 +21,7 @@ class Rendered:
     method: str
     path: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
-    query: dict[str, str] | list[tuple[str, str]] = field(repr=False)
+    query: dict[str, str] = field(repr=False)
     body: Any = field(repr=False)
     form: bool = False
 

@@ -219,9 +219,10 @@ def test_a_value_that_is_none_takes_no_other_row_with_it() -> None:
 
 
 def test_the_next_address_is_followed_as_it_was_given() -> None:
-    """I2: repeated and empty keys, and relative to the page that gave it (RFC 3986 §5.2)."""
+    """I2: repeated, empty and no keys, bytes that are no UTF-8, and relative to the page that gave
+    it (RFC 3986 §5.2)."""
     asked = []
-    given = ["?state=a&state=b&flag=&page=2", "next/3", "/v2/4?x=1#y"]
+    given = ["?state=a&state=b&flag=&page=2&x=%FF&eyJhIjoxfQ==", "next/3", "/v2/4?x=1#y"]
 
     async def answer(request: web.Request) -> web.StreamResponse:
         asked.append(request.path_qs)
@@ -255,6 +256,46 @@ def test_links_may_stand_in_lines_of_their_own() -> None:
     link = {"paging": {"kind": "link"}, "request": {"path": "/persons"}}
     pages, _ = asyncio.run(read(answer, **link))
     assert [row["id"] for page in pages for row in page.rows] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "goes_on"),
+    [
+        ('; title="A, B and C"; rel="next"', True),
+        ('; REL = "last Next"', True),
+        ("; rel=next", True),
+        ('; rel="next-archive"', False),
+        ('; rel="last"; title="; rel=next"', False),
+        ('; rel="last"; rel="next"', False),
+    ],
+)
+def test_a_link_to_the_next_page_is_known_however_it_is_written(
+    parameters: str, goes_on: bool
+) -> None:
+    """I2: RFC 8288 §3. One that is not understood would be the end of the data."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.query.get("page") == "2":
+            return web.json_response({"rows": [{"id": 2}]})
+        headers = {"Link": f'</persons>; rel="self", </persons?page=2>{parameters}'}
+        return web.json_response({"rows": [{"id": 1}]}, headers=headers)
+
+    link = {"paging": {"kind": "link"}, "request": {"path": "/persons"}}
+    pages, _ = asyncio.run(read(answer, **link))
+    assert len(pages) == (2 if goes_on else 1)
+
+
+@pytest.mark.parametrize("pages", [1.3, -1])
+def test_a_count_that_is_none_proves_nothing(pages: float) -> None:
+    """I2: some systems divide and do not round; the last page would be lost."""
+    for rows in (ROWS[:SIZE], []):
+        with pytest.raises(IncompleteReadError, match=f"count is {pages}, no number of pages"):
+            asyncio.run(
+                read(
+                    json({"rows": rows, "pages": pages}),
+                    paging={"kind": "page_number", "total_pages": "body.pages"},
+                )
+            )
 
 
 def test_one_full_page_that_names_no_next_one_is_told(caplog: pytest.LogCaptureFixture) -> None:
