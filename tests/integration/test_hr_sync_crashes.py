@@ -54,7 +54,7 @@ def test_a_run_that_was_killed_leaves_no_trace_but_its_row(
     assert world.differences() == {}
     assert world.staged_tables() == []
     row = world.rows("SELECT * FROM accountsync.sync_run WHERE id = :id", id=dead["id"])[0]
-    assert (row["state"], row["error"]) == ("failed", "the worker died")
+    assert (row["state"], row["error"]) == ("failed", "the worker died or lost its lock")
     assert row["finished_at"] is not None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -288,6 +289,10 @@ def test_many_changes_of_few_of_all_persons_stop_no_file_of_changes(drop: Drop) 
         drop.sync(mode="full")
 
 
+END_SESSIONS_WITH_A_LOCK = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database"
+    " WHERE locktype = 'advisory' AND datname = current_database()"
+)
 REPEATED = (
     "1,E1,旧,2026-05-01",
     "1,E1,新,2026-05-03",
@@ -403,3 +408,46 @@ def test_what_time_it_is_counts_from_when_a_run_has_its_turn(drop: Drop) -> None
     drop.sync(clock=clock)
     assert held
     assert all(held)
+
+
+@pytest.mark.parametrize("when", ["rows are on their way", "all rows are there", "it merges"])
+def test_a_run_that_was_overtaken_says_so_and_merges_nothing(drop: Drop, when: str) -> None:
+    """I1, I5: the session of its lock ended, another run took its turn and swept up its rows."""
+
+    def overtake(now: str) -> None:
+        if when != now or not waits_for_it.pop():
+            return
+        with drop.engine.begin() as connection:
+            connection.execute(END_SESSIONS_WITH_A_LOCK)
+        drop.put("1.csv", "1,E1,新,2026-05-02")
+        with ThreadPoolExecutor(1) as threads:
+            assert threads.submit(drop.sync).result().inserted == 1
+
+    class Overtaken(FileHrSource):
+        async def pages(self, ask: Ask) -> AsyncIterator[Page]:
+            async for page in super().pages(ask):
+                yield page
+            overtake("rows are on their way")
+
+        def what_was_read(self) -> str:
+            overtake("all rows are there")
+            return super().what_was_read()
+
+    def clock() -> datetime:
+        overtake("it merges")
+        return NOW
+
+    waits_for_it = [True] if when != "it merges" else [True, False]
+    drop.put("1.csv", "1,E1,旧,2026-05-01", "2,E2,赵六,2026-05-01")
+    with pytest.raises(TransientError) as raised:
+        drop.sync(kind=Overtaken, clock=clock)
+    assert str(raised.value) == (
+        "drop: run 1 lost its lock, as its database session ended, and another run of this source"
+        " took its turn: nothing of run 1 was merged; the next try reads anew"
+    )
+    assert drop.persons() == {"E1": "新"}
+    query = "SELECT state, error FROM accountsync.sync_run ORDER BY id"
+    assert [tuple(row.values()) for row in drop.rows(query)] == [
+        ("failed", "the worker died or lost its lock"), ("succeeded", None)
+    ]  # fmt: skip
+    assert drop.rows("SELECT relname FROM pg_class WHERE relname ~ '^staged_[0-9]+$'") == []

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from accountsync.errors import AccountSyncError, SafetyStopError
+from accountsync.errors import AccountSyncError, SafetyStopError, TransientError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs import held_feeds
 from accountsync.jobs.merging import merge
@@ -84,7 +84,7 @@ def sync_hr_persons(
         except SafetyStopError:
             raise
         except Exception as error:
-            _record_failure(engine, run_id, error)
+            _record_failure(engine, feed, error)
             raise
         silent = look_for_silence(engine, feed, order)
     return _result(feed, order, outcome, silent)
@@ -141,16 +141,25 @@ def _finish(engine: Engine, feed: StagedFeed, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _record_failure(engine: Engine, run_id: int, error: Exception) -> None:
-    """An error that is not ours may quote a row: only its kind is kept (I15)."""
-    kind = type(error).__name__
-    said = f"{kind}: {error}" if isinstance(error, AccountSyncError) else kind
+def _record_failure(engine: Engine, feed: StagedFeed, error: Exception) -> None:
+    """An error that is not ours may quote a row: only its kind is kept (I15). Raises TransientError
+    in its stead where another run took this one for dead and swept up its rows."""
+    kind, run_id = type(error).__name__, feed.run_id
+    ours = isinstance(error, AccountSyncError)
     try:
         with engine.begin() as connection:
             feeds.drop(connection, run_id=run_id)
-            runs.fail(connection, run_id=run_id, error=said)
+            overtaken = not ours and runs.is_failed(connection, run_id=run_id)
+            runs.fail(connection, run_id=run_id, error=f"{kind}: {error}" if ours else kind)
     except DBAPIError:
         log.warning("event=failure_not_recorded run=%s error=%s", run_id, kind)
+        return
+    if overtaken:
+        raise TransientError(
+            f"{feed.source}: run {run_id} lost its lock, as its database session ended, and another"
+            f" run of this source took its turn: nothing of run {run_id} was merged; the next try"
+            " reads anew"
+        ) from error
 
 
 def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome, silent: str | None) -> SyncResult:

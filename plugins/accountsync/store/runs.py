@@ -21,11 +21,13 @@ def start(
     airflow_run_id: str | None,
     dry_run: bool = False,
 ) -> int:
-    """Under the source's lock no other run can be alive: what still says `running` died."""
+    """Under the source's lock no other run can be alive: what still says `running` died, or lost
+    the lock and can merge no more, for its table goes."""
     connection.execute(
         text(
             "UPDATE accountsync.sync_run SET state = 'failed', finished_at = now(),"
-            " error = 'the worker died' WHERE source = :source AND state = 'running'"
+            " error = 'the worker died or lost its lock'"
+            " WHERE source = :source AND state = 'running'"
         ),
         {"source": source},
     )
@@ -113,6 +115,11 @@ def fail(connection: Connection, *, run_id: int, error: str) -> None:
         ),
         {"run_id": run_id, "error": error},
     )
+
+
+def is_failed(connection: Connection, *, run_id: int) -> bool:
+    query = text("SELECT state = 'failed' FROM accountsync.sync_run WHERE id = :run_id")
+    return bool(connection.scalar(query, {"run_id": run_id}))
 
 
 def read_from(connection: Connection, *, source: str, overlap: timedelta) -> datetime | None:
