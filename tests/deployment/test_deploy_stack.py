@@ -26,7 +26,7 @@ from demo.settings import REPOSITORY, Ports
 
 _PROBE = Path(__file__).with_name("queue_probe.py")
 _PERSONS = 5
-_PATIENCE = 120.0
+_PATIENCE = 240.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

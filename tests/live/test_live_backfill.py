@@ -184,7 +184,7 @@ def _backfill(live: Live, *options: str) -> str:
 def _carried_out(live: Live, *options: str) -> Done:
     last_sync = _last_sync(live)
     _backfill(live, *options)
-    live.wait("the end of the backfill", lambda: _is_over(live), 240)
+    live.wait("the end of the backfill", lambda: _is_over(live))
     return _state(live, last_sync=last_sync)
 
 

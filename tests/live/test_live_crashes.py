@@ -10,7 +10,7 @@ import pytest
 
 from demo import pids
 from demo.verdict import problems
-from tests.live.running import LEASE_SECONDS, PROCESS, SYNC, DagRun, Live
+from tests.live.running import PROCESS, SYNC, DagRun, Live
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def test_a_killed_task_process_leaves_one_account_a_person(live: Live) -> None:
     run, pid = _caught_in_the_middle(live)
     os.kill(pid, signal.SIGKILL)
     live.heal()
-    live.wait("the death to be noticed", lambda: _state(live, run) != "running", 30)
+    live.wait("the death to be noticed", lambda: _state(live, run) != "running")
     died = _claimed(live)
     assert died
     _expect_recovery(live, refused)
@@ -40,7 +40,7 @@ def test_a_killed_worker_leaves_one_account_a_person(live: Live) -> None:
     for victim in (_parent(pid), pid):
         os.kill(victim, signal.SIGKILL)
     live.heal()
-    live.wait("the silence to be noticed", lambda: _state(live, run) != "running", 60)
+    live.wait("the silence to be noticed", lambda: _state(live, run) != "running")
     _end_leases(live)
     _expect_recovery(live, refused)
 
@@ -123,7 +123,7 @@ def _refused(live: Live) -> dict[str, int]:
 def _expect_recovery(live: Live, refused: dict[str, int]) -> None:
     """Nobody does anything but wait for the leases, and run what the schedule would run."""
     over = lambda: not _claimed(live) or _all_expired(live)  # noqa: E731
-    live.wait("the leases to end", over, 2 * LEASE_SECONDS)
+    live.wait("the leases to end", over)
     live.settle()
     world = live.world()
     assert problems(world) == []

@@ -40,7 +40,7 @@ def test_a_run_with_two_failed_targets_sends_one_mail_about_both(live: Live) -> 
     live.targets["exchange"].fault("status", code=401)
     live.hr.events(join=1)
     live.ended(live.trigger(SYNC))
-    live.wait("idaas to be done", lambda: _failed(live, PROCESS), 60)
+    live.wait("idaas to be done", lambda: _failed(live, PROCESS))
     run = _failed(live, PROCESS)
     assert run
     mail = _only_mail(live, run)
@@ -64,7 +64,7 @@ def test_a_killed_task_sends_one_mail_though_it_could_say_nothing(live: Live) ->
 
 def _only_mail(live: Live, run: DagRun) -> Any:
     """The mail; a second one would come within the time that is waited."""
-    live.wait("a mail", lambda: live.mails(run), 60)
+    live.wait("a mail", lambda: live.mails(run))
     time.sleep(3)
     mails = live.mails(run)
     assert len(mails) == 1
