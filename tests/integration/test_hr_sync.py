@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from accountsync.settings.hr import CLOCK_TOLERANCE
 from tests.integration.hr_world import HrWorld
 from tests.integration.world import SHANGHAI, HrRow, stamp, until, utc_now
 
 DAY = timedelta(days=1)
+NONE = timedelta(0)
 PERSONS_ROUTE = "POST /api/meta/api/engine/idata/projects/{project}/catalog/hr_person_info"
 
 
@@ -119,6 +121,19 @@ def test_the_next_read_starts_an_overlap_before_the_watermark(world: HrWorld) ->
     assert timedelta(minutes=10) <= overlap < timedelta(minutes=11)
 
 
+def test_a_stamp_as_far_ahead_as_is_believed_hides_no_change(world: HrWorld) -> None:
+    """I1, I5: one of HR's machines is fast, and its row is the watermark; the shortest overlap that
+    the settings allow reaches back to our time."""
+    world.sync()
+    rows = world.hr.persons()
+    world.change(rows[0], ago=-CLOCK_TOLERANCE + timedelta(seconds=10))
+    world.sync()
+    assert world.watermark > utc_now() + timedelta(minutes=3)
+    world.change(rows[1], fullName="王五")
+    world.sync("incremental", overlap=CLOCK_TOLERANCE)
+    assert world.differences() == {}
+
+
 @pytest.mark.parametrize("mode", ["full", "incremental"])
 def test_a_change_time_from_the_future_is_reported_and_never_the_watermark(
     world: HrWorld, mode: Any
@@ -193,7 +208,7 @@ def test_a_change_made_while_a_run_reads_is_not_lost(world: HrWorld, mode: Any) 
     read = _reads(world)
     world.hr.fault("latency", path="hr_person_info", seconds=0.8)
     failures: list[BaseException] = []
-    options = {"mode": mode, "overlap": "0s", "page_size": 10, "rate": {"concurrency": 1}}
+    options = {"mode": mode, "overlap": NONE, "page_size": 10, "rate": {"concurrency": 1}}
     thread = _sync_in_thread(world, failures, **options)
     until(lambda: _reads(world) == read + 2)
     world.change(rows[1], fullName="王五")
@@ -204,7 +219,7 @@ def test_a_change_made_while_a_run_reads_is_not_lost(world: HrWorld, mode: Any) 
     assert failures == []
     assert world.person(rows[1])["full_name"] != "王五"
     assert world.person(rows[-2])["full_name"] == "赵六"
-    world.sync(overlap="0s")
+    world.sync(overlap=NONE)
     assert world.last_run["mode"] == "incremental"
     assert world.differences() == {}
 
@@ -305,7 +320,7 @@ def test_a_number_that_its_holder_keeps_stops_only_the_new_row(world: HrWorld) -
     assert reject["reasons"] == ["employee_number: belongs to another person"]
     assert reject["raw"]["employeeNumber"] == holder["employeeNumber"]
     world.change(holder, employeeNumber="99000001")
-    counts = world.sync(overlap="0s")
+    counts = world.sync(overlap=NONE)
     assert counts.rejected == 0
     assert world.differences() == {}
     assert world.closed_rejects() == {"700001": "fixed"}
@@ -370,9 +385,9 @@ def test_a_rejected_row_is_tried_again_on_every_run_and_not_rewritten(world: HrW
     bad = world.change(world.hr.persons()[4], ago=timedelta(hours=1), employeeNumber=None)
     world.sync()
     world.change(world.hr.persons()[5])
-    world.sync(overlap="0s")
+    world.sync(overlap=NONE)
     before = world.everything()["rejects"]
-    counts = world.sync(overlap="0s")
+    counts = world.sync(overlap=NONE)
     assert (counts.retried, counts.rejected) == (1, 1)
     assert world.everything()["rejects"] == before
     assert world.open_rejects().keys() == {_key(bad)}
@@ -390,7 +405,7 @@ def test_more_rejected_rows_than_are_held_in_memory_are_all_tried_again(world: H
         run=world.last_run["id"],
         many=many,
     )
-    counts = world.sync("incremental", overlap="0s")
+    counts = world.sync("incremental", overlap=NONE)
     assert (counts.retried, counts.rejected) == (many, many)
     assert len(world.open_rejects()) == many
 
@@ -430,7 +445,7 @@ def test_an_old_rejected_row_does_not_overwrite_the_person(world: HrWorld) -> No
     world.change(world.hr.persons()[5])
     world.sync()
     fields = {"hire_date": {"path": "originalHireDate", "formats": ["%d/%m/%Y"]}}
-    world.sync("incremental", overlap="0s", fields=fields)
+    world.sync("incremental", overlap=NONE, fields=fields)
     assert world.person(row)["full_name"] == "新"
     assert world.open_rejects() == {}
 

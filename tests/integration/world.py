@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -106,11 +106,13 @@ class World:
         now: datetime | None = None,
         clock: Clock = utc_now,
         takes_over: Iterable[str] = (),
+        overlap: timedelta | None = None,
         **changes: Any,
     ) -> SyncResult:
-        """`changes`: to the source, for this run."""
+        """`changes`: to the source, for this run; `overlap`: also one that the settings refuse."""
         source = settings_with({"hieds": {**self.changes.get("hieds", {}), **changes}}).hr[0]
-        source = source.model_copy(update={"takes_over": list(takes_over)})
+        reach = source.overlap if overlap is None else overlap
+        source = source.model_copy(update={"takes_over": list(takes_over), "overlap": reach})
         asked: Mode = "window" if window else "person" if numbers else mode
         return sync.sync_hr_persons(
             engine=self.engine,

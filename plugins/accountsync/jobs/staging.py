@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -19,7 +19,7 @@ from accountsync.hr.record import RowMapper
 from accountsync.hr.source import Ask, HrSource
 from accountsync.jobs.bulk import rare_collections, short_turns
 from accountsync.jobs.read_plan import ReadPlan
-from accountsync.settings.hr import AnySource
+from accountsync.settings.hr import CLOCK_TOLERANCE, AnySource
 from accountsync.store import feeds, persons, runs
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ _ROWS_PER_MAP = 100
 _PROGRESS_EVERY_S = 10.0
 
 OpenSource = Callable[[], AbstractAsyncContextManager[HrSource]]
-_CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ class StagedFeed:
     @property
     def latest(self) -> datetime:
         """Change times after it are from the future."""
-        return self.now + _CLOCK_TOLERANCE
+        return self.now + CLOCK_TOLERANCE
 
 
 def stage(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | None:

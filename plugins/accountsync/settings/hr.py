@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from accountsync.domain.durations import duration_text
 from accountsync.domain.mapping import roots_in
 from accountsync.domain.person import PERSON_FIELDS, REQUIRED_FIELDS
 from accountsync.settings.paging import Paging
@@ -141,6 +142,24 @@ class FeedGuard(Group):
         return self
 
 
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""A change time further ahead of our clock is from the future."""
+
+
+def _reaching_back(overlap: timedelta) -> timedelta:
+    """A row that is believed may be so far ahead, and is the watermark then (I1)."""
+    if overlap < CLOCK_TOLERANCE:
+        raise ValueError(
+            f"{duration_text(overlap)} is shorter than {duration_text(CLOCK_TOLERANCE)}, by which a"
+            " change time may be ahead of our clock: such a row would hide the changes that come"
+            f" after it; say {duration_text(CLOCK_TOLERANCE)} or more"
+        )
+    return overlap
+
+
+Overlap = Annotated[Duration, AfterValidator(_reaching_back)]
+
+
 class Source(Group):
     """What every kind of HR source has."""
 
@@ -150,7 +169,9 @@ class Source(Group):
     valid_statuses: list[str] = ["1"]
     leave_statuses: list[str] = Field([], description="on leave; each target's `leave` says what")
     left_statuses: list[str] = Field([], description="has left, or never came")
-    overlap: Duration = Field(timedelta(minutes=10), description="read again before the watermark")
+    overlap: Overlap = Field(
+        timedelta(minutes=10), description="read again before the watermark; at least 5m"
+    )
     full_every: Duration = Field(
         timedelta(hours=24), description="a complete read at least so often"
     )

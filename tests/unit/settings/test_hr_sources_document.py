@@ -93,6 +93,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"archive": "/srv/hr-drop/other/../in/done"},
         "or inside it",
     ),
+    "an overlap that a fast clock of HR is ahead of": (
+        "staff",
+        {"overlap": "4m59s"},
+        "4m59s is shorter than 5m, by which a change time may be ahead of our clock",
+    ),
     "news that are late at once": ("payroll", {"expected_every": "0s"}, "longer than 0s"),
     "a pattern of folders": ("payroll", {"pattern": "*/staff-*.csv"}, "names in the folder, not"),
     "a format without a time": (
