@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -126,14 +127,21 @@ def test_a_source_takes_over_whom_the_configuration_says_it_may(world: HrWorld) 
 
 
 def test_who_is_taken_over_while_missing_from_the_old_source_is_there(world: HrWorld) -> None:
-    """I4: the old owner's absence says nothing any more."""
+    """I4: the old owner's absence says nothing any more, and the history tells so."""
     world.sync(**CONTRACTORS)
     row = world.hr.persons()[0]
     world.hr.vanish(row["personId"])
-    world.sync("full", **CONTRACTORS)
+    leave = {"policy": "leave", "after_snapshots": 1}
+    world.sync("full", **CONTRACTORS, absence=leave)
+    left = world.person(row)["presumed_left_at"]
     world.hr.put_persons(row)
     world.sync("full", takes_over=["contractors"])
     assert world.absent() == {}
+    (undone,) = world.rows(
+        "SELECT changes->'presumed_left_at' AS told FROM accountsync.person_change"
+        " WHERE changes ? 'source' AND changes ? 'presumed_left_at'"
+    )
+    assert [datetime.fromisoformat(undone["told"][0]), undone["told"][1]] == [left, None]
 
 
 def test_a_source_says_nothing_about_persons_of_another(world: HrWorld) -> None:

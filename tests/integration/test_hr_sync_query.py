@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -195,6 +196,13 @@ def test_a_query_that_fails_is_the_configurations_fault_and_a_lost_connection_is
         warehouse.sync(query=query)
     assert "SELECT" not in str(raised.value)
     assert warehouse.scalar("SELECT count(*) FROM accountsync.person") == 0
+
+
+def test_what_the_other_database_quotes_is_in_no_traceback(warehouse: Warehouse) -> None:
+    """I15: Airflow logs an error with all that it came from."""
+    with pytest.raises(ConfigurationError, match="InvalidDatetimeFormat") as raised:
+        warehouse.sync(query="SELECT *, CAST(name AS date) AS born FROM staff")
+    assert "欧阳婷" not in "".join(format_exception(raised.value))
 
 
 def test_the_encryption_that_a_connection_demands_is_demanded_of_both_databases(

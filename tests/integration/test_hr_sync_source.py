@@ -166,6 +166,46 @@ def test_a_file_whose_feed_is_held_stays_until_somebody_decides(drop: Drop) -> N
     assert drop.waiting == {"2.csv"}
 
 
+def _held_file_of_changes(drop: Drop) -> tuple[dict[str, Any], int]:
+    """Of 2.csv, before 3.csv; how it is read, and the number of its feed."""
+    strict: dict[str, Any] = {
+        "content": "changes",
+        "feed_guard": {"floor": 1, "changed_percent": 0},
+    }
+    drop.put("1.csv", "1,E1,王五,2026-05-01")
+    drop.sync(**strict)
+    drop.put("2.csv", "1,E1,错,2026-05-02")
+    drop.put("3.csv", "3,E3,钱七,2026-05-03")
+    with pytest.raises(SafetyStopError):
+        drop.sync(**strict)
+    assert drop.sync(**strict).stopped_by
+    (feed,) = held_feeds.list_held(engine=drop.engine)
+    return strict, feed.id
+
+
+def test_a_file_of_changes_that_was_rejected_keeps_no_later_one_waiting(drop: Drop) -> None:
+    """I3: nobody would look at what comes after it."""
+    strict, feed = _held_file_of_changes(drop)
+    held_feeds.reject(engine=drop.engine, feed=feed, actor="oper", comment="broken")
+    assert drop.sync(**strict).stopped_by
+    assert (drop.waiting, drop.archived) == ({"3.csv"}, {"1.csv", "2.csv"})
+    drop.sync(**strict)
+    assert drop.persons() == {"E1": "王五", "E3": "钱七"}
+
+
+def test_a_file_of_changes_takes_the_place_of_no_other_that_is_held(drop: Drop) -> None:
+    """I7: somebody moved it out of the way of the next, and has yet to decide. Rewritten it is
+    another matter."""
+    strict, feed = _held_file_of_changes(drop)
+    for name in ("2.csv", "2.csv.done"):
+        (drop.folder / "in" / name).rename(drop.folder / name)
+    assert drop.sync(**strict).inserted == 1
+    assert [one.id for one in held_feeds.list_held(engine=drop.engine)] == [feed]
+    drop.put("2.csv", "1,E1,王五,2026-05-02")
+    drop.sync(**strict)
+    assert held_feeds.list_held(engine=drop.engine) == []
+
+
 def test_a_file_that_took_the_place_of_the_one_that_was_read_is_read_next(drop: Drop) -> None:
     """I2: HR writes under one name, while the merge waits for its turn."""
 
@@ -203,6 +243,19 @@ def test_who_comes_without_a_key_is_not_missing(drop: Drop) -> None:
     assert drop.sync(absence={"policy": "leave", "after_snapshots": 1}).rejected == 1
     left = "SELECT employee_number FROM accountsync.person WHERE presumed_left_at IS NOT NULL"
     assert [row["employee_number"] for row in drop.rows(left)] == ["E3"]
+
+
+@pytest.mark.parametrize(("row", "missing"), [(",,赵六,", []), (",,,", ["E2"])])
+def test_a_row_that_may_be_anybodys_makes_nobody_missing(
+    drop: Drop, row: str, missing: list[str]
+) -> None:
+    """I4: it has a name, and neither key nor number. A blank one is nobody's."""
+    drop.put("1.csv", "1,E1,王五,2026-05-01", "2,E2,赵六,2026-05-01")
+    drop.sync()
+    drop.put("2.csv", "1,E1,王五,2026-05-01", row)
+    assert drop.sync().rejected == 1
+    query = "SELECT employee_number FROM accountsync.person WHERE absent_since_snapshot IS NOT NULL"
+    assert [one["employee_number"] for one in drop.rows(query)] == missing
 
 
 def test_of_many_reasons_the_most_frequent_are_told(drop: Drop) -> None:
@@ -253,6 +306,19 @@ def test_a_full_file_older_than_the_last_one_is_refused(drop: Drop) -> None:
     drop.put("11.csv", "1,E1,更新,2026-05-04")
     drop.sync()
     assert (drop.persons(), drop.waiting) == ({"E1": "更新"}, set())
+
+
+def test_an_older_file_of_changes_without_change_times_is_refused(drop: Drop) -> None:
+    """I5: its name alone tells that it is older. Rows with a change time tell it themselves."""
+    changes: dict[str, Any] = {"content": "changes"}
+    drop.put("2.csv", "1,E1,新,2026-05-02")
+    drop.sync(**changes)
+    drop.put("1.csv", "1,E1,旧,2026-05-01")
+    timeless = {name: FIELDS[name] for name in FIELDS if name != "source_updated_at"}
+    with pytest.raises(ConfigurationError, match=r"1\.csv is older by name than 2\.csv"):
+        drop.sync(**changes, fields=timeless)
+    assert drop.sync(**changes).unchanged == 1
+    assert drop.persons() == {"E1": "新"}
 
 
 def test_a_window_of_rows_without_change_times_is_refused(drop: Drop) -> None:
@@ -323,6 +389,15 @@ def test_where_it_is_declared_the_newest_row_counts_and_the_others_are_reported(
         }
     ]
     assert drop.rows("SELECT * FROM accountsync.rejected_record") == []
+
+
+def test_who_comes_back_twice_in_one_read_came_back_once(drop: Drop) -> None:
+    """The history tells it once."""
+    leave = {"repeated_keys": "newest", "absence": {"policy": "leave", "after_snapshots": 1}}
+    for name, rows in {"1.csv": REPEATED, "2.csv": REPEATED[3:], "3.csv": REPEATED}.items():
+        drop.put(name, *rows)
+        drop.sync(**leave)
+    assert len(drop.rows("SELECT * FROM accountsync.person_change")) == 2
 
 
 def test_of_rows_as_new_as_each_other_the_last_counts(drop: Drop) -> None:

@@ -67,9 +67,10 @@ class FileHrSource:
             await _io(lambda: self._archive.mkdir(parents=True, exist_ok=True))
         if self._source.content == "full":
             *self._superseded, self._chosen = complete
-            await self._refuse_older()
         else:
             self._chosen = complete[0]
+        if self._source.content == "full" or "source_updated_at" not in self._source.fields:
+            await self._refuse_older()
         return True
 
     async def _require_folders(self) -> None:
@@ -86,7 +87,8 @@ class FileHrSource:
         return sorted(files, key=lambda file: _in_order(str(file.name)))
 
     async def _refuse_older(self) -> None:
-        """Than what was merged: it is how HR was, and would take back what changed since."""
+        """Than what was merged: it is how HR was, and would take back what changed since. Files of
+        changes only where their rows do not say themselves when they were made."""
         if archived := await self._candidates(self._archive):
             name, last = str(self._chosen.name), str(archived[-1].name)
             if _in_order(name) < _in_order(last):
@@ -197,7 +199,7 @@ class FileHrSource:
             raise IncompleteReadError(f"{self._chosen.name}: not one line of it is JSON")
 
     def what_was_read(self) -> str:
-        return f"{self._chosen.name} {self._as_read}"
+        return f"{self._chosen.name}\n{self._as_read}"
 
     async def merged(self) -> None:
         """Into the archive, older full files with it: one that stayed would be a snapshot, or the

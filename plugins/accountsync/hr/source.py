@@ -35,9 +35,10 @@ class HrSource(Protocol):
         ...
 
     def what_was_read(self) -> str | None:
-        """Of something that can be read again as it is, as a file: the same text each time."""
+        """Of something that can be read again as it is, as a file: the same text each time; the
+        first line is the name."""
         ...
 
     async def merged(self) -> None:
-        """Called after what was read is safely in the store."""
+        """Called after what was read is safely in the store, or a human rejected it."""
         ...

@@ -131,16 +131,16 @@ def _connected(engine: Engine) -> Connection:
 
 def _translated(call: Callable[[], T]) -> T:
     """The one place where the other database's errors become ours. What is wrong with the query
-    itself is told; other messages may hold data."""
+    itself is told; other messages may hold data, and are left out of the log, too (`from None`)."""
     try:
         return call()
     except OperationalError as error:
-        raise TransientError(f"the HR database: {type(error.orig).__name__}") from error
+        raise TransientError(f"the HR database: {type(error.orig).__name__}") from None
     except DBAPIError as error:
         kind = type(error.orig)
         is_about_query = isinstance(error, ProgrammingError) and "psycopg" in kind.__module__
         said = str(error.orig).partition("\n")[0] if is_about_query else kind.__name__
-        raise ConfigurationError(f"the HR database refuses the query: {said}") from error
+        raise ConfigurationError(f"the HR database refuses the query: {said}") from None
 
 
 def _plain(value: Any, column: str) -> Any:

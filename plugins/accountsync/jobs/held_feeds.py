@@ -83,11 +83,11 @@ def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
         _audit(connection, "feed_rejected", found, actor, comment)
 
 
-def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -> Outcome:
+def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -> HeldFeed:
     """Keeps the staged rows, in the place of older feeds that this one covers, and raises
     SafetyStopError. The feed that is held already was told of then, and one that was rejected is
-    asked about again when a full read is due, or `by_hand`: returns that nothing was done. Called
-    under the source's lock."""
+    asked about again when a full read is due, or `by_hand`: returns which it is, and nothing was
+    done. Called under the source's lock."""
     with engine.begin() as connection:
         fingerprint = feeds.fingerprint(connection, run_id=feed.run_id)
         known = _known(connection, feed, fingerprint, by_hand=by_hand)
@@ -102,7 +102,7 @@ def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -
             error = _stop(_find(connection, feed.run_id))
     if known:
         log.warning("event=feed_still_%s feed=%s run=%s", known.state, known.id, feed.run_id)
-        return Outcome(stopped_by=known.stopped_by)
+        return known
     log.error("event=feed_held source=%s run=%s", feed.source, feed.run_id)
     raise error
 
@@ -134,12 +134,17 @@ def supersede(connection: Connection, feed: StagedFeed) -> None:
 
 
 def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
-    """A full read covers everything; incremental ones start at the same watermark or before."""
+    """A full read covers everything; incremental ones start at the same watermark or before. A file
+    of changes covers only what it was itself, before it was rewritten."""
+    file = runs.file_of(connection, run_id=feed.run_id)
     return [
         old
         for old in held.open_ones(connection, source=feed.source)
         if old.id < feed.run_id
-        and (feed.plan.is_complete or old.mode == feed.plan.mode == "incremental")
+        and (
+            feed.plan.is_complete
+            or (old.mode == feed.plan.mode == "incremental" and old.file == file)
+        )
     ]
 
 

@@ -62,22 +62,31 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
 
 
 def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome, *, is_first: bool) -> None:
-    """Snapshot and watermark, as far as the feed proves them (I1, I4): where nobody was known, or
-    somebody's row does not even tell whose it is, nobody is missing; and one that was approved
-    after newer ones is not how HR is now."""
+    """Snapshot and watermark, as far as the feed proves them (I1, I4); one that was approved after
+    newer ones is not how HR is now."""
     counts, source = outcome.counts, feed.source
     absences.welcome_back(connection, run_id=feed.run_id, source=source)
     if feed.plan.is_complete and feed.decides:
         snapshot = runs.add_snapshot(
             connection, source=source, run_id=feed.run_id, rows=counts.fetched
         )
-        if not is_first and not feeds.hides_a_key(connection, run_id=feed.run_id):
-            absences.mark(connection, run_id=feed.run_id, source=source, snapshot=snapshot)
-            _presume_left(connection, feed)
+        if not is_first:
+            _mark_absent(connection, feed, snapshot)
     if feed.plan.follows_changes and counts.newest_change:
         runs.advance_watermark(
             connection, source=source, value=counts.newest_change, run_id=feed.run_id
         )
+
+
+def _mark_absent(connection: Connection, feed: StagedFeed, snapshot: int) -> None:
+    if feeds.hides_a_key(connection, run_id=feed.run_id):
+        log.warning(
+            "event=nobody_marked_absent source=%s run=%s: a row that tells neither key nor number"
+            " may be anybody's. bin/accountsync reject list", feed.source, feed.run_id,
+        )  # fmt: skip
+        return
+    absences.mark(connection, run_id=feed.run_id, source=feed.source, snapshot=snapshot)
+    _presume_left(connection, feed)
 
 
 def _presume_left(connection: Connection, feed: StagedFeed) -> None:

@@ -74,12 +74,12 @@ def stage(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | No
     raise AssertionError("unreachable: the last read returns or raises")
 
 
-def say_merged(open_source: OpenSource) -> None:
-    """What was read is safely in the store: the source may put it away."""
-    asyncio.run(_say_merged(open_source))
+def say_done(open_source: OpenSource) -> None:
+    """What was read is safely in the store, or a human rejected it: the source may put it away."""
+    asyncio.run(_say_done(open_source))
 
 
-async def _say_merged(open_source: OpenSource) -> None:
+async def _say_done(open_source: OpenSource) -> None:
     async with open_source() as source:
         await source.merged()
 

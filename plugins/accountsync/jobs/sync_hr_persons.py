@@ -16,7 +16,7 @@ from accountsync.jobs import held_feeds
 from accountsync.jobs.merging import merge
 from accountsync.jobs.read_plan import ReadPlan, plan_read
 from accountsync.jobs.silence import look_for_silence
-from accountsync.jobs.staging import OpenSource, StagedFeed, say_merged, stage
+from accountsync.jobs.staging import OpenSource, StagedFeed, say_done, stage
 from accountsync.jobs.sync_order import SyncOrder
 from accountsync.jobs.task_queue import Clock
 from accountsync.settings.hr import AnySource
@@ -127,9 +127,12 @@ def _read_and_merge(
     if order.dry_run:
         return _finish(engine, feed, outcome)
     if outcome.stopped_by:
-        return held_feeds.hold(engine, feed, outcome, by_hand=order.mode != "auto")
+        known = held_feeds.hold(engine, feed, outcome, by_hand=order.mode != "auto")
+        if known.state == "rejected" and not feed.settings.can_read_everything:
+            say_done(open_source)  # the next file of changes waits behind it
+        return Outcome(stopped_by=known.stopped_by)
     if feed.plan.follows_changes:
-        say_merged(open_source)
+        say_done(open_source)
     return outcome
 
 
@@ -167,7 +170,7 @@ def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome, silent: str | 
     log.info(
         "event=%s source=%s run=%s fetched=%s retried=%s inserted=%s updated=%s unchanged=%s"
         " rejected=%s from_the_future=%s",
-        "compared" if order.dry_run else "still_held" if outcome.stopped_by else "merged",
+        "compared" if order.dry_run else "stopped" if outcome.stopped_by else "merged",
         feed.source, feed.run_id, counts.fetched, counts.retried, counts.inserted, counts.updated,
         counts.unchanged, counts.rejected, counts.from_the_future,
     )  # fmt: skip

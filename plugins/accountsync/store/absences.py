@@ -20,7 +20,7 @@ WHERE p.source = :source AND p.absent_since_snapshot IS NULL
 """
 
 _BACK = """
-p.source = :source AND p.source_key = s.source_key AND NOT s.retried
+p.source = :source AND p.source_key = s.source_key AND NOT s.retried AND NOT s.repeated
 AND p.absent_since_snapshot IS NOT NULL
 """  # rides on ix_person_absent
 

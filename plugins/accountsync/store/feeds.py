@@ -225,11 +225,13 @@ def count(connection: Connection, *, run_id: int) -> int:
 
 
 def hides_a_key(connection: Connection, *, run_id: int) -> bool:
-    """Whether a row of the read is unreadable down to its key, so that it may be anybody's."""
+    """Whether a row of the read may be anybody's: it is unreadable, or somebody's by the name, and
+    tells neither key nor number. One that is blank is nobody's."""
     found = connection.scalar(
         text(
             f"SELECT EXISTS (SELECT FROM {table(run_id)} WHERE source_key IS NULL"
-            " AND NOT retried AND json_typeof(raw) = 'string')"
+            " AND employee_number IS NULL AND NOT retried"
+            " AND (full_name IS NOT NULL OR json_typeof(raw) = 'string'))"
         )
     )
     return bool(found)

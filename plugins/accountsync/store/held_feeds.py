@@ -11,13 +11,14 @@ from sqlalchemy import Connection, text
 
 _COLUMNS = (
     "id, source, mode, state, fetched, retried, inserted, updated, unchanged, rejected, read_from,"
-    " read_to, differences, stopped_by, fingerprint, started_at, finished_at AS held_at"
+    " read_to, differences, stopped_by, fingerprint, split_part(file, E'\\n', 1) AS file,"
+    " started_at, finished_at AS held_at"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldFeed:
-    """`state`: `held`, or what became of it."""
+    """`state`: `held`, or what became of it. `file`: its name, of a source of files."""
 
     id: int
     source: str
@@ -34,6 +35,7 @@ class HeldFeed:
     differences: dict[str, Any]
     stopped_by: list[str]
     fingerprint: str
+    file: str | None
     started_at: datetime
     held_at: datetime
 

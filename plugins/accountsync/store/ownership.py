@@ -12,7 +12,7 @@ from accountsync.store.feeds import MAY_REPLACE, table
 
 _TAKE_OVER = """
 WITH taken AS (
-  SELECT p.id, p.source AS old_source, p.source_key AS old_key, s.source_key
+  SELECT p.id, p.source AS old_source, p.source_key AS old_key, s.source_key, p.presumed_left_at
   FROM accountsync.person p JOIN {table} s ON s.employee_number = p.employee_number
   WHERE s.problems IS NULL AND (p.origin = 'request' OR p.source = ANY(:takes_over))
     AND NOT EXISTS (
@@ -26,7 +26,9 @@ WITH taken AS (
   INSERT INTO accountsync.person_change (person_id, run_id, changes)
   SELECT id, :run_id, jsonb_build_object(
     'source', jsonb_build_array(old_source, CAST(:source AS text)),
-    'source_key', jsonb_build_array(old_key, source_key))
+    'source_key', jsonb_build_array(old_key, source_key)) || CASE
+      WHEN presumed_left_at IS NULL THEN '{{}}'
+      ELSE jsonb_build_object('presumed_left_at', jsonb_build_array(presumed_left_at, NULL)) END
   FROM taken
 )
 UPDATE accountsync.person p

@@ -184,6 +184,15 @@ def last_full_read_at(connection: Connection, *, source: str) -> datetime | None
     return read
 
 
+def file_of(connection: Connection, *, run_id: int) -> str | None:
+    """The name of the file that was read, of a source of files."""
+    name: str | None = connection.scalar(
+        text("SELECT split_part(file, E'\\n', 1) FROM accountsync.sync_run WHERE id = :run_id"),
+        {"run_id": run_id},
+    )
+    return name
+
+
 def set_file(connection: Connection, *, run_id: int, file: str | None) -> None:
     if file:
         connection.execute(
