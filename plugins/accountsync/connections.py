@@ -153,11 +153,11 @@ async def _sql_source(source: SqlSource, engine: Engine) -> AsyncIterator[HrSour
 def _file_source(source: FileSource) -> FileHrSource:
     from airflow.sdk import ObjectStoragePath
 
-    if source.conn_id:
-        _connection(source.conn_id)  # some providers would use the machine's own credentials
+    if source.connection:
+        _connection(source.connection)  # some providers would use the machine's own credentials
     try:
         folder, archive = (
-            ObjectStoragePath(path, conn_id=source.conn_id)
+            ObjectStoragePath(path, conn_id=source.connection)
             for path in (source.path, source.archive)
         )
         _ = folder.fs

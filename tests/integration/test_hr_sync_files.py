@@ -4,43 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import orjson
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
-from accountsync import connections, settings, wiring
+from accountsync import connections
 from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
 from accountsync.jobs.sync_hr_persons import SyncResult
 from tests.conftest import DATABASE_VARIABLE
+from tests.integration.hr_files import NAMES, ROWS, Drop, csv, jsonl
 
 pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern")  # Airflow's own
-
-ROWS = [
-    {"id": "1", "number": "E1", "name": "欧阳婷", "state": "on"},
-    {"id": "2", "number": "E2", "name": "Zoë Müller", "state": "off"},
-]
-FIELDS = {
-    "source_key": "id",
-    "employee_number": "number",
-    "full_name": "name",
-    "status": {"path": "state", "translate": {"on": "1", "off": "2"}},
-}
-NAMES = {"E1": "欧阳婷", "E2": "Zoë Müller"}
-
-
-def csv(rows: list[dict[str, str]], delimiter: str = ",") -> str:
-    lines = [rows[0].keys(), *(row.values() for row in rows)]
-    return "".join(delimiter.join(line) + "\r\n" for line in lines)
-
-
-def jsonl(rows: list[dict[str, str]]) -> str:
-    return "\n".join(orjson.dumps(row).decode() for row in rows)
-
 
 FORMATS: dict[str, tuple[dict[str, Any], bytes]] = {
     "CSV": ({"format": "csv"}, csv(ROWS).encode()),
@@ -60,57 +38,6 @@ FORMATS: dict[str, tuple[dict[str, Any], bytes]] = {
         orjson.dumps({"answer": {"rows": ROWS}}),
     ),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drop:
-    """`root`: an address under which are the folders `in` and `archive`."""
-
-    root: str
-    engine: Engine
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def path(self, name: str) -> Any:
-        from airflow.sdk import ObjectStoragePath
-
-        return ObjectStoragePath(f"{self.root}/{name}")
-
-    def put(self, name: str, content: bytes, *, marker: bytes | None = b"") -> None:
-        for file, held in ((name, content), (f"{name}.done", marker)):
-            if held is not None:
-                with self.path(f"in/{file}").open("wb") as opened:
-                    opened.write(held)
-
-    def names(self, folder: str) -> set[str]:
-        return {found.name for found in self.path(folder).glob("*")}
-
-    def sync(self, **more: Any) -> SyncResult:
-        document = {
-            "name": "drop", "kind": "file", "path": f"{self.root}/in",
-            "archive": f"{self.root}/archive", "format": "csv", "pattern": "persons-*",
-            "fields": FIELDS,
-        } | more  # fmt: skip
-        parsed = settings.parse({"hr": [document], "systems": {}}, origin="test")
-        return wiring.sync_hr_persons(parsed, "drop")
-
-    def persons(self) -> dict[str, str]:
-        with self.engine.connect() as connection:
-            found = connection.execute(
-                text("SELECT employee_number, full_name FROM accountsync.person")
-            )
-            return {row.employee_number: row.full_name for row in found}
-
-    def scalar(self, query: str) -> Any:
-        with self.engine.connect() as connection:
-            return connection.scalar(text(query))
-
-    def reasons(self) -> dict[str, list[str]]:
-        """Of open rejects, by key."""
-        found = self.scalar(
-            "SELECT json_object_agg(record_key, reasons) FROM accountsync.rejected_record"
-            " WHERE closed_at IS NULL"
-        )
-        return found or {}
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -256,17 +183,24 @@ def test_an_object_store_has_no_empty_folders(drop: Drop) -> None:
 def test_a_bucket_that_is_not_there_is_no_empty_folder(drop: Drop) -> None:
     """I2; before anything is merged, also where it is the archive's."""
     drop.put("persons-1", csv(ROWS).encode())
-    for setting in ("path", "archive"):
-        with pytest.raises(TransientError, match=f"`{setting}`"):
-            drop.sync(**{setting: f"memory://{uuid4().hex}/folder"})
+    path, archive = (f"memory://{uuid4().hex}/{name}" for name in ("in", "archive"))
+    with pytest.raises(TransientError, match="the folder of `path` is not there"):
+        drop.sync(path=path, archive=archive)
+    if drop.root.startswith("memory"):
+        with pytest.raises(TransientError, match="the bucket of `archive` is not there"):
+            drop.sync(archive=archive)
     assert drop.persons() == {}
 
 
 def test_a_connection_that_is_not_there_is_never_another(drop: Drop) -> None:
+    """Some providers would go on as whoever the machine is."""
     with pytest.raises(ConfigurationError, match="Airflow has no Connection 'hr_dorp'"):
         drop.sync(conn_id="hr_dorp")
+    addresses = {name: f"memory://hr_dorp@bucket/{name}" for name in ("path", "archive")}
+    with pytest.raises(ConfigurationError, match="Airflow has no Connection 'hr_dorp'"):
+        drop.sync(**addresses)
 
 
 def test_a_store_that_nothing_reads_is_the_configurations_fault(drop: Drop) -> None:
     with pytest.raises(ConfigurationError, match="install the Airflow provider of that store"):
-        drop.sync(path="gopher://drop/in")
+        drop.sync(path="gopher://drop/in", archive="gopher://drop/done")

@@ -147,7 +147,7 @@ def test_a_run_whose_file_cannot_be_put_away_says_so_and_has_merged_all_the_same
     drop.put("1.csv", "1,E1,王五,2026-05-01")
     in_the_way = drop.folder / "archive" / "1.csv"
     in_the_way.mkdir()
-    with pytest.raises(TransientError, match=r"\(`path`, `archive`\): Is a directory"):
+    with pytest.raises(TransientError, match=r"'drop' \(.*\): Is a directory; if"):
         drop.sync()
     (run,) = drop.rows("SELECT state, inserted FROM accountsync.sync_run")
     assert tuple(run.values()) == ("succeeded", 1)

@@ -9,12 +9,15 @@ import io
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from glob import escape
 from itertools import islice
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, TypeVar
 
 from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
+from accountsync.hr import storage
 from accountsync.hr.source import Ask, Page
+from accountsync.hr.storage import Folder, in_store, is_there, listed, opened, state
 from accountsync.settings.hr import DoneMarker, FileSource
 from accountsync.wire.unreadable import Unreadable, parse
 
@@ -22,24 +25,7 @@ log = logging.getLogger(__name__)
 
 _ROWS_PER_PAGE = 1000
 _NUMBER = re.compile(r"([0-9]+)")
-_BLOCK = 8 * 2**20
-_LOCAL = ("", "file", "local")
-_NOT_OF_A_STORE = ("accountsync", "builtins")  # whose other errors are mistakes of ours
 T = TypeVar("T")
-
-
-class Folder(Protocol):
-    """What is used of a path: a pathlib.Path, or Airflow's ObjectStoragePath."""
-
-    @property
-    def name(self) -> str: ...
-    def glob(self, pattern: str) -> Iterable[Any]: ...
-    def exists(self) -> bool: ...
-    def mkdir(self, *, parents: bool, exist_ok: bool) -> Any: ...
-    def open(self, mode: str, **how: Any) -> Any: ...
-    def stat(self) -> Any: ...
-    def rename(self, target: Any) -> Any: ...
-    def __truediv__(self, name: str) -> Any: ...
 
 
 class FileHrSource:
@@ -63,8 +49,8 @@ class FileHrSource:
                 self._source.name, self._source.pattern, len(found), self._source.complete.kind,
             )  # fmt: skip
             return False
-        if not _in_store(self._archive):
-            await _io(lambda: self._archive.mkdir(parents=True, exist_ok=True))
+        if not in_store(self._archive):
+            await self._io(lambda: self._archive.mkdir(parents=True, exist_ok=True))
         if self._source.content == "full":
             *self._superseded, self._chosen = complete
         else:
@@ -75,13 +61,17 @@ class FileHrSource:
 
     async def _require_folders(self) -> None:
         """Both, before anything is merged; the archive of this machine is made."""
-        if not await _io(_is_there, self._folder):
-            raise TransientError("the folder of the files (`path`) is not there")
-        if _in_store(self._archive) and not await _io(_is_there, self._archive):
-            raise TransientError("the bucket of `archive` is not there")
+        if not await self._io(is_there, self._folder):
+            raise TransientError(
+                f"{self._described}: the folder of `path` is not there; is it right?"
+            )
+        if in_store(self._archive) and not await self._io(is_there, self._archive):
+            raise TransientError(
+                f"{self._described}: the bucket of `archive` is not there; is it right?"
+            )
 
     async def _candidates(self, folder: Folder) -> list[Any]:
-        found = await _io(_listed, folder, self._source.pattern)
+        found = await self._io(listed, folder, self._source.pattern)
         suffix = getattr(self._source.complete, "suffix", None)
         files = [file for file in found if not (suffix and file.name.endswith(suffix))]
         return sorted(files, key=lambda file: _in_order(str(file.name)))
@@ -101,26 +91,31 @@ class FileHrSource:
         """Many files stand still at the same time: one wait is for all of them."""
         rule = self._source.complete
         if isinstance(rule, DoneMarker):
-            return [file for file in files if await _io(self._marker(file).exists)]
-        before = [await _io(_state, file) for file in files]
+            return await self._marked(files, rule.suffix)
+        before = [await self._io(state, file) for file in files]
         if files:
             await asyncio.sleep(rule.wait.total_seconds())
         return [
             file
-            for file, state in zip(files, before, strict=True)
-            if state == await _io(_state, file)
+            for file, as_it_was in zip(files, before, strict=True)
+            if as_it_was == await self._io(state, file)
         ]
+
+    async def _marked(self, files: list[Any], suffix: str) -> list[Any]:
+        markers = await self._io(listed, self._folder, self._source.pattern + escape(suffix))
+        marked = {marker.name for marker in markers}
+        return [file for file in files if file.name + suffix in marked]
 
     def _marker(self, file: Any) -> Any:
         return self._folder / (file.name + getattr(self._source.complete, "suffix", ""))
 
     async def pages(self, ask: Ask) -> AsyncIterator[Page]:
         """The file must not change while it is read, and hold as many rows as its marker says."""
-        self._as_read = before = await _io(_state, self._chosen)
-        declared = await _io(self._declared_rows)
-        rows = await _io(self._open)
+        self._as_read = before = await self._io(state, self._chosen)
+        declared = await self._io(self._declared_rows)
+        rows = await self._io(self._open)
         received = number = 0
-        while lot := await _io(lambda: list(islice(rows, _ROWS_PER_PAGE))):
+        while lot := await self._io(lambda: list(islice(rows, _ROWS_PER_PAGE))):
             number += 1
             received += len(lot)
             yield Page(number=number, rows=lot, total_pages=None, total_rows=declared)
@@ -128,7 +123,7 @@ class FileHrSource:
             raise IncompleteReadError(
                 f"{self._chosen.name}: {declared} rows declared by its marker, {received} read"
             )
-        if before != await _io(_state, self._chosen):
+        if before != await self._io(state, self._chosen):
             raise IncompleteReadError(f"{self._chosen.name} changed while it was read")
 
     def _declared_rows(self) -> int | None:
@@ -142,7 +137,7 @@ class FileHrSource:
         return _strict(self._chosen.name, self._source.encoding, self._rows())
 
     def _rows(self) -> Iterator[Any]:
-        with _opened(self._chosen) as raw:
+        with opened(self._chosen) as raw:
             match self._source.format:
                 case "csv":
                     yield from self._csv(raw)
@@ -204,11 +199,24 @@ class FileHrSource:
     async def merged(self) -> None:
         """Into the archive, older full files with it: one that stayed would be a snapshot, or the
         next changes, with every run. One that another took the place of was not read."""
-        read = [self._chosen] if self._as_read == await _io(_state, self._chosen) else []
+        read = [self._chosen] if self._as_read == await self._io(state, self._chosen) else []
         if not read:
             log.warning("event=file_replaced source=%s: read next", self._source.name)
-        for file in (*self._superseded, *read):
-            await _io(self._move, file, self._archive)
+        done = [*self._superseded, *read]
+        for file in done:
+            await self._io(self._move, file, self._archive)
+        await self._require_gone({file.name for file in done})
+
+    async def _require_gone(self, names: set[str]) -> None:
+        """Some stores, S3 among them, do not say that a file may not be deleted."""
+        if not in_store(self._folder):
+            return
+        left = [file.name for file in await self._candidates(self._folder) if file.name in names]
+        if left:
+            raise ConfigurationError(
+                f"{self._described}: {left[0]} was merged and copied to `archive`, and is still in"
+                " `path`, where it is read again with every run: may it be deleted there?"
+            )
 
     def _move(self, file: Any, archive: Folder) -> None:
         """The marker last: a crash in between leaves a marker without a file, which is nothing."""
@@ -217,67 +225,17 @@ class FileHrSource:
         if isinstance(self._source.complete, DoneMarker) and marker.exists():
             marker.rename(archive / marker.name)
 
+    async def _io(self, call: Callable[..., T], *arguments: Any) -> T:
+        return await storage.io(self._source, call, *arguments)
 
-async def _io(call: Callable[..., T], *arguments: Any) -> T:
-    """Off the event loop; the one place where errors of the storage become ours."""
-    try:
-        return await asyncio.to_thread(call, *arguments)
-    except PermissionError as error:
-        raise ConfigurationError(
-            "the files (`path`, `archive`) may not be read or put away: look at the rights of"
-            " this user, or of the Connection's login in the object store"
-        ) from error
-    except OSError as error:
-        said = error.strerror or type(error).__name__
-        raise TransientError(f"the files (`path`, `archive`): {said}") from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] in _NOT_OF_A_STORE:
-            raise
-        raise TransientError(f"the files (`path`, `archive`): {type(error).__name__}") from error
-
-
-def _in_store(folder: Any) -> bool:
-    return getattr(folder, "protocol", "file") not in _LOCAL
-
-
-def _opened(file: Any) -> Any:
-    """In blocks: those that a store would take by itself (S3: 50 MB) are in memory whole."""
-    return file.open("rb", block_size=_BLOCK) if _in_store(file) else file.open("rb")
-
-
-def _is_there(folder: Any) -> bool:
-    """In an object store a folder without objects is none: there the bucket has to be."""
-    _forget(folder)
-    if folder.exists():
-        return True
-    return _in_store(folder) and bool(folder.fs.exists(folder.container))
-
-
-def _listed(folder: Any, pattern: str) -> list[Any]:
-    """Without the folders in it: what lies there is not this source's."""
-    _forget(folder)
-    return [found for found in folder.glob(pattern) if found.is_file()]
+    @property
+    def _described(self) -> str:
+        return storage.described(self._source)
 
 
 def _in_order(name: str) -> list[Any]:
     """By name, where numbers count as such: staff-10 comes after staff-9."""
     return [int(part) if n % 2 else part for n, part in enumerate(_NUMBER.split(name))]
-
-
-def _state(file: Any) -> Any:
-    """What changes when the file does: an object store's checksum (no content is read for it), a
-    local file's size and time."""
-    _forget(file)
-    if hasattr(file, "checksum"):
-        return file.checksum()
-    found = file.stat()
-    return (found.st_size, found.st_mtime)
-
-
-def _forget(path: Any) -> None:
-    """Object stores remember what they listed; what matters here is what has changed since."""
-    if hasattr(path, "fs"):
-        path.fs.invalidate_cache()
 
 
 def _strict(name: str, encoding: str, rows: Iterator[Any]) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import combinations
 from pathlib import PurePosixPath
 from posixpath import normpath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -295,12 +295,19 @@ def _known_encoding(name: str) -> str:
     return name
 
 
-def _folder(address: str) -> tuple[str, PurePosixPath]:
-    """Its store and its path there, however it is written: the Connection may be in it."""
+class _Folder(NamedTuple):
+    kind: str
+    conn_id: str
+    path: PurePosixPath
+
+
+def _folder(address: str) -> _Folder:
+    """However it is written: the Connection may be in it."""
     kind, _, path = address.rpartition("://")
     bucket, slash, below = path.partition("/")
-    path = f"/{bucket.rpartition('@')[2]}{slash}{below}"
-    return kind or "file", PurePosixPath(normpath(path.replace("//", "/")))
+    conn_id, _, bucket = bucket.rpartition("@")
+    path = f"/{bucket}{slash}{below}"
+    return _Folder(kind or "file", conn_id, PurePosixPath(normpath(path.replace("//", "/"))))
 
 
 class FileSource(Source):
@@ -339,12 +346,30 @@ class FileSource(Source):
         ]
         if "/" in self.pattern or "**" in self.pattern:
             found.append(Problem(("pattern",), "is of names in the folder, not of folders"))
-        (kind, read), (archive_kind, archive) = map(_folder, (self.path, self.archive))
-        if kind == archive_kind and archive.is_relative_to(read):
-            found.append(Problem(("archive",), "is the folder that is read, or inside it"))
+        found += self._wrong_folders()
         if found:
             raise ProblemsError(found)
         return self
+
+    @property
+    def connection(self) -> str | None:
+        """Its id, also where it is in the address: s3://hr_drop@bucket/folder."""
+        return self.conn_id or _folder(self.path).conn_id or None
+
+    def _wrong_folders(self) -> Iterator[Problem]:
+        read, archive = _folder(self.path), _folder(self.archive)
+        for name, folder in (("path", read), ("archive", archive)):
+            if ":" in folder.conn_id:
+                said = "holds a password: it belongs in an Airflow Connection (`conn_id`)"
+                yield Problem((name,), said)
+        stores = {(folder.kind, self.conn_id or folder.conn_id) for folder in (read, archive)}
+        if len(stores) > 1:
+            said = (
+                "is in another store than `path`, or of another Connection: files are moved in one"
+            )
+            yield Problem(("archive",), said)
+        elif archive.path.is_relative_to(read.path):
+            yield Problem(("archive",), "is the folder that is read, or inside it")
 
     @property
     def can_ask_for_changes(self) -> bool:

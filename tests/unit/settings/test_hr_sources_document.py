@@ -99,6 +99,21 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "4m59s is shorter than 5m, by which a change time may be ahead of our clock",
     ),
     "news that are late at once": ("payroll", {"expected_every": "0s"}, "longer than 0s"),
+    "an archive in another store": (
+        "contractors",
+        {"archive": "file:///srv/hr-drop/done"},
+        "hr.0.archive: is in another store than `path`",
+    ),
+    "an archive of another Connection": (
+        "contractors",
+        {"conn_id": None, "path": "s3://hr_drop@hr-drop/in"},
+        "or of another Connection",
+    ),
+    "a password in an address": (
+        "contractors",
+        {"conn_id": None, "path": "s3://AKIA:secret@hr-drop/in"},
+        "hr.0.path: holds a password: it",
+    ),
     "a pattern of folders": ("payroll", {"pattern": "*/staff-*.csv"}, "names in the folder, not"),
     "a format without a time": (
         "payroll",

@@ -1,0 +1,123 @@
+"""Where files of HR lie: a folder of this machine, or one of an object store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from accountsync.errors import ConfigurationError, TransientError
+from accountsync.settings.hr import FileSource
+
+_BLOCK = 8 * 2**20
+_LOCAL = ("", "file", "local")
+_NOT_OF_A_STORE = ("accountsync", "builtins")  # whose other errors are mistakes of ours
+_LONGEST_SAID = 200
+T = TypeVar("T")
+
+
+class Folder(Protocol):
+    """What is used of a path: a pathlib.Path, or Airflow's ObjectStoragePath."""
+
+    @property
+    def name(self) -> str: ...
+    def glob(self, pattern: str) -> Iterable[Any]: ...
+    def exists(self) -> bool: ...
+    def mkdir(self, *, parents: bool, exist_ok: bool) -> Any: ...
+    def open(self, mode: str, **how: Any) -> Any: ...
+    def stat(self) -> Any: ...
+    def rename(self, target: Any) -> Any: ...
+    def __truediv__(self, name: str) -> Any: ...
+
+
+async def io(source: FileSource, call: Callable[..., T], *arguments: Any) -> T:
+    """Off the event loop; the one place where errors of the storage become ours."""
+    try:
+        return await asyncio.to_thread(call, *arguments)
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"{described(source)}: refused ({_said(error)}); {_look_at(source)}: login, password,"
+            " rights (docs/hr-sources.md lists them)"
+        ) from error
+    except OSError as error:
+        raise _unusable(source, _said(error)) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in _NOT_OF_A_STORE:
+            raise
+        raise _unusable(source, type(error).__name__) from error
+
+
+def described(source: FileSource) -> str:
+    return f"HR source {source.name!r} ({source.path}, archive {source.archive})"
+
+
+def _unusable(source: FileSource, said: str) -> TransientError:
+    return TransientError(f"{described(source)}: {said}; if it stays so, {_look_at(source)}")
+
+
+def _look_at(source: FileSource) -> str:
+    if source.connection:
+        return f"look at that store and at Connection {source.connection!r}"
+    return "look at that folder and at the rights of this user or machine"
+
+
+def _said(error: OSError) -> str:
+    """In a line: some stores answer with a page."""
+    said = error.strerror or str(error) or type(error).__name__
+    return " ".join(said.split())[:_LONGEST_SAID]
+
+
+def in_store(folder: Any) -> bool:
+    return getattr(folder, "protocol", "file") not in _LOCAL
+
+
+def opened(file: Any) -> Any:
+    """In blocks: those that a store would take by itself (S3: 50 MB) are in memory whole."""
+    return file.open("rb", block_size=_BLOCK) if in_store(file) else file.open("rb")
+
+
+def is_there(folder: Any) -> bool:
+    """In an object store a folder without objects is none: there the bucket has to be."""
+    _forget(folder)
+    if not in_store(folder):
+        return bool(folder.exists())
+    try:
+        return folder.exists() or bool(folder.fs.exists(folder.container))
+    except PermissionError:
+        return _may_be_listed(folder)
+
+
+def _may_be_listed(folder: Any) -> bool:
+    """Rights to a folder's objects and to their list are none to ask for the folder itself, nor for
+    the bucket; they are all that is needed. Raises PermissionError, as the store words it."""
+    with suppress(FileNotFoundError):  # it is empty: a bucket that is not there is not refused
+        folder.fs.ls(folder.path)
+    return True
+
+
+def listed(folder: Any, pattern: str) -> list[Any]:
+    """Without the folders in it: what lies there is not this source's. Of a store by its list
+    alone, which needs no right to the objects and no call for each."""
+    _forget(folder)
+    if not in_store(folder):
+        return [found for found in folder.glob(pattern) if found.is_file()]
+    found = folder.fs.glob(f"{folder.path.rstrip('/')}/{pattern}", detail=True)
+    files = [path for path, about in found.items() if about["type"] == "file"]
+    return [folder / path.rpartition("/")[2] for path in files]
+
+
+def state(file: Any) -> Any:
+    """What changes when the file does: an object store's checksum (no content is read for it), a
+    local file's size and time."""
+    _forget(file)
+    if hasattr(file, "checksum"):
+        return file.checksum()
+    found = file.stat()
+    return (found.st_size, found.st_mtime)
+
+
+def _forget(path: Any) -> None:
+    """Object stores remember what they listed; what matters here is what has changed since."""
+    if hasattr(path, "fs"):
+        path.fs.invalidate_cache()
