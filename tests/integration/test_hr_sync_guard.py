@@ -108,6 +108,32 @@ def test_people_marked_as_left_do_not_stop_the_merge(world: HrWorld) -> None:
     assert world.last_run["stopped_by"][0].startswith("leave_date: 20 of 38 persons lose it")
 
 
+LEFT = {"left_statuses": ["2"]}
+
+
+@pytest.mark.parametrize(
+    ("back", "reason"),
+    [
+        ({"disableDate": "9999-12-31"}, "leave_date: 20 of 38 persons who had left are back"),
+        ({"employeeStatus": "1"}, "status: 20 of 38 persons who had left are back"),
+        ({"employeeStatus": None}, "status: 20 of 38 persons who had left are back"),
+    ],
+)
+def test_leavers_do_not_all_come_back(world: HrWorld, back: Row, reason: str) -> None:
+    """I7: no guard of plans would keep their accounts disabled, however HR says it."""
+    world.sync()
+    _spoil(world, 38, employeeStatus="2", disableDate="2026-01-31")
+    assert world.sync(**LEFT).updated == 38
+    _spoil(world, 19, **back)
+    assert world.sync(**LEFT).updated == 19
+    _spoil(world, 38, employeeStatus="2", disableDate="2026-01-30")
+    assert world.sync(**LEFT).updated == 38
+    _spoil(world, 20, **back)
+    _held(world, **LEFT, feed_guard={"emptied_percent": 50})
+    assert world.last_run["stopped_by"][0].startswith(reason)
+    assert world.sync("full", feed_guard={"fields": ["email"]}, **LEFT).updated == 20
+
+
 def test_a_handful_of_persons_never_stops_a_feed(world: HrWorld) -> None:
     world.sync()
     _spoil(world, 19)

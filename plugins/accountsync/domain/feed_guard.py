@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 LEAVING_FIELDS = frozenset({"status", "leave_date"})
-"""That these change is what leaving looks like: the plan's guard looks at it. Only that they are
-emptied counts here."""
+"""That these change is what leaving looks like: the plan's guard looks at it. What counts here is
+that they are emptied, and that leavers come back by them: nobody else would stop their accounts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """How leavers are told: by one of the `statuses`, or a last day before `today`."""
+
+    statuses: Sequence[str]
+    today: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
     """How many persons a feed changes in one field, how many of them it leaves without a value.
 
-    `had`: persons of the source who had a value, where that was counted · `examples`: employee
-    numbers · `shifts`: old value, new value, persons; the most frequent, of fields whose values are
-    codes.
+    `had`: persons of the source who had a value, where that was counted · `back`: leavers who by
+    this field are none any more · `had_left`: leavers of the source by this field, where that was
+    counted · `examples`: employee numbers · `shifts`: old value, new value, persons; the most
+    frequent, of fields whose values are codes.
     """
 
     field: str
@@ -24,6 +34,8 @@ class FieldChange:
     emptied: int
     examples: tuple[str, ...]
     had: int | None = None
+    back: int = 0
+    had_left: int | None = None
     shifts: tuple[tuple[str | None, str | None, int], ...] = ()
 
 
@@ -76,11 +88,21 @@ def _about(change: FieldChange, feed: Feed, limits: Limits) -> list[str]:
             f" allowed are {limits.emptied_percent:g} %"
         ]
     if change.field in LEAVING_FIELDS:
-        return []
+        return _about_leavers(change, feed, limits)
     if _exceeds(change.changed, population, limits.changed_percent, limits.floor):
         return [
             f"{change.field}: changes for {change.changed} of {population} persons,"
             f" allowed are {limits.changed_percent:g} %"
+        ]
+    return []
+
+
+def _about_leavers(change: FieldChange, feed: Feed, limits: Limits) -> list[str]:
+    leavers = feed.matched if change.had_left is None else min(feed.matched, change.had_left)
+    if _exceeds(change.back, leavers, limits.emptied_percent, limits.floor):
+        return [
+            f"{change.field}: {change.back} of {leavers} persons who had left are back,"
+            f" allowed are {limits.emptied_percent:g} %"
         ]
     return []
 

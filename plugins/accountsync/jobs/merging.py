@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from accountsync.domain.feed_guard import Feed, FieldChange, Limits, reasons_to_stop
+from accountsync.domain.feed_guard import Feed, FieldChange, Leaving, Limits, reasons_to_stop
 from accountsync.jobs.staging import StagedFeed, require_rows
 from accountsync.store import absences, feeds, locks, ownership, persons, rejects, runs
 from accountsync.store.ownership import Owner
@@ -38,7 +38,12 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
         connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
     )
     merged = persons.merge(
-        connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
+        connection,
+        run_id=run_id,
+        source=source,
+        latest=feed.latest,
+        decides=feed.decides,
+        leaving=_leaving(feed),
     )
     require_rows(merged.counts.fetched, of=rows)
     outcome = Outcome(
@@ -174,11 +179,19 @@ def _known(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
 
 
 def _counted(connection: Connection, feed: StagedFeed, change: FieldChange) -> FieldChange:
-    """Few have a last working day: all of them lose it where some of the feed do."""
-    if change.emptied < feed.settings.feed_guard.floor:
-        return change
-    still = persons.with_value(connection, source=feed.source, field=change.field)
-    return replace(change, had=change.emptied + still)
+    """Few have a last working day, or left: all of them lose it where some of the feed do."""
+    floor, field = feed.settings.feed_guard.floor, change.field
+    if change.emptied >= floor:
+        still = persons.with_value(connection, source=feed.source, field=field)
+        change = replace(change, had=change.emptied + still)
+    if change.back >= floor:
+        still = persons.leavers(connection, source=feed.source, field=field, leaving=_leaving(feed))
+        change = replace(change, had_left=change.back + still)
+    return change
+
+
+def _leaving(feed: StagedFeed) -> Leaving:
+    return Leaving(statuses=feed.settings.left_statuses, today=feed.now.date())
 
 
 def _newly_rejected(connection: Connection, feed: StagedFeed, merged: Merged) -> int:

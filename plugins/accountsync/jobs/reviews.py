@@ -43,6 +43,10 @@ _GUARD = (
         r"\2 人中有 \1 人该字段变空，允许 \3 %",
     ),
     (
+        r"(\d+) of (\d+) persons who had left are back, allowed are ([\d.]+) %",
+        r"\2 名离职人员中有 \1 人不再离职，允许 \3 %",
+    ),
+    (
         r"changes for (\d+) of (\d+) persons, allowed are ([\d.]+) %",
         r"\2 人中有 \1 人该字段改变，允许 \3 %",
     ),

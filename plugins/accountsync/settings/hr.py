@@ -116,7 +116,9 @@ class FeedGuard(Group):
     floor: PositiveInt = Field(20, description="fewer affected rows never stop a feed")
     rejects_percent: Percent = Field(10, description="newly rejected rows, of those received")
     emptied_percent: Percent = Field(
-        10, description="persons who lose a key field, of those in the feed who had it"
+        10,
+        description="persons who lose a key field, of those in the feed who had it; and leavers who"
+        " are none any more, of those in the feed",
     )
     changed_percent: Percent = Field(
         30, description="persons whose value of a key field changes, of all of the source"

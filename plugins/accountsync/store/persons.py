@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, TextClause, text
 
-from accountsync.domain.feed_guard import FieldChange
+from accountsync.domain.feed_guard import FieldChange, Leaving
 from accountsync.domain.person import PERSON_FIELDS
 from accountsync.errors import IncompleteReadError
 from accountsync.store.engine import bigints
@@ -65,12 +65,16 @@ WITH changed AS MATERIALIZED (
   FROM change WHERE field IN {_CODED!r} GROUP BY field, value
 ), fields AS (
   SELECT field, count(*), count(*) FILTER (WHERE value->>1 IS NULL),
+    count(*) FILTER (WHERE CASE field
+      WHEN 'status' THEN value->>0 = ANY(:left) AND (value->>1 = ANY(:left)) IS NOT TRUE
+      WHEN 'leave_date' THEN value->>0 < :today AND (value->>1 < :today) IS NOT TRUE END),
     (array_agg(employee_number ORDER BY employee_number))[1:{EXAMPLES}],
     (SELECT jsonb_agg(jsonb_build_array(old, new, persons) ORDER BY rank)
      FROM shift WHERE shift.field = change.field AND rank <= {EXAMPLES})
   FROM change GROUP BY field
 )
-SELECT 'updated', count(*), (SELECT count(*) FROM changed WHERE is_blank), NULL, NULL FROM updated
+SELECT 'updated', count(*), (SELECT count(*) FROM changed WHERE is_blank), NULL, NULL, NULL
+FROM updated
 UNION ALL
 (SELECT * FROM fields ORDER BY field)
 """  # one join finds who differs: where nothing does, that is all
@@ -152,7 +156,13 @@ class _Written:
 
 
 def merge(
-    connection: Connection, *, run_id: int, source: str, latest: datetime, decides: bool
+    connection: Connection,
+    *,
+    run_id: int,
+    source: str,
+    latest: datetime,
+    decides: bool,
+    leaving: Leaving,
 ) -> Merged:
     """All staged rows that differ, and their history.
 
@@ -161,6 +171,7 @@ def merge(
     Raises IncompleteReadError where a row was known when it was read, and is no longer.
     """
     bound = {"source": source, "run_id": run_id, "latest": latest, "decides": decides}
+    bound |= _bound(leaving)
     staged = connection.execute(_of(run_id, _COUNTS), bound).one()._asdict()
     good = staged["fetched"] + staged["retried"] - staged["rejected"]
     is_first = not connection.scalar(_KNOWS_ANYBODY, bound)
@@ -181,6 +192,10 @@ def merge(
     return Merged(
         counts=counts, changes=written.changes, newcomers=written.newcomers, is_first=is_first
     )
+
+
+def _bound(leaving: Leaving) -> dict[str, Any]:
+    return {"left": list(leaving.statuses), "today": leaving.today.isoformat()}
 
 
 def _of(run_id: int, statement: str) -> TextClause:
@@ -204,10 +219,11 @@ def _update_and_insert(connection: Connection, run_id: int, bound: dict[str, Any
             field=name,
             changed=changed,
             emptied=emptied,
+            back=back,
             examples=tuple(examples),
             shifts=tuple(map(tuple, shifts or ())),
         )
-        for name, changed, emptied, examples, shifts in recorded
+        for name, changed, emptied, back, examples, shifts in recorded
     ]
     return _Written(
         updated=updated,
@@ -306,6 +322,17 @@ def with_value(connection: Connection, *, source: str, field: str) -> int:
     """How many persons of the source have one in this of PERSON_FIELDS."""
     counted = text(f"SELECT count({field}) FROM accountsync.person WHERE source = :source")
     return int(connection.scalar(counted, {"source": source}) or 0)
+
+
+_LEAVERS = {"status": "status = ANY(:left)", "leave_date": "leave_date::text < :today"}
+
+
+def leavers(connection: Connection, *, source: str, field: str, leaving: Leaving) -> int:
+    """How many persons of the source have left, by this of LEAVING_FIELDS."""
+    counted = text(
+        f"SELECT count(*) FROM accountsync.person WHERE source = :source AND {_LEAVERS[field]}"
+    )
+    return int(connection.scalar(counted, {"source": source} | _bound(leaving)) or 0)
 
 
 def id_of(connection: Connection, employee_number: str) -> int | None:

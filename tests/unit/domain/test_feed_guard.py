@@ -36,6 +36,12 @@ STOPPED = {
         _with(FieldChange(field="leave_date", changed=30, emptied=30, had=90, examples=())),
         "leave_date: 30 of 90 persons lose it",
     ),
+    "leavers are back": (
+        _with(
+            FieldChange(field="status", changed=30, emptied=0, back=30, had_left=90, examples=())
+        ),
+        "status: 30 of 90 persons who had left are back",
+    ),
     "few changes, all of them blank": (
         _with(_change("full_name", 25, 25), matched=25),
         "full_name: 25 of 25 persons lose it",
