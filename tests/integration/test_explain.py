@@ -70,6 +70,45 @@ def test_whom_hr_lacks_is_said_to_be_absent(people: People) -> None:
     assert explained(people, "E1")["absent_since"].startswith("2026-03-01T00:00")
 
 
+@pytest.mark.parametrize("has_a_key", [True, False])
+def test_of_whom_hrs_row_is_rejected_it_is_said_and_what_is_used_instead(
+    people: People, has_a_key: bool
+) -> None:
+    """I3: nobody takes what is planned for how HR has it now."""
+    people.add("E1", "张伟")
+    people.add("E2", "李娜")
+    people.plan()
+    people.execute(
+        "WITH run AS (INSERT INTO accountsync.sync_run (source, mode, started_at)"
+        "  VALUES ('hieds', 'full', '2026-03-01 08:00+08') RETURNING id)"
+        " INSERT INTO accountsync.rejected_record (source, record_key, raw, reasons, first_run_id,"
+        "  last_run_id) SELECT 'hieds', :key, CAST(:raw AS json),"
+        "  '{hire_date: 2025-13-45 is no date}', id, id FROM run",
+        key="E1" if has_a_key else "5f0c",
+        raw='{"personId": "E1", "employeeNumber": "E1"}'
+        if has_a_key
+        else '{"employeeNumber": "E1"}',
+    )
+    text = people.command("explain", "E1").output
+    reason = "hire_date: 2025-13-45 is no date"
+    assert f"\n  HR's newest row is rejected since 2026-03-01 00:00 UTC: {reason}\n" in text
+    assert "\n  the one before it is used: planned\n" in text
+    assert "as HR has it now" not in text
+    assert explained(people, "E1")["rejected"]["reasons"] == [reason]
+    people.execute("UPDATE accountsync.person SET source_updated_at = '2026-02-01 08:00+08'")
+    people.change("E1", full_name="张三")
+    text = people.command("explain", "E1").output
+    assert "\n  the one before it is used, of 2026-02-01 00:00 UTC: changed: the next" in text
+    assert "planned as HR has it now" in people.command("explain", "E2").output
+
+
+def test_what_is_empty_is_shown_as_none(people: People) -> None:
+    people.add("E1", "张伟", person_type=None)
+    text = people.command("explain", "E1").output
+    assert "\n    mobile: none\n" in text
+    assert "None" not in text
+
+
 def test_names_are_shown_as_they_would_be_and_then_as_they_are(people: People) -> None:
     people.add("E1", "张伟")
     people.add("E2", "张伟")
@@ -150,7 +189,9 @@ def test_attempts_and_accounts_are_told(people: People) -> None:
 def test_somebody_unknown_is_said_to_be_unknown(people: People) -> None:
     error = people.command("explain", "E9").exception
     assert isinstance(error, ConfigurationError)
-    assert "nobody has the employee number 'E9'" in str(error)
+    assert str(error).startswith(
+        "nobody has the employee number 'E9'; is it in a row of HR that is"
+    )
 
 
 def test_the_help_says_that_personal_data_is_printed(people: People) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -45,7 +45,7 @@ def _lines(found: Explanation) -> Iterator[str]:
     facts = ", ".join(f"{name} {value}" for name, value in found.facts.items())
     since = f" since {found.since}" if found.since else ""
     yield f"{found.employee_number}: {found.lifecycle}{since}; {facts}"
-    yield "  " + ("planned as HR has it now" if found.planned else "changed: the next plan decides")
+    yield from _standing(found)
     if found.absent_since:
         yield f"  absent from HR's complete reads since {_moment(found.absent_since)}"
     yield f"  next date: {_moment(found.next_at)}"
@@ -54,6 +54,19 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield from _system(system)
     yield "attempts, the newest first:" if found.attempts else "no attempts yet"
     yield from (f"  {attempt(row)}" for row in found.attempts)
+
+
+def _standing(found: Explanation) -> Iterator[str]:
+    """Where HR's newest row cannot be used, what is planned is not how HR has it."""
+    changed = "changed: the next plan decides"
+    if not found.rejected:
+        yield "  " + ("planned as HR has it now" if found.planned else changed)
+        return
+    why = "; ".join(found.rejected["reasons"])
+    yield f"  HR's newest row is rejected since {_moment(found.rejected['since'])}: {why}"
+    used = found.rejected["used"]
+    of = f", of {_moment(used)}" if used else ""
+    yield f"  the one before it is used{of}: " + ("planned" if found.planned else changed)
 
 
 def _names(found: Explanation) -> Iterator[str]:
@@ -76,7 +89,7 @@ def _system(system: SystemExplanation) -> Iterator[str]:
     until = f" until {_moment(system.next_at)}" if system.next_at else ""
     yield f"{system.system}: {_wanted(system)} ({system.reason}){until}"
     yield f"  rule: {system.rule}: {answer}"
-    yield from (f"    {name} = {value!r}" for name, value in system.because.items())
+    yield from (f"    {name} = {_shown(value, repr)}" for name, value in system.because.items())
     for how, others in (("depends on", system.depends_on), ("comes after", system.after)):
         if others:
             yield f"  {how}: {', '.join(others)}"
@@ -88,7 +101,7 @@ def _system(system: SystemExplanation) -> Iterator[str]:
     if system.last_task:
         yield f"  last task: {_task(system.last_task)}"
     if system.in_scope is not False:
-        yield from (f"    {name}: {value}" for name, value in system.attributes.items())
+        yield from (f"    {name}: {_shown(value)}" for name, value in system.attributes.items())
 
 
 def _wanted(system: SystemExplanation) -> str:
@@ -129,6 +142,10 @@ def attempt(row: Row) -> str:
         f"{_moment(row['started_at'])} {row['system']} {row['operation']} {row['kind']}"
         f" {row['number']}: {outcome}{' ' + said if said else ''}"
     )
+
+
+def _shown(value: Any, how: Callable[[Any], str] = str) -> str:
+    return "none" if value is None else how(value)
 
 
 def _moment(moment: Any) -> str:

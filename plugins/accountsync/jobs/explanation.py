@@ -15,7 +15,8 @@ from accountsync.domain.lifecycle import Statuses, standing
 from accountsync.domain.mapping import reads_of_template
 from accountsync.domain.person import Unavailable
 from accountsync.errors import ConfigurationError, RecordError
-from accountsync.jobs import name_giving
+from accountsync.hr.record import RowMapper
+from accountsync.jobs import name_giving, rejected_records
 from accountsync.jobs.candidates import Candidate, read_candidates
 from accountsync.jobs.person_facts import Facts
 from accountsync.jobs.plan_rules import Rules, compile_rules
@@ -59,13 +60,15 @@ class SystemExplanation:
 class Explanation:
     """`planned`: whether the last plan has seen the person as HR has it now. `names`: all that are
     the person's; `names_now`: what a plan would use. `since`: the date behind the lifecycle state,
-    where it has one; `absent_since`: since when HR's complete reads lack the person; `next_at`:
-    when time alone changes something."""
+    where it has one; `absent_since`: since when HR's complete reads lack the person; `rejected`:
+    where HR's newest row cannot be used and the one before it is, `reasons`, `since`, and `used`:
+    the change time of the one before; `next_at`: when time alone changes something."""
 
     employee_number: str
     lifecycle: str
     since: date | None
     absent_since: datetime | None
+    rejected: Row | None
     facts: Row
     planned: bool
     next_at: datetime | None
@@ -82,7 +85,10 @@ def explain(*, engine: Engine, settings: Settings, number: str, now: datetime) -
     with engine.connect() as connection, connection.begin() as transaction:
         person = person_view.by_number(connection, number)
         if person is None:
-            raise ConfigurationError(f"nobody has the employee number {number!r}")
+            raise ConfigurationError(
+                f"nobody has the employee number {number!r}; is it in a row of HR that is rejected?"
+                " bin/accountsync reject list"
+            )
         found = _explained(connection, settings, rules, person, now)
         transaction.rollback()
     return found
@@ -100,6 +106,7 @@ def _explained(
         lifecycle=state.value,
         since=person[_SINCE[state.value]] if state.value in _SINCE else None,
         absent_since=person_view.absent_since(connection, person["id"]),
+        rejected=_rejected(connection, settings, person),
         facts={field: person[field] for field in _SHOWN if person[field] is not None},
         planned=person["planned_revision"] >= person["revision"],
         next_at=candidate.next_at,
@@ -109,6 +116,21 @@ def _explained(
         systems=_systems(connection, settings, rules, candidate, given),
         attempts=_attempts(connection, person["id"]),
     )
+
+
+def _rejected(connection: Connection, settings: Settings, person: Facts) -> Row | None:
+    source = person["source"]
+    found = rejected_records.of_person(
+        connection,
+        source=source,
+        mapper=next((RowMapper(one) for one in settings.hr if one.name == source), None),
+        key=person_view.source_key(connection, person["id"]),
+        number=person["employee_number"],
+    )
+    if found is None:
+        return None
+    used = person["source_updated_at"]
+    return {"reasons": list(found.reasons), "since": found.since, "used": used}
 
 
 def _names_now(connection: Connection, rules: Rules, candidate: Candidate) -> Mapping[str, str]:

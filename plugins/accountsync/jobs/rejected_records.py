@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from accountsync.domain.person import PERSON_FIELDS
 from accountsync.errors import ConfigurationError
@@ -35,6 +35,22 @@ def list_rejected(*, engine: Engine, sources: Iterable[AnySource]) -> list[Rejec
             )
             for reject in rejects.open_ones(connection)
         ]
+
+
+def of_person(
+    connection: Connection, *, source: str, mapper: RowMapper | None, key: str, number: str
+) -> OpenReject | None:
+    """The open row with the person's key, or that has no key and the person's number. `mapper`:
+    None where the source is not configured any more."""
+    found = list(rejects.open_ones(connection, source=source))
+    of_key = [reject for reject in found if reject.record_key == key]
+    if of_key or mapper is None:
+        return of_key[0] if of_key else None
+    mapped = ((reject, mapper.map_kept(reject.raw)) for reject in found)
+    keyless = [
+        one for one, row in mapped if (row.source_key, row.values[_NUMBER_AT]) == ("", number)
+    ]
+    return keyless[-1] if keyless else None
 
 
 def close(*, engine: Engine, source: str, record_key: str, actor: str, comment: str) -> None:

@@ -48,6 +48,11 @@ def by_number(connection: Connection, number: str) -> dict[str, Any] | None:
     return dict(row) if row else None
 
 
+def source_key(connection: Connection, person_id: int) -> str:
+    query = text("SELECT source_key FROM accountsync.person WHERE id = :person")
+    return str(connection.scalar(query, {"person": person_id}))
+
+
 def absent_since(connection: Connection, person_id: int) -> datetime | None:
     """When the first complete read of HR lacked the person, who was in none since."""
     found: datetime | None = connection.scalar(_ABSENT_SINCE, {"person": person_id})

@@ -76,14 +76,17 @@ class OpenReject:
     raw: Any
 
 
-def open_ones(connection: Connection) -> Iterator[OpenReject]:
+def open_ones(connection: Connection, *, source: str | None = None) -> Iterator[OpenReject]:
+    """Of one source: rides on uq_rejected_record_open."""
     rows = connection.execute(
         text(
             "SELECT r.source, r.record_key, r.reasons, first.started_at AS since, r.raw"
             " FROM accountsync.rejected_record r"
             " JOIN accountsync.sync_run first ON first.id = r.first_run_id"
-            " WHERE r.closed_at IS NULL ORDER BY r.source, r.id"
-        )
+            " WHERE r.closed_at IS NULL AND (CAST(:source AS text) IS NULL OR r.source = :source)"
+            " ORDER BY r.source, r.id"
+        ),
+        {"source": source},
     ).mappings()
     return (OpenReject(**row) for row in rows)
 
