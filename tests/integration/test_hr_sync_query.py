@@ -121,6 +121,16 @@ def test_a_column_that_comes_twice_is_named(warehouse: Warehouse) -> None:
         warehouse.sync(query=query)
 
 
+def test_a_date_of_no_calendar_is_named_and_can_mean_none(warehouse: Warehouse) -> None:
+    for day in ("infinity", "10000-01-01", "0044-03-15 BC"):
+        with pytest.raises(ConfigurationError, match="infinite, before the year 1 or after 9999"):
+            warehouse.sync(query=f"SELECT *, date '{day}' AS born FROM staff")
+    fields = dict(SOURCES["warehouse"]["fields"])
+    fields["leave_date"] = {"path": "ends", "translate": {"infinity": ""}}
+    ends = "SELECT *, CAST(date 'infinity' AS text) AS ends FROM staff"
+    assert warehouse.sync(query=ends, fields=fields).inserted == 2
+
+
 def test_changes_are_asked_for_by_the_query(warehouse: Warehouse) -> None:
     warehouse.sync()
     warehouse.execute(

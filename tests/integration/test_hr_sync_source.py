@@ -235,6 +235,17 @@ def test_rows_whose_key_a_mended_mapping_finds_are_one_person(drop: Drop) -> Non
     assert drop.rows("SELECT * FROM accountsync.rejected_record WHERE closed_at IS NULL") == []
 
 
+def test_a_row_that_another_mapping_cannot_use_either_is_one_row(drop: Drop) -> None:
+    """I3, I14: without a key it is known by itself as it was mapped."""
+    for n, path in enumerate(("key", "kye", "kye"), start=1):
+        drop.put(f"{n}.csv", f"{n},E{n},王五,2026-05-0{n}")
+        misspelt = FIELDS | {"source_key": {"path": path, "default": ""}}
+        result = drop.sync(content="changes", fields=misspelt)
+        assert (result.fetched, result.retried, result.rejected) == (1, n - 1, n)
+    still = drop.rows("SELECT * FROM accountsync.rejected_record WHERE closed_at IS NULL")
+    assert len(still) == 3
+
+
 def test_who_comes_without_a_key_is_not_missing(drop: Drop) -> None:
     """I4: the row is rejected, and has the number of somebody who is known."""
     drop.put("1.csv", "1,E1,王五,2026-05-01", "2,E2,赵六,2026-05-01", "3,E3,钱七,2026-05-01")

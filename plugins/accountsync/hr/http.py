@@ -188,16 +188,20 @@ class HttpHrSource:
 
 
 def _is_soon_over(error: BaseException) -> bool:
-    """Who asks for more time than a read has is asked again by the next run (I13)."""
-    asked = getattr(error, "retry_after", None) or 0
-    return isinstance(error, TransientError | TargetDownError) and asked <= _LONGEST_WAIT_S
+    """Who asks for more time than a read has is not asked again by it (I13)."""
+    return isinstance(error, TransientError | TargetDownError) and _asked(error) <= _LONGEST_WAIT_S
+
+
+def _asked(error: BaseException | None) -> float:
+    """Seconds; also by whoever gives the tokens, whose answer is what the error came from."""
+    while error is not None and not getattr(error, "retry_after", None):
+        error = error.__cause__
+    return error.retry_after or 0.0 if isinstance(error, TransientError) else 0.0
 
 
 def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, TransientError) else None
-    backoff = wait_exponential_jitter(multiplier=0.2, max=10, jitter=0.2)(state)
-    return max(asked or 0.0, backoff)
+    asked = _asked(state.outcome.exception() if state.outcome else None)
+    return max(asked, wait_exponential_jitter(multiplier=0.2, max=10, jitter=0.2)(state))
 
 
 def _since(moment: datetime | None, said: ChangedSince | None) -> str | None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic_core import to_jsonable_python
 from sqlalchemy import Connection, CursorResult, Engine, TextClause, bindparam, text
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.types import DateTime
 
 from accountsync.errors import ConfigurationError, TransientError
@@ -36,6 +36,10 @@ _TEXTS: Mapping[Any, Callable[[Any], str]] = {
     (timedelta,): to_jsonable_python,
 }
 """Durations as ISO 8601: P1DT2H."""
+_UNREADABLE = (
+    "the query has a date or time that is infinite, before the year 1 or after 9999, which no row"
+    " can hold: make it a text there (CAST …), and, where it means none, nothing (`translate`)"
+)
 T = TypeVar("T")
 
 
@@ -138,9 +142,17 @@ def _translated(call: Callable[[], T]) -> T:
         raise TransientError(f"the HR database: {type(error.orig).__name__}") from None
     except DBAPIError as error:
         kind = type(error.orig)
-        is_about_query = isinstance(error, ProgrammingError) and "psycopg" in kind.__module__
+        is_postgres = "psycopg" in kind.__module__
+        if is_postgres and isinstance(error, DataError) and not _is_servers(error.orig):
+            raise ConfigurationError(_UNREADABLE) from None
+        is_about_query = isinstance(error, ProgrammingError) and is_postgres
         said = str(error.orig).partition("\n")[0] if is_about_query else kind.__name__
         raise ConfigurationError(f"the HR database refuses the query: {said}") from None
+
+
+def _is_servers(error: Any) -> bool:
+    """What the driver itself cannot read has no code."""
+    return bool(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None))
 
 
 def _plain(value: Any, column: str) -> Any:

@@ -143,7 +143,7 @@ def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
             [
                 number
                 for (number, key, _), record in zip(found, again, strict=True)
-                if record.source_key not in ("", key)
+                if (record.source_key or record.content_hash.hex()) != key
             ],
         )
         after = found[-1][0]

@@ -98,11 +98,12 @@ def close(connection: Connection, *, source: str, record_key: str) -> bool:
 
 
 def close_other_keys(connection: Connection, ids: Sequence[int]) -> None:
-    """Rows that now tell whose they are: what is wrong with them still is kept under that key."""
+    """Rows that now tell whose they are, or are read by another mapping: what is wrong with them
+    still is kept under that key."""
     connection.execute(
         text(
             "UPDATE accountsync.rejected_record SET closed_at = now(),"
-            " closed_because = 'its key is known' WHERE id = ANY(CAST(:ids AS bigint[]))"
+            " closed_because = 'kept under another key' WHERE id = ANY(CAST(:ids AS bigint[]))"
         ),
         {"ids": bigints(ids)},
     )

@@ -16,7 +16,9 @@ from accountsync.errors import IncompleteReadError, TargetDownError, TransientEr
 from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import HttpSource
+from accountsync.settings.parts import OAuth2Auth
 from accountsync.wire import unreadable
+from accountsync.wire.auth import authenticator
 from tests.unit.wire.server import Server, api, endpoint, json, serving, status
 
 EVERYBODY = Ask(since=None)
@@ -354,6 +356,22 @@ def test_who_is_asked_to_wait_longer_than_a_run_lasts_gives_up_at_once() -> None
                 await asyncio.wait_for(anext(aiter(source.pages(EVERYBODY))), timeout=5)
             assert raised.value.retry_after == timedelta(minutes=10).total_seconds()
             assert len(server.calls) == 1
+
+    asyncio.run(scenario())
+
+
+def test_who_gives_the_tokens_is_not_called_again_earlier_than_asked_either() -> None:
+    """I13."""
+
+    async def scenario() -> None:
+        token = {"/token": status(429, Retry_After="600")}
+        async with serving({"/persons": paged(ROWS), **token}) as server:
+            point = endpoint(server.url)
+            auth = authenticator(OAuth2Auth(kind="oauth2", token_path="/token"), point)
+            async with api(point, auth=auth) as client:
+                with pytest.raises(TargetDownError, match="HTTP 429"):
+                    await anext(aiter(HttpHrSource(a_source(), client).pages(EVERYBODY)))
+            assert server.count("/token") == 1
 
     asyncio.run(scenario())
 
