@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -26,6 +27,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern")  # Airflow
 
 EVERY_FILE = "*"  # such a list s3fs remembers: who relies on it sees what was there before
 ARCHIVED = {"persons-1", "persons-1.done"}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Amazon's clients go by them: another profile, another store, a proxy."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @contextmanager
