@@ -53,6 +53,26 @@ def test_a_human_is_asked_after_so_many_complete_reads_and_nothing_happens_by_it
     assert after == before
 
 
+def test_nobody_is_asked_about_who_had_left_before(world: HrWorld) -> None:
+    """Many HR systems drop leavers in the end: those of whom nobody knows would drown in them. Who
+    left before the present employment began is at work."""
+    rows = world.hr.persons()[:4]
+    dates = {"originalHireDate": "2020-01-01", "disableDate": "2026-01-31"}
+    world.change(rows[0], **dates)
+    world.change(rows[1], employeeStatus="2")
+    world.change(rows[2], **dates | {"originalHireDate": "2026-02-01"})
+    world.sync()
+    for row in rows:
+        world.hr.vanish(row["personId"])
+    absence = {"policy": "ask", "after_snapshots": 1}
+    told = world.sync("full", absence=absence, left_statuses=["2"]).differences["missing"]
+    assert told == {"persons": 2, "examples": [row["employeeNumber"] for row in rows[2:]]}
+    sources = settings_with({"hieds": {"absence": absence, "left_statuses": ["2"]}}).hr
+    found = absences.list_absent(engine=world.engine, sources=sources)
+    asked = [one.absent.employee_number for one in found if one.is_asked]
+    assert (len(found), asked) == (4, told["examples"])
+
+
 def test_the_policy_keep_asks_nobody(world: HrWorld) -> None:
     _vanished(world)
     assert world.sync("full", absence={"policy": "keep", "after_snapshots": 1}).differences == {}

@@ -52,8 +52,12 @@ def _held(world: HrWorld) -> str:
 def test_a_held_feed_is_listed_shown_and_approved(world: HrWorld, shell: Shell) -> None:
     assert shell("feed", "list") == "no feed is held\n"
     feed = _held(world)
+    world.execute(
+        "UPDATE accountsync.sync_run SET started_at = '2026-01-31 08:00Z' WHERE state='held'"
+    )
+    assert world.sync("full").stopped_by
     listed = shell("feed", "list")
-    assert listed.startswith(f"{feed}  hieds  full  held ")
+    assert listed.startswith(f"{feed}  hieds  full  read 2026-01-31 08:00 UTC")
     assert "department_code: 25 of 39 persons lose it, allowed are 10 %" in listed
     shown = shell("feed", "show", feed)
     assert f"feed {feed} of hieds: full, held" in shown

@@ -31,7 +31,9 @@ def feed_list() -> None:
     """List the feeds that wait for a decision."""
     found = held_feeds.list_held(engine=wiring.open_store(_settings()))
     for feed in found:
-        typer.echo(f"{feed.id}  {feed.source}  {feed.mode}  held {feed.held_at:%Y-%m-%d %H:%M} UTC")
+        typer.echo(
+            f"{feed.id}  {feed.source}  {feed.mode}  read {feed.started_at:%Y-%m-%d %H:%M} UTC"
+        )
         for reason in feed.stopped_by:
             typer.echo(f"    {reason}")
     if not found:
@@ -100,6 +102,7 @@ def _absence_line(absent: Absent) -> str:
         f"{absent.employee_number}  {absent.source}  since {absent.since:%F %H:%M} UTC,"
         f" {absent.snapshots} complete reads"
         + (f", taken for a leaver on {left:%F}" if left else "")
+        + (", had left before" if absent.has_left else "")
     )
 
 

@@ -26,7 +26,9 @@ def list_absent(*, engine: Engine, sources: Iterable[AnySource]) -> list[ListedA
     found = []
     with engine.connect() as connection:
         for source in sources:
-            for absent in absences.of_source(connection, source=source.name):
+            for absent in absences.of_source(
+                connection, source=source.name, left_statuses=source.left_statuses
+            ):
                 found.append(ListedAbsence(absent=absent, is_asked=_is_asked(source, absent)))
     return found
 
@@ -36,6 +38,7 @@ def _is_asked(source: AnySource, absent: Absent) -> bool:
     return (
         policy.policy == "ask"
         and absent.presumed_left_at is None
+        and not absent.has_left
         and absent.snapshots >= policy.after_snapshots
     )
 

@@ -115,6 +115,7 @@ def _asking(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outco
         connection,
         source=feed.source,
         after_snapshots=policy.after_snapshots,
+        left_statuses=feed.settings.left_statuses,
         examples=EXAMPLES,
     )
     if not count:

@@ -38,6 +38,12 @@ UPDATE accountsync.person p SET absent_since_snapshot = NULL, presumed_left_at =
 FROM {{table}} s WHERE {_BACK}
 """
 
+_HAS_LEFT = """
+coalesce(p.status = ANY(:left) OR p.leave_date < current_date
+  AND (coalesce(p.hire_date, p.effective_date) <= p.leave_date) IS NOT FALSE, false)
+"""
+"""By what HR said before (domain.lifecycle): nobody needs to be asked."""
+
 _LONG_ABSENT = """
 SELECT p.id FROM accountsync.person p
 WHERE p.source = :source AND p.presumed_left_at IS NULL AND p.absent_since_snapshot <= (
@@ -61,7 +67,7 @@ SELECT count(*) FROM presumed
 _LIST = text(  # rides on ix_person_absent
     "SELECT p.employee_number, p.source, s.taken_at AS since, p.presumed_left_at,"
     " (SELECT count(*) FROM accountsync.snapshot later"
-    "  WHERE later.source = p.source AND later.id >= s.id) AS snapshots"
+    f"  WHERE later.source = p.source AND later.id >= s.id) AS snapshots, {_HAS_LEFT} AS has_left"
     " FROM accountsync.person p JOIN accountsync.snapshot s ON s.id = p.absent_since_snapshot"
     " WHERE p.source = :source AND p.absent_since_snapshot IS NOT NULL ORDER BY s.id, 1"
 )
@@ -69,13 +75,15 @@ _LIST = text(  # rides on ix_person_absent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """`since`: the first complete snapshot without this person · `snapshots`: how many so far."""
+    """`since`: the first complete snapshot without this person · `snapshots`: how many so far ·
+    `has_left`: HR had said so before."""
 
     employee_number: str
     source: str
     since: datetime
     snapshots: int
     presumed_left_at: datetime | None
+    has_left: bool
 
 
 def mark(connection: Connection, *, run_id: int, source: str, snapshot: int) -> None:
@@ -110,15 +118,22 @@ def presume_left(
 
 
 def long_absent(
-    connection: Connection, *, source: str, after_snapshots: int, examples: int
+    connection: Connection,
+    *,
+    source: str,
+    after_snapshots: int,
+    left_statuses: Sequence[str],
+    examples: int,
 ) -> tuple[int, list[str]]:
-    """How many so many complete snapshots lack, and the first of their employee numbers."""
+    """How many so many complete snapshots lack who had not left, and the first of their employee
+    numbers."""
     found = connection.execute(
         text(
             "SELECT count(*), (array_agg(employee_number ORDER BY employee_number))[1:"
-            f"{examples:d}] FROM accountsync.person WHERE id IN ({_LONG_ABSENT})"
+            f"{examples:d}] FROM accountsync.person p WHERE id IN ({_LONG_ABSENT})"
+            f" AND NOT {_HAS_LEFT}"
         ),
-        {"source": source, "after": after_snapshots},
+        {"source": source, "after": after_snapshots, "left": list(left_statuses)},
     ).one()
     return found[0], found[1] or []
 
@@ -140,6 +155,6 @@ def presume_left_by_number(
     )
 
 
-def of_source(connection: Connection, *, source: str) -> list[Absent]:
-    rows = connection.execute(_LIST, {"source": source}).mappings()
+def of_source(connection: Connection, *, source: str, left_statuses: Sequence[str]) -> list[Absent]:
+    rows = connection.execute(_LIST, {"source": source, "left": list(left_statuses)}).mappings()
     return [Absent(**row) for row in rows]

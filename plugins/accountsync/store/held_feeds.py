@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 _COLUMNS = (
     "id, source, mode, state, fetched, retried, inserted, updated, unchanged, rejected, read_from,"
     " read_to, differences, stopped_by, fingerprint, split_part(file, E'\\n', 1) AS file,"
-    " started_at, finished_at AS held_at"
+    " started_at"
 )
 
 
@@ -37,7 +37,6 @@ class HeldFeed:
     fingerprint: str
     file: str | None
     started_at: datetime
-    held_at: datetime
 
 
 def open_ones(connection: Connection, *, source: str | None = None) -> Sequence[HeldFeed]:
