@@ -377,6 +377,27 @@ def test_while_a_full_read_is_held_changes_go_on_being_merged(world: HrWorld) ->
     assert world.differences() == {}
 
 
+def test_whom_a_held_feed_takes_over_is_what_it_says(world: HrWorld) -> None:
+    """Though the old owner wrote it after the feed was read, and newer changes were merged."""
+    world.sync()
+    *spoilt, other = sorted(world.hr.persons(), key=lambda row: row["lastUpdateDate"])[-26:]
+    hired = world.change({"personId": 700_001}, ago=timedelta(days=30), fullName="赵六")
+    for row in spoilt:
+        world.hr.put_persons(row | BLANK)
+    feed = _held(world)
+    world.hr.put_persons(hired | {"fullName": "旧名"})
+    easy = {"feed_guard": {"floor": 1000}}
+    assert world.sync("full", name="contractors", **easy).inserted == 1
+    world.change(other, fullName="王五")
+    assert world.sync("incremental").updated == 1
+    source = settings_with().hr[0].model_copy(update={"takes_over": ["contractors"]})
+    held_feeds.approve(
+        engine=world.engine, settings=source, feed=feed, actor="o", comment="", clock=utc_now
+    )
+    person = world.person(hired)
+    assert (person["source"], person["full_name"], person["revision"]) == ("hieds", "赵六", 2)
+
+
 def test_approving_a_feed_closes_nothing_that_was_rejected_after_it(world: HrWorld) -> None:
     """I3: a newcomer that it cannot know, one who was right then, and one who was wrong then, too,
     whose newer row is the one that is kept."""

@@ -33,7 +33,7 @@ WITH taken AS (
 )
 UPDATE accountsync.person p
 SET source = :source, source_key = taken.source_key, origin = 'hr', source_updated_at = NULL,
-  content_hash = '', absent_since_snapshot = NULL, presumed_left_at = NULL
+  content_hash = '', updated_at = 'epoch', absent_since_snapshot = NULL, presumed_left_at = NULL
 FROM taken WHERE p.id = taken.id
 RETURNING p.employee_number
 """  # rides on ix_person_requested and the unique index of source and key
@@ -77,7 +77,8 @@ class Owner:
 
 def take_over(connection: Connection, *, run_id: int, owner: Owner) -> list[str]:
     """Persons that a request made, or that another source owned: the same person, now this
-    source's. Their employee numbers. What they are is merged afterwards, like any difference."""
+    source's. Their employee numbers. What they are is merged afterwards, like any difference, also
+    by a feed that was held while the old owner wrote."""
     return sorted(
         connection.scalars(
             text(_TAKE_OVER.format(table=table(run_id))),
