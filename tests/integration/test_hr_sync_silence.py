@@ -57,7 +57,7 @@ class Drop:
         address = f"file://hr_drop@{self.folder}"
         source = FileSource.model_validate(
             {
-                "kind": "file", "name": "drop", "path": address, "archive": "unused",
+                "kind": "file", "name": "drop", "path": address, "archive": f"{address}-done",
                 "format": "csv", "pattern": "*.csv", "expected_every": "26h",
                 "fields": {"source_key": "id", "employee_number": "number", "full_name": "name"},
             }
