@@ -69,7 +69,9 @@ def test_a_held_feed_is_listed_shown_and_approved(world: HrWorld, shell: Shell) 
     done = shell("feed", "approve", feed, "--comment", "HR says so", "--actor", "oper")
     assert done == f"feed {feed} merged: 1 inserted, 25 updated, 14 unchanged, 1 rejected\n"
     assert world.scalar("SELECT actor FROM accountsync.audit_event") == "oper"
-    assert f"feed {feed} of hieds: full, succeeded" in shell("feed", "show", feed)
+    shown = shell("feed", "show", feed)
+    assert f"feed {feed} of hieds: full, approved" in shown
+    assert "41 rows: 1 inserted, 25 updated, 14 unchanged, 1 rejected" in shown
 
 
 def test_a_held_feed_is_rejected_with_a_reason(world: HrWorld, shell: Shell) -> None:

@@ -107,7 +107,7 @@ def _absence_line(absent: Absent) -> str:
 
 
 def _lines(feed: HeldFeed) -> Iterator[str]:
-    yield f"feed {feed.id} of {feed.source}: {feed.mode}, {feed.state}"
+    yield f"feed {feed.id} of {feed.source}: {feed.mode}, {held_feeds.state(feed)}"
     yield from (f"  stopped: {reason}" for reason in feed.stopped_by)
     yield f"  {held_feeds.counts(feed)}"
     for field, change in feed.differences.get("fields", {}).items():

@@ -40,12 +40,18 @@ def describe(*, engine: Engine, feed: int) -> HeldFeed:
 
 
 def counts(feed: HeldFeed) -> str:
-    """They add up: rows and those that were rejected before, and what would become of them."""
+    """They add up: rows, and those rejected before; what became of them, or would."""
     again = f" and {feed.retried} rejected before" if feed.retried else ""
+    is_done = state(feed) == "approved"
+    insert, update = ("inserted", "updated") if is_done else ("to insert", "to update")
     return (
-        f"{feed.fetched} rows{again}: {feed.inserted} to insert, {feed.updated} to update,"
+        f"{feed.fetched} rows{again}: {feed.inserted} {insert}, {feed.updated} {update},"
         f" {feed.unchanged} unchanged, {feed.rejected} rejected"
     )
+
+
+def state(feed: HeldFeed) -> str:
+    return "approved" if feed.state == "succeeded" else feed.state
 
 
 def approve(
@@ -176,8 +182,9 @@ def _find(connection: Connection, feed: int) -> HeldFeed:
 def _held_one(connection: Connection, feed: int) -> HeldFeed:
     found = _find(connection, feed)
     if found.state != "held":
-        said = "approved" if found.state == "succeeded" else found.state
-        raise SafetyStopError(f"feed {feed} of {found.source} is held no more: it was {said}")
+        raise SafetyStopError(
+            f"feed {feed} of {found.source} is held no more: it was {state(found)}"
+        )
     return found
 
 
