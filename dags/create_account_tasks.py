@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk import Param, TriggerRule, dag, task
+from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from accountsync.scheduling import (
@@ -51,16 +51,8 @@ def create_account_tasks() -> None:
         if (params or {})["dry_run"] or not summary["released"]:
             raise AirflowSkipException("nothing to carry out")
 
-    @task(trigger_rule=TriggerRule.ALL_DONE)
-    def find_held() -> list[dict[str, Any]]:
-        from accountsync import wiring
-
-        return wiring.pending_reviews(load_settings())
-
-    planned, held = plan(), find_held()
-    announce(planned)  # type: ignore[arg-type]
-    planned >> held  # type: ignore[operator]
-    ask_for_decisions(held)
+    announce(planned := plan())  # type: ignore[arg-type]
+    ask_for_decisions(after=planned)
 
 
 create_account_tasks()

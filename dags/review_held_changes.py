@@ -12,8 +12,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from accountsync.scheduling import (
     ACCOUNT_TASKS,
     HR_PERSONS,
+    ask_for_decisions,
     dag_defaults,
     documentation,
+    fail_with,
     whom_to_ask,
 )
 from accountsync.scheduling import settings as load_settings
@@ -31,7 +33,7 @@ COMMENT = Param("", type="string", description="why; kept in the audit trail")
         "kind": Param("plan", enum=["plan", "feed"]),
         "number": Param(0, type="integer", description="of the plan or the feed"),
     },
-    **dag_defaults(queue="account_tasks") | {"max_active_runs": 16},
+    **dag_defaults(queue="account_tasks") | {"max_active_runs": 64},
 )
 def review_held_changes() -> None:
     @task
@@ -82,6 +84,8 @@ def review_held_changes() -> None:
     approved = carry_out(shown, decide.output)  # type: ignore[arg-type]
     announce_tasks(approved)  # type: ignore[arg-type]
     announce_persons(approved)  # type: ignore[arg-type]
+    ask_for_decisions(after=approved)
+    fail_with(approved)
 
 
 review_held_changes()

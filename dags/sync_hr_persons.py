@@ -71,15 +71,8 @@ def sync_hr_persons() -> None:
         runs = {one["source"]: one["run_id"] for one in done}
         outlet_events[HR_PERSONS].extra = {"changed": changed, "runs": runs}
 
-    @task(trigger_rule=TriggerRule.ALL_DONE)
-    def find_held() -> list[dict[str, Any]]:
-        from accountsync import wiring
-
-        return wiring.pending_reviews(load_settings())
-
     announce(done := read.expand(source=SOURCES))  # type: ignore[arg-type]
-    done >> (held := find_held())  # type: ignore[operator]
-    ask_for_decisions(held)
+    ask_for_decisions(after=done)
     fail_with(done)
 
 

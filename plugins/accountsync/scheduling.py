@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from airflow.sdk import (
     RetryRule,
     TriggerRule,
     get_current_context,
+    task,
 )
 from airflow.sdk.exceptions import AirflowRuntimeError
 
@@ -32,6 +33,8 @@ from accountsync.errors import (
 from accountsync.settings import Settings, config_path, load
 
 log = logging.getLogger(__name__)
+
+REVIEWS = "review_held_changes"
 
 HR_PERSONS = Asset("accountsync_hr_persons")
 ACCOUNT_TASKS = Asset("accountsync_account_tasks")
@@ -177,17 +180,35 @@ def whom_to_ask() -> dict[str, Any]:
     return {"notifiers": [ask_reviewers], "assigned_users": users or None}
 
 
-def ask_for_decisions(held: Any) -> None:
-    """A run of `review_held_changes` for each plan or feed that is held and has none yet. Nothing
-    waits for it. `held`: of each, `trigger_run_id` and `conf`."""
+def ask_for_decisions(*, after: Any) -> None:
+    """A run of `review_held_changes` for each plan or feed that is held and that nobody is asked
+    about yet, whatever became of the tasks before. Nothing waits for it."""
     from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    def find_held() -> list[dict[str, Any]]:
+        from accountsync import wiring
+
+        found = wiring.pending_reviews(settings())
+        return [one for one in found if not _is_asked(one.pop("led_to_by"))]
+
+    after >> (held := find_held())
     TriggerDagRunOperator.partial(
         task_id="ask_for_decision",
-        trigger_dag_id="review_held_changes",
+        trigger_dag_id=REVIEWS,
         logical_date=None,
         skip_when_already_exists=True,
     ).expand_kwargs(held)
+
+
+def _is_asked(reviews: Sequence[str]) -> bool:
+    """Whether somebody is asked already, in one of these runs: not in this one, which ends."""
+    context = get_current_context()
+    others = [run for run in reviews if run != context["run_id"]]
+    states = ["queued", "running"]
+    return bool(
+        others and context["ti"].get_dr_count(dag_id=REVIEWS, run_ids=others, states=states)
+    )
 
 
 def fail_with(tasks: Any) -> None:

@@ -132,10 +132,15 @@ def release_dry_run(settings: Settings, plan: int, *, actor: str) -> PlanSummary
 
 
 def pending_reviews(settings: Settings) -> list[dict[str, Any]]:
-    """Of each held plan and feed: the review's run id and its form."""
+    """Of each held plan and feed: the review's run id, its form, and the run ids of older reviews
+    that lead to this one when they are answered."""
     return [
-        {"trigger_run_id": f"{kind}-{number}", "conf": {"kind": kind, "number": number}}
-        for kind, number in reviews.pending(engine=open_store(settings))
+        {
+            "trigger_run_id": f"{one.kind}-{one.number}",
+            "conf": {"kind": one.kind, "number": one.number},
+            "led_to_by": [f"{one.kind}-{number}" for number in one.in_place_of],
+        }
+        for one in reviews.pending(engine=open_store(settings))
     ]
 
 

@@ -54,7 +54,7 @@ def test_all_dags_load_without_errors(bag: DagBag) -> None:
 def test_every_dag_keeps_the_house_rules(bag: DagBag, dag_id: str) -> None:
     dag = bag.dags[dag_id]
     assert Path(dag.fileloc).stem == dag_id
-    assert dag.max_active_runs == (16 if dag_id == "review_held_changes" else 1)
+    assert dag.max_active_runs == (64 if dag_id == "review_held_changes" else 1)
     assert dag.catchup is False
     assert dag.tags == {"accountsync"}
     assert dag.description
@@ -208,6 +208,24 @@ def test_a_held_feed_starts_a_review(
     assert "Callback failed" not in caplog.text
 
 
+def test_nobody_is_asked_about_a_feed_while_the_question_about_its_forerunner_is_open(
+    bag: DagBag, installation: Installation
+) -> None:
+    """I7: it is asked about as soon as that one was answered, or nobody did in time."""
+    installation.sync("full")
+    hr = installation.sims.hr
+    hr.put_persons(*(row | {"personDept": []} for row in hr.persons()[:30]))
+    assert _run(bag, "sync_hr_persons", mode="full").state == "failed"
+    first = _run_ids("review_held_changes", "feed-")
+    hr.put_persons(hr.persons()[40] | {"fullName": "王五"})
+    assert _run(bag, "sync_hr_persons", mode="full").state == "failed"
+    assert _run_ids("review_held_changes", "feed-") == first
+    _close(first)
+    _run(bag, "create_account_tasks")
+    feed = installation.scalar("SELECT id FROM accountsync.sync_run WHERE state = 'held'")
+    assert _run_ids("review_held_changes", "feed-") == [*first, f"feed-{feed}"]
+
+
 def test_a_held_feed_keeps_no_other_source_from_waking_the_planner(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: None
 ) -> None:
@@ -261,6 +279,16 @@ def _run_ids(dag_id: str, begin: str) -> list[str]:
     from airflow.models.dagrun import DagRun
 
     return [run.run_id for run in DagRun.find(dag_id=dag_id) if run.run_id.startswith(begin)]
+
+
+def _close(reviews: list[str]) -> None:
+    """As if somebody had answered, or nobody in time."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        for run in DagRun.find(dag_id="review_held_changes", run_id=reviews, session=session):
+            run.state = "failed"
 
 
 def test_the_form_of_sync_hr_persons_reaches_the_job(

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from accountsync.__main__ import app
 from accountsync.errors import SafetyStopError
 from accountsync.jobs import reviews
-from accountsync.jobs.reviews import Decision, Kind, Review
+from accountsync.jobs.reviews import Decision, Kind, Pending, Review
 from tests.integration.hr_world import HrWorld
 from tests.integration.targets_world import TargetsWorld
 from tests.integration.world import REPOSITORY, World, utc_now
@@ -31,8 +31,9 @@ def _decide(world: World, kind: Kind, number: int, *, approved: bool, reviewed: 
 
 
 def _asked(world: World) -> tuple[Kind, int, Review]:
-    ((kind, number),) = reviews.pending(engine=world.engine)
-    return kind, number, reviews.describe(engine=world.engine, kind=kind, number=number)
+    (one,) = reviews.pending(engine=world.engine)
+    review = reviews.describe(engine=world.engine, kind=one.kind, number=one.number)
+    return one.kind, one.number, review
 
 
 def _audited(world: World) -> tuple[Any, ...]:
@@ -143,7 +144,7 @@ def test_the_answer_about_a_feed_is_carried_out_once_and_audited(
     kind, number, review = _asked(world)
     with pytest.raises(SafetyStopError, match="not what was reviewed"):
         _decide(world, kind, number, approved=approved, reviewed="something else")
-    assert reviews.pending(engine=world.engine) == [("feed", number)]
+    assert reviews.pending(engine=world.engine) == [Pending(kind="feed", number=number)]
     _decide(world, kind, number, approved=approved, reviewed=review.reviewed)
     without = "SELECT count(*) FROM accountsync.person WHERE department_code IS NULL"
     assert world.scalar(without) == (25 if approved else 0)
@@ -151,5 +152,35 @@ def test_the_answer_about_a_feed_is_carried_out_once_and_audited(
                                "HR says so")  # fmt: skip
     with pytest.raises(SafetyStopError):
         _decide(world, kind, number, approved=True, reviewed=review.reviewed)
-    with pytest.raises(SafetyStopError, match="does not wait for a decision any more"):
+    with pytest.raises(SafetyStopError, match="is held no more: .* nothing has to be decided"):
         reviews.describe(engine=world.engine, kind=kind, number=number)
+
+
+def test_changes_that_are_held_with_more_and_more_are_one_question(world: HrWorld) -> None:
+    """I7: no run fails of what a human is asked about already, and who answers about an old one is
+    led to the newest; after a decision it is another question."""
+    world.sync()
+    for row in world.hr.persons()[:25]:
+        world.change(row, **BLANK)
+    with pytest.raises(SafetyStopError, match="is held"):
+        world.sync("auto")
+    (first,) = reviews.pending(engine=world.engine)
+    shown = reviews.describe(engine=world.engine, kind="feed", number=first.number)
+    for name in ("王五", "赵六"):
+        world.change(world.hr.persons()[30], fullName=name)
+        assert world.sync("auto").stopped_by
+    (last,) = reviews.pending(engine=world.engine)
+    assert last.in_place_of == (first.number, first.number + 1)
+    with pytest.raises(SafetyStopError, match=rf"Held now is feed {last.number}: decide"):
+        _decide(world, "feed", first.number, approved=True, reviewed=shown.reviewed)
+    with pytest.raises(SafetyStopError, match="is held"):
+        world.sync("full")  # who missed the question is asked once more with each full read
+    (full,) = reviews.pending(engine=world.engine)
+    assert full.in_place_of == (*last.in_place_of, last.number)
+    review = reviews.describe(engine=world.engine, kind="feed", number=full.number)
+    _decide(world, "feed", full.number, approved=False, reviewed=review.reviewed)
+    world.change(world.hr.persons()[30], fullName="孙七")
+    with pytest.raises(SafetyStopError, match="is held"):
+        world.sync("auto")
+    (another,) = reviews.pending(engine=world.engine)
+    assert another.in_place_of == ()

@@ -30,6 +30,12 @@ def list_held(*, engine: Engine) -> Sequence[HeldFeed]:
         return held.open_ones(connection)
 
 
+def superseded_by(*, engine: Engine, feed: HeldFeed) -> tuple[int, ...]:
+    """Undecided feeds whose place it took."""
+    with engine.connect() as connection:
+        return held.superseded_by(connection, feed)
+
+
 def describe(*, engine: Engine, feed: int) -> HeldFeed:
     """Counts, differences by field and examples by employee number, as the guard saw them.
 
@@ -37,6 +43,12 @@ def describe(*, engine: Engine, feed: int) -> HeldFeed:
     """
     with engine.connect() as connection:
         return _find(connection, feed)
+
+
+def describe_held(*, engine: Engine, feed: int) -> HeldFeed:
+    """Raises SafetyStopError when it is held no more, and says which one is."""
+    with engine.connect() as connection:
+        return _held_one(connection, feed)
 
 
 def counts(feed: HeldFeed) -> str:
@@ -93,7 +105,8 @@ def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -
     """Keeps the staged rows, in the place of older feeds that this one covers, and raises
     SafetyStopError. The feed that is held already was told of then, and one that was rejected is
     asked about again when a full read is due, or `by_hand`: returns which it is, and nothing was
-    done. Called under the source's lock."""
+    done. One that only brings more changes than the one it takes the place of is returned, too:
+    the question is open. Called under the source's lock."""
     with engine.begin() as connection:
         fingerprint = feeds.fingerprint(connection, run_id=feed.run_id)
         known = _known(connection, feed, fingerprint, by_hand=by_hand)
@@ -101,16 +114,18 @@ def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -
             runs.fail(connection, run_id=feed.run_id, error=f"SafetyStopError: {_stop(known)}")
             feeds.drop(connection, run_id=feed.run_id)
         else:
-            supersede(connection, feed)
+            replaced = supersede(connection, feed)
             feeds.fill_in_known(connection, run_id=feed.run_id, source=feed.source)
             feeds.keep(connection, run_id=feed.run_id)
             runs.hold(connection, run_id=feed.run_id, outcome=outcome, fingerprint=fingerprint)
-            error = _stop(_find(connection, feed.run_id))
+            new = _find(connection, feed.run_id)
     if known:
         log.warning("event=feed_still_%s feed=%s run=%s", known.state, known.id, feed.run_id)
         return known
     log.error("event=feed_held source=%s run=%s", feed.source, feed.run_id)
-    raise error
+    if by_hand or feed.plan.mode not in {old.mode for old in replaced}:
+        raise _stop(new)
+    return new
 
 
 def _known(
@@ -131,12 +146,15 @@ def _known(
     return held.rejected_alike(connection, source=feed.source, fingerprint=fingerprint, since=since)
 
 
-def supersede(connection: Connection, feed: StagedFeed) -> None:
-    """A newer feed, merged or held itself, takes the place of those that it covers."""
-    for old in _covered(connection, feed):
+def supersede(connection: Connection, feed: StagedFeed) -> Sequence[HeldFeed]:
+    """A newer feed, merged or held itself, takes the place of those that it covers, which are
+    returned."""
+    covered = _covered(connection, feed)
+    for old in covered:
         held.close(connection, feed=old.id, state="superseded")
         feeds.drop(connection, run_id=old.id)
         log.info("event=feed_superseded source=%s feed=%s by=%s", old.source, old.id, feed.run_id)
+    return covered
 
 
 def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
@@ -183,9 +201,17 @@ def _held_one(connection: Connection, feed: int) -> HeldFeed:
     found = _find(connection, feed)
     if found.state != "held":
         raise SafetyStopError(
-            f"feed {feed} of {found.source} is held no more: it was {state(found)}"
+            f"feed {feed} of {found.source} is held no more: it was {state(found)}."
+            f" {_held_now(connection, found)}"
         )
     return found
+
+
+def _held_now(connection: Connection, found: HeldFeed) -> str:
+    later = [str(one.id) for one in held.open_ones(connection, source=found.source)]
+    if not later:
+        return "None of this source is held now; nothing has to be decided"
+    return f"Held now is feed {', '.join(later)}: decide about that, as it stands"
 
 
 def _stop(found: HeldFeed) -> SafetyStopError:

@@ -52,6 +52,18 @@ _GUARD = (
     ),
 )
 """What domain.guard and domain.feed_guard say, and the same in Chinese."""
+_MEANWHILE = {
+    "full": (
+        "Until then changes are read on, and who is missing is not looked for.",
+        "在此之前继续读取变化，但不检查谁已不在 HR 中。",
+    ),
+    "changes": (
+        "Until then nothing newer of this source is merged, joiners and leavers neither; after a"
+        " rejection HR's next change brings the same rows again until HR has corrected them.",
+        "在此之前该数据源的新变化（包括入职和离职）都不会合并；拒绝后，HR 修正之前，"
+        "下一次变化仍会带来同样的数据。",
+    ),
+}
 _REASONS_SHOWN = 5
 _REASONS = {
     "left": "left 已离职",
@@ -82,19 +94,36 @@ class Decision:
     reviewed: str
 
 
-def pending(*, engine: Engine) -> list[tuple[Kind, int]]:
-    found: list[tuple[Kind, int]] = [
-        ("plan", plan["id"]) for plan in held_plans.list_held(engine=engine)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """What waits for a decision. `in_place_of`: numbers whose place it took undecided; while a
+    question about one of them is open, nobody needs another."""
+
+    kind: Kind
+    number: int
+    in_place_of: tuple[int, ...] = ()
+
+
+def pending(*, engine: Engine) -> list[Pending]:
+    plans = [
+        Pending(kind="plan", number=plan["id"]) for plan in held_plans.list_held(engine=engine)
     ]
-    return found + [("feed", feed.id) for feed in held_feeds.list_held(engine=engine)]
+    return plans + [
+        Pending(
+            kind="feed",
+            number=feed.id,
+            in_place_of=held_feeds.superseded_by(engine=engine, feed=feed),
+        )
+        for feed in held_feeds.list_held(engine=engine)
+    ]
 
 
 def describe(*, engine: Engine, kind: Kind, number: int) -> Review:
     """Raises SafetyStopError where it waits no more."""
-    if (kind, number) not in pending(engine=engine):
-        raise SafetyStopError(f"{kind} {number} does not wait for a decision any more")
     if kind == "feed":
-        return _of_feed(held_feeds.describe(engine=engine, feed=number))
+        return _of_feed(held_feeds.describe_held(engine=engine, feed=number))
+    if not any(plan["id"] == number for plan in held_plans.list_held(engine=engine)):
+        raise SafetyStopError(f"plan {number} does not wait for a decision any more")
     return _of_plan(held_plans.describe(engine=engine, plan=number))
 
 
@@ -118,7 +147,7 @@ def decide(
         if decision.approved:
             return held_plans.approve(settings=settings, **facts)
         return held_plans.reject(**facts)
-    feed = held_feeds.describe(engine=engine, feed=number)
+    feed = held_feeds.describe_held(engine=engine, feed=number)
     if feed.fingerprint != decision.reviewed:
         raise SafetyStopError(f"feed {number} is not what was reviewed; look at it again")
     if not decision.approved:
@@ -191,11 +220,20 @@ def _feed_lines(feed: HeldFeed) -> Iterator[str]:
             f"- {name}: {changed} changed, {emptied} emptied"
             f" 改变 {changed} 人，变空 {emptied} 人; e.g. {examples}"
         )
+        for old, new, persons in change.get("shifts", []):
+            yield f"    - {old or '–'} → {new or '–'}: {persons}"
     for reject in feed.differences.get("rejected", [])[:_REASONS_SHOWN]:
         examples = ", ".join(reject["examples"]) or "–"
         yield f"- rejected 拒收 {reject['rows']}: {reject['reason']}; e.g. {examples}"
-    yield "\nApprove: exactly this feed is merged. Reject: it is thrown away."
-    yield "\n批准（Approve）：仅合并这一批数据。拒绝（Reject）：丢弃这一批数据。"
+    english, chinese = _MEANWHILE["full" if feed.mode == "full" else "changes"]
+    yield (
+        "\nApprove: exactly this feed is merged. Reject: it is thrown away."
+        f" {english} More of it: `bin/accountsync feed show {feed.id}`"
+    )
+    yield (
+        f"\n批准（Approve）：仅合并这一批数据。拒绝（Reject）：丢弃这一批数据。{chinese}"
+        f"详情：`bin/accountsync feed show {feed.id}`"
+    )
 
 
 def _counts_in_chinese(feed: HeldFeed) -> str:

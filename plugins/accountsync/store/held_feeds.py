@@ -64,6 +64,29 @@ def find(connection: Connection, feed: int) -> HeldFeed | None:
     return HeldFeed(**found) if found else None
 
 
+def superseded_by(connection: Connection, feed: HeldFeed) -> tuple[int, ...]:
+    """Those whose place it took, one after the other, without a decision or a merge in between: who
+    is asked about one of them is asked about this one. Rides on ix_sync_run_source_id."""
+    found = connection.scalars(
+        text(
+            "SELECT id FROM accountsync.sync_run WHERE source = :source AND id < :feed"
+            " AND state = 'superseded' AND (:is_full OR (mode, split_part(file, E'\\n', 1))"
+            "  IS NOT DISTINCT FROM (:mode, CAST(:file AS text)))"
+            " AND id > (SELECT coalesce(max(id), 0) FROM accountsync.sync_run"
+            "  WHERE source = :source AND id < :feed AND NOT dry_run AND (state = 'rejected'"
+            "  OR (state = 'succeeded' AND mode IN ('incremental', 'full')))) ORDER BY id"
+        ),
+        {
+            "source": feed.source,
+            "feed": feed.id,
+            "mode": feed.mode,
+            "is_full": feed.mode == "full",
+            "file": feed.file,
+        },
+    )
+    return tuple(found)
+
+
 def close(connection: Connection, *, feed: int, state: str) -> None:
     """`state`: rejected or superseded."""
     connection.execute(
