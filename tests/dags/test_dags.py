@@ -40,6 +40,17 @@ def metadata() -> None:
     )
 
 
+@pytest.fixture
+def nobody_is_asked(metadata: None) -> None:
+    """Each test has a store of its own, whose feeds have the numbers of another's."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        for run in DagRun.find(dag_id="review_held_changes", session=session):
+            session.delete(run)
+
+
 @pytest.fixture(scope="session")
 def bag(metadata: None) -> DagBag:
     return DagBag(str(REPOSITORY / "dags"))
@@ -153,6 +164,7 @@ def _state(run: Any, task_id: str) -> str:
     return str(run.get_task_instance(task_id).state)
 
 
+@pytest.mark.usefixtures("nobody_is_asked")
 def test_a_held_plan_starts_a_review(bag: DagBag, installation: Installation) -> None:
     """I7: once, however often planning runs meanwhile."""
     installation.sync("full")
@@ -193,6 +205,7 @@ def test_only_the_users_that_the_configuration_names_may_decide(
     assert may == {"ann": True, "ben": False}
 
 
+@pytest.mark.usefixtures("nobody_is_asked")
 def test_a_held_feed_starts_a_review(
     bag: DagBag, installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -208,6 +221,7 @@ def test_a_held_feed_starts_a_review(
     assert "Callback failed" not in caplog.text
 
 
+@pytest.mark.usefixtures("nobody_is_asked")
 def test_nobody_is_asked_about_a_feed_while_the_question_about_its_forerunner_is_open(
     bag: DagBag, installation: Installation
 ) -> None:
@@ -226,6 +240,7 @@ def test_nobody_is_asked_about_a_feed_while_the_question_about_its_forerunner_is
     assert _run_ids("review_held_changes", "feed-") == [*first, f"feed-{feed}"]
 
 
+@pytest.mark.usefixtures("nobody_is_asked")
 def test_a_held_feed_keeps_no_other_source_from_waking_the_planner(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: None
 ) -> None:

@@ -1,6 +1,7 @@
 """Who may import whom.
 
-`dags, web, cli → wiring → connections, jobs → hr, targets, store → wire → domain → errors`
+`dags, scheduling, web, cli → wiring → connections, jobs → hr, targets, store → wire → domain →
+errors`
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": {"jobs"},
     "connections": {"jobs", "hr", "targets", "store", "wire", "settings", "domain", "errors"},
     "wiring": {"connections", "metrics", "jobs", "store", "wire", "settings", "domain", "errors"},
-    "scheduling": {"settings", "errors"},
+    "scheduling": {"wiring", "settings", "errors"},
     "web": {"wiring", "store", "settings", "errors"},
     "plugin": set(),
     "cli": {"wiring", "jobs", "store", "settings", "domain", "errors"},
