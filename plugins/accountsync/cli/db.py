@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from accountsync.cli import store
-from accountsync.store import schema
+from accountsync.store import ownership, schema
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -37,10 +37,17 @@ def db_current() -> None:
 
 @app.command("check")
 def db_check() -> None:
-    """Compare the database with the models; exit 1 where they differ."""
+    """Compare the database with the models; exit 1 where they differ. Say whose HR source is not
+    configured."""
     with store.transaction() as connection:
         schema.require_head(connection)
         differences = schema.differences(connection)
+        others = ownership.persons_of_others(connection, known=store.sources())
+    for source, count in others.items():
+        typer.echo(
+            f"look: {count} persons belong to the HR source {source!r}, which is not configured;"
+            " their accounts are kept as they are (docs/hr-sources.md)"
+        )
     for difference in differences:
         typer.echo(f"differs: {difference}")
     if differences:

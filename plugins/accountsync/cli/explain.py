@@ -46,6 +46,8 @@ def _lines(found: Explanation) -> Iterator[str]:
     since = f" since {found.since}" if found.since else ""
     yield f"{found.employee_number}: {found.lifecycle}{since}; {facts}"
     yield from _standing(found)
+    if found.unknown_source:
+        yield f"  its HR source {found.unknown_source!r} is not configured: kept as it is"
     if found.absent_since:
         yield f"  absent from HR's complete reads since {_moment(found.absent_since)}"
     yield f"  next date: {_moment(found.next_at)}"

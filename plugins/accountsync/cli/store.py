@@ -9,6 +9,13 @@ from sqlalchemy import Connection
 
 from accountsync import settings as configuration
 from accountsync import wiring
+from accountsync.domain.request import SOURCE
+
+
+def sources() -> list[str]:
+    """Whose persons the configuration knows."""
+    settings = configuration.load(configuration.config_path())
+    return [SOURCE, *(source.name for source in settings.hr)]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from accountsync.domain.lifecycle import Lifecycle, Standing
 
 NOT_ENTITLED = "not_entitled"
 RETENTION = "retention"
+NO_SOURCE = "source_not_configured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,10 @@ class Wanted:
     reason: str
     makes: bool = False
     next_at: datetime | None = None
+
+
+UNKNOWN = Wanted(state=None, reason=NO_SOURCE)
+"""Of whom nobody can say what the statuses mean: the HR source is not, or no longer, configured."""
 
 
 def wanted(

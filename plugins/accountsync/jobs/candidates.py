@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from accountsync.domain import planning, request
 from accountsync.domain.account import Account
 from accountsync.domain.desired import Difference, SystemRule, as_applied
-from accountsync.domain.entitlement import Wanted, wanted
-from accountsync.domain.lifecycle import Standing, Statuses, standing
+from accountsync.domain.entitlement import UNKNOWN, Wanted, wanted
+from accountsync.domain.lifecycle import Standing, standing
 from accountsync.domain.naming import FirstNumbers
 from accountsync.domain.planning import OpenTask, PlannedTask
 from accountsync.errors import RecordError
@@ -23,7 +23,6 @@ from accountsync.jobs.plan_rules import Rules
 from accountsync.store import accounts, correlation, names, plans
 from accountsync.store.persons import Evaluation
 
-_UNKNOWN_SOURCE = Statuses()
 _IN_DOUBT = "adoption"
 
 
@@ -95,16 +94,10 @@ def _candidate(
     doubtful: Collection[tuple[int, str]],
 ) -> Candidate:
     """`doubtful`: who may have an account there that nobody has yet said to be theirs (I9)."""
-    statuses = rules.valid_statuses.get(person["source"], ())
-    scope = {"person": person, "valid_statuses": statuses}
-    stands = standing(person, rules.statuses.get(person["source"], _UNKNOWN_SOURCE), now=now)
-    should = {
-        rule.name: Wanted(state=None, reason=_IN_DOUBT)
-        if (person["id"], rule.name) in doubtful
-        else _wanted(rule, stands, scope, has.get(rule.name), now)
-        for rule in rules.systems
-    }
-    dates = [one.next_at for one in should.values() if one.next_at]
+    if person["source"] in rules.statuses:
+        should, next_at = _should(rules, person, has, now, doubtful)
+    else:
+        should, next_at = {rule.name: UNKNOWN for rule in rules.systems}, None
     return Candidate(
         id=person["id"],
         revision=person["revision"],
@@ -112,8 +105,28 @@ def _candidate(
         accounts=has,
         wanted=should,
         open_tasks=under_way,
-        next_at=min([*dates, *([stands.next_at] if stands.next_at else [])], default=None),
+        next_at=next_at,
     )
+
+
+def _should(
+    rules: Rules,
+    person: Mapping[str, Any],
+    has: Mapping[str, Account],
+    now: datetime,
+    doubtful: Collection[tuple[int, str]],
+) -> tuple[dict[str, Wanted], datetime | None]:
+    """By system; and when time alone changes something."""
+    scope = {"person": person, "valid_statuses": rules.valid_statuses[person["source"]]}
+    stands = standing(person, rules.statuses[person["source"]], now=now)
+    should = {
+        rule.name: Wanted(state=None, reason=_IN_DOUBT)
+        if (person["id"], rule.name) in doubtful
+        else _wanted(rule, stands, scope, has.get(rule.name), now)
+        for rule in rules.systems
+    }
+    dates = [stands.next_at, *(one.next_at for one in should.values())]
+    return should, min(filter(None, dates), default=None)
 
 
 def _wanted(

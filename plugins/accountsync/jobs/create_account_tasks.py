@@ -32,6 +32,7 @@ from accountsync.store import (
     dependants,
     guarded_tasks,
     locks,
+    ownership,
     persons,
     planned_rules,
     plans,
@@ -49,7 +50,8 @@ _FEW_PERSONS = 50_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSummary:
     """`counts`: system → task state → tasks. `released`: tasks that can be carried out now. `held`:
-    tasks that the guard holds. `lines`: see `store.plans.lines`."""
+    tasks that the guard holds. `lines`: see `store.plans.lines`. `unknown_sources`: HR sources that
+    are not configured → their persons, whose accounts are kept as they are."""
 
     plan_id: int
     persons: int
@@ -58,6 +60,7 @@ class PlanSummary:
     released: int
     held: int
     content_hash: str
+    unknown_sources: Mapping[str, int]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,7 +181,18 @@ def _plan(
     _judge(connection, rules, plan_id, now)
     everybody = len(planned) > _FEW_PERSONS
     dependants.release_satisfied(connection, now=now, persons=None if everybody else planned)
-    return _finish(connection, plan_id, count, digest.hexdigest())
+    unknown = _unknown_sources(connection, rules, plan_id)
+    return _finish(connection, plan_id, count, digest.hexdigest(), unknown)
+
+
+def _unknown_sources(connection: Connection, rules: Rules, plan_id: int) -> Mapping[str, int]:
+    found = ownership.persons_of_others(connection, known=rules.statuses)
+    for source, count in found.items():
+        log.warning(
+            "event=source_not_configured plan=%s source=%s persons=%s accounts=kept_as_they_are",
+            plan_id, source, count,
+        )  # fmt: skip
+    return found
 
 
 def _give_up_targets(
@@ -226,7 +240,9 @@ def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) ->
     guarded_tasks.let_through(connection, ids=clean, dependants=rules.dependants, now=now)
 
 
-def _finish(connection: Connection, plan_id: int, count: int, content: str) -> PlanSummary:
+def _finish(
+    connection: Connection, plan_id: int, count: int, content: str, unknown: Mapping[str, int]
+) -> PlanSummary:
     counts = plans.counts(connection, plan_id=plan_id)
     lines = plans.lines(connection, plan_id=plan_id)
     held = sum(line["held"] for operations in lines.values() for line in operations.values())
@@ -238,6 +254,7 @@ def _finish(connection: Connection, plan_id: int, count: int, content: str) -> P
         released=sum(states.get("ready", 0) for states in counts.values()),
         held=held,
         content_hash=content,
+        unknown_sources=unknown,
     )
     plans.finish(
         connection,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from accountsync.domain.account import Account
 from accountsync.domain.desired import SystemRule, with_accounts
-from accountsync.domain.lifecycle import Statuses, standing
+from accountsync.domain.lifecycle import standing
 from accountsync.domain.mapping import reads_of_template
 from accountsync.domain.person import Unavailable
 from accountsync.errors import ConfigurationError, RecordError
@@ -24,6 +24,7 @@ from accountsync.settings import Settings
 from accountsync.store import names, person_view
 
 _ATTEMPTS = 10
+_UNKNOWN = "unknown"
 _LATE = "known once the account it reads is there"
 _SHOWN = (
     "source", "status", "person_type", "department_code", "hire_date", "effective_date",
@@ -60,13 +61,15 @@ class SystemExplanation:
 class Explanation:
     """`planned`: whether the last plan has seen the person as HR has it now. `names`: all that are
     the person's; `names_now`: what a plan would use. `since`: the date behind the lifecycle state,
-    where it has one; `absent_since`: since when HR's complete reads lack the person; `rejected`:
-    where HR's newest row cannot be used and the one before it is, `reasons`, `since`, and `used`:
-    the change time of the one before; `next_at`: when time alone changes something."""
+    where it has one; `unknown_source`: the person's HR source where it is not configured, so that
+    every account is kept as it is; `absent_since`: since when HR's complete reads lack the person;
+    `rejected`: where HR's newest row cannot be used and the one before it is, `reasons`, `since`,
+    and `used`: the change time of the one before; `next_at`: when time alone changes something."""
 
     employee_number: str
     lifecycle: str
     since: date | None
+    unknown_source: str | None
     absent_since: datetime | None
     rejected: Row | None
     facts: Row
@@ -100,11 +103,12 @@ def _explained(
     owned = names.of_person(connection, person["id"])
     candidate = read_candidates(connection, rules, [person], now)[0]
     given = _names_now(connection, rules, candidate)
-    state = standing(person, rules.statuses.get(person["source"], Statuses()), now=now).state
+    lifecycle = _lifecycle(rules, person, now)
     return Explanation(
         employee_number=person["employee_number"],
-        lifecycle=state.value,
-        since=person[_SINCE[state.value]] if state.value in _SINCE else None,
+        lifecycle=lifecycle,
+        since=person[_SINCE[lifecycle]] if lifecycle in _SINCE else None,
+        unknown_source=None if person["source"] in rules.statuses else person["source"],
         absent_since=person_view.absent_since(connection, person["id"]),
         rejected=_rejected(connection, settings, person),
         facts={field: person[field] for field in _SHOWN if person[field] is not None},
@@ -116,6 +120,11 @@ def _explained(
         systems=_systems(connection, settings, rules, candidate, given),
         attempts=_attempts(connection, person["id"]),
     )
+
+
+def _lifecycle(rules: Rules, person: Facts, now: datetime) -> str:
+    statuses = rules.statuses.get(person["source"])
+    return standing(person, statuses, now=now).state.value if statuses else _UNKNOWN
 
 
 def _rejected(connection: Connection, settings: Settings, person: Facts) -> Row | None:
@@ -157,9 +166,11 @@ def _systems(
         last_tasks={row["system"]: _task(dict(row)) for row in last_tasks},
     )
     person = candidate.context["person"]
+    source = person["source"]
+    unknown = Unavailable(f"the HR source {source!r} is not configured")
     context = {
         **candidate.context, "names": given,
-        "valid_statuses": rules.valid_statuses.get(person["source"], ()),
+        "valid_statuses": rules.valid_statuses.get(source, unknown),
     }  # fmt: skip
     return [
         _system(rule, settings.systems[rule.name].scope, candidate, context, known)
@@ -214,7 +225,7 @@ def _because(scope: str, context: Mapping[str, Any]) -> dict[str, Any]:
     for root, field in sorted(reads_of_template(f"{{{{ {scope} }}}}"), key=str):
         value = context.get(root)
         if field is None:
-            found[root] = list(value) if isinstance(value, list | tuple) else value
+            found[root] = value.message if isinstance(value, Unavailable) else value
         elif isinstance(value, Mapping):
             read = value.get(field)
             found[f"{root}.{field}"] = read.message if isinstance(read, Unavailable) else read

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import orjson
 
+from accountsync.domain import request
 from accountsync.domain.desired import SystemRule
 from accountsync.domain.entitlement import Policy
 from accountsync.domain.guard import GuardRule
@@ -32,7 +33,8 @@ _PLANNED_BY = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """`dependants`: system → those that come after it. `fingerprints`: of each system's rules.
-    `valid_statuses`: also those of a leave, which the targets' `leave` decides about."""
+    `valid_statuses`: by source; also those of a leave, which the targets' `leave` decides about.
+    `statuses`: by source. What persons of any other source should have nobody can say."""
 
     systems: Sequence[SystemRule]
     names: NameRules
@@ -76,9 +78,13 @@ def compile_rules(settings: Settings) -> Rules:
         systems=[_rule(name, target) for name, target in settings.systems.items()],
         names=name_giving.compile_names(settings),
         valid_statuses={
-            source.name: [*source.valid_statuses, *source.leave_statuses] for source in settings.hr
+            request.SOURCE: [],
+            **{one.name: [*one.valid_statuses, *one.leave_statuses] for one in settings.hr},
         },
-        statuses={source.name: _statuses(source) for source in settings.hr},
+        statuses={
+            request.SOURCE: Statuses(),
+            **{one.name: _statuses(one) for one in settings.hr},
+        },
         guards={
             (name, operation): (target.guard or settings.guard).rule(operation)
             for name, target in settings.systems.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,6 +67,17 @@ FROM (SELECT row, min(owner) AS owner FROM refused GROUP BY row) refused WHERE s
 """
 
 
+_OF_OTHERS = text(  # from one source to the next on the unique index of source and key
+    "WITH RECURSIVE found (source) AS ("
+    " (SELECT source FROM accountsync.person ORDER BY source LIMIT 1)"
+    " UNION ALL SELECT (SELECT p.source FROM accountsync.person p WHERE p.source > found.source"
+    "  ORDER BY p.source LIMIT 1) FROM found WHERE found.source IS NOT NULL)"
+    " SELECT source, (SELECT count(*) FROM accountsync.person p WHERE p.source = found.source)"
+    "  AS persons"
+    " FROM found WHERE source <> ALL(CAST(:known AS text[]))"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """`takes_over`: the sources whose persons become this one's when it has their number."""
@@ -105,3 +116,9 @@ def reject_taken_numbers(
     bound = {"run_id": run_id, "source": source, "latest": latest, "decides": decides}
     while connection.execute(statement, bound).rowcount:
         pass
+
+
+def persons_of_others(connection: Connection, *, known: Collection[str]) -> dict[str, int]:
+    """Sources that are none of these → how many persons each has."""
+    found = connection.execute(_OF_OTHERS, {"known": list(known)})
+    return {row.source: row.persons for row in found}
