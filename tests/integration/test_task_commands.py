@@ -326,9 +326,11 @@ def test_provisioning_keeps_the_pause_that_a_target_asked_for_and_says_until_whe
 
 def test_provisioning_says_what_it_waits_for(planned: TargetsWorld) -> None:
     doing = Doing(sync=lambda: "", plan=lambda: "", process=lambda *_: ProcessSummary(system="x"))
+    number = min(planned.entitled())
     run = partial(
-        provision, engine=planned.engine, settings=planned.settings, employee_number="", doing=doing
-    )
+        provision, engine=planned.engine, settings=planned.settings, employee_number=number,
+        doing=doing,
+    )  # fmt: skip
     with (
         locks.held_or_not(planned.engine, "hr/hieds"),
         locks.held_or_not(planned.engine, "plan"),
@@ -341,6 +343,25 @@ def test_provisioning_says_what_it_waits_for(planned: TargetsWorld) -> None:
     assert [step for step in run() if step.name == "wait"] == []
 
 
-def test_provisioning_a_stranger_says_so(planned: TargetsWorld, shell: Shell) -> None:
+def test_provisioning_a_stranger_fails_and_says_where_to_look(
+    planned: TargetsWorld, shell: Shell
+) -> None:
+    """I14: a typing error in the number is no success, and leaves no plan behind."""
+    plans = planned.scalar("SELECT count(*) FROM accountsync.plan")
     done = shell.run("provision", "no-such-number")
-    assert "in idaas: no account: no rule gives one today" in done.output
+    assert done.exit_code == 1
+    assert (
+        "\n✗ person: nobody has the employee number 'no-such-number'; is it in a row of HR that is"
+        " rejected? bin/accountsync reject list\n"
+    ) in done.output
+    assert "in idaas" not in done.output
+    assert planned.scalar("SELECT count(*) FROM accountsync.plan") == plans
+
+
+def test_provisioning_whom_no_rule_gives_anything_says_so(
+    planned: TargetsWorld, shell: Shell
+) -> None:
+    known = {row["employeeNumber"] for row in planned.sims.hr.persons()}
+    done = shell.run("provision", min(known - planned.entitled()))
+    assert done.exit_code == 0
+    assert "✓ in idaas: no account: no rule gives one today\n" in done.output

@@ -18,7 +18,7 @@ from accountsync.errors import ConfigurationError, RecordError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs import name_giving, rejected_records
 from accountsync.jobs.candidates import Candidate, read_candidates
-from accountsync.jobs.person_facts import Facts
+from accountsync.jobs.person_facts import Facts, nobody
 from accountsync.jobs.plan_rules import Rules, compile_rules
 from accountsync.settings import Settings
 from accountsync.store import names, person_view
@@ -88,10 +88,7 @@ def explain(*, engine: Engine, settings: Settings, number: str, now: datetime) -
     with engine.connect() as connection, connection.begin() as transaction:
         person = person_view.by_number(connection, number)
         if person is None:
-            raise ConfigurationError(
-                f"nobody has the employee number {number!r}; is it in a row of HR that is rejected?"
-                " bin/accountsync reject list"
-            )
+            raise ConfigurationError(nobody(number))
         found = _explained(connection, settings, rules, person, now)
         transaction.rollback()
     return found

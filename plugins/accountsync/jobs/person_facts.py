@@ -14,6 +14,14 @@ Facts = dict[str, Any]
 """What `person` stands for in an expression; `type` and `department` are operators' rows."""
 
 
+def nobody(number: str) -> str:
+    """What an operator is told of whom the store lacks."""
+    return (
+        f"nobody has the employee number {number!r}; is it in a row of HR that is rejected?"
+        " bin/accountsync reject list"
+    )
+
+
 def of(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Facts]:
     said = readings.load(connection)
     own = readings.of_persons(connection, [row["id"] for row in rows])

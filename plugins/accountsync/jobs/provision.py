@@ -13,9 +13,10 @@ from sqlalchemy import Engine, RowMapping
 from accountsync.domain.task import Outcome
 from accountsync.errors import AccountSyncError
 from accountsync.jobs.create_account_tasks import PlanSummary
+from accountsync.jobs.person_facts import nobody
 from accountsync.jobs.process_account_tasks import ProcessSummary
 from accountsync.settings import Settings
-from accountsync.store import locks, task_levers, tasks
+from accountsync.store import locks, persons, task_levers, tasks
 from accountsync.store.task_levers import TaskFilter
 
 _ROUNDS = 5
@@ -49,16 +50,24 @@ def provision(
     *, engine: Engine, settings: Settings, employee_number: str, doing: Doing
 ) -> Iterator[Step]:
     """Step by step; one that fails does not keep the next from being tried: HR may be down, and
-    what it said earlier be enough."""
+    what it said earlier be enough. Of whom the store lacks after the read there is no next one."""
     for source in settings.hr:
         if locks.is_taken(engine, f"hr/{source.name}"):
             yield _waits(f"{source.name} is being read by another run")
     yield _step("read", doing.sync)
+    if not _is_known(engine, employee_number):
+        yield Step(name="person", said=nobody(employee_number), is_well=False)
+        return
     if locks.is_taken(engine, "plan"):
         yield _waits("a plan is being written by another run")
     yield _step("plan", doing.plan)
     yield from _process(engine, settings, employee_number, doing)
     yield from _outcome(engine, settings, employee_number)
+
+
+def _is_known(engine: Engine, employee_number: str) -> bool:
+    with engine.connect() as connection:
+        return persons.id_of(connection, employee_number) is not None
 
 
 def _waits(what: str) -> Step:
@@ -110,8 +119,6 @@ def _step(name: str, do: Callable[[], str]) -> Step:
 
 def told_of_plan(plan: PlanSummary) -> str:
     """What it wrote for the person, and why; in lines of the plan's own words."""
-    if not plan.persons:
-        return f"plan {plan.plan_id}: nobody has this employee number"
     wrote = [
         f"{operation} in {system} ({_because(line)})"
         for system, operations in sorted(plan.lines.items())
@@ -163,7 +170,7 @@ def _outcome(engine: Engine, settings: Settings, employee_number: str) -> Iterat
 def _stand(system: str, account: str | None, task: RowMapping | None) -> Step:
     said = f"account {account}" if account else "no account"
     if task is None:
-        why = "" if account else ": no rule gives one today, or HR does not know the person"
+        why = "" if account else ": no rule gives one today"
         return Step(name=f"in {system}", said=said + why)
     said += f"; {task['operation']} {task['state']}"
     if task["waits_for"]:
