@@ -66,7 +66,7 @@ def sync_hr_persons() -> None:
         """Tells `create_account_tasks` what changed, whatever became of the other sources."""
         done = [one for one in results if not one["dry_run"] and one["inserted"] + one["updated"]]
         if not done:
-            raise AirflowSkipException("nothing changed")
+            raise AirflowSkipException("no source that was read has changed anything in the store")
         changed = sum(one["inserted"] + one["updated"] for one in done)
         runs = {one["source"]: one["run_id"] for one in done}
         outlet_events[HR_PERSONS].extra = {"changed": changed, "runs": runs}

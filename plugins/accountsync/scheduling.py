@@ -26,6 +26,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
+    InvalidOrderError,
     RecordError,
     SafetyStopError,
     TargetDownError,
@@ -144,7 +145,7 @@ def _send_failure_mail(context: Mapping[str, Any]) -> None:
         subject=_SUBJECT,
         html_content=(_TEMPLATES / "failure_mail.html").read_text(encoding="utf-8"),
     )
-    facts = {"run_url": run_url, "started": _started(context)}
+    facts = {"run_url": run_url, "started": _started(context), "once": _reads_once(context)}
     mail(dict(context) | facts | {"failures": _failures(context, run_url)})
 
 
@@ -226,6 +227,14 @@ def _run_url(context: Mapping[str, Any]) -> str:
     return f"{base}/dags/{context['dag'].dag_id}/runs/{quote(context['run_id'], safe='')}"
 
 
+def _reads_once(context: Mapping[str, Any]) -> bool:
+    """Whether it was to read what no later run does: a backfill's interval, or what was ordered."""
+    run = context.get("dag_run")
+    if run is None:
+        return False
+    return run.run_type == "backfill" or (run.conf or {}).get("mode") in ("window", "person")
+
+
 def _started(context: Mapping[str, Any]) -> datetime | None:
     """In the schedules' zone."""
     run = context.get("dag_run")
@@ -302,12 +311,12 @@ def airflow_run_id() -> str:
 
 
 def check_form() -> None:
-    """Raises ConfigurationError for what the DAG's form does not have. Airflow lets it pass, and a
+    """Raises InvalidOrderError for what the DAG's form does not have. Airflow lets it pass, and a
     `dry_run` that is misspelt would be a run that changes something."""
     context = get_current_context()
     form = context["dag"].params
     if unknown := sorted(set(context["params"]) - set(form)):
-        raise ConfigurationError(
+        raise InvalidOrderError(
             f"conf: there is no {', '.join(map(repr, unknown))}; known: {', '.join(form)}"
         )
 

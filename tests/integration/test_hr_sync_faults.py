@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ from accountsync.errors import (
 )
 from accountsync.jobs.sync_order import Mode
 from tests.integration.hr_world import HrWorld
+from tests.integration.test_hr_sync_windows import last_hours
 from tests.integration.world import utc_now
 
 PAGE = "hr_person_info"
@@ -164,17 +166,43 @@ def test_no_token_is_a_matter_of_configuration(world: HrWorld) -> None:
         world.sync()
 
 
-def test_hr_that_is_not_there_is_down(world: HrWorld) -> None:
+@pytest.mark.parametrize(
+    ("order", "error"),
+    [
+        ({"mode": "auto"}, TargetDownError),
+        ({"mode": "full"}, TransientError),
+        ({"numbers": ["00100001"]}, TransientError),
+        ({"window": last_hours(2, 1)}, TransientError),
+    ],
+    ids=["auto", "full", "person", "window"],
+)
+def test_hr_that_is_not_there_is_left_to_the_next_run_where_that_reads_the_same(
+    world: HrWorld, order: dict[str, Any], error: type[AccountSyncError]
+) -> None:
+    """Airflow tries a TransientError again, but no TargetDownError."""
     world.sync()
     before = world.everything()
     port = world.sims.ports["hr"]
     world.sims.ports["hr"] = 9
     try:
-        with pytest.raises(TargetDownError, match="cannot connect"):
-            world.sync()
+        with pytest.raises(error, match="cannot connect"):
+            world.sync(**order)
     finally:
         world.sims.ports["hr"] = port
     assert world.everything() == before
+
+
+def test_the_log_says_what_is_read(world: HrWorld, caplog: pytest.LogCaptureFixture) -> None:
+    """I15: how many persons, not who."""
+    window = last_hours(2, 1)
+    for order in ({}, {}, {"window": window}, {"numbers": ["00100001"]}):
+        world.sync(**order)
+    said = [line.partition("mode=")[2] for line in caplog.messages if "read_started" in line]
+    bounds = f"since={window.start.isoformat()} until={window.end.isoformat()}"
+    assert said[0] == "full since=ever dry_run=False"
+    assert re.fullmatch(r"incremental since=\S+\+00:00 dry_run=False", said[1])
+    assert said[2] == f"window {bounds} dry_run=False"
+    assert said[3] == "person numbers=1 dry_run=False"
 
 
 def test_a_failed_run_says_when_and_why_without_a_word_about_anybody(world: HrWorld) -> None:

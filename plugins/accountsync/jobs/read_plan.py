@@ -28,6 +28,15 @@ class ReadPlan:
         return self.window.end if self.window else None
 
     @property
+    def extent(self) -> str:
+        """For the log; people by how many."""
+        bounds = (("since", self.since), ("until", self.until))
+        said = [f"{name}={moment.isoformat()}" for name, moment in bounds if moment]
+        if self.numbers:
+            said.append(f"numbers={len(self.numbers)}")
+        return " ".join(said) or "since=ever"
+
+    @property
     def is_complete(self) -> bool:
         """Who is not in it is not in HR."""
         return self.mode == "full"

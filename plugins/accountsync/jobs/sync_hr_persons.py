@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from accountsync.errors import AccountSyncError, SafetyStopError, TransientError
+from accountsync.errors import AccountSyncError, SafetyStopError, TargetDownError, TransientError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs import held_feeds
 from accountsync.jobs.merging import merge
@@ -57,7 +57,8 @@ def sync_hr_persons(
 
     `clock` is read under the lock: who waited long for a newer read's end knows its rows (I5); and
     again when all is read: what changed meanwhile is not from the future (I1).
-    Raises IncompleteReadError when no read proved complete, SafetyStopError when the feed guard
+    Raises IncompleteReadError when no read proved complete, TransientError for a TargetDownError
+    where no later run reads the same, SafetyStopError when the feed guard
     held the feed and did not hold the same one already, SilentSourceError when nothing new came for
     too long.
     """
@@ -68,8 +69,8 @@ def sync_hr_persons(
             plan = plan_read(connection, settings=settings, order=order, now=now)
             run_id = _start(connection, settings.name, plan, order, airflow_run_id)
         log.info(
-            "event=read_started source=%s run=%s mode=%s dry_run=%s",
-            settings.name, run_id, plan.mode, order.dry_run,
+            "event=read_started source=%s run=%s mode=%s %s dry_run=%s",
+            settings.name, run_id, plan.mode, plan.extent, order.dry_run,
         )  # fmt: skip
         feed = StagedFeed(
             run_id=run_id,
@@ -85,6 +86,8 @@ def sync_hr_persons(
             raise
         except Exception as error:
             _record_failure(engine, feed, error)
+            if isinstance(error, TargetDownError) and not order.is_repeated:
+                raise TransientError(str(error)) from error  # this run has to try again itself
             raise
         silent = look_for_silence(engine, feed, order)
     return _result(feed, order, outcome, silent)

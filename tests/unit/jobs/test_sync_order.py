@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from accountsync.errors import ConfigurationError
+from accountsync.errors import InvalidOrderError
 from accountsync.jobs.sync_order import SyncOrder, Window, order_of, sources_of
 
 CHINA = ZoneInfo("Asia/Shanghai")
@@ -87,7 +87,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("params", "said"), WRONG.values(), ids=WRONG)
 def test_an_order_that_contradicts_itself_is_refused(params: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(InvalidOrderError, match=said):
         _order(**params)
 
 
@@ -96,7 +96,7 @@ def test_sources_are_read_in_the_configurations_order() -> None:
     assert sources_of({}, known=known) == known
     assert sources_of({"sources": ["contractors"]}, known=known) == ["contractors"]
     assert sources_of({"sources": ["contractors", "employees"]}, known=known) == known
-    with pytest.raises(ConfigurationError, match="no HR source is called temps; known: employees"):
+    with pytest.raises(InvalidOrderError, match="no HR source is called temps; known: employees"):
         sources_of({"sources": ["temps"]}, known=known)
 
 
