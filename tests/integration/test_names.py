@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -256,8 +257,90 @@ def test_what_an_operator_chooses_is_given_as_it_is_or_not_at_all(people: People
 def choose(people: People, number: str, alias: str) -> None:
     name_orders.override(
         engine=people.engine, settings=people.settings, number=number, actor="ann",
-        chosen={"mail_alias": alias},
+        chosen={"mail_alias": alias}, now=datetime.now(UTC),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ("email=wei.ge.example.com", "email: an address is written name@domain, with one @"),
+        ("email=wei@ge@example.com", "email: an address is written name@domain, with one @"),
+        ("email=wei ge@example.com", "email: an address is written name@domain, with one @"),
+        ("email=wei.ge@", "email: an address is written name@domain, with one @"),
+        ("email=@example.com", "email: an address is written name@domain, with one @"),
+        ("email=盖伟@example.com", "email: these names are made of ASCII letters"),
+        ("mail_alias=盖伟", "mail_alias: these names are made of ASCII letters"),
+        ("mail_alias=wei\tge", "mail_alias: a name is not blank and holds no control characters"),
+        ("mail_alias=wei\u200bge", "mail_alias: a name is not blank and holds no control"),
+        ("mail_alias= ", "a blank is no name; nothing after = takes it back"),
+    ],
+)
+def test_a_typing_error_in_a_chosen_name_is_refused(people: People, chosen: str, said: str) -> None:
+    """I8: given once it would be kept for ever. What the mapping makes there says how it looks."""
+    people.add("E1", "盖伟")
+    error = people.command("name", "override", "E1", "--name", chosen).exception
+    assert isinstance(error, ConfigurationError | SafetyStopError)
+    assert said in str(error)
+    assert people.rows("SELECT FROM accountsync.audit_event") == []
+
+
+def test_a_namespace_given_twice_is_refused(people: People) -> None:
+    people.add("E1", "盖伟")
+    twice = ("--name", "mail_alias=gaiwei", "--name", "mail_alias=weigai")
+    error = people.command("name", "override", "E1", *twice).exception
+    assert isinstance(error, ConfigurationError)
+    assert str(error) == "the namespace 'mail_alias' is given twice"
+
+
+def test_a_namespace_that_is_made_of_what_hr_writes_takes_any_script(people: People) -> None:
+    people.with_names({"mail_alias": "{{ person.full_name }}"})
+    people.add("E1", "盖伟")
+    choose(people, "E1", "盖小伟 (2)")
+    people.plan()
+    assert people.names("E1")["mail_alias"] == "盖小伟 (2)"
+
+
+def test_an_override_says_what_the_next_plan_makes_of_it(people: People) -> None:
+    person = people.add("E1", "盖伟")
+    set_email = ("name", "override", "E1", "--name", "email=wei.gai@example.com")
+    assert "email: none is in use until the next plan, which gives wei.gai@example.com" in (
+        people.command(*set_email).output
+    )
+    people.command("name", "override", "E1", "--name", "email=")
+    people.plan()
+    people.execute(
+        "INSERT INTO accountsync.account (person_id, system, state, identifier, attributes,"
+        " provenance) SELECT person_id, system, 'active', 'zE1', desired, 'created'"
+        " FROM accountsync.account_task WHERE person_id = :person AND system = 'idaas'",
+        person=person,
+    )
+    before = people.names("E1")
+    assert people.command(*set_email).output.splitlines()[:5] == [
+        "E1: recorded",
+        "username: gE1 stays in use",
+        "mail_alias: gewei stays in use",
+        "email: gewei@example.com stays in use until the next plan, which gives"
+        " wei.gai@example.com",
+        "the next plan asks for in idaas: update of email",
+    ]
+    assert people.names("E1") == before
+    people.plan()
+    assert people.names("E1") == before | {"email": "wei.gai@example.com"}
+    said = people.command("name", "override", "E1", "--name", "email=").output
+    assert "email: wei.gai@example.com stays in use\n" in said
+    assert "update of" not in said
+
+
+def test_an_override_of_a_leaver_says_that_the_old_name_stays(people: People) -> None:
+    people.add("E1", "盖伟")
+    people.plan()
+    people.change("E1", status="9")
+    said = people.command("name", "override", "E1", "--name", "mail_alias=boss").output
+    assert (
+        "mail_alias: gewei stays in use; boss is given once there is an active account to give"
+        " it to\n"
+    ) in said
 
 
 def test_an_override_waits_for_a_plan_under_way(people: People) -> None:
@@ -267,7 +350,7 @@ def test_an_override_waits_for_a_plan_under_way(people: People) -> None:
         with locks.held(people.engine, "plan"):
             order = pool.submit(
                 name_orders.override, engine=people.engine, settings=people.settings,
-                number="E1", actor="ann", chosen={"mail_alias": "boss"},
+                number="E1", actor="ann", chosen={"mail_alias": "boss"}, now=datetime.now(UTC),
             )  # fmt: skip
             while not people.rows(WAITING):
                 assert not order.done()

@@ -6,7 +6,8 @@ Prints names of the person asked for: use it where others cannot read along.
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from accountsync import wiring
 from accountsync.cli.audited import Actor
 from accountsync.errors import ConfigurationError
 from accountsync.jobs import name_orders
-from accountsync.jobs.name_orders import Preview
+from accountsync.jobs.name_orders import Effect, Preview
 from accountsync.settings import Settings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -92,25 +93,57 @@ def name_override(
     """Decide how a person's name is read, or what it is. A name in use is replaced by one that is
     set here, as it is: one that is taken or reserved is refused. A reading changes only names not
     yet given."""
-    chosen = dict(_pair(one) for one in name or [])
+    chosen = _chosen(name or [])
     if reading is None and not chosen:
         raise ConfigurationError("nothing to override: use --reading or --name")
     settings = _settings()
-    name_orders.override(
+    found = name_orders.override(
         engine=wiring.open_store(settings),
         settings=settings,
         number=number,
         reading=reading,
         chosen=chosen,
         actor=actor or getpass.getuser(),
+        now=datetime.now(UTC),
     )
-    typer.echo(f"{number}: recorded; the next plan applies it")
+    typer.echo("\n".join([f"{number}: recorded", *_effects(found, chosen)]))
+
+
+def _effects(found: Effect, chosen: Mapping[str, str]) -> Iterator[str]:
+    for space, (now, then) in found.names.items():
+        waits = None if found.problem else chosen.get(space)
+        yield f"{space}: {_effect(now, then, waits)}"
+    if found.problem:
+        yield f"cannot be given: {found.problem}"
+    for system, (operation, attributes) in found.changes.items():
+        what = f" of {', '.join(attributes)}" if attributes else ""
+        yield f"the next plan asks for in {system}: {operation}{what}"
+
+
+def _effect(now: str | None, then: str | None, chosen: str | None) -> str:
+    stays = f"{now} stays in use" if now else "none is in use"
+    if chosen and chosen != then:
+        return f"{stays}; {chosen} is given once there is an active account to give it to"
+    if now == then or then is None:
+        return stays
+    return f"{stays} until the next plan, which gives {then}"
+
+
+def _chosen(pairs: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for space, value in map(_pair, pairs):
+        if space in found:
+            raise ConfigurationError(f"the namespace {space!r} is given twice")
+        found[space] = value
+    return found
 
 
 def _pair(text: str) -> tuple[str, str]:
     space, equals, value = text.partition("=")
     if not equals:
         raise ConfigurationError(f"{text!r}: write NAMESPACE=VALUE")
+    if value and not value.strip():
+        raise ConfigurationError(f"{text!r}: a blank is no name; nothing after = takes it back")
     return space.strip(), value.strip()
 
 

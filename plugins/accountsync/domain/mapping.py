@@ -144,6 +144,18 @@ def reads_of_template(text: str) -> set[tuple[str, str | None]]:
     return {_field(path) for path in _paths_of_template(text)}
 
 
+def texts_of_template(text: str) -> str:
+    """What stands in a template's result for everybody."""
+    tree = _SANDBOX.parse(text)
+    joined = [part for node in tree.find_all(nodes.Concat) for part in node.nodes]
+    said = [part.value for part in joined if isinstance(part, nodes.Const)]
+    return "".join(map(str, [*(node.data for node in tree.find_all(nodes.TemplateData)), *said]))
+
+
+def filters_of_template(text: str) -> set[str]:
+    return {node.name for node in _SANDBOX.parse(text).find_all(nodes.Filter)}
+
+
 def _field(path: Sequence[str]) -> tuple[str, str | None]:
     return path[0], path[1] if len(path) > 1 else None
 

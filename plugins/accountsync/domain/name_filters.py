@@ -121,6 +121,12 @@ def base64_text(text: str) -> str:
     return b64encode(text.encode()).decode()
 
 
+ASCII_FILTERS = frozenset({
+    "pinyin", "pinyin_initial", "pinyin_initials", "surname_pinyin", "given_name_pinyin",
+    "given_name_initials", "ascii", "transliterate", "email_local",
+})  # fmt: skip
+"""What they give is in ASCII, whatever the name is written in."""
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "pinyin": pinyin,
     "pinyin_initial": pinyin_initial,

@@ -64,6 +64,25 @@ def is_reserved(base: str, reserved: AbstractSet[str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What the names of a namespace look like. `is_ascii`: what stands before the @."""
+
+    is_address: bool = False
+    is_ascii: bool = False
+
+    def problem(self, name: str) -> str | None:
+        """Why this can be no such name."""
+        local, _, domain = name.partition("@")
+        if not name.strip() or not name.isprintable():
+            return "a name is not blank and holds no control characters"
+        if self.is_address and (not local or not domain or "@" in domain or " " in name):
+            return "an address is written name@domain, with one @ and no blanks"
+        if self.is_ascii and not local.isascii():
+            return "these names are made of ASCII letters"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NameSet:
     """Names of one person that share a number: namespace (`username`, `email` …) → base value.
 

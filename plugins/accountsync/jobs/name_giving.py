@@ -9,8 +9,15 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from accountsync.domain.mapping import Context, Value, compile_tree
-from accountsync.domain.naming import FirstNumbers, NameSet, is_reserved, numbered
+from accountsync.domain.mapping import (
+    Context,
+    Value,
+    compile_tree,
+    filters_of_template,
+    texts_of_template,
+)
+from accountsync.domain.name_filters import ASCII_FILTERS
+from accountsync.domain.naming import FirstNumbers, NameSet, Shape, is_reserved, numbered
 from accountsync.domain.person import Unavailable
 from accountsync.domain.storable import is_storable
 from accountsync.errors import NeedsDataError, RecordError
@@ -33,6 +40,7 @@ Given = Mapping[int, Mapping[str, str]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
     rule: NameSpace
+    shape: Shape
     value: Value
     existing: Value | None
 
@@ -66,7 +74,15 @@ def compile_names(settings: Settings) -> NameRules:
 
 def _space(rule: NameSpace) -> Space:
     existing = compile_tree(rule.existing, roots=NAME_ROOTS) if rule.existing else None
-    return Space(rule=rule, value=compile_tree(rule.value, roots=NAME_ROOTS), existing=existing)
+    return Space(
+        rule=rule,
+        shape=Shape(
+            is_address="@" in texts_of_template(rule.value),
+            is_ascii=not ASCII_FILTERS.isdisjoint(filters_of_template(rule.value)),
+        ),
+        value=compile_tree(rule.value, roots=NAME_ROOTS),
+        existing=existing,
+    )
 
 
 def record_existing(
@@ -238,6 +254,8 @@ def refuse(
     connection: Connection, rules: NameRules, *, person_id: int, space: str, value: str
 ) -> None:
     """Raises NeedsDataError where this person cannot have exactly this name, and says why."""
+    if problem := rules.spaces[space].shape.problem(value):
+        raise NeedsDataError(f"{space}: {problem}")
     _check_length(rules, space, value)
     if is_reserved(value, rules.reserved):
         raise NeedsDataError(f"{space}: a reserved word is nobody's name")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping
 
+from accountsync.domain.account import Account
 from accountsync.domain.chinese_names import read, spelt
+from accountsync.domain.desired import same
 from accountsync.domain.person import Unavailable
+from accountsync.domain.planning import PlannedTask, Step, step
 from accountsync.domain.surnames import OTHER_READINGS
 from accountsync.errors import ConfigurationError, NeedsDataError, SafetyStopError
-from accountsync.jobs import name_giving, person_facts
+from accountsync.jobs import candidates, name_giving, person_facts
+from accountsync.jobs.plan_rules import compile_rules
 from accountsync.settings import Settings
 from accountsync.store import audit, locks, names, person_view, readings
 from accountsync.store.readings import PersonName
@@ -26,6 +31,17 @@ class Preview:
     names: Mapping[str, str]
     problem: str | None
     warning: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What the next plan would make of an order. `names`: namespace → the name in use, and the one
+    after the plan. `changes`: system → the operation that is new or another one than the open
+    task's, and the attributes of an account that it changes."""
+
+    names: Mapping[str, tuple[str | None, str | None]]
+    problem: str | None
+    changes: Mapping[str, tuple[str, Sequence[str]]]
 
 
 def preview(*, engine: Engine, settings: Settings, number: str) -> Preview:
@@ -80,8 +96,8 @@ def of_person(*, engine: Engine, number: str) -> Sequence[RowMapping]:
 
 def override(
     *, engine: Engine, settings: Settings, number: str, actor: str,
-    reading: str | None = None, chosen: Mapping[str, str] | None = None,
-) -> None:  # fmt: skip
+    now: datetime, reading: str | None = None, chosen: Mapping[str, str] | None = None,
+) -> Effect:  # fmt: skip
     """`reading` "" and a name "" take back what was said. The person is planned again.
 
     Raises SafetyStopError for a name that this person cannot have as it is."""
@@ -102,6 +118,38 @@ def override(
         said = {"employee_number": number, "names": sorted(chosen or {})}
         details = said | {"reading": reading is not None}
         audit.record(connection, actor=actor, action="name.override", details=details)
+        return _effect(connection, settings, number, now)
+
+
+def _effect(connection: Connection, settings: Settings, number: str, now: datetime) -> Effect:
+    """By the code that plans; taken back."""
+    rules, person = compile_rules(settings), _found(connection, number)
+    before = names.current(connection, [person["id"]]).get(person["id"], {})
+    derivation = connection.begin_nested()
+    found = candidates.read_candidates(connection, rules, [person], now)
+    given = candidates.give_names(connection, rules, found)
+    (one,) = candidates.take_over_adopted(connection, rules, found, given)
+    after = given.get(one.id, {})
+    tasks = candidates.plan_tasks(rules, one, after)
+    derivation.rollback()
+    known = dict(after)
+    return Effect(
+        names={space: (before.get(space), known.get(space)) for space in rules.names.spaces},
+        problem=after.message if isinstance(after, Unavailable) else None,
+        changes={
+            system: (task.operation, _changed(task, one.accounts.get(system)))
+            for system, task in tasks.items()
+            if step(task, one.open_tasks.get(system)) not in (Step.NOTHING, Step.LATER)
+        },
+    )
+
+
+def _changed(task: PlannedTask, account: Account | None) -> Sequence[str]:
+    has = account.attributes if account else {}
+    return [
+        name for name, value in task.desired.items()
+        if account and not same({name: value}, {name: has.get(name)})
+    ]  # fmt: skip
 
 
 def _refuse(
