@@ -303,7 +303,7 @@ class _Folder(NamedTuple):
     path: PurePosixPath
 
 
-def _folder(address: str) -> _Folder:
+def folder_of(address: str) -> _Folder:
     """However it is written: the Connection may be in it."""
     kind, _, path = address.rpartition("://")
     bucket, slash, below = path.partition("/")
@@ -356,10 +356,10 @@ class FileSource(Source):
     @property
     def connection(self) -> str | None:
         """Its id, also where it is in the address: s3://hr_drop@bucket/folder."""
-        return self.conn_id or _folder(self.path).conn_id or None
+        return self.conn_id or folder_of(self.path).conn_id or None
 
     def _wrong_folders(self) -> Iterator[Problem]:
-        read, archive = _folder(self.path), _folder(self.archive)
+        read, archive = folder_of(self.path), folder_of(self.archive)
         for name, folder in (("path", read), ("archive", archive)):
             if ":" in folder.conn_id:
                 said = "holds a password: it belongs in an Airflow Connection (`conn_id`)"

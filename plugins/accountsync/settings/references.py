@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from accountsync.domain.mapping import paths, reads
 from accountsync.domain.person import RULE_FIELDS
 from accountsync.domain.request import SOURCE
+from accountsync.settings.hr import folder_of
 from accountsync.settings.problems import Place, Problem
 from accountsync.settings.target import PERSON_ROOTS
 
@@ -18,6 +20,7 @@ def wrong_references(document: Mapping[str, Any]) -> Iterator[Problem]:
     names = _mapping(document.get("names"))
     yield from _repeated_sources(document.get("hr"))
     yield from _take_overs(document.get("hr"))
+    yield from _shared_archives(document.get("hr"))
     yield from _dependencies(systems)
     for name, text in names.items():
         yield from _unknown(("names", name), text, {"person": RULE_FIELDS})
@@ -60,6 +63,36 @@ def _take_overs(hr: Any) -> Iterator[Problem]:
         TopologicalSorter(wanted).prepare()
     except CycleError as error:
         yield Problem(("hr",), f"take over from each other: {' → '.join(error.args[1])}")
+
+
+def _shared_archives(hr: Any) -> Iterator[Problem]:
+    """By its archive a source knows whether a file is older than the last one, and puts its own in
+    the place of one of the same name: which are another's only `pattern` can tell."""
+    seen: list[tuple[Any, Any, Any]] = []
+    for n, source in enumerate(hr if isinstance(hr, list) else []):
+        archive = _mapping(source).get("archive")
+        if not isinstance(archive, str):
+            continue
+        kind, conn_id, path = folder_of(archive)
+        folder, pattern = (kind, source.get("conn_id") or conn_id, path), source.get("pattern", "*")
+        for other_folder, other_pattern, other in seen:
+            if folder == other_folder and not _differ(str(pattern), str(other_pattern)):
+                said = (
+                    f"is where {other!r} puts its files too, and `pattern` does not tell them"
+                    " apart: use folders of their own, or patterns that begin or end differently"
+                )
+                yield Problem(("hr", n, "archive"), said)
+        seen.append((folder, pattern, source.get("name")))
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether surely no name fits both patterns: their fixed beginnings or ends exclude it."""
+    begin, other_begin = (re.split(r"[*?[]", text)[0] for text in (one, other))
+    end, other_end = (re.split(r"[*?\]]", text)[-1] for text in (one, other))
+    return not (
+        (begin.startswith(other_begin) or other_begin.startswith(begin))
+        and (end.endswith(other_end) or other_end.endswith(end))
+    )
 
 
 def _names(node: Any) -> list[str]:

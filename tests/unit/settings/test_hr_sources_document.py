@@ -130,3 +130,36 @@ def test_what_cannot_work_is_refused_when_it_is_read(
     document = {"hr": [SOURCES[name] | changed], "systems": {}}
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         settings.parse(document, origin="test")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_refused"),
+    [
+        ("*", "*", True),
+        ("staff-*.csv", "*", True),
+        ("staff-*", "staff-north-*", True),
+        ("*.csv", "persons.*.csv", True),
+        ("staff-[0-9].csv", "staff-1*", True),
+        ("staff-*.csv", "temps-*.csv", False),
+        ("*.csv", "*.jsonl", False),
+        ("staff.csv", "temps.csv", False),
+    ],
+)
+def test_an_archive_is_shared_only_where_patterns_tell_whose_file_is_whose(
+    one: str, other: str, is_refused: bool
+) -> None:
+    """A newer file of another source would have this one's refused as older (I5)."""
+    payroll = SOURCES["payroll"]
+    both = [
+        payroll | {"pattern": one, "archive": "file:///srv/hr-drop/done"},
+        payroll | {"name": "temps", "pattern": other, "archive": "/srv/hr-drop/./done/"},
+    ]
+    for sources in (both, both[::-1]):
+        document = {"hr": sources, "systems": {}}
+        if not is_refused:
+            assert settings.parse(document, origin="test")
+            continue
+        with pytest.raises(
+            ConfigurationError, match=r"hr\.1\.archive: is where '.*' puts its files"
+        ):
+            settings.parse(document, origin="test")
