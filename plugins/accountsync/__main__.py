@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 
 import typer
-from psycopg.errors import InvalidSchemaName, UndefinedTable
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from accountsync.cli import (
     adopt,
@@ -46,17 +46,30 @@ app.command("provision")(provision.provision)
 
 
 def main(run: Callable[[], None] = app) -> None:
-    """Errors of ours are messages, not tracebacks; so are a store that is down or has no tables."""
+    """Errors of ours are messages, not tracebacks; so is what the store refuses, by its kind alone:
+    its statements hold values (I15)."""
     try:
         run()
     except AccountSyncError as error:
         _fail(f"{type(error).__name__}: {error}")
     except OperationalError as error:
         _fail(f"the store cannot be reached; see Connection `database.conn_id`: {error.orig}")
-    except ProgrammingError as error:
-        if not isinstance(error.orig, UndefinedTable | InvalidSchemaName):
-            raise
-        _fail("the store has no tables yet, or old ones: bin/accountsync db upgrade")
+    except DBAPIError as error:
+        _fail(_refused(error.orig))
+
+
+def _refused(error: BaseException | None) -> str:
+    if isinstance(error, UndefinedTable | InvalidSchemaName):
+        return "the store has no tables yet, or old ones: bin/accountsync db upgrade"
+    if isinstance(error, InsufficientPrivilege):
+        return (
+            "the login of Connection `database.conn_id` may not do that in the store; nothing was"
+            " changed. Take the one that the DAGs use, or grant it"
+        )
+    return (
+        f"the store refused: {type(error).__name__}; nothing was changed by this step. Its log"
+        " says more"
+    )
 
 
 def _fail(said: str) -> None:

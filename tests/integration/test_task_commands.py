@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from accountsync.__main__ import app
+from accountsync.__main__ import app, main
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.process_account_tasks import ProcessSummary
 from accountsync.jobs.provision import Doing, provision
@@ -71,6 +71,53 @@ def test_failures_are_grouped_by_what_went_wrong(refused: TargetsWorld, shell: S
     assert f"{everybody:6d}  welink create failed  DependencyFailed: idaas failed for good" in said
     assert len(said.splitlines()) == 3
     assert shell("task", "failures", "--system", "email").count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("failures", "--system", "idass"), "there is no target idass; known are idaas, welink"),
+        (("list", "--person", "99999999"), "there is no employee number 99999999"),
+        (("list", "--request", "99"), "there is no request 99"),
+        (("list", "--task", "999999"), "there is no task 999999"),
+        (("hold", "--system", "idass", "--yes", *WHY), "there is no target idass"),
+        (("retry", "--task", "999999", *WHY), "there is no task 999999"),
+        (("done", "--task", "999999", *WHY), "there is no task 999999"),
+    ],
+)
+def test_what_does_not_exist_is_no_all_clear(
+    shell: Shell, words: tuple[str, ...], said: str
+) -> None:
+    """Not "nothing failed", nor "changed 0 tasks"."""
+    done = shell.run("task", *words)
+    assert isinstance(done.exception, ConfigurationError)
+    assert said in str(done.exception)
+
+
+def test_a_login_that_may_only_read_is_told_so_in_a_line(
+    planned: TargetsWorld,
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """I15: no statement, and none of its values."""
+    planned.execute("DROP ROLE IF EXISTS just_a_reader")
+    planned.execute(f"CREATE ROLE just_a_reader LOGIN PASSWORD '{planned.engine.url.password}'")
+    planned.execute("GRANT USAGE ON SCHEMA accountsync TO just_a_reader")
+    planned.execute("GRANT SELECT ON ALL TABLES IN SCHEMA accountsync TO just_a_reader")
+    url = planned.engine.url.set(username="just_a_reader")
+    monkeypatch.setenv("ACCOUNTSYNC_DATABASE_URL", url.render_as_string(hide_password=False))
+    words = ["task", "hold", "--system", "idaas", "--yes", *WHY]
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(lambda: app(words, standalone_mode=False))
+    finally:
+        planned.execute("DROP OWNED BY just_a_reader")
+        planned.execute("DROP ROLE just_a_reader")
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("the login of Connection `database.conn_id` may not do that")
+    assert said.count("\n") == 1
 
 
 def test_without_yes_a_lever_only_counts(refused: TargetsWorld, shell: Shell) -> None:

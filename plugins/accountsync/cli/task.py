@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from sqlalchemy import RowMapping
+from sqlalchemy import Engine, RowMapping
 
 from accountsync import settings as configuration
 from accountsync import wiring
@@ -37,6 +37,14 @@ def _settings() -> Settings:
     return configuration.load(configuration.config_path())
 
 
+def _store(chosen: TaskFilter) -> Engine:
+    """Raises ConfigurationError where what is chosen by does not exist."""
+    settings = _settings()
+    engine = wiring.open_store(settings)
+    levers.require_known(engine=engine, settings=settings, chosen=chosen)
+    return engine
+
+
 @app.command("list")
 def task_list(
     task: Task = None,
@@ -50,7 +58,7 @@ def task_list(
 ) -> None:
     """List tasks, the newest first."""
     chosen = _filter(task, system, operation, state, error, person, request)
-    with wiring.open_store(_settings()).connect() as connection:
+    with _store(chosen).connect() as connection:
         found = task_levers.find(connection, chosen, limit=limit)
     for row in found:
         typer.echo(_line(row))
@@ -102,7 +110,7 @@ _SHOWN = (
 @app.command("failures")
 def task_failures(system: System = None) -> None:
     """Group what does not work by what went wrong; the largest group first."""
-    with wiring.open_store(_settings()).connect() as connection:
+    with _store(TaskFilter(system=system)).connect() as connection:
         found = task_levers.failures(connection, system=system)
     for row in found:
         code = f" code {row['code']}" if row["code"] else ""
@@ -188,8 +196,7 @@ def _filter(
 
 
 def _pull(lever: str, chosen: TaskFilter, yes: bool, actor: str, comment: str) -> None:
-    settings = _settings()
-    engine = wiring.open_store(settings)
+    settings, engine = _settings(), _store(chosen)
     if not yes:
         _tell(
             levers.preview(engine=engine, settings=settings, lever=lever, chosen=chosen),

@@ -38,6 +38,14 @@ class Pull:
         return sum(self.counts.values())
 
 
+def require_known(*, engine: Engine, settings: Settings, chosen: TaskFilter) -> None:
+    """Raises ConfigurationError where what is chosen by does not exist: that nothing is stuck there
+    would be no news."""
+    with engine.connect() as connection:
+        for said in task_levers.unknown(connection, chosen, targets=list(settings.systems)):
+            raise ConfigurationError(said)
+
+
 def preview(*, engine: Engine, settings: Settings, lever: str, chosen: TaskFilter) -> Pull:
     with engine.connect() as connection:
         now = tasks.database_time(connection)
@@ -116,6 +124,7 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
 
     Raises ConfigurationError where the task does not wait for a human, or its target is gone.
     """
+    require_known(engine=engine, settings=settings, chosen=TaskFilter(task=task))
     worker = f"{actor} by hand"
     with engine.begin() as connection:
         locks.take_persons(connection)

@@ -35,6 +35,30 @@ class TaskFilter:
         return all(value is None for value in asdict(self).values())
 
 
+_EXISTS = {
+    "task": "SELECT FROM accountsync.account_task WHERE id = :said",
+    "system": "SELECT FROM accountsync.account_task WHERE system = :said",
+    "person": "SELECT FROM accountsync.person WHERE employee_number = :said",
+    "request": "SELECT FROM accountsync.account_request WHERE id = :said",
+}
+
+
+def unknown(connection: Connection, chosen: TaskFilter, *, targets: Sequence[str]) -> Sequence[str]:
+    """What of the filter is neither in the store nor, of `targets`, configured."""
+    found = []
+    for name, exists in _EXISTS.items():
+        said = getattr(chosen, name)
+        if said is None or (name == "system" and said in targets):
+            continue
+        if not connection.scalar(text(f"SELECT EXISTS ({exists})"), {"said": said}):
+            known = f"; known are {', '.join(targets)}" if name == "system" else ""
+            found.append(f"there is no {_CALLED[name]} {said}{known}")
+    return found
+
+
+_CALLED = {"task": "task", "system": "target", "person": "employee number", "request": "request"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lever:
     """`may`: the tasks `t` it works on. `follows`: whether a task `f` goes with a chosen task `c`
