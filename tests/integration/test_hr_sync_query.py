@@ -27,7 +27,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern")  # Airflow
 
 _STAFF = """
 CREATE TABLE staff (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), number numeric(8) NOT NULL,
-  name text, active boolean, department text, hired date, changed timestamptz);
+  name text, kind text DEFAULT 'staff', active boolean, department text, hired date,
+  changed timestamptz);
 INSERT INTO staff (number, name, active, department, hired, changed) VALUES
   (100001, '欧阳婷', true, 'D1', '2020-02-29', '2026-05-01 08:00+08'),
   (100002, '单于', false, null, '2019-01-01', '2026-05-02 08:00+08'),
@@ -96,7 +97,7 @@ def test_rows_of_a_database_become_persons_with_their_types(warehouse: Warehouse
 def test_what_is_no_json_has_a_text_or_rejects_its_row(warehouse: Warehouse) -> None:
     """I3."""
     odd = (
-        "SELECT id, number, name, active, department, hired, changed,"
+        "SELECT id, number, name, kind, active, department, hired, changed,"
         " '10.1.0.7'::inet AS address, interval '1 day 2 hours' AS probation, time '08:30' AS at,"
         " ARRAY[id, NULL] AS ids, ARRAY[[1.5]] AS grades, '{\"a\": [1]}'::jsonb AS more,"
         " CASE number WHEN 100002 THEN 'NaN'::float ELSE 1 END AS share FROM staff"
