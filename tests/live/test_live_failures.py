@@ -49,9 +49,11 @@ def test_a_run_with_two_failed_targets_sends_one_mail_about_both(live: Live) -> 
 
 
 def test_a_killed_task_sends_one_mail_though_it_could_say_nothing(live: Live) -> None:
-    """SIGKILL, as the kernel does for want of memory: no task-level callback runs."""
+    """SIGKILL, as the kernel does for want of memory: no task-level callback runs. What the run was
+    to read no other one does, and the mail says so."""
     live.hr.fault("latency", path=PERSONS_PATH, seconds=60)
-    run = live.trigger(SYNC)
+    window = {"from": "2024-06-03T10:00:00+08:00", "to": "2024-06-03T11:00:00+08:00"}
+    run = live.trigger(SYNC, mode="window", **window)
     for attempt in (1, 2, 3):
         os.kill(live.wait("HR to be read", partial(_pid, live, run, attempt)), signal.SIGKILL)
         _skip_retry_delay(live, run)
@@ -60,6 +62,7 @@ def test_a_killed_task_sends_one_mail_though_it_could_say_nothing(live: Live) ->
     assert mail["subject"].endswith("killed / 被终止")
     _expect(mail, "read [0]", "attempt 3 of at most 3", "The process was killed", "进程被强制终止")
     _expect(mail, "Look for what killed it", "请查明终止原因")
+    _expect(mail, "No other run reads what this one was to read", "不会由其他运行读取")
 
 
 def _only_mail(live: Live, run: DagRun) -> Any:

@@ -32,7 +32,9 @@ def _mail(kind: str | None, *, run_type: str = "scheduled", mode: str | None = N
     return " ".join(re.sub("<[^>]+>", "", page.render(facts)).split())
 
 
-@pytest.mark.parametrize("kind", ["TargetDownError", "TransientError", "IncompleteReadError", None])
+@pytest.mark.parametrize(
+    "kind", ["TargetDownError", "TransientError", "IncompleteReadError", "builtins.KeyError", None]
+)
 @pytest.mark.parametrize(
     "run", [{"run_type": "backfill"}, {"mode": "window"}, {"mode": "person"}], ids=str
 )
