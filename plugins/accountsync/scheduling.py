@@ -230,7 +230,7 @@ def _run_url(context: Mapping[str, Any]) -> str:
 def _reads_once(context: Mapping[str, Any]) -> bool:
     """Whether it was to read what no later run does: a backfill's interval, or what was ordered."""
     run = context.get("dag_run")
-    if run is None:
+    if run is None or context["dag"].dag_id != "sync_hr_persons":
         return False
     return run.run_type == "backfill" or (run.conf or {}).get("mode") in ("window", "person")
 
@@ -292,7 +292,7 @@ def say_failure(context: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     ours = isinstance(error, AccountSyncError)
     kind = type(error).__name__ if ours else f"{type(error).__module__}.{type(error).__name__}"
-    message = str(error) if ours else None
+    message = "; ".join([str(error), *getattr(error, "__notes__", [])]) if ours else None
     log.info("::endgroup::")  # callbacks log into a folded group, where nobody looks
     log.error("Failed: %s%s", kind, f": {message}" if message else "")
     return {"kind": kind, "message": message}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
+from traceback import format_exception_only
 from typing import Any
 
 import pytest
@@ -185,10 +186,11 @@ def test_hr_that_is_not_there_is_left_to_the_next_run_where_that_reads_the_same(
     port = world.sims.ports["hr"]
     world.sims.ports["hr"] = 9
     try:
-        with pytest.raises(error, match="cannot connect"):
+        with pytest.raises(error, match="cannot connect") as raised:
             world.sync(**order)
     finally:
         world.sims.ports["hr"] = port
+    assert "hieds" in "".join(format_exception_only(raised.value))
     assert world.everything() == before
 
 

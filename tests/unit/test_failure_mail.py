@@ -11,21 +11,23 @@ import pytest
 from jinja2 import Environment, StrictUndefined
 
 from accountsync import scheduling
+from accountsync.errors import TargetDownError
 
 TEMPLATE = Path(scheduling.__file__).parent / "web" / "templates" / "failure_mail.html"
 
 
 def _mail(kind: str | None, *, run_type: str = "scheduled", mode: str | None = None) -> str:
+    dag = SimpleNamespace(dag_id="sync_hr_persons", description="HR")
     run = SimpleNamespace(run_type=run_type, conf={"mode": mode} if mode else {})
     failure = {"task": "read", "label": "hieds", "attempt": 1, "attempts": 3, "kind": kind}
     failure |= {"message": "hr_api POST: HTTP 503", "log_url": "http://localhost/log"}
     facts: dict[str, Any] = {
-        "dag": SimpleNamespace(dag_id="sync_hr_persons", description="HR"),
+        "dag": dag,
         "run_id": "manual__1",
         "run_url": "http://localhost/run",
         "started": None,
         "failures": [failure],
-        "once": scheduling._reads_once({"dag_run": run}),
+        "once": scheduling._reads_once({"dag_run": run, "dag": dag}),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
     page = Environment(undefined=StrictUndefined, autoescape=True).from_string(template)
@@ -66,3 +68,17 @@ def test_a_form_filled_in_wrongly_breaks_no_other_run() -> None:
     mail = _mail("InvalidOrderError", mode="window")
     assert "Trigger the DAG again" in mail
     assert "every run fails" not in mail
+
+
+def test_the_last_line_of_the_log_names_the_source(caplog: pytest.LogCaptureFixture) -> None:
+    error = TargetDownError("hr_api POST: HTTP 503")
+    error.add_note("HR source hieds, sync run 7")
+    scheduling.say_failure({"exception": error})
+    said = "Failed: TargetDownError: hr_api POST: HTTP 503; HR source hieds, sync run 7"
+    assert caplog.messages[-1] == said
+
+
+def test_a_run_of_another_dag_reads_nothing_that_could_be_lost() -> None:
+    run = SimpleNamespace(run_type="backfill", conf={})
+    dag = SimpleNamespace(dag_id="create_account_tasks")
+    assert not scheduling._reads_once({"dag_run": run, "dag": dag})

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from accountsync.errors import ConfigurationError
+from accountsync.errors import InvalidOrderError
 from accountsync.jobs.sync_order import SyncOrder, Window
 from accountsync.settings.hr import AnySource
 from accountsync.store import runs
@@ -56,10 +56,10 @@ def plan_read(
     connection: Connection, *, settings: AnySource, order: SyncOrder, now: datetime
 ) -> ReadPlan:
     """A window or some persons are read as such; otherwise the watermark decides, never a clock
-    (I1, I5). Raises ConfigurationError for a window of rows whose change times nobody knows."""
+    (I1, I5). Raises InvalidOrderError for a window of rows whose change times nobody knows."""
     if order.window is not None:
         if "source_updated_at" not in settings.fields:
-            raise ConfigurationError(
+            raise InvalidOrderError(
                 f"{settings.name} maps no `source_updated_at`: nothing of it is known to be in a"
                 " window; leave it out of `sources`, or order a full read"
             )

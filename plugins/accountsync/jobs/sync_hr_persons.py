@@ -85,9 +85,11 @@ def sync_hr_persons(
         except SafetyStopError:
             raise
         except Exception as error:
+            error.add_note(f"HR source {settings.name}, sync run {run_id}")
             _record_failure(engine, feed, error)
             if isinstance(error, TargetDownError) and not order.is_repeated:
-                raise TransientError(str(error)) from error  # this run has to try again itself
+                said = f"{settings.name}: {error}"
+                raise TransientError(said) from error  # this run has to try again itself
             raise
         silent = look_for_silence(engine, feed, order)
     return _result(feed, order, outcome, silent)
@@ -172,10 +174,11 @@ def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome, silent: str | 
     counts = outcome.counts
     log.info(
         "event=%s source=%s run=%s fetched=%s retried=%s inserted=%s updated=%s unchanged=%s"
-        " rejected=%s from_the_future=%s",
+        " rejected=%s from_the_future=%s not_found=%s",
         "compared" if order.dry_run else "stopped" if outcome.stopped_by else "merged",
         feed.source, feed.run_id, counts.fetched, counts.retried, counts.inserted, counts.updated,
         counts.unchanged, counts.rejected, counts.from_the_future,
+        len(outcome.differences.get("not_found", ())),
     )  # fmt: skip
     return SyncResult(
         **asdict(counts),
