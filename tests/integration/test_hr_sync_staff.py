@@ -184,6 +184,6 @@ def test_host_client_and_proxy_are_the_connections(
     """I15: and none of them is in the message."""
     spoil(monkeypatch, world.hr.url)
     with pytest.raises(error) as raised:
-        world.read()
+        world.read("auto")
     assert "secret" not in str(raised.value)
     assert world.rows("SELECT 1 FROM accountsync.person") == []

@@ -192,7 +192,8 @@ def every_error() -> set[type[AccountSyncError]]:
 
 def test_the_table_is_complete() -> None:
     no_task_raises = (
-        "AccountSyncError", "RecordError", "InvalidRequestError", "SilentSourceError",
+        "AccountSyncError", "RecordError", "InvalidRequestError", "InvalidOrderError",
+        "SilentSourceError",
     )  # fmt: skip
     roots = {kind for kind in every_error() if kind.__name__ in no_task_raises}
     for probe in (CALL, PROBE):
