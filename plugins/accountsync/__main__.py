@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable
 
 import typer
+from psycopg import OperationalError
 from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from accountsync.cli import (
     adopt,
@@ -52,13 +53,13 @@ def main(run: Callable[[], None] = app) -> None:
         run()
     except AccountSyncError as error:
         _fail(f"{type(error).__name__}: {error}")
-    except OperationalError as error:
-        _fail(f"the store cannot be reached; see Connection `database.conn_id`: {error.orig}")
     except DBAPIError as error:
         _fail(_refused(error.orig))
 
 
 def _refused(error: BaseException | None) -> str:
+    if isinstance(error, OperationalError) and error.sqlstate is None:  # no server answered
+        return f"the store cannot be reached; see Connection `database.conn_id`: {error}"
     if isinstance(error, UndefinedTable | InvalidSchemaName):
         return "the store has no tables yet, or old ones: bin/accountsync db upgrade"
     if isinstance(error, InsufficientPrivilege):

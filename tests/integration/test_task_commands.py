@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from accountsync.__main__ import app, main
@@ -118,6 +119,22 @@ def test_a_login_that_may_only_read_is_told_so_in_a_line(
     said = capsys.readouterr().err
     assert said.startswith("the login of Connection `database.conn_id` may not do that")
     assert said.count("\n") == 1
+
+
+def test_what_the_store_breaks_off_is_told_by_its_kind(
+    planned: TargetsWorld,
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """I15: not as the server words it, and not as a store that is down."""
+    url = planned.engine.url.update_query_dict({"options": "-c statement_timeout=1ms"})
+    monkeypatch.setenv("ACCOUNTSYNC_DATABASE_URL", url.render_as_string(hide_password=False))
+    with planned.engine.begin() as connection:
+        connection.execute(text("LOCK TABLE accountsync.account_task"))
+        with pytest.raises(SystemExit):
+            main(lambda: app(["task", "failures"], standalone_mode=False))
+    assert capsys.readouterr().err.startswith("the store refused: QueryCanceled; nothing was")
 
 
 def test_without_yes_a_lever_only_counts(refused: TargetsWorld, shell: Shell) -> None:
