@@ -14,6 +14,7 @@ from accountsync.jobs import reviews
 from accountsync.jobs.reviews import Decision, Kind, Pending, Review
 from tests.integration.hr_world import HrWorld
 from tests.integration.targets_world import TargetsWorld
+from tests.integration.test_hr_sync_windows import last_hours
 from tests.integration.world import REPOSITORY, World, utc_now
 
 BLANK: dict[str, Any] = {"personDept": []}
@@ -154,6 +155,24 @@ def test_the_answer_about_a_feed_is_carried_out_once_and_audited(
         _decide(world, kind, number, approved=True, reviewed=review.reviewed)
     with pytest.raises(SafetyStopError, match="is held no more: .* nothing has to be decided"):
         reviews.describe(engine=world.engine, kind=kind, number=number)
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ({"mode": "full"}, "Until then changes are read on"),
+        ({"mode": "incremental"}, "Until then nothing newer of this source is merged"),
+        ({"window": last_hours(1, -1)}, "Everything else of this source goes on"),
+    ],
+    ids=["full", "incremental", "window"],
+)
+def test_a_review_says_who_waits_for_it(world: HrWorld, order: dict[str, Any], said: str) -> None:
+    world.sync()
+    for row in world.hr.persons()[:25]:
+        world.change(row, **BLANK)
+    with pytest.raises(SafetyStopError, match="is held"):
+        world.sync(**order)
+    assert said in _asked(world)[2].body
 
 
 def test_changes_that_are_held_with_more_and_more_are_one_question(world: HrWorld) -> None:

@@ -37,9 +37,8 @@ def _settings() -> Settings:
     return configuration.load(configuration.config_path())
 
 
-def _store(chosen: TaskFilter) -> Engine:
+def _store(settings: Settings, chosen: TaskFilter) -> Engine:
     """Raises ConfigurationError where what is chosen by does not exist."""
-    settings = _settings()
     engine = wiring.open_store(settings)
     levers.require_known(engine=engine, settings=settings, chosen=chosen)
     return engine
@@ -58,7 +57,7 @@ def task_list(
 ) -> None:
     """List tasks, the newest first."""
     chosen = _filter(task, system, operation, state, error, person, request)
-    with _store(chosen).connect() as connection:
+    with _store(_settings(), chosen).connect() as connection:
         found = task_levers.find(connection, chosen, limit=limit)
     for row in found:
         typer.echo(_line(row))
@@ -110,7 +109,7 @@ _SHOWN = (
 @app.command("failures")
 def task_failures(system: System = None) -> None:
     """Group what does not work by what went wrong; the largest group first."""
-    with _store(TaskFilter(system=system)).connect() as connection:
+    with _store(_settings(), TaskFilter(system=system)).connect() as connection:
         found = task_levers.failures(connection, system=system)
     for row in found:
         code = f" code {row['code']}" if row["code"] else ""
@@ -196,7 +195,8 @@ def _filter(
 
 
 def _pull(lever: str, chosen: TaskFilter, yes: bool, actor: str, comment: str) -> None:
-    settings, engine = _settings(), _store(chosen)
+    settings = _settings()
+    engine = _store(settings, chosen)
     if not yes:
         _tell(
             levers.preview(engine=engine, settings=settings, lever=lever, chosen=chosen),

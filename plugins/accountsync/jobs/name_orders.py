@@ -212,5 +212,5 @@ def said(*, engine: Engine) -> Sequence[RowMapping]:
 def _found(connection: Connection, number: str) -> Mapping[str, Any]:
     person = person_view.by_number(connection, number)
     if person is None:
-        raise ConfigurationError(f"nobody has the employee number {number!r}")
+        raise ConfigurationError(person_facts.nobody(number))
     return person

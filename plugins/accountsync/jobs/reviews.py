@@ -57,13 +57,15 @@ _MEANWHILE = {
         "Until then changes are read on, and who is missing is not looked for.",
         "在此之前继续读取变化，但不检查谁已不在 HR 中。",
     ),
-    "changes": (
+    "incremental": (
         "Until then nothing newer of this source is merged, joiners and leavers neither; after a"
         " rejection HR's next change brings the same rows again until HR has corrected them.",
         "在此之前该数据源的新变化（包括入职和离职）都不会合并；拒绝后，HR 修正之前，"
         "下一次变化仍会带来同样的数据。",
     ),
 }
+_NOBODY_WAITS = ("Everything else of this source goes on.", "该数据源的其余读取照常进行。")
+"""For windows and some persons, whom no other read waits for."""
 _REASONS_SHOWN = 5
 _REASONS = {
     "left": "left 已离职",
@@ -225,7 +227,7 @@ def _feed_lines(feed: HeldFeed) -> Iterator[str]:
     for reject in feed.differences.get("rejected", [])[:_REASONS_SHOWN]:
         examples = ", ".join(reject["examples"]) or "–"
         yield f"- rejected 拒收 {reject['rows']}: {reject['reason']}; e.g. {examples}"
-    english, chinese = _MEANWHILE["full" if feed.mode == "full" else "changes"]
+    english, chinese = _MEANWHILE.get(feed.mode, _NOBODY_WAITS)
     yield (
         "\nApprove: exactly this feed is merged. Reject: it is thrown away."
         f" {english} More of it: `bin/accountsync feed show {feed.id}`"

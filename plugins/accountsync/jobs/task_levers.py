@@ -42,8 +42,9 @@ def require_known(*, engine: Engine, settings: Settings, chosen: TaskFilter) -> 
     """Raises ConfigurationError where what is chosen by does not exist: that nothing is stuck there
     would be no news."""
     with engine.connect() as connection:
-        for said in task_levers.unknown(connection, chosen, targets=list(settings.systems)):
-            raise ConfigurationError(said)
+        unknown = task_levers.unknown(connection, chosen, targets=list(settings.systems))
+    if unknown:
+        raise ConfigurationError("; ".join(unknown))
 
 
 def preview(*, engine: Engine, settings: Settings, lever: str, chosen: TaskFilter) -> Pull:

@@ -35,28 +35,28 @@ class TaskFilter:
         return all(value is None for value in asdict(self).values())
 
 
-_EXISTS = {
-    "task": "SELECT FROM accountsync.account_task WHERE id = :said",
-    "system": "SELECT FROM accountsync.account_task WHERE system = :said",
-    "person": "SELECT FROM accountsync.person WHERE employee_number = :said",
-    "request": "SELECT FROM accountsync.account_request WHERE id = :said",
+_KNOWN = {
+    "task": ("task", "account_task WHERE id = :said"),
+    "system": ("target", "account_task WHERE system = :said"),
+    "person": ("employee number", "person WHERE employee_number = :said"),
+    "request": ("request", "account_request WHERE id = :said"),
 }
+"""By field of the filter: what people call it, and where it is found."""
 
 
 def unknown(connection: Connection, chosen: TaskFilter, *, targets: Sequence[str]) -> Sequence[str]:
     """What of the filter is neither in the store nor, of `targets`, configured."""
     found = []
-    for name, exists in _EXISTS.items():
+    for name, (called, rows) in _KNOWN.items():
         said = getattr(chosen, name)
         if said is None or (name == "system" and said in targets):
             continue
-        if not connection.scalar(text(f"SELECT EXISTS ({exists})"), {"said": said}):
+        if not connection.scalar(
+            text(f"SELECT EXISTS (SELECT FROM accountsync.{rows})"), {"said": said}
+        ):
             known = f"; known are {', '.join(targets)}" if name == "system" else ""
-            found.append(f"there is no {_CALLED[name]} {said}{known}")
+            found.append(f"there is no {called} {said}{known}")
     return found
-
-
-_CALLED = {"task": "task", "system": "target", "person": "employee number", "request": "request"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
