@@ -181,7 +181,7 @@ def _case(name: str, *, dsn: str, url: str, **arguments: Any) -> Measured:
 
 def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
     from accountsync import settings, wiring
-    from accountsync.jobs.sync_order import SyncOrder
+    from accountsync.jobs.persons.run_request import SyncOrder
 
     logging.disable(logging.WARNING)
     parts = urlsplit(url)

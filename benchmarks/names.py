@@ -103,7 +103,7 @@ def _lots(dsn: str) -> Iterator[Sequence[tuple[int, str, str]]]:
 
 def _ours(*, dsn: str) -> dict[str, Any]:
     from accountsync import settings
-    from accountsync.jobs import name_giving
+    from accountsync.jobs.plans import name_giving
     from accountsync.store import engine as store_engine
 
     logging.disable(logging.WARNING)
@@ -133,7 +133,7 @@ def _numbered(dsn: str) -> int:
 
 
 def _readings(*, dsn: str, joiners: int) -> dict[str, Any]:
-    from accountsync.domain.chinese_names import read
+    from accountsync.domain.names.chinese_names import read
 
     names = full_names(joiners)
     read("王伟")  # loads the dictionary
@@ -145,7 +145,7 @@ def _readings(*, dsn: str, joiners: int) -> dict[str, Any]:
 
 def _one_by_one(*, dsn: str, limit: int) -> dict[str, Any]:
     """Ask whether a number is free, take it, commit; the next person."""
-    from accountsync.domain.chinese_names import read
+    from accountsync.domain.names.chinese_names import read
 
     people = [one for lot in _lots(dsn) for one in lot][:limit]
     read("王伟")

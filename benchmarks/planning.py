@@ -190,7 +190,7 @@ def _row(case: str, measured: Measured, reference: Measured, name: str) -> Row:
 
 def _plan(*, dsn: str, scope: str | None = None) -> dict[str, Any]:
     from accountsync import settings
-    from accountsync.jobs.create_account_tasks import create_account_tasks
+    from accountsync.jobs.plans.create_account_tasks import create_account_tasks
     from accountsync.store import engine
 
     logging.disable(logging.WARNING)

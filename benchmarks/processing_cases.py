@@ -140,10 +140,10 @@ def _claims_case(*, dsn: str, tasks: int) -> dict[str, Any]:
     """Lots of 200, committed as a run does; every result a success."""
     from datetime import timedelta
 
-    from accountsync.domain import task as outcomes
-    from accountsync.domain.account import RemoteAccount
+    from accountsync.domain.accounts.account import RemoteAccount
+    from accountsync.domain.tasks import outcomes
     from accountsync.store import engine
-    from accountsync.store import tasks as queue
+    from accountsync.store.tasks import tasks as queue
 
     store, done = engine.create(dsn), 0
     begin = time.perf_counter()
@@ -174,7 +174,7 @@ def _claims_case(*, dsn: str, tasks: int) -> dict[str, Any]:
 def _delay_case(*, dsn: str, urls: dict[str, str], changes: int) -> dict[str, Any]:
     from accountsync import wiring
     from accountsync.cli.mapping import read_csv
-    from accountsync.store import mappings
+    from accountsync.store.persons import mappings
 
     parsed = _settings(dsn, urls, at_once=16)
     data = Path(__file__).parents[1] / "simulators" / "data"

@@ -12,11 +12,12 @@ from sqlalchemy import Text, create_engine, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from accountsync.domain.chinese_names import read
-from accountsync.store import engine, plans
-from accountsync.store.account_tables import AccountRow, NameRow, PersonTypeMappingRow
-from accountsync.store.person_tables import PersonRow
-from accountsync.store.task_tables import AccountTaskRow
+from accountsync.domain.names.chinese_names import read
+from accountsync.store import engine
+from accountsync.store.plans import plans
+from accountsync.store.tables.accounts import AccountRow, NameRow, PersonTypeMappingRow
+from accountsync.store.tables.persons import PersonRow
+from accountsync.store.tables.tasks import AccountTaskRow
 
 PAGE_SIZE = 20
 

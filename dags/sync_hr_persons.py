@@ -50,7 +50,7 @@ def sync_hr_persons() -> None:
     def read(source: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns what changed: counts, differences by field, examples by employee number."""
         from accountsync import wiring
-        from accountsync.jobs.sync_order import order_of, sources_of
+        from accountsync.jobs.persons.run_request import order_of, sources_of
 
         check_form()
         settings, said = load_settings(), params or {}

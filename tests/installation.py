@@ -17,12 +17,12 @@ from sqlalchemy import Engine, RowMapping, text
 from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli.mapping import read_csv
-from accountsync.jobs.create_account_tasks import PlanSummary
-from accountsync.jobs.process_account_tasks import ProcessSummary
-from accountsync.jobs.sync_hr_persons import SyncResult
-from accountsync.jobs.sync_order import SyncOrder
+from accountsync.jobs.persons.run_request import SyncOrder
+from accountsync.jobs.persons.sync_hr_persons import SyncResult
+from accountsync.jobs.plans.create_account_tasks import PlanSummary
+from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 from accountsync.settings import Settings
-from accountsync.store import mappings
+from accountsync.store.persons import mappings
 from simulators import run
 from simulators.run import HrOptions, Sims, TargetOptions
 

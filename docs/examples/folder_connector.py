@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.accounts.account import OPERATIONS, Account, RemoteAccount
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,

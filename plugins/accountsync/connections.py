@@ -21,8 +21,8 @@ from accountsync.hr.file import FileHrSource
 from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import HrSource
 from accountsync.hr.sql import SqlHrSource
-from accountsync.jobs.inspect_target import OpenConnector
-from accountsync.jobs.staging import OpenSource
+from accountsync.jobs.commands.inspect_target import OpenConnector
+from accountsync.jobs.persons.staging import OpenSource
 from accountsync.settings import Settings
 from accountsync.settings.hr import AnySource, FileSource, HttpSource, SqlSource
 from accountsync.settings.targets import AnyTarget

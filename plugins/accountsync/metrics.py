@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from accountsync.jobs.process_account_tasks import ProcessSummary
-from accountsync.jobs.queue_state import QueueState, read_queue_state
+from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
+from accountsync.jobs.tasks.queue_state import QueueState, read_queue_state
 
 log = logging.getLogger(__name__)
 

@@ -13,22 +13,25 @@ from accountsync import connections, metrics
 from accountsync.connections import endpoint as endpoint
 from accountsync.connections import open_store as open_store
 from accountsync.errors import ConfigurationError
-from accountsync.jobs import adopt_accounts as adoption
-from accountsync.jobs import create_account_tasks as create
-from accountsync.jobs import held_feeds, held_plans, preview, provision, reviews
-from accountsync.jobs import process_account_tasks as process
-from accountsync.jobs import sync_hr_persons as sync
-from accountsync.jobs.adopt_accounts import Adoption
-from accountsync.jobs.create_account_tasks import PlanSummary
-from accountsync.jobs.inspect_target import OpenConnector
-from accountsync.jobs.process_account_tasks import ProcessSummary
-from accountsync.jobs.provision import Doing, Step
-from accountsync.jobs.sync_hr_persons import SyncResult
-from accountsync.jobs.sync_order import SyncOrder
-from accountsync.jobs.task_queue import Limits, database_clock
+from accountsync.jobs.commands import adopt_accounts as adoption
+from accountsync.jobs.commands import provision, reviews
+from accountsync.jobs.commands.adopt_accounts import Adoption
+from accountsync.jobs.commands.inspect_target import OpenConnector
+from accountsync.jobs.commands.provision import Doing, Step
+from accountsync.jobs.persons import held_feeds
+from accountsync.jobs.persons import sync_hr_persons as sync
+from accountsync.jobs.persons.run_request import SyncOrder
+from accountsync.jobs.persons.sync_hr_persons import SyncResult
+from accountsync.jobs.plans import create_account_tasks as create
+from accountsync.jobs.plans import held_plans
+from accountsync.jobs.plans.create_account_tasks import PlanSummary
+from accountsync.jobs.tasks import preview
+from accountsync.jobs.tasks import process_account_tasks as process
+from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
+from accountsync.jobs.tasks.task_queue import Limits, database_clock
 from accountsync.settings import Settings
-from accountsync.store.runs import Outcome
-from accountsync.store.tasks import database_time
+from accountsync.store.persons.runs import Outcome
+from accountsync.store.tasks.tasks import database_time
 from accountsync.wire.api import utc_now
 
 _SECONDS_PER_RUN = 240.0

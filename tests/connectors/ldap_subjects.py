@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from accountsync import settings as configuration
-from accountsync.domain.account import Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, RemoteAccount
 from accountsync.settings.ldap import LdapTarget
 from accountsync.settings.parts import Rate
 from accountsync.targets import catalog

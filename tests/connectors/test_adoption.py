@@ -15,11 +15,11 @@ from sqlalchemy import Engine, RowMapping, text
 from typer.testing import CliRunner
 
 from accountsync.__main__ import app
-from accountsync.domain.account import Account
+from accountsync.domain.accounts.account import Account
 from accountsync.errors import AccountSyncError, SafetyStopError, TransientError
-from accountsync.jobs import adopt_accounts
-from accountsync.jobs.adopt_accounts import Adoption, Case
-from accountsync.jobs.create_account_tasks import create_account_tasks
+from accountsync.jobs.commands import adopt_accounts
+from accountsync.jobs.commands.adopt_accounts import Adoption, Case
+from accountsync.jobs.plans.create_account_tasks import create_account_tasks
 from accountsync.settings.target import Correlation
 from accountsync.settings.targets import AnyTarget
 from accountsync.store import locks

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.accounts.account import OPERATIONS, Account, RemoteAccount
 from accountsync.errors import AccountMissingError, UnknownOutcomeError
 from accountsync.targets.connector import Connector
 from tests.connectors.subjects import Act, HttpSubject, Subject, do

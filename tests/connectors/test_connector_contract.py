@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from accountsync.domain.account import Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, RemoteAccount
 from accountsync.errors import (
     AccountExistsError,
     AccountSyncError,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from accountsync.domain.likeness import as_found
+from accountsync.domain.accounts.likeness import as_found
 from accountsync.errors import (
     AccountExistsError,
     IncompleteReadError,

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from accountsync.domain import departure
-from accountsync.domain.account import RemoteAccount
+from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.tasks import departure
 from accountsync.errors import (
     AccountExistsError,
     AccountSyncError,

@@ -10,16 +10,16 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from accountsync.domain.account import Account, RemoteAccount
-from accountsync.domain.retry import RetryRule
-from accountsync.domain.task import ClaimedTask, Outcome, Result, Rules
+from accountsync.domain.accounts.account import Account, RemoteAccount
+from accountsync.domain.tasks.outcomes import ClaimedTask, Outcome, Result, Rules
+from accountsync.domain.tasks.retry import RetryRule
 from accountsync.errors import (
     AccountExistsError,
     RejectedByTargetError,
     TransientError,
     UnknownOutcomeError,
 )
-from accountsync.jobs.operations import carry_out
+from accountsync.jobs.tasks.operations import carry_out
 from accountsync.targets.connector import Connector
 from tests.connectors.recorder import Answer, Recorder, recording
 from tests.connectors.subjects import connected, endpoint, example

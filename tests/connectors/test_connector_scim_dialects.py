@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 import pytest
 from scim2_models import EnterpriseUser, PatchOp, ServiceProviderConfig, User
 
-from accountsync.domain.account import Account, RemoteAccount
-from accountsync.domain.likeness import as_found
+from accountsync.domain.accounts.account import Account, RemoteAccount
+from accountsync.domain.accounts.likeness import as_found
 from accountsync.errors import (
     AccountMissingError,
     IncompleteReadError,

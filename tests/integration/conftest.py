@@ -9,9 +9,9 @@ from sqlalchemy import Engine
 
 from simulators import run
 from simulators.run import HrOptions, Sims, TargetOptions
-from tests.integration.hr_world import HrWorld
-from tests.integration.planned_people import People, import_mappings
-from tests.integration.targets_world import TargetsWorld
+from tests.integration.persons.hr_world import HrWorld
+from tests.integration.plans.planned_people import People, import_mappings
+from tests.integration.tasks.targets_world import TargetsWorld
 from tests.integration.world import until
 
 

@@ -132,7 +132,7 @@ def test_a_missing_mapping_holds_only_its_people_and_heals_by_itself(
 
 
 def _import_interns(installation: Installation) -> None:
-    from accountsync.store import mappings
+    from accountsync.store.persons import mappings
 
     row = {
         "person_type": "12",

@@ -24,15 +24,15 @@ from sqlalchemy import Engine, RowMapping, text
 
 from accountsync import connections
 from accountsync import settings as configuration
-from accountsync.jobs import create_account_tasks as create
-from accountsync.jobs import preview
-from accountsync.jobs import process_account_tasks as process
-from accountsync.jobs import sync_hr_persons as sync
-from accountsync.jobs.create_account_tasks import PlanSummary
-from accountsync.jobs.process_account_tasks import ProcessSummary
-from accountsync.jobs.sync_hr_persons import SyncResult
-from accountsync.jobs.sync_order import Mode, SyncOrder, Window
-from accountsync.jobs.task_queue import Clock, Limits, database_clock
+from accountsync.jobs.persons import sync_hr_persons as sync
+from accountsync.jobs.persons.run_request import Mode, SyncOrder, Window
+from accountsync.jobs.persons.sync_hr_persons import SyncResult
+from accountsync.jobs.plans import create_account_tasks as create
+from accountsync.jobs.plans.create_account_tasks import PlanSummary
+from accountsync.jobs.tasks import preview
+from accountsync.jobs.tasks import process_account_tasks as process
+from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
+from accountsync.jobs.tasks.task_queue import Clock, Limits, database_clock
 from accountsync.settings import Settings
 from accountsync.store import engine as store_engine
 from accountsync.targets import catalog

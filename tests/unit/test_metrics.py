@@ -8,7 +8,7 @@ from sqlalchemy import create_engine
 
 from accountsync import metrics
 from accountsync.errors import TargetDownError
-from accountsync.jobs.process_account_tasks import ProcessSummary
+from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 
 
 def test_a_backend_that_fails_makes_no_good_run_red(

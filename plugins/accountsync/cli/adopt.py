@@ -12,7 +12,7 @@ from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli.audited import Comment
 from accountsync.errors import ConfigurationError
-from accountsync.jobs import adopt_accounts
+from accountsync.jobs.commands import adopt_accounts
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 

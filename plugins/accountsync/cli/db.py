@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from accountsync.cli import store
-from accountsync.store import ownership, schema
+from accountsync.store import schema
+from accountsync.store.persons import ownership
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 

@@ -12,9 +12,9 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.domain.planning import US
-from accountsync.jobs import explanation
-from accountsync.jobs.explanation import Explanation, Row, SystemExplanation
+from accountsync.domain.plans.planning import US
+from accountsync.jobs.commands import explanation
+from accountsync.jobs.commands.explanation import Explanation, Row, SystemExplanation
 
 
 def explain(

@@ -12,10 +12,10 @@ import typer
 from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli.audited import Actor, Comment
-from accountsync.jobs import absences, held_feeds
+from accountsync.jobs.persons import absences, held_feeds
 from accountsync.settings import Settings
-from accountsync.store.absences import Absent
-from accountsync.store.held_feeds import HeldFeed
+from accountsync.store.persons.absences import Absent
+from accountsync.store.persons.held_feeds import HeldFeed
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 

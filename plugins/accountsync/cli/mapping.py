@@ -16,10 +16,10 @@ from sqlalchemy import Engine
 from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.errors import ConfigurationError
-from accountsync.jobs import mapping_tables
-from accountsync.jobs.mapping_tables import Change
-from accountsync.store import mappings
-from accountsync.store.mappings import MappingTable
+from accountsync.jobs.commands import mapping_tables
+from accountsync.jobs.commands.mapping_tables import Change
+from accountsync.store.persons import mappings
+from accountsync.store.persons.mappings import MappingTable
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 

@@ -16,8 +16,8 @@ from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli.audited import Actor
 from accountsync.errors import ConfigurationError
-from accountsync.jobs import name_orders
-from accountsync.jobs.name_orders import Effect, Preview
+from accountsync.jobs.commands import name_commands
+from accountsync.jobs.commands.name_commands import Effect, Preview
 from accountsync.settings import Settings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -50,9 +50,9 @@ def name_preview(
             "person_type": person_type or None,
             "department_code": department or None,
         }
-        found = name_orders.preview_newcomer(engine=engine, settings=settings, person=person)
+        found = name_commands.preview_newcomer(engine=engine, settings=settings, person=person)
     elif number:
-        found = name_orders.preview(engine=engine, settings=settings, number=number)
+        found = name_commands.preview(engine=engine, settings=settings, number=number)
     else:
         raise ConfigurationError("name an employee number, or --full-name")
     typer.echo("\n".join(_lines(found)))
@@ -71,7 +71,7 @@ def _lines(found: Preview) -> Iterator[str]:
 def name_show(number: Number) -> None:
     """List every name that is a person's, in use or not, and where it comes from."""
     engine = wiring.open_store(_settings())
-    for row in name_orders.of_person(engine=engine, number=number):
+    for row in name_commands.of_person(engine=engine, number=number):
         use = "in use" if row["current"] else "no longer used, still this person's"
         typer.echo(
             f"{row['namespace']}: {row['value']}  {use}; from {row['origin']},"
@@ -97,7 +97,7 @@ def name_override(
     if reading is None and not chosen:
         raise ConfigurationError("nothing to override: use --reading or --name")
     settings = _settings()
-    found = name_orders.override(
+    found = name_commands.override(
         engine=wiring.open_store(settings),
         settings=settings,
         number=number,
@@ -159,10 +159,10 @@ def name_read(
     """Decide how a surname, or characters elsewhere in names, are read. For names not yet given."""
     engine = wiring.open_store(_settings())
     if not characters:
-        for row in name_orders.said(engine=engine):
+        for row in name_commands.said(engine=engine):
             typer.echo(f"{row['kind']} {row['characters']}: {row['reading']}")
         return
-    count = name_orders.say(
+    count = name_commands.say(
         engine=engine,
         kind="surname" if surname else "character",
         characters=characters,
@@ -180,7 +180,7 @@ def name_reserve(
 ) -> None:
     """Keep a name for nobody."""
     settings = _settings()
-    free = name_orders.reserve(
+    free = name_commands.reserve(
         engine=wiring.open_store(settings),
         settings=settings,
         value=value,

@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli.audited import Actor, Comment
-from accountsync.jobs import held_plans
+from accountsync.jobs.plans import held_plans
 from accountsync.settings import Settings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)

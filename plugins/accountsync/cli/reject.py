@@ -17,8 +17,8 @@ from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli.audited import Actor, Comment
 from accountsync.errors import ConfigurationError
-from accountsync.jobs import rejected_records
-from accountsync.jobs.rejected_records import RejectedRecord
+from accountsync.jobs.persons import rejected_records
+from accountsync.jobs.persons.rejected_records import RejectedRecord
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 

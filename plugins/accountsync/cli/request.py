@@ -15,10 +15,10 @@ import typer
 from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli.audited import Comment
-from accountsync.domain.request import Fulfilment
+from accountsync.domain.persons.account_request import Fulfilment
 from accountsync.errors import InvalidRequestError
-from accountsync.jobs import account_requests
-from accountsync.jobs.account_requests import RequestStatus
+from accountsync.jobs.commands import account_requests
+from accountsync.jobs.commands.account_requests import RequestStatus
 from accountsync.settings import Settings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)

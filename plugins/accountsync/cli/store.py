@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.domain.request import SOURCE
+from accountsync.domain.persons.account_request import SOURCE
 
 
 def sources() -> list[str]:

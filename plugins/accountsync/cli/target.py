@@ -15,8 +15,8 @@ from accountsync.errors import (
     TargetDownError,
     TransientError,
 )
-from accountsync.jobs import inspect_target
-from accountsync.jobs.inspect_target import Look
+from accountsync.jobs.commands import inspect_target
+from accountsync.jobs.commands.inspect_target import Look
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 

@@ -14,12 +14,13 @@ from accountsync import wiring
 from accountsync.cli import explain
 from accountsync.cli.audited import Actor, Comment
 from accountsync.errors import ConfigurationError
-from accountsync.jobs import task_levers as levers
-from accountsync.jobs.task_levers import Pull
+from accountsync.jobs.tasks import task_commands as levers
+from accountsync.jobs.tasks.task_commands import Pull
 from accountsync.settings import Settings
-from accountsync.store import person_view, task_levers
-from accountsync.store.base import OPERATIONS, TASK_STATES
-from accountsync.store.task_levers import TaskFilter
+from accountsync.store.persons import person_view
+from accountsync.store.tables.base import OPERATIONS, TASK_STATES
+from accountsync.store.tasks import task_commands
+from accountsync.store.tasks.task_commands import TaskFilter
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -58,7 +59,7 @@ def task_list(
     """List tasks, the newest first."""
     chosen = _filter(task, system, operation, state, error, person, request)
     with _store(_settings(), chosen).connect() as connection:
-        found = task_levers.find(connection, chosen, limit=limit)
+        found = task_commands.find(connection, chosen, limit=limit)
     for row in found:
         typer.echo(_line(row))
     more = "; there may be more: --limit" if len(found) == limit else ""
@@ -83,7 +84,7 @@ def _why(row: RowMapping) -> str:
 def task_show(task: Annotated[int, typer.Argument(help="its number, from `task list`")]) -> None:
     """Print one task: what asked for it, what it waits for and since when, all its attempts."""
     with wiring.open_store(_settings()).connect() as connection:
-        found = task_levers.find(connection, TaskFilter(task=task), limit=1)
+        found = task_commands.find(connection, TaskFilter(task=task), limit=1)
         if not found:
             raise ConfigurationError(
                 f"there is no task {task}; list them: bin/accountsync task list"
@@ -110,7 +111,7 @@ _SHOWN = (
 def task_failures(system: System = None) -> None:
     """Group what does not work by what went wrong; the largest group first."""
     with _store(_settings(), TaskFilter(system=system)).connect() as connection:
-        found = task_levers.failures(connection, system=system)
+        found = task_commands.failures(connection, system=system)
     for row in found:
         code = f" code {row['code']}" if row["code"] else ""
         typer.echo(

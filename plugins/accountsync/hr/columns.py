@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from accountsync.domain.person import PERSON_FIELDS, REQUIRED_FIELDS
+from accountsync.domain.persons.person import PERSON_FIELDS, REQUIRED_FIELDS
 from accountsync.hr.values import ValueReader, at_path, is_usual, offsets_of_hours, text_of
 from accountsync.settings.hr import AnySource
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from accountsync.domain.person import PERSON_FIELDS
+from accountsync.domain.persons.person import PERSON_FIELDS
 from accountsync.hr.columns import Columns
 from accountsync.hr.known import Known
 from accountsync.settings.hr import AnySource

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from accountsync.domain.person import PERSON_FIELDS
+from accountsync.domain.persons.person import PERSON_FIELDS
 from accountsync.settings.hr import EPOCHS, SourceField
 from accountsync.wire.unreadable import Unreadable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, NonNegativeInt
 
-from accountsync.domain.guard import GuardRule, Limit
+from accountsync.domain.plans.plan_guard import GuardRule, Limit
 from accountsync.settings.parts import Group, Percent
 
 

@@ -20,8 +20,8 @@ from pydantic import (
 )
 
 from accountsync.domain.durations import duration_text
-from accountsync.domain.mapping import roots_in
-from accountsync.domain.person import PERSON_FIELDS, REQUIRED_FIELDS
+from accountsync.domain.mapping.values import roots_in
+from accountsync.domain.persons.person import PERSON_FIELDS, REQUIRED_FIELDS
 from accountsync.settings.paging import Paging
 from accountsync.settings.parts import (
     REQUEST_ROOTS,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from accountsync.domain.distinguished_name import parsed
+from accountsync.domain.accounts.distinguished_name import parsed
 from accountsync.settings.parts import Group, Rate
 from accountsync.settings.problems import Problem, ProblemsError
 from accountsync.settings.target import Target

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PositiveInt
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from accountsync.domain.naming import fold
+from accountsync.domain.names.numbering import fold
 from accountsync.settings.parts import Group, template
 
 NAME_ROOTS = frozenset({"person"})

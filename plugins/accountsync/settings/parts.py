@@ -24,7 +24,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from accountsync.domain.durations import duration_text, parse_duration
-from accountsync.domain.mapping import (
+from accountsync.domain.mapping.values import (
     compile_condition,
     compile_tree,
     compile_url_path,

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from accountsync.domain.mapping import paths, reads
-from accountsync.domain.person import RULE_FIELDS
-from accountsync.domain.request import SOURCE
+from accountsync.domain.mapping.values import paths, reads
+from accountsync.domain.persons.account_request import SOURCE
+from accountsync.domain.persons.person import RULE_FIELDS
 from accountsync.settings.hr import folder_of
 from accountsync.settings.problems import Place, Problem
 from accountsync.settings.target import PERSON_ROOTS

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
-from accountsync.domain.mapping import reads
+from accountsync.domain.mapping.values import reads
 from accountsync.settings.ldap import LdapTarget
 from accountsync.settings.paging import Paging
 from accountsync.settings.parts import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from accountsync.domain.account import RemoteAccount
+from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.errors import AccountExistsError, AccountMissingError
 
 _STATES = {"enable": True, "disable": False}

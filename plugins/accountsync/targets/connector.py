@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
-from accountsync.domain.account import Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, RemoteAccount
 from accountsync.errors import NeedsDataError
 
 
@@ -20,7 +20,7 @@ class Connector(Protocol):
 
     @property
     def operations(self) -> frozenset[str]:
-        """Of `store.base.OPERATIONS`, those this target can carry out."""
+        """Of `store.tables.base.OPERATIONS`, those this target can carry out."""
         ...
 
     @property

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from accountsync.domain.account import RemoteAccount
-from accountsync.domain.mapping import compile_expression, reads
+from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.mapping.values import compile_expression, reads
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
-from accountsync.domain.distinguished_name import folded, joined, parent, parsed, rdn
-from accountsync.domain.likeness import with_gaps
+from accountsync.domain.accounts.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.accounts.distinguished_name import folded, joined, parent, parsed, rdn
+from accountsync.domain.accounts.likeness import with_gaps
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from accountsync.domain.distinguished_name import is_below, joined, parsed, rdn
+from accountsync.domain.accounts.distinguished_name import is_below, joined, parsed, rdn
 from accountsync.errors import NeedsDataError
 from accountsync.settings.ldap import LdapTarget
 from accountsync.targets.connector import required

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from accountsync.domain.distinguished_name import Rdn, folded
+from accountsync.domain.accounts.distinguished_name import Rdn, folded
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,

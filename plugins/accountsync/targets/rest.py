@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from accountsync.domain.account import Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, RemoteAccount
 from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, assert_never
 
-from accountsync.domain.account import RemoteAccount
+from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
 from accountsync.settings.targets import LIST_ROOTS, Listing, RestTarget
 from accountsync.targets.declared import ItemView

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from accountsync.domain.account import OPERATIONS, Account, RemoteAccount
-from accountsync.domain.likeness import with_gaps
+from accountsync.domain.accounts.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.accounts.likeness import with_gaps
 from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,

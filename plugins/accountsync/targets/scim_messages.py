@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from accountsync.domain.account import RemoteAccount
+from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,

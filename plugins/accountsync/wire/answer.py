@@ -8,7 +8,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from accountsync.domain.mapping import compile_condition, compile_expression
+from accountsync.domain.mapping.values import compile_condition, compile_expression
 from accountsync.errors import RecordError
 from accountsync.settings.parts import ANSWER_ROOTS
 

@@ -29,7 +29,7 @@ import aiohttp
 import orjson
 from aiolimiter import AsyncLimiter
 
-from accountsync.domain import departure
+from accountsync.domain.tasks import departure
 from accountsync.errors import (
     ConfigurationError,
     DryRunError,

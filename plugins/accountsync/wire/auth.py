@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from accountsync.domain.mapping import compile_value
+from accountsync.domain.mapping.values import compile_value
 from accountsync.errors import AccountSyncError, ConfigurationError
 from accountsync.settings.parts import (
     REQUEST_ROOTS,

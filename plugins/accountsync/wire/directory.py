@@ -27,7 +27,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from accountsync.domain import departure
+from accountsync.domain.tasks import departure
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,

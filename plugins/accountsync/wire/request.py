@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from accountsync.domain.mapping import Context, Value, compile_tree, compile_url_path
+from accountsync.domain.mapping.values import Context, Value, compile_tree, compile_url_path
 from accountsync.errors import InvalidPersonError
 from accountsync.settings.parts import Request
 

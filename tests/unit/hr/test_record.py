@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accountsync.domain.person import PERSON_FIELDS
+from accountsync.domain.persons.person import PERSON_FIELDS
 from accountsync.hr.record import RowMapper, StagedRecord
 from accountsync.settings.hr import HttpSource
 from accountsync.wire import unreadable

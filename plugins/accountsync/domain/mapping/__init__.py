@@ -1,0 +1,1 @@
+"""Mapping values: paths, constants and expressions over a person."""

@@ -1,0 +1,144 @@
+"""What mapping expressions can do with a text: readings of names, and safe forms of them.
+
+A filter that reads names asks the person in the expression's context for what operators say about
+readings (`Readings`); without one, the built-in tables decide.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
+from accountsync.domain.names import numbering
+from accountsync.domain.names.chinese_names import (
+    BUILT_IN,
+    UMLAUTS,
+    Reading,
+    Readings,
+    ascii_text,
+    read,
+    spelt,
+    umlauts,
+)
+from accountsync.errors import NeedsDataError
+
+_LONGEST_LOCAL_PART = 64  # RFC 5321 §4.5.3.1.1
+
+
+def _known(context: Context) -> tuple[Readings, Mapping[str, Any]]:
+    """What operators say, and of whom."""
+    person = context.get("person")
+    if not isinstance(person, Mapping):
+        return BUILT_IN, {}
+    readings = person.get("readings")
+    return (readings if isinstance(readings, Readings) else BUILT_IN), person
+
+
+def _reading(context: Context, name: str) -> Reading:
+    """As operators say of this person, of its surname or characters, else by the tables."""
+    readings, person = _known(context)
+    if readings.own and name == person.get("full_name"):
+        return spelt(readings.own)
+    return read(name, readings)
+
+
+def _spelt(syllables: Iterable[str], umlaut: str) -> Iterable[str]:
+    if umlaut not in UMLAUTS:
+        raise ValueError(f"ü is written {' or '.join(UMLAUTS)}")
+    return umlauts(syllables, umlaut) if UMLAUTS[umlaut] else syllables
+
+
+@pass_context
+def pinyin(context: Context, name: str, umlaut: str = "v") -> str:
+    """单小明 → shanxiaoming; 吕布 → lvbu, with "yu" lyubu."""
+    return "".join(_spelt(_reading(context, name).syllables, umlaut))
+
+
+@pass_context
+def pinyin_initial(context: Context, name: str) -> str:
+    """单小明 → s: the first letter of the name's reading."""
+    return _reading(context, name).syllables[0][0]
+
+
+@pass_context
+def pinyin_initials(context: Context, name: str) -> str:
+    """欧阳小明 → oyxm: the first letter of every syllable."""
+    return "".join(syllable[0] for syllable in _reading(context, name).syllables)
+
+
+@pass_context
+def surname_pinyin(context: Context, name: str, umlaut: str = "v") -> str:
+    """欧阳小明 → ouyang; empty where the name has no surname."""
+    return "".join(_spelt(_reading(context, name).surname, umlaut))
+
+
+@pass_context
+def given_name_pinyin(context: Context, name: str, umlaut: str = "v") -> str:
+    """欧阳小明 → xiaoming; empty where the name is a surname alone."""
+    return "".join(_spelt(_reading(context, name).given_name, umlaut))
+
+
+@pass_context
+def given_name_initials(context: Context, name: str) -> str:
+    """欧阳小明 → xm."""
+    return "".join(syllable[0] for syllable in _reading(context, name).given_name)
+
+
+@pass_context
+def surname(context: Context, name: str) -> str:
+    """欧阳小明 → 欧阳; a name without a surname as a whole, because directories demand one."""
+    family, given = read(name, _known(context)[0]).written
+    return family or given
+
+
+@pass_context
+def given_name(context: Context, name: str) -> str:
+    """欧阳小明 → 小明; empty for a name without a surname."""
+    family, given = read(name, _known(context)[0]).written
+    return given if family else ""
+
+
+def email_local(text: str) -> str:
+    """Jürgen O'Neil → jurgen.oneil: safe before the @ everywhere (RFC 5321, RFC 5322 dot-atom).
+
+    Raises NeedsDataError where nothing is left.
+    """
+    plain = re.sub(r"[\s.]+", ".", ascii_text(text).casefold())
+    safe = re.sub(r"[^a-z0-9._-]", "", plain)
+    local = re.sub(r"\.{2,}", ".", safe)[:_LONGEST_LOCAL_PART].strip(".-_")
+    if not local:
+        raise NeedsDataError("nothing of the text can stand in an e-mail address")
+    return local
+
+
+def base64_text(text: str) -> str:
+    """For credentials in headers."""
+    return b64encode(text.encode()).decode()
+
+
+ASCII_FILTERS = frozenset({
+    "pinyin", "pinyin_initial", "pinyin_initials", "surname_pinyin", "given_name_pinyin",
+    "given_name_initials", "ascii", "transliterate", "email_local",
+})  # fmt: skip
+"""What they give is in ASCII, whatever the name is written in."""
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "pinyin": pinyin,
+    "pinyin_initial": pinyin_initial,
+    "pinyin_initials": pinyin_initials,
+    "surname": surname,
+    "surname_pinyin": surname_pinyin,
+    "given_name": given_name,
+    "given_name_pinyin": given_name_pinyin,
+    "given_name_initials": given_name_initials,
+    "ascii": ascii_text,
+    "transliterate": ascii_text,
+    "email_local": email_local,
+    "fold": numbering.fold,
+    "base64": base64_text,
+}

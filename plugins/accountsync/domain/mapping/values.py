@@ -1,0 +1,274 @@
+"""Mapping values: how a configured text becomes a value.
+
+Three forms, one rule: a text that holds `{{` is a sandboxed Jinja expression; a dotted path whose
+first word is a known root (`person.full_name`) is read directly, the fast way; anything else is a
+constant. A text that is exactly one `{{ … }}` keeps the value's type (a list stays a list).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, meta, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from accountsync.domain.mapping.expressions import direct, direct_template
+from accountsync.domain.mapping.filters import FILTERS
+from accountsync.errors import ConfigurationError, InvalidPersonError
+
+Context = Mapping[str, Any]
+Value = Callable[[Context], Any]
+
+_PATH = re.compile(r"[a-z_]+(\.[A-Za-z0-9_]+)+")
+_SINGLE = re.compile(r"\{\{[-+]?(?P<inside>(?:(?!\{\{|\}\}).)*?)[-+]?\}\}", re.DOTALL)
+_BAD_DATA = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """No loader, no globals: an expression sees its context and our filters, nothing else.
+
+    Nothing random, no powers and no repeated texts; `body.items` is the key, not the method.
+    """
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def __init__(self, finalize: Callable[[Any], Any]) -> None:
+        super().__init__(undefined=StrictUndefined, autoescape=False, finalize=finalize)
+        self.globals.clear()
+        self.filters.pop("random")
+        self.filters.update(FILTERS)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or any(isinstance(one, str | list | tuple) for one in (left, right)):
+            raise SecurityError(f"{operator} is refused")
+        return super().call_binop(context, operator, left, right)
+
+
+def _present(value: Any) -> Any:
+    """What stands inside a longer text: a value that is not there must not become "None"."""
+    if value is None:
+        raise UndefinedError
+    return value
+
+
+def _segment(value: Any) -> str:
+    """One segment of a URL's path, whatever the value holds."""
+    text = str(_present(value))
+    if text.strip() in ("", ".", ".."):
+        raise UndefinedError
+    return quote(text, safe="")
+
+
+_SANDBOX = _Sandbox(finalize=_present)
+_URL_SANDBOX = _Sandbox(finalize=_segment)
+
+
+def compile_value(text: str, *, roots: Collection[str]) -> Value:
+    """Raises ConfigurationError for a syntax error or a root that does not exist here."""
+    if "{{" in text or "{%" in text:
+        return _compile_template(text, roots)
+    if _PATH.fullmatch(text) and text.partition(".")[0] in roots:
+        return _compile_path(text)
+    return lambda _: text
+
+
+def compile_expression(text: str, *, roots: Collection[str]) -> Value:
+    """An expression without braces, such as `body.data.users[0].id`."""
+    if "{{" in text:
+        raise ConfigurationError(f"{text!r} is an expression by itself: write it without {{{{ }}}}")
+    _check(f"{{{{ {text} }}}}", text, roots)
+    try:
+        compiled = direct(_SANDBOX, text) or _SANDBOX.compile_expression(
+            text, undefined_to_none=False
+        )
+    except TemplateError as error:
+        raise ConfigurationError(f"{text!r} is not a valid expression: {error.message}") from error
+    return _guarded(text, lambda context: _usable(compiled(context)))
+
+
+def compile_condition(text: str, *, roots: Collection[str]) -> Callable[[Context], bool]:
+    """An expression that is true or not, such as `person.status in valid_statuses`."""
+    value = compile_expression(text, roots=roots)
+    return lambda context: bool(value(context))
+
+
+def compile_url_path(text: str, *, roots: Collection[str]) -> Value:
+    """A text in which every inserted value is percent-encoded: it cannot leave its segment."""
+    _check(text, text, roots)
+    template = _URL_SANDBOX.from_string(text)
+    return _guarded(text, lambda context: template.render(context))
+
+
+def compile_tree(node: Any, *, roots: Collection[str]) -> Value:
+    """A JSON-shaped tree whose texts are mapping values; other leaves are constants."""
+    if isinstance(node, str):
+        return compile_value(node, roots=roots)
+    if isinstance(node, Mapping):
+        entries = [(key, compile_tree(child, roots=roots)) for key, child in node.items()]
+        return lambda context: {key: value(context) for key, value in entries}
+    if isinstance(node, list):
+        items = [compile_tree(child, roots=roots) for child in node]
+        return lambda context: [value(context) for value in items]
+    return lambda _: node
+
+
+def roots_in(node: Any, *, roots: Collection[str]) -> set[str]:
+    """Which roots a tree of mapping values reads; constants read none."""
+    return {root for root, _ in reads(node, roots=roots)}
+
+
+def reads(node: Any, *, roots: Collection[str]) -> set[tuple[str, str | None]]:
+    """(root, field) of all that a tree of mapping values reads; field None: the root as a whole."""
+    return {_field(path) for path in paths(node, roots=roots)}
+
+
+def reads_of_template(text: str) -> set[tuple[str, str | None]]:
+    """None where the text is no template: compiling it says what is wrong."""
+    return {_field(path) for path in _paths_of_template(text)}
+
+
+def texts_of_template(text: str) -> str:
+    """What stands in a template's result for everybody."""
+    tree = _SANDBOX.parse(text)
+    joined = [part for node in tree.find_all(nodes.Concat) for part in node.nodes]
+    said = [part.value for part in joined if isinstance(part, nodes.Const)]
+    return "".join(map(str, [*(node.data for node in tree.find_all(nodes.TemplateData)), *said]))
+
+
+def filters_of_template(text: str) -> set[str]:
+    return {node.name for node in _SANDBOX.parse(text).find_all(nodes.Filter)}
+
+
+def _field(path: Sequence[str]) -> tuple[str, str | None]:
+    return path[0], path[1] if len(path) > 1 else None
+
+
+def paths(node: Any, *, roots: Collection[str]) -> set[tuple[str, ...]]:
+    """All that a tree of mapping values reads, as far as the text tells: `person.a`, `person["a"]`
+    are (person, a); where a step is computed the path ends before it."""
+    if isinstance(node, Mapping):
+        return {path for child in node.values() for path in paths(child, roots=roots)}
+    if isinstance(node, list):
+        return {path for child in node for path in paths(child, roots=roots)}
+    if not isinstance(node, str):
+        return set()
+    if "{{" in node or "{%" in node:
+        return _paths_of_template(node)
+    path = tuple(node.split("."))
+    return {path} if _PATH.fullmatch(node) and path[0] in roots else set()
+
+
+def _paths_of_template(text: str) -> set[tuple[str, ...]]:
+    try:
+        tree = _SANDBOX.parse(text)
+    except TemplateError:
+        return set()
+    roots = meta.find_undeclared_variables(tree)
+    return {path for path in _paths_below(tree) if path[0] in roots}
+
+
+def _paths_below(node: nodes.Node) -> Iterator[tuple[str, ...]]:
+    if path := _path_of(node):
+        yield path
+    else:
+        for child in node.iter_child_nodes():
+            yield from _paths_below(child)
+
+
+def _path_of(node: nodes.Node) -> tuple[str, ...]:
+    if isinstance(node, nodes.Name):
+        return (node.name,)
+    if isinstance(node, nodes.Getattr) and (before := _path_of(node.node)):
+        return (*before, node.attr)
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        before = _path_of(node.node)
+        return (*before, str(node.arg.value)) if before else ()
+    return ()
+
+
+def _compile_path(path: str) -> Value:
+    first, *rest = path.split(".")
+    steps = [int(step) if step.isdecimal() else step for step in rest]
+
+    def read(context: Context) -> Any:
+        value = context[first]
+        for step in steps:
+            try:
+                value = value[step]
+            except (LookupError, TypeError):
+                _refuse(path)
+        return value
+
+    return read
+
+
+def _compile_template(text: str, roots: Collection[str]) -> Value:
+    single = _SINGLE.fullmatch(text.strip())
+    if single:
+        return compile_expression(single["inside"].strip(), roots=roots)
+    _check(text, text, roots)
+    render = direct_template(_SANDBOX, text) or _SANDBOX.from_string(text).render
+    return _guarded(text, render)
+
+
+def _usable(value: Any) -> Any:
+    """A value of JSON's kinds, or a date: not undefined, no method, no half-made list."""
+    if type(value) is str:
+        return value
+    if isinstance(value, Iterator):
+        value = list(value)
+    for one in value if isinstance(value, list) else (value,):
+        if isinstance(one, Undefined):
+            str(one)  # raises what is wrong with it
+        if callable(one):
+            raise TypeError("a method, not a value")
+    return value
+
+
+def _check(source: str, shown: str, roots: Collection[str]) -> None:
+    try:
+        tree = _SANDBOX.parse(source)
+        _SANDBOX.from_string(source)
+    except TemplateError as error:
+        raise ConfigurationError(f"{shown!r} is not a valid expression: {error.message}") from error
+    if any(True for _ in meta.find_referenced_templates(tree)):
+        raise ConfigurationError(f"{shown!r} refers to another template; there are none")
+    unknown = meta.find_undeclared_variables(tree) - set(roots)
+    if unknown:
+        names, known = ", ".join(sorted(unknown)), ", ".join(sorted(roots))
+        raise ConfigurationError(
+            f"{shown!r} uses {names}, which does not exist here; known: {known}"
+        )
+
+
+def _guarded(shown: str, value: Value) -> Value:
+    def evaluate(context: Context) -> Any:
+        try:
+            return value(context)
+        except UndefinedError:
+            _refuse(shown)
+        except _BAD_DATA as error:
+            raise InvalidPersonError(f"{shown!r} failed: {type(error).__name__}") from error
+
+    return evaluate
+
+
+def _refuse(shown: str) -> NoReturn:
+    raise InvalidPersonError(f"{shown!r} has no value here")

@@ -1,0 +1,1 @@
+"""Names: how they are read, cut and numbered."""

@@ -1,0 +1,1 @@
+"""Persons: their fields, their lifecycle, and the feeds that bring them."""

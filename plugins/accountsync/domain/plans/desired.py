@@ -1,0 +1,121 @@
+"""The attributes that an account should have, compared with those applied last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import orjson
+
+from accountsync.domain.accounts.account import GONE, Account
+from accountsync.domain.mapping.values import Context, Value
+from accountsync.domain.plans.entitlement import Policy
+from accountsync.domain.storable import is_storable
+from accountsync.errors import RecordError
+
+
+class Difference(Enum):
+    """Between the attributes wanted and those applied last."""
+
+    NONE = "none"
+    ATTRIBUTES = "attributes"
+    IDENTIFIER = "identifier"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemRule:
+    """One target's part of the configuration, compiled. `late`: attributes that read `accounts`.
+    `depends_on`: an account there is needed. `after`: a task there comes first, however it ends.
+    `kept`: attributes that stay as they were first applied."""
+
+    name: str
+    depends_on: Sequence[str]
+    in_scope: Callable[[Context], bool]
+    attributes: Mapping[str, Value]
+    late: Mapping[str, Any]
+    late_values: Mapping[str, Value] = field(default_factory=dict)
+    after: Sequence[str] = ()
+    policy: Policy = field(default_factory=Policy)
+    identifier: str = ""
+    kept: Collection[str] = ()
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """As JSON: a date equals its text."""
+    return one == other or _plain(one) == _plain(other)
+
+
+def _plain(attributes: Mapping[str, Any]) -> Any:
+    return orjson.loads(orjson.dumps(attributes))
+
+
+def difference(
+    rule: SystemRule, desired: Mapping[str, Any], applied: Mapping[str, Any]
+) -> Difference:
+    if same(desired, applied):
+        return Difference.NONE
+    if desired.get(rule.identifier) != applied.get(rule.identifier):
+        return Difference.IDENTIFIER
+    return Difference.ATTRIBUTES
+
+
+def attributes(
+    rule: SystemRule,
+    account: Account | None,
+    context: Context,
+    accounts: Mapping[str, Account],
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Those known now, and those that other accounts still have to give."""
+    desired = {name: value(context) for name, value in rule.attributes.items()}
+    if account is None or account.state in GONE:
+        return sendable(desired), rule.late
+    seen = with_accounts(context, accounts)
+    for name, value in rule.late_values.items():
+        desired[name] = _late(value, seen, account.attributes.get(name))
+    kept = {name: account.attributes[name] for name in rule.kept if name in account.attributes}
+    return sendable(desired | kept), {}
+
+
+def with_accounts(context: Context, accounts: Mapping[str, Account]) -> Context:
+    """What late-bound attributes read: the accounts that are there."""
+    there = {name: one for name, one in accounts.items() if one.state not in GONE}
+    return {**context, "accounts": {name: one.as_context() for name, one in there.items()}}
+
+
+def sendable(desired: dict[str, Any]) -> dict[str, Any]:
+    """What the store can keep. Raises RecordError: it is one person's trouble (I3)."""
+    try:
+        text = orjson.dumps(desired)
+    except orjson.JSONEncodeError as error:
+        raise RecordError(f"an attribute is not JSON: {error}") from error
+    if b"\\u0000" in text and not is_storable(desired):
+        raise RecordError("an attribute holds a NUL character")
+    return desired
+
+
+def _late(value: Value, context: Context, applied: Any) -> Any:
+    """Where the other account has gone, what it once gave stays."""
+    try:
+        return value(context)
+    except RecordError:
+        return applied
+
+
+def as_applied(
+    rule: SystemRule, context: Context, accounts: Mapping[str, Account]
+) -> dict[str, Any] | None:
+    """The attributes of an adopted account that count as applied last: what the target shows of
+    them; of the others what is wanted now, so that only a later change of it is sent.
+
+    None: data is missing.
+    """
+    account = accounts[rule.name]
+    shown = {name: value for name, value in account.attributes.items() if value is not None}
+    shown = {rule.identifier: account.identifier} | shown
+    try:
+        desired, _ = attributes(rule, replace(account, attributes=shown), context, accounts)
+    except RecordError:
+        return None
+    return {name: shown.get(name, value) for name, value in desired.items()}

@@ -1,0 +1,98 @@
+"""What one person should have in one target, from lifecycle, rule and the target's policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from accountsync.domain.accounts.account import GONE, Account
+from accountsync.domain.persons.lifecycle import Lifecycle, Standing
+
+NOT_ENTITLED = "not_entitled"
+RETENTION = "retention"
+NO_SOURCE = "source_not_configured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """`prehire`: how long before the first working day the account is made, disabled.
+    `delete_after`: how long after leaving and disabling, whichever was later, a leaver's account
+    goes for good; None: never."""
+
+    prehire: timedelta = timedelta(0)
+    leave_keeps: bool = True
+    leaver_keeps: bool = False
+    delete_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """`state`: active, disabled, deleted; None: whatever it is, it stays. `makes`: an account is
+    made where there is none. `next_at`: when time alone changes the answer."""
+
+    state: str | None
+    reason: str
+    makes: bool = False
+    next_at: datetime | None = None
+
+
+UNKNOWN = Wanted(state=None, reason=NO_SOURCE)
+"""Of whom nobody can say what the statuses mean: the HR source is not, or no longer, configured."""
+
+
+def wanted(
+    standing: Standing,
+    *,
+    in_scope: bool | None,
+    policy: Policy,
+    account: Account | None,
+    now: datetime,
+) -> Wanted:
+    """`in_scope`: None where data is missing to answer the rule."""
+    reason = standing.state.value
+    if standing.state is Lifecycle.LEFT:
+        return _of_leaver(standing, policy, account, now)
+    if in_scope is None:
+        return Wanted(state=None, reason=reason)
+    if not in_scope:
+        return Wanted(state="disabled", reason=NOT_ENTITLED)
+    if standing.state is Lifecycle.PREHIRE:
+        return _of_prehire(standing, policy, now)
+    if standing.state is Lifecycle.LEAVE and not policy.leave_keeps:
+        return Wanted(state="disabled", reason=reason)
+    return Wanted(state="active", reason=reason, makes=True)
+
+
+def _of_leaver(
+    standing: Standing, policy: Policy, account: Account | None, now: datetime
+) -> Wanted:
+    """Where there is nothing to delete, no date brings the person back for it."""
+    left = Lifecycle.LEFT.value
+    if policy.leaver_keeps:
+        return Wanted(state=None, reason=left)
+    if policy.delete_after is None or account is None or account.state in GONE:
+        return Wanted(state="disabled", reason=left)
+    since = _gone_since(standing, account) if account.state == "disabled" else now
+    if since is None or since > now:
+        return Wanted(state="disabled", reason=left, next_at=since)
+    due = since + policy.delete_after
+    if account.state == "disabled" and due <= now:
+        return Wanted(state="deleted", reason=RETENTION)
+    return Wanted(state="disabled", reason=left, next_at=due)
+
+
+def _gone_since(standing: Standing, account: Account) -> datetime | None:
+    """Left and disabled. An account that was disabled for something else says nothing of when the
+    person left: None where no date does either."""
+    since, ended_at = account.since, standing.ended_at
+    if since is None or (ended_at is None and account.disabled_reason != Lifecycle.LEFT):
+        return None
+    return max(since, ended_at or since)
+
+
+def _of_prehire(standing: Standing, policy: Policy, now: datetime) -> Wanted:
+    made_at = (standing.starts_at or now) - policy.prehire
+    reason, too_early = Lifecycle.PREHIRE.value, made_at > now
+    if too_early:
+        return Wanted(state="disabled", reason=reason, next_at=made_at)
+    return Wanted(state="disabled", reason=reason, makes=policy.prehire > timedelta(0))

@@ -1,0 +1,257 @@
+"""What a person should have, compared with what was applied last: at most one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from accountsync.domain.accounts.account import GONE, Account
+from accountsync.domain.mapping.values import Context
+from accountsync.domain.persons.lifecycle import Lifecycle
+from accountsync.domain.plans.desired import Difference, SystemRule, attributes, difference, same
+from accountsync.domain.plans.entitlement import Wanted
+from accountsync.errors import RecordError
+
+GUARDED = ("disable", "delete")
+"""What takes something away: judged by the guard, and only done to what we made or adopted."""
+
+_GIVES = ("create", "enable")
+"""What waits for other systems; what only changes an account does not."""
+
+OURS = frozenset({"created", "adopted"})
+US = "accountsync"
+
+
+class Step(Enum):
+    """What becomes of the open task of one person in one system."""
+
+    NOTHING = "nothing"
+    ADD = "add"
+    REVISE = "revise"
+    """The same operation, with other attributes: nobody has started it."""
+    REPLACE = "replace"
+    """The open task is superseded and another one takes its place."""
+    SUPERSEDE = "supersede"
+    """The open task's reason has gone."""
+    LATER = "later"
+    """A call is under way, or a human has to look: decide when that is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTask:
+    """`kept_back`: an operator holds it, or will again once its data is there."""
+
+    id: int
+    operation: str
+    state: str
+    person_id: int = 0
+    system: str = ""
+    desired: Mapping[str, Any] = field(default_factory=dict)
+    late_bound: Mapping[str, Any] = field(default_factory=dict)
+    account_state: str = "active"
+    reason: str | None = None
+    cause: str | None = None
+    waits_for: Sequence[str] = ()
+    kept_back: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTask:
+    """`state`: ready, waiting (for the systems in `waits_for`), needs_data (see `cause`), planned
+    (the guard is still to judge)."""
+
+    person_id: int
+    system: str
+    operation: str
+    desired: Mapping[str, Any]
+    late_bound: Mapping[str, Any]
+    state: str
+    waits_for: Sequence[str]
+    cause: str | None
+    account_state: str = "active"
+    reason: str | None = None
+
+
+IN_DOUBT = frozenset({"running", "unknown", "needs_human"})
+"""The account may be there: planning neither sends the task again nor gives it up (I6, I9)."""
+
+
+def operation(wanted: Wanted, account: Account | None, difference: Difference) -> str | None:
+    """The whole truth: what is wanted × what is there → one operation or none.
+
+    | wanted \\ account | none, absent, deleted | active           | disabled by us   | by others |
+    |-------------------|-----------------------|------------------|------------------|-----------|
+    | active            | create (if it makes)  | update or rename | enable           | –         |
+    | disabled          | create (if it makes)  | disable          | prehire: update  | –         |
+    | deleted           | –                     | disable          | delete           | –         |
+    | as it is          | –                     | –                | –                | –         |
+
+    What was not made or adopted by us is never disabled or deleted (I11).
+    """
+    if wanted.state is None:
+        return None
+    if account is None or account.state in GONE:
+        return "create" if wanted.makes else None
+    if account.state == "disabled":
+        return _of_disabled(wanted, account, difference)
+    if wanted.state == "active":
+        return _change(difference)
+    return "disable" if account.provenance in OURS else None
+
+
+def _of_disabled(wanted: Wanted, account: Account, difference: Difference) -> str | None:
+    if account.disabled_by != US:
+        return None
+    if wanted.state == "active":
+        return "enable"
+    if wanted.state == "deleted":
+        return "delete" if account.provenance in OURS else None
+    return _change(difference) if wanted.reason == Lifecycle.PREHIRE else None
+
+
+def _change(difference: Difference) -> str | None:
+    return {Difference.ATTRIBUTES: "update", Difference.IDENTIFIER: "rename"}.get(difference)
+
+
+def step(planned: PlannedTask | None, open_task: OpenTask | None) -> Step:
+    """What is under way is left alone; what nobody has started follows the plan (I6)."""
+    if open_task is not None and open_task.state in IN_DOUBT:
+        return Step.LATER
+    if planned is None:
+        return Step.NOTHING if open_task is None else Step.SUPERSEDE
+    if open_task is None:
+        return Step.ADD
+    if is_same(planned, open_task):
+        return Step.NOTHING
+    if planned.operation != open_task.operation:
+        return Step.REPLACE
+    if open_task.state == "held" and not open_task.kept_back:
+        return Step.REPLACE
+    return Step.REVISE
+
+
+def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
+    """Whether the task does what the plan asks for."""
+    if (planned.state == "needs_data") != (open_task.state == "needs_data"):
+        return False
+    waits = planned.operation not in GUARDED and not open_task.kept_back
+    if waits and {*planned.waits_for} != {*open_task.waits_for}:
+        return False
+    facts = (open_task.operation, open_task.account_state, open_task.reason)
+    return (
+        (planned.operation, planned.account_state, planned.reason) == facts
+        and same(planned.desired, open_task.desired)
+        and same(planned.late_bound, open_task.late_bound)
+        and (planned.state != "needs_data" or planned.cause == open_task.cause)
+    )
+
+
+def plan_task(
+    rule: SystemRule,
+    *,
+    person_id: int,
+    wanted: Wanted,
+    context: Context,
+    accounts: Mapping[str, Account],
+) -> PlannedTask | None:
+    """The task that brings the account to what is wanted, or the one that says what data it lacks.
+
+    `context`: the roots of mapping values, without `accounts`.
+    """
+    account = accounts.get(rule.name)
+    bound = operation(wanted, account, Difference.NONE)
+    if bound in GUARDED and account is not None:  # needs no data of ours: access ends
+        return _task(rule, person_id, bound, wanted, desired=account.attributes, state="planned")
+    if bound is None and not _may_change(wanted, account):
+        return None
+    try:
+        desired, late = attributes(rule, account, context, accounts)
+    except RecordError as error:
+        asked = bound or "update"
+        return _task(
+            rule, person_id, asked, wanted, desired={}, state="needs_data", cause=str(error)
+        )
+    if bound is None and account is not None:
+        bound = operation(wanted, account, difference(rule, desired, account.attributes))
+    if bound is None:
+        return None
+    waits_for = _missing(rule, bound, wanted, accounts)
+    state = "waiting" if waits_for else "ready"
+    return _task(
+        rule, person_id, bound, wanted,
+        desired=desired, late_bound=late, state=state, waits_for=waits_for,
+    )  # fmt: skip
+
+
+def _may_change(wanted: Wanted, account: Account | None) -> bool:
+    return operation(wanted, account, Difference.ATTRIBUTES) is not None
+
+
+def _missing(
+    rule: SystemRule, bound: str, wanted: Wanted, accounts: Mapping[str, Account]
+) -> tuple[str, ...]:
+    """I12. A disabled account of a prehire needs a disabled one only; a change needs none."""
+    if bound not in _GIVES:
+        return ()
+    enough = ("active",) if wanted.state == "active" else ("active", "disabled")
+    return tuple(
+        name
+        for name in rule.depends_on
+        if name not in accounts or accounts[name].state not in enough
+    )
+
+
+def in_order(
+    rule: SystemRule,
+    task: PlannedTask,
+    *,
+    planned: Mapping[str, PlannedTask],
+    open_tasks: Mapping[str, OpenTask],
+) -> PlannedTask:
+    """The task, after those of the systems in `after` that give or change something (I12).
+
+    `planned`, `open_tasks`: of the same person, by system.
+    """
+    if task.operation not in _GIVES or task.state not in ("ready", "waiting"):
+        return task
+    first = [name for name in rule.after if _comes_first(planned.get(name), open_tasks.get(name))]
+    waits_for = (*task.waits_for, *first)
+    return replace(task, waits_for=waits_for, state="waiting") if first else task
+
+
+def _comes_first(planned: PlannedTask | None, open_task: OpenTask | None) -> bool:
+    """What may have happened stays open, whatever is planned now."""
+    in_doubt = open_task is not None and open_task.state in IN_DOUBT
+    task = open_task if in_doubt else planned
+    return task is not None and task.operation not in GUARDED
+
+
+_STATE_AFTER = {"disable": "disabled", "delete": "deleted"}
+
+
+def _task(
+    rule: SystemRule,
+    person_id: int,
+    bound: str,
+    wanted: Wanted,
+    *,
+    desired: Mapping[str, Any],
+    state: str,
+    late_bound: Mapping[str, Any] | None = None,
+    waits_for: Sequence[str] = (),
+    cause: str | None = None,
+) -> PlannedTask:
+    return PlannedTask(
+        person_id=person_id,
+        system=rule.name,
+        operation=bound,
+        desired=desired,
+        late_bound=late_bound or {},
+        state=state,
+        waits_for=waits_for,
+        cause=cause,
+        account_state=_STATE_AFTER.get(bound, wanted.state or "active"),
+        reason=wanted.reason,
+    )

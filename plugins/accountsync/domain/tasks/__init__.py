@@ -1,0 +1,1 @@
+"""Account tasks: what an attempt means and what follows."""

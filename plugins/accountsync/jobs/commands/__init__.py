@@ -1,0 +1,1 @@
+"""What people order: to look, to decide, to change something by hand."""

@@ -1,0 +1,285 @@
+"""Batch requests for accounts, e.g. of suppliers' staff: submitted, followed, cancelled.
+
+A request is never called done for its tasks: only accounts that are active make it so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping
+
+from accountsync.domain.names.numbering import fold
+from accountsync.domain.persons.account_request import (
+    SOURCE,
+    Fulfilment,
+    Progress,
+    fulfilment,
+    together,
+)
+from accountsync.errors import InvalidRequestError
+from accountsync.jobs.commands import request_document as documents
+from accountsync.jobs.commands.request_document import RequestDocument, RequestedPerson
+from accountsync.settings.problems import Problem
+from accountsync.store import audit, locks, schema
+from accountsync.store.persons import requests
+from accountsync.store.persons.requests import Asked
+
+ANOTHER_NAME = "HR knows this number under another name; HR's is used"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """`is_new`: False where the very same request was submitted before. Of its persons `made` are
+    new, `renewed` are of earlier requests and changed; `of_hr` belong to HR, whose facts stay."""
+
+    request_id: int
+    is_new: bool
+    persons: int
+    made: int = 0
+    renewed: int = 0
+    of_hr: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemStatus:
+    """`cause`: why it is blocked or failed."""
+
+    system: str
+    state: Fulfilment
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemStatus:
+    employee_number: str
+    state: Fulfilment
+    systems: Sequence[SystemStatus]
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestStatus:
+    """`progress`: state → persons; they add up to all of them (I14). `errors`: cause → accounts."""
+
+    id: int
+    origin_system: str
+    business_key: str
+    systems: Sequence[str]
+    submitted_by: str
+    submitted_at: datetime
+    state: Fulfilment
+    progress: Mapping[Fulfilment, int]
+    errors: Mapping[str, int]
+    items: Sequence[ItemStatus]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer in the wire's spelling."""
+        return {
+            "requestId": self.id,
+            "originSystem": self.origin_system,
+            "businessKey": self.business_key,
+            "systemList": list(self.systems),
+            "submittedAt": self.submitted_at.isoformat(timespec="seconds"),
+            "status": self.state,
+            "progress": dict(self.progress),
+            "errorSummary": dict(self.errors),
+            "userList": [_as_dict(item) for item in self.items],
+        }
+
+
+def _as_dict(item: ItemStatus) -> dict[str, Any]:
+    return {
+        "employeeNumber": item.employee_number,
+        "status": item.state,
+        "note": item.note,
+        "systems": {one.system: {"status": one.state, "cause": one.cause} for one in item.systems},
+    }
+
+
+def submit(
+    *,
+    engine: Engine,
+    document: Any,
+    systems: Collection[str],
+    actor: str,
+    now: datetime,
+    dry_run: bool = False,
+) -> Submitted:
+    """One transaction; a dry run is the same, rolled back at the end. `systems`: the configured.
+
+    Raises InvalidRequestError with everything that is wrong, and where the origin system has used
+    its business key for something else.
+    """
+    request = documents.read(document, systems=systems)
+    with engine.connect() as connection, connection.begin() as transaction:
+        _alone(connection)
+        submitted = _submit(connection, request, actor, now)
+        if dry_run:
+            transaction.rollback()
+    return submitted
+
+
+def _alone(connection: Connection) -> None:
+    """Merges of HR give out employee numbers too, and the planner marks the same persons."""
+    schema.require_head(connection)
+    locks.take_persons(connection)
+
+
+def _submit(
+    connection: Connection, request: RequestDocument, actor: str, now: datetime
+) -> Submitted:
+    request_id = requests.add(connection, _header(request) | {"actor": actor, "now": now})
+    if request_id is None:
+        return _submitted_before(connection, request)
+    known = requests.known_persons(connection, [u.employee_number for u in request.user_list])
+    if found := list(_others(request.user_list, known)):
+        raise documents.invalid(found)
+    made, renewed = requests.add_items(
+        connection,
+        request_id=request_id,
+        person_type=request.employee_type,
+        asked=[_asked(request, user, known) for user in request.user_list],
+    )
+    details = {"request": request_id, "persons": len(request.user_list), "made": made}
+    audit.record(connection, actor=actor, action="account_request_submitted", details=details)
+    return Submitted(
+        request_id=request_id,
+        is_new=True,
+        persons=len(request.user_list),
+        made=made,
+        renewed=renewed,
+        of_hr=sum(person["source"] != SOURCE for person in known.values()),
+    )
+
+
+def _header(request: RequestDocument) -> dict[str, Any]:
+    header = request.model_dump(exclude={"system_list", "user_list"})
+    return header | {"systems": request.systems, "content_hash": request.content_hash}
+
+
+def _submitted_before(connection: Connection, request: RequestDocument) -> Submitted:
+    before = requests.by_key(
+        connection, origin_system=request.origin_system, business_key=request.business_key
+    )
+    assert before is not None  # noqa: S101 (nobody deletes requests)
+    request_id, content_hash = before
+    if content_hash != request.content_hash:
+        said = (
+            f"request {request_id} has this key and another content; cancel that one,"
+            " or submit this one under a key of its own"
+        )
+        raise documents.invalid([Problem(("businessKey",), said)])
+    return Submitted(request_id=request_id, is_new=False, persons=len(request.user_list))
+
+
+def _others(users: Sequence[RequestedPerson], known: Mapping[str, RowMapping]) -> Iterable[Problem]:
+    """A number requested before for somebody of another name would give away that one's accounts
+    (I10). HR alone renames people."""
+    for n, user in enumerate(users):
+        person = known.get(user.employee_number)
+        if person and person["source"] == SOURCE and _is_another_name(person, user):
+            said = f"{user.employee_number} was requested earlier for a person of another name"
+            yield Problem(("userList", n, "employeeNumber"), said)
+
+
+def _is_another_name(person: RowMapping, user: RequestedPerson) -> bool:
+    return fold(person["full_name"]) != fold(user.employee_name)
+
+
+def _asked(
+    request: RequestDocument, user: RequestedPerson, known: Mapping[str, RowMapping]
+) -> Asked:
+    person = known.get(user.employee_number)
+    return Asked(
+        employee_number=user.employee_number,
+        full_name=user.employee_name,
+        department_code=user.department_code,
+        phone=user.phone_number,
+        attributes=documents.person_attributes(request, user),
+        note=ANOTHER_NAME if person and _is_another_name(person, user) else None,
+    )
+
+
+def cancel(*, engine: Engine, request_id: int, actor: str, comment: str, now: datetime) -> int:
+    """Nothing more is made for it: counts the tasks cancelled at once. Its persons stay; accounts
+    that exist go the planner's way, through the guard. Raises InvalidRequestError."""
+    with engine.begin() as connection:
+        _alone(connection)
+        _found(connection, request_id)
+        if not requests.cancel(connection, request_id=request_id, now=now):
+            raise InvalidRequestError(f"request {request_id} was cancelled before")
+        requests.renew_wanted(connection, request_id=request_id)
+        tasks = requests.cancel_tasks(connection, request_id=request_id, now=now)
+        details = {"request": request_id, "comment": comment, "tasks": tasks}
+        audit.record(connection, actor=actor, action="account_request_cancelled", details=details)
+    return tasks
+
+
+def _found(connection: Connection, request_id: int) -> RowMapping:
+    found = requests.find(connection, request_id)
+    if found is None:
+        raise InvalidRequestError(f"there is no request {request_id}")
+    return found
+
+
+def status(*, engine: Engine, request_id: int) -> RequestStatus:
+    """Raises InvalidRequestError where there is none."""
+    with engine.connect() as connection:
+        schema.require_head(connection)
+        return _statuses(connection, [_found(connection, request_id)])[0]
+
+
+def list_newest(*, engine: Engine, limit: int) -> list[RequestStatus]:
+    with engine.connect() as connection:
+        schema.require_head(connection)
+        return _statuses(connection, requests.newest(connection, limit=limit))
+
+
+def _statuses(connection: Connection, found: Sequence[RowMapping]) -> list[RequestStatus]:
+    rows: defaultdict[int, defaultdict[int, list[RowMapping]]]
+    rows = defaultdict(lambda: defaultdict(list))
+    for row in requests.progress(connection, [request["id"] for request in found]):
+        rows[row["request_id"]][row["position"]].append(row)
+    return [_status(request, list(rows[request["id"]].values())) for request in found]
+
+
+def _status(request: RowMapping, people: Sequence[Sequence[RowMapping]]) -> RequestStatus:
+    items = [_item(rows) for rows in people]
+    state = together([item.state for item in items])
+    return RequestStatus(
+        id=request["id"],
+        origin_system=request["origin_system"],
+        business_key=request["business_key"],
+        systems=request["systems"],
+        submitted_by=request["submitted_by"],
+        submitted_at=request["submitted_at"],
+        state=Fulfilment.CANCELLED if request["cancelled_at"] else state,
+        progress=Counter(item.state for item in items),
+        errors=Counter(
+            f"{one.system}: {one.cause}" for item in items for one in item.systems if one.cause
+        ),
+        items=items,
+    )
+
+
+def _item(rows: Sequence[RowMapping]) -> ItemStatus:
+    systems = [_system(row) for row in rows]
+    return ItemStatus(
+        employee_number=rows[0]["employee_number"],
+        state=together([one.state for one in systems]),
+        systems=systems,
+        note=rows[0]["note"],
+    )
+
+
+def _system(row: RowMapping) -> SystemStatus:
+    names = ("account_state", "disabled_reason", "task_state", "is_open", "is_planned")
+    state = fulfilment(Progress(**{name: row[name] for name in names}))
+    explained = state in (Fulfilment.BLOCKED, Fulfilment.FAILED)
+    cause = row["cause"] or row["error_kind"] or row["task_state"]
+    return SystemStatus(system=row["system"], state=state, cause=cause if explained else None)

@@ -1,0 +1,331 @@
+"""First installation: the accounts that a target has already become those of their persons.
+
+Nothing is changed in the target. Only what is sure is adopted; doubtful accounts are cases for a
+human, and nothing is planned for their candidates there until the case is closed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping
+
+from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.accounts.correlation import Correlated, Matcher, Rule, account_key
+from accountsync.domain.mapping.values import Value, compile_tree
+from accountsync.errors import ConfigurationError, RecordError, SafetyStopError, TransientError
+from accountsync.jobs.plans import person_facts
+from accountsync.settings.target import PERSON_ROOTS, Correlation
+from accountsync.settings.targets import AnyTarget
+from accountsync.store import audit, locks, schema
+from accountsync.store.accounts import account_cases, accounts
+from accountsync.store.accounts.account_cases import Doubt
+from accountsync.store.names import name_registry
+from accountsync.store.names.name_registry import SeenName
+from accountsync.store.persons import persons
+from accountsync.targets.connector import Connector
+
+log = logging.getLogger(__name__)
+
+OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
+
+_PERSONS_AT_ONCE = 2000
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """`listed = known + adopted + doubtful + ignored + foreign` (I14). `known`: recorded before.
+    `ignored`: a human said so. `examples`: employee numbers of some who were adopted."""
+
+    system: str
+    listed: int
+    known: int
+    adopted: int
+    doubtful: int
+    ignored: int
+    foreign: int
+    examples: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """`account`: the target's own id of it. `candidates`: employee numbers, best match first."""
+
+    id: int
+    system: str
+    account: str
+    candidates: Sequence[str]
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sorted:
+    """What a target listed, by what becomes of it."""
+
+    known: int
+    ignored: int
+    sure: dict[int, RemoteAccount]
+    doubts: list[Doubt]
+    foreign: list[RemoteAccount]
+
+
+async def list_accounts(open_connector: OpenConnector, *, system: str) -> list[RemoteAccount]:
+    """Complete, or IncompleteReadError (I2)."""
+    async with open_connector() as connector:
+        if not connector.can_list:
+            raise ConfigurationError(f"{system}: the target offers no list of its accounts")
+        return [account async for account in connector.list()]
+
+
+def adopt_accounts(
+    *,
+    engine: Engine,
+    system: str,
+    target: AnyTarget,
+    read: Callable[[], Sequence[RemoteAccount]],
+    actor: str,
+    now: datetime,
+    dry_run: bool = False,
+) -> Adoption:
+    """One transaction after a complete read; a dry run is the same, rolled back. May be repeated.
+
+    Raises TransientError while tasks of this target are carried out.
+    """
+    with locks.held_or_not(engine, f"target/{system}") as mine:
+        if not mine:
+            raise TransientError(f"{system}: tasks are being carried out; try again after that")
+        listed = read()
+        with engine.connect() as connection, connection.begin() as transaction:
+            schema.require_head(connection)
+            locks.take_persons(connection)
+            done = _adopt(connection, system, target, listed, now)
+            audit.record(connection, actor=actor, action="accounts_adopted", details=_told(done))
+            if dry_run:
+                transaction.rollback()
+    told = " ".join(f"{name}={value}" for name, value in _told(done).items())
+    log.info("event=adopted dry_run=%s %s", dry_run, told)
+    return done
+
+
+def _told(done: Adoption) -> dict[str, Any]:
+    counts = ("listed", "known", "adopted", "doubtful", "ignored", "foreign")
+    return {"system": done.system} | {name: getattr(done, name) for name in counts}
+
+
+def _adopt(
+    connection: Connection,
+    system: str,
+    target: AnyTarget,
+    listed: Sequence[RemoteAccount],
+    now: datetime,
+) -> Adoption:
+    found = _sorted(connection, system, target, listed)
+    doubts = found.doubts + _without_taken_names(connection, system, target, found.sure)
+    account_cases.adopt(connection, system=system, found=found.sure)
+    account_cases.put_cases(connection, system=system, doubts=doubts, now=now)
+    others = [*found.foreign, *(doubt.account for doubt in doubts)]
+    name_registry.see(
+        connection, [name for one in others for name in _names(system, target, one, None)]
+    )
+    return Adoption(
+        system=system,
+        listed=len(listed),
+        known=found.known,
+        adopted=len(found.sure),
+        doubtful=len(doubts),
+        ignored=found.ignored,
+        foreign=len(found.foreign),
+        examples=persons.numbers(connection, list(found.sure)[:_EXAMPLES]),
+    )
+
+
+def _sorted(
+    connection: Connection, system: str, target: AnyTarget, listed: Sequence[RemoteAccount]
+) -> _Sorted:
+    ours = accounts.present(connection, system=system)
+    ignored = account_cases.ignored(connection, system=system)
+    new = [account for account in listed if not _is_known(account, ours)]
+    open_ones = [account for account in new if account_key(account) not in ignored]
+    result = _Sorted(
+        known=len(listed) - len(new),
+        ignored=len(new) - len(open_ones),
+        sure={},
+        doubts=[],
+        foreign=[],
+    )
+    having = frozenset(ours.by_identifier.values())
+    for one in _correlated(connection, target, open_ones):
+        _sort(result, one, having)
+    return result
+
+
+def _is_known(account: RemoteAccount, ours: accounts.Present) -> bool:
+    return account.remote_id in ours.by_remote_id or account.identifier in ours.by_identifier
+
+
+def _sort(result: _Sorted, one: Correlated, having: frozenset[int]) -> None:
+    reasons = [
+        *one.reasons,
+        *("the person has an account already" for p in one.persons if p in having),
+    ]
+    if not one.persons:
+        result.foreign.append(one.account)
+    elif reasons:
+        doubt = Doubt(account=one.account, persons=one.persons, reasons=reasons)
+        result.doubts.append(doubt)
+    else:
+        result.sure[one.persons[0]] = one.account
+
+
+def _correlated(
+    connection: Connection, target: AnyTarget, listed: Sequence[RemoteAccount]
+) -> list[Correlated]:
+    declared = target.correlate_by or [Correlation(attribute=target.key, sure=True)]
+    rules = [Rule(attribute=one.attribute, is_sure=one.sure) for one in declared]
+    values = [
+        compile_tree(one.value or target.attributes[one.attribute], roots=PERSON_ROOTS)
+        for one in declared
+    ]
+    matcher = Matcher(rules=rules, key=target.key, accounts=listed)
+    for rows in persons.lots(connection, at_once=_PERSONS_AT_ONCE, due=None):
+        for context in account_cases.contexts(connection, person_facts.of(connection, rows)):
+            found = [_value(value, context) for value in values]
+            matcher.add_person(context["person"]["id"], found)
+    return matcher.correlated()
+
+
+def _value(value: Value, context: Mapping[str, Any]) -> Any:
+    """None where the person, or what is known so far, does not have it."""
+    try:
+        return value(context)
+    except RecordError:
+        return None
+
+
+def _without_taken_names(
+    connection: Connection, system: str, target: AnyTarget, sure: dict[int, RemoteAccount]
+) -> list[Doubt]:
+    """Enters the names of sure ones; takes those out of `sure` whose names are another's (I8)."""
+    seen = [
+        name
+        for person_id, account in sure.items()
+        for name in _names(system, target, account, person_id)
+    ]
+    refused = {name.person_id: name.namespace for name in name_registry.see(connection, seen)}
+    return [
+        Doubt(
+            account=sure.pop(person_id),
+            persons=[person_id],
+            reasons=[f"its {namespace} is another person's name"],
+        )
+        for person_id, namespace in refused.items()
+        if person_id is not None
+    ]
+
+
+def _names(
+    system: str, target: AnyTarget, account: RemoteAccount, person_id: int | None
+) -> Iterator[SeenName]:
+    """Those attributes that the target's mapping fills with a name as it is."""
+    shown = {**account.attributes, target.identifier: account.identifier}
+    for attribute, node in target.attributes.items():
+        for namespace, value in _named(node, shown.get(attribute)):
+            yield SeenName(person_id=person_id, namespace=namespace, value=value, origin=system)
+
+
+def _named(node: Any, shown: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(node, Mapping) and isinstance(shown, Mapping):
+        for key, child in node.items():
+            yield from _named(child, shown.get(key))
+    elif isinstance(node, list) and len(node) == 1 and isinstance(shown, list):
+        for one in shown:
+            yield from _named(node[0], one)
+    elif isinstance(node, str) and isinstance(shown, str) and shown.strip():
+        root, _, namespace = node.strip("{ }").partition(".")
+        if root == "names" and namespace.isidentifier():
+            yield namespace, shown.strip()
+
+
+def list_cases(*, engine: Engine, system: str | None = None) -> list[Case]:
+    with engine.connect() as connection:
+        schema.require_head(connection)
+        return [_case(row) for row in account_cases.cases(connection, system=system)]
+
+
+def _case(row: RowMapping) -> Case:
+    return Case(
+        id=row["id"],
+        system=row["system"],
+        account=row["account_key"],
+        candidates=row["numbers"],
+        reasons=row["reasons"],
+    )
+
+
+def adopt_case(
+    *,
+    engine: Engine,
+    case: int,
+    employee_number: str,
+    systems: Mapping[str, AnyTarget],
+    actor: str,
+    comment: str,
+    now: datetime,
+) -> None:
+    """A human says whose it is. Raises SafetyStopError where that cannot be."""
+    with _open_case(engine, case) as (connection, found):
+        system, account = found["system"], account_cases.account_of(found)
+        if system not in systems:
+            raise SafetyStopError(f"{system} is no longer configured")
+        person_id = persons.id_of(connection, employee_number)
+        if person_id is None:
+            raise SafetyStopError(f"nobody has the employee number {employee_number}")
+        if person_id in accounts.present(connection, system=system).by_identifier.values():
+            raise SafetyStopError(f"{employee_number} has an account in {system} already")
+        seen = list(_names(system, systems[system], account, person_id))
+        if refused := name_registry.see(connection, seen):
+            raise SafetyStopError(
+                f"its {refused[0].namespace} is another person's name: rename the account in the"
+                " target and adopt again, or ignore it"
+            )
+        account_cases.adopt(connection, system=system, found={person_id: account})
+        details = {"employee_number": employee_number, "comment": comment}
+        _close(connection, found, "adopted", actor, details, now)
+
+
+@contextmanager
+def _open_case(engine: Engine, case: int) -> Iterator[tuple[Connection, RowMapping]]:
+    with engine.begin() as connection:
+        schema.require_head(connection)
+        locks.take_persons(connection)
+        found = account_cases.find_case(connection, case)
+        if found is None or found["state"] != "open":
+            said = found["state"] if found else "there is none of this number"
+            raise SafetyStopError(f"case {case} is not open: {said}")
+        yield connection, found
+
+
+def ignore_case(*, engine: Engine, case: int, actor: str, comment: str, now: datetime) -> None:
+    """A human says that it is nobody's of ours: it is left alone from now on."""
+    with _open_case(engine, case) as (connection, found):
+        _close(connection, found, "ignored", actor, {"comment": comment}, now)
+
+
+def _close(
+    connection: Connection,
+    case: RowMapping,
+    state: str,
+    actor: str,
+    details: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    account_cases.close(connection, case=case["id"], state=state, now=now)
+    account_cases.plan_again(connection, case["candidates"])
+    said = {"case": case["id"], "system": case["system"], **details}
+    audit.record(connection, actor=actor, action=f"correlation_case_{state}", details=said)

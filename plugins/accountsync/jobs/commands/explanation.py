@@ -1,0 +1,246 @@
+"""Why a person has what, and why not: by the rules and facts of a plan, changing nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from accountsync.domain.accounts.account import Account
+from accountsync.domain.mapping.values import reads_of_template
+from accountsync.domain.persons.lifecycle import standing
+from accountsync.domain.persons.person import Unavailable
+from accountsync.domain.plans.desired import SystemRule, with_accounts
+from accountsync.errors import ConfigurationError, RecordError
+from accountsync.hr.record import RowMapper
+from accountsync.jobs.persons import rejected_records
+from accountsync.jobs.plans import name_giving
+from accountsync.jobs.plans.candidates import Candidate, read_candidates
+from accountsync.jobs.plans.person_facts import Facts, nobody
+from accountsync.jobs.plans.plan_rules import Rules, compile_rules
+from accountsync.settings import Settings
+from accountsync.store.names import name_registry
+from accountsync.store.persons import person_view
+
+_ATTEMPTS = 10
+_UNKNOWN = "unknown"
+_LATE = "known once the account it reads is there"
+_SHOWN = (
+    "source", "status", "person_type", "department_code", "hire_date", "effective_date",
+    "leave_date", "time_zone", "presumed_left_at",
+)  # fmt: skip
+_SINCE = {"active": "hire_date", "left": "leave_date"}
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemExplanation:
+    """`wanted`: the state that the account should have (None: whatever it is, it stays), with its
+    `reason` and when time alone changes it. `in_scope`: the `rule`'s answer, None where data is
+    missing; `because`: what the rule reads, and what that is for this person. `attributes`: mapped
+    values, or why there is none."""
+
+    system: str
+    wanted: str | None
+    makes: bool
+    reason: str
+    next_at: datetime | None
+    in_scope: bool | None
+    rule: str
+    because: Mapping[str, Any]
+    depends_on: Sequence[str]
+    after: Sequence[str]
+    attributes: Mapping[str, Any]
+    account: Row | None
+    open_task: Row | None
+    last_task: Row | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """`planned`: whether the last plan has seen the person as HR has it now. `names`: all that are
+    the person's; `names_now`: what a plan would use. `since`: the date behind the lifecycle state,
+    where it has one; `unknown_source`: the person's HR source where it is not configured, so that
+    every account is kept as it is; `absent_since`: since when HR's complete reads lack the person;
+    `rejected`: where HR's newest row cannot be used and the one before it is, `reasons`, `since`,
+    and `used`: the change time of the one before; `next_at`: when time alone changes something."""
+
+    employee_number: str
+    lifecycle: str
+    since: date | None
+    unknown_source: str | None
+    absent_since: datetime | None
+    rejected: Row | None
+    facts: Row
+    planned: bool
+    next_at: datetime | None
+    names: Sequence[Row]
+    names_now: Mapping[str, str]
+    names_problem: str | None
+    systems: Sequence[SystemExplanation]
+    attempts: Sequence[Row]
+
+
+def explain(*, engine: Engine, settings: Settings, number: str, now: datetime) -> Explanation:
+    """Raises ConfigurationError where nobody has this employee number."""
+    rules = compile_rules(settings)
+    with engine.connect() as connection, connection.begin() as transaction:
+        person = person_view.by_number(connection, number)
+        if person is None:
+            raise ConfigurationError(nobody(number))
+        found = _explained(connection, settings, rules, person, now)
+        transaction.rollback()
+    return found
+
+
+def _explained(
+    connection: Connection, settings: Settings, rules: Rules, person: Facts, now: datetime
+) -> Explanation:
+    owned = name_registry.of_person(connection, person["id"])
+    candidate = read_candidates(connection, rules, [person], now)[0]
+    given = _names_now(connection, rules, candidate)
+    lifecycle = _lifecycle(rules, person, now)
+    return Explanation(
+        employee_number=person["employee_number"],
+        lifecycle=lifecycle,
+        since=person[_SINCE[lifecycle]] if lifecycle in _SINCE else None,
+        unknown_source=None if person["source"] in rules.statuses else person["source"],
+        absent_since=person_view.absent_since(connection, person["id"]),
+        rejected=_rejected(connection, settings, person),
+        facts={field: person[field] for field in _SHOWN if person[field] is not None},
+        planned=person["planned_revision"] >= person["revision"],
+        next_at=candidate.next_at,
+        names=[dict(row) for row in owned],
+        names_now=dict(given),
+        names_problem=given.message if isinstance(given, Unavailable) else None,
+        systems=_systems(connection, settings, rules, candidate, given),
+        attempts=_attempts(connection, person["id"]),
+    )
+
+
+def _lifecycle(rules: Rules, person: Facts, now: datetime) -> str:
+    statuses = rules.statuses.get(person["source"])
+    return standing(person, statuses, now=now).state.value if statuses else _UNKNOWN
+
+
+def _rejected(connection: Connection, settings: Settings, person: Facts) -> Row | None:
+    source = person["source"]
+    found = rejected_records.of_person(
+        connection,
+        source=source,
+        mapper=next((RowMapper(one) for one in settings.hr if one.name == source), None),
+        key=person_view.source_key(connection, person["id"]),
+        number=person["employee_number"],
+    )
+    if found is None:
+        return None
+    used = person["source_updated_at"]
+    return {"reasons": list(found.reasons), "since": found.since, "used": used}
+
+
+def _names_now(connection: Connection, rules: Rules, candidate: Candidate) -> Mapping[str, str]:
+    given = name_giving.give(connection, rules.names, {candidate.id: candidate.context})
+    return given[candidate.id]
+
+
+def _attempts(connection: Connection, person_id: int) -> list[Row]:
+    return [dict(row) for row in person_view.attempts(connection, person_id, limit=_ATTEMPTS)]
+
+
+def _systems(
+    connection: Connection,
+    settings: Settings,
+    rules: Rules,
+    candidate: Candidate,
+    given: Mapping[str, str],
+) -> list[SystemExplanation]:
+    accounts = {row["system"]: dict(row) for row in person_view.accounts(connection, candidate.id)}
+    open_tasks, last_tasks = person_view.tasks(connection, candidate.id)
+    known = _Known(
+        accounts=accounts,
+        open_tasks={row["system"]: _task(dict(row)) for row in open_tasks},
+        last_tasks={row["system"]: _task(dict(row)) for row in last_tasks},
+    )
+    person = candidate.context["person"]
+    source = person["source"]
+    unknown = Unavailable(f"the HR source {source!r} is not configured")
+    context = {
+        **candidate.context, "names": given,
+        "valid_statuses": rules.valid_statuses.get(source, unknown),
+    }  # fmt: skip
+    return [
+        _system(rule, settings.systems[rule.name].scope, candidate, context, known)
+        for rule in rules.systems
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """By system."""
+
+    accounts: Mapping[str, Row]
+    open_tasks: Mapping[str, Row]
+    last_tasks: Mapping[str, Row]
+
+
+def _system(
+    rule: SystemRule, scope: str, candidate: Candidate, context: Mapping[str, Any], known: _Known
+) -> SystemExplanation:
+    wanted = candidate.wanted[rule.name]
+    return SystemExplanation(
+        system=rule.name,
+        wanted=wanted.state,
+        makes=wanted.makes,
+        reason=wanted.reason,
+        next_at=wanted.next_at,
+        in_scope=_in_scope(rule, context),
+        rule=scope,
+        because=_because(scope, context),
+        depends_on=list(rule.depends_on),
+        after=list(rule.after),
+        attributes=_mapped(rule, context, candidate.accounts),
+        account=known.accounts.get(rule.name),
+        open_task=known.open_tasks.get(rule.name),
+        last_task=known.last_tasks.get(rule.name),
+    )
+
+
+def _task(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "desired"}
+
+
+def _in_scope(rule: SystemRule, context: Mapping[str, Any]) -> bool | None:
+    try:
+        return rule.in_scope(context)
+    except RecordError:
+        return None
+
+
+def _because(scope: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for root, field in sorted(reads_of_template(f"{{{{ {scope} }}}}"), key=str):
+        value = context.get(root)
+        if field is None:
+            found[root] = value.message if isinstance(value, Unavailable) else value
+        elif isinstance(value, Mapping):
+            read = value.get(field)
+            found[f"{root}.{field}"] = read.message if isinstance(read, Unavailable) else read
+    return found
+
+
+def _mapped(
+    rule: SystemRule, context: Mapping[str, Any], accounts: Mapping[str, Account]
+) -> dict[str, Any]:
+    """The phone number by its last digits only."""
+    phone, found = context["person"]["phone"], {}
+    seen = with_accounts(context, accounts)
+    for attribute, value in {**rule.attributes, **rule.late_values}.items():
+        try:
+            mapped = value(seen)
+        except RecordError as error:
+            mapped = _LATE if attribute in rule.late else f"cannot be mapped: {error}"
+        found[attribute] = f"…{str(mapped)[-4:]}" if phone and mapped == phone else mapped
+    return found

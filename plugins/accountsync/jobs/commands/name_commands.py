@@ -1,0 +1,218 @@
+"""What operators ask and order about names. Orders are audited, values stay out of the trail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping
+
+from accountsync.domain.accounts.account import Account
+from accountsync.domain.names.chinese_names import read, spelt
+from accountsync.domain.names.surnames import OTHER_READINGS
+from accountsync.domain.persons.person import Unavailable
+from accountsync.domain.plans.desired import same
+from accountsync.domain.plans.planning import PlannedTask, Step, step
+from accountsync.errors import ConfigurationError, NeedsDataError, SafetyStopError
+from accountsync.jobs.plans import candidates, name_giving, person_facts
+from accountsync.jobs.plans.plan_rules import compile_rules
+from accountsync.settings import Settings
+from accountsync.store import audit, locks
+from accountsync.store.names import name_readings, name_registry
+from accountsync.store.names.name_readings import PersonName
+from accountsync.store.persons import person_view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """`names`: namespace → what would be given now; `problem`: why some cannot be given.
+    `warning`: what a human should look at before the names are given for ever."""
+
+    names: Mapping[str, str]
+    problem: str | None
+    warning: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What the next plan would make of an order. `names`: namespace → the name in use, and the one
+    after the plan. `changes`: system → the operation that is new or another one than the open
+    task's, and the attributes of an account that it changes."""
+
+    names: Mapping[str, tuple[str | None, str | None]]
+    problem: str | None
+    changes: Mapping[str, tuple[str, Sequence[str]]]
+
+
+def preview(*, engine: Engine, settings: Settings, number: str) -> Preview:
+    """The names that this person has or would get, through the code that gives them."""
+    with engine.connect() as connection, connection.begin() as transaction:
+        person = _found(connection, number)
+        found = _give(connection, settings, person)
+        transaction.rollback()
+    return found
+
+
+def preview_newcomer(*, engine: Engine, settings: Settings, person: Mapping[str, Any]) -> Preview:
+    """The same for somebody whom HR does not have yet. `person`: the fields the mappings read."""
+    with engine.connect() as connection, connection.begin() as transaction:
+        made = person_view.newcomer(connection, person)
+        found = _give(connection, settings, made)
+        transaction.rollback()
+    return found
+
+
+def _give(connection: Connection, settings: Settings, person: Mapping[str, Any]) -> Preview:
+    facts = person_facts.of(connection, [person])[0]
+    rules = name_giving.compile_names(settings)
+    name_giving.record_existing(connection, rules, lambda: [[facts]])
+    given = name_giving.give(connection, rules, {facts["id"]: {"person": facts}})[facts["id"]]
+    known = dict(given)
+    return Preview(
+        names={space: known[space] for space in rules.spaces if space in known},
+        problem=given.message if isinstance(given, Unavailable) else None,
+        warning=_doubt(facts),
+    )
+
+
+def _doubt(person: Mapping[str, Any]) -> str | None:
+    """A surname that some families read in another way, and that nobody has decided."""
+    said = person["readings"]
+    try:
+        surname = read(person["full_name"], said).written[0]
+    except NeedsDataError:
+        return None
+    other = OTHER_READINGS.get(surname)
+    if other is None or said.own or surname in said.surnames:
+        return None
+    how = "`bin/accountsync name override --reading`"
+    return f"this surname is also read {other}: ask, and use {how} if so"
+
+
+def of_person(*, engine: Engine, number: str) -> Sequence[RowMapping]:
+    with engine.connect() as connection:
+        return name_registry.of_person(connection, _found(connection, number)["id"])
+
+
+def override(
+    *, engine: Engine, settings: Settings, number: str, actor: str,
+    now: datetime, reading: str | None = None, chosen: Mapping[str, str] | None = None,
+) -> Effect:  # fmt: skip
+    """`reading` "" and a name "" take back what was said. The person is planned again.
+
+    Raises SafetyStopError for a name that this person cannot have as it is."""
+    _known_spaces(settings, chosen or {})
+    if reading:
+        _checked(reading)
+    with engine.begin() as connection:
+        locks.take_persons(connection)  # a plan under way would take the person for planned
+        person_id = _found(connection, number)["id"]
+        _refuse(connection, settings, person_id, chosen or {})
+        old = name_readings.of_persons(connection, [person_id]).get(person_id, PersonName())
+        merged = {**old.names, **(chosen or {})}
+        new = PersonName(
+            reading=old.reading if reading is None else reading or None,
+            names={space: value for space, value in merged.items() if value},
+        )
+        name_readings.override(connection, person_id=person_id, name=new)
+        said = {"employee_number": number, "names": sorted(chosen or {})}
+        details = said | {"reading": reading is not None}
+        audit.record(connection, actor=actor, action="name.override", details=details)
+        return _effect(connection, settings, number, now)
+
+
+def _effect(connection: Connection, settings: Settings, number: str, now: datetime) -> Effect:
+    """By the code that plans; taken back."""
+    rules, person = compile_rules(settings), _found(connection, number)
+    before = name_registry.current(connection, [person["id"]]).get(person["id"], {})
+    derivation = connection.begin_nested()
+    found = candidates.read_candidates(connection, rules, [person], now)
+    given = candidates.give_names(connection, rules, found)
+    (one,) = candidates.take_over_adopted(connection, rules, found, given)
+    after = given.get(one.id, {})
+    tasks = candidates.plan_tasks(rules, one, after)
+    derivation.rollback()
+    known = dict(after)
+    return Effect(
+        names={space: (before.get(space), known.get(space)) for space in rules.names.spaces},
+        problem=after.message if isinstance(after, Unavailable) else None,
+        changes={
+            system: (task.operation, _changed(task, one.accounts.get(system)))
+            for system, task in tasks.items()
+            if step(task, one.open_tasks.get(system)) not in (Step.NOTHING, Step.LATER)
+        },
+    )
+
+
+def _changed(task: PlannedTask, account: Account | None) -> Sequence[str]:
+    has = account.attributes if account else {}
+    return [
+        name for name, value in task.desired.items()
+        if account and not same({name: value}, {name: has.get(name)})
+    ]  # fmt: skip
+
+
+def _refuse(
+    connection: Connection, settings: Settings, person_id: int, chosen: Mapping[str, str]
+) -> None:
+    """What an operator chooses is given as it is, or not at all."""
+    rules = name_giving.compile_names(settings)
+    for space, value in chosen.items():
+        if value:
+            try:
+                name_giving.refuse(connection, rules, person_id=person_id, space=space, value=value)
+            except NeedsDataError as error:
+                raise SafetyStopError(str(error)) from error
+
+
+def say(*, engine: Engine, kind: str, characters: str, reading: str, actor: str) -> int:
+    """Returns how many persons are planned again for it."""
+    with engine.begin() as connection:
+        locks.take_persons(connection)
+        if reading:
+            said = " ".join(_checked(reading))
+            count = name_readings.say(connection, kind=kind, characters=characters, reading=said)
+        else:
+            count = name_readings.forget(connection, kind=kind, characters=characters)
+        details = {"kind": kind, "characters": characters, "reading": reading}
+        audit.record(connection, actor=actor, action="name.reading", details=details)
+    return count
+
+
+def _checked(reading: str) -> tuple[str, ...]:
+    try:
+        return spelt(reading).syllables
+    except NeedsDataError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def reserve(
+    *, engine: Engine, settings: Settings, value: str, spaces: Sequence[str], actor: str
+) -> list[str]:
+    """Keeps a name for nobody; returns the namespaces in which it was free."""
+    _known_spaces(settings, spaces)
+    with engine.begin() as connection:
+        free = [s for s in spaces if name_registry.reserve(connection, namespace=s, value=value)]
+        details = {"value": value, "namespaces": free}
+        audit.record(connection, actor=actor, action="name.reserve", details=details)
+    return free
+
+
+def _known_spaces(settings: Settings, spaces: Iterable[str]) -> None:
+    if unknown := sorted(set(spaces) - set(settings.names)):
+        known = ", ".join(settings.names)
+        raise ConfigurationError(f"there is no namespace {unknown[0]!r}; known: {known}")
+
+
+def said(*, engine: Engine) -> Sequence[RowMapping]:
+    with engine.connect() as connection:
+        return name_readings.listed(connection)
+
+
+def _found(connection: Connection, number: str) -> Mapping[str, Any]:
+    person = person_view.by_number(connection, number)
+    if person is None:
+        raise ConfigurationError(person_facts.nobody(number))
+    return person

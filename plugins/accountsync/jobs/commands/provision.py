@@ -1,0 +1,183 @@
+"""One person, now: read, planned, processed, with every step explained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine, RowMapping
+
+from accountsync.domain.tasks.outcomes import Outcome
+from accountsync.errors import AccountSyncError
+from accountsync.jobs.plans.create_account_tasks import PlanSummary
+from accountsync.jobs.plans.person_facts import nobody
+from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
+from accountsync.settings import Settings
+from accountsync.store import locks
+from accountsync.store.persons import persons
+from accountsync.store.tasks import task_commands, tasks
+from accountsync.store.tasks.task_commands import TaskFilter
+
+_ROUNDS = 5
+"""Enough for a probe and a repeat; what takes longer, such as a second look, is left to the DAG."""
+_SECONDS = 20.0
+"""After these nothing more is sent: somebody waits for the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """`said`: one line for the operator; of the person nothing but the employee number (I15).
+    `seconds`: how long it took; None: nothing was done, it tells how things stand."""
+
+    name: str
+    said: str
+    is_well: bool = True
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doing:
+    """What the steps are made of. `sync`, `plan`: the job, and a line about what it did. `process`:
+    one system, sending for so many seconds."""
+
+    sync: Callable[[], str]
+    plan: Callable[[], str]
+    process: Callable[[str, float], ProcessSummary]
+
+
+def provision(
+    *, engine: Engine, settings: Settings, employee_number: str, doing: Doing
+) -> Iterator[Step]:
+    """Step by step; one that fails does not keep the next from being tried: HR may be down, and
+    what it said earlier be enough. Of whom the store lacks after the read there is no next one."""
+    for source in settings.hr:
+        if locks.is_taken(engine, f"hr/{source.name}"):
+            yield _waits(f"{source.name} is being read by another run")
+    yield _step("read", doing.sync)
+    if not _is_known(engine, employee_number):
+        yield Step(name="person", said=nobody(employee_number), is_well=False)
+        return
+    if locks.is_taken(engine, "plan"):
+        yield _waits("a plan is being written by another run")
+    yield _step("plan", doing.plan)
+    yield from _process(engine, settings, employee_number, doing)
+    yield from _outcome(engine, settings, employee_number)
+
+
+def _is_known(engine: Engine, employee_number: str) -> bool:
+    with engine.connect() as connection:
+        return persons.id_of(connection, employee_number) is not None
+
+
+def _waits(what: str) -> Step:
+    return Step(name="wait", said=f"{what}; this goes on after it")
+
+
+def _process(
+    engine: Engine, settings: Settings, employee_number: str, doing: Doing
+) -> Iterator[Step]:
+    """A system that is down, asked for a pause or is another run's is left alone; others go on."""
+    until = time.monotonic() + _SECONDS
+    later: set[str] = set()
+    for number in range(_ROUNDS):
+        due = _make_due(engine, settings, employee_number, cut_short=number == 0)
+        for system in (one for one in due if one not in later):
+            if (left := until - time.monotonic()) <= 0:
+                return
+            summaries: list[ProcessSummary] = []
+            process = partial(_processed, doing.process, system, left, summaries)
+            yield _step(f"process {system}", process)
+            if not any(_went_on(summary) for summary in summaries):
+                later.add(system)
+        if later.issuperset(due):
+            return
+
+
+def _processed(
+    process: Callable[[str, float], ProcessSummary],
+    system: str,
+    left: float,
+    summaries: list[ProcessSummary],
+) -> str:
+    summaries.append(process(system, left))
+    return _told(summaries[-1])
+
+
+def _went_on(summary: ProcessSummary) -> bool:
+    return bool(set(summary.outcomes) - {Outcome.NOT_SENT})
+
+
+def _step(name: str, do: Callable[[], str]) -> Step:
+    begin, is_well = time.monotonic(), True
+    try:
+        said = do()
+    except AccountSyncError as error:
+        said, is_well = f"{type(error).__name__}: {error}", False
+    return Step(name=name, said=said, is_well=is_well, seconds=time.monotonic() - begin)
+
+
+def told_of_plan(plan: PlanSummary) -> str:
+    """What it wrote for the person, and why; in lines of the plan's own words."""
+    wrote = [
+        f"{operation} in {system} ({_because(line)})"
+        for system, operations in sorted(plan.lines.items())
+        for operation, line in operations.items()
+    ]
+    return f"plan {plan.plan_id}: {', '.join(wrote) or 'nothing new'}"
+
+
+def _because(line: Mapping[str, Any]) -> str:
+    if line["held"]:
+        return f"held for a human: {line['held_because']}"
+    return ", ".join(line["reasons"])
+
+
+def _told(summary: ProcessSummary) -> str:
+    if summary.busy:
+        return "another run is at work on this target, and takes the task with it"
+    if not summary.outcomes and summary.cause:
+        until = f" until {summary.until:%H:%M:%S} UTC" if summary.until else ""
+        return f"left alone{until}: {summary.cause}"
+    attempts = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.items())
+    return attempts or "nothing was due"
+
+
+def _make_due(
+    engine: Engine, settings: Settings, employee_number: str, *, cut_short: bool
+) -> Sequence[str]:
+    """Systems with work for the person, in the order of the configuration. `cut_short`: nobody
+    waits for a back-off that was meant for a run without a human; for what a target asked its
+    breaker waits."""
+    with engine.begin() as connection:
+        now = tasks.database_time(connection)
+        due = tasks.due_now(connection, number=employee_number, now=now, cut_short=cut_short)
+    return [system for system in settings.systems if system in due]
+
+
+def _outcome(engine: Engine, settings: Settings, employee_number: str) -> Iterator[Step]:
+    """How each target stands in the end, and why."""
+    with engine.connect() as connection:
+        found = task_commands.find(connection, TaskFilter(person=employee_number), limit=1000)
+        has = tasks.accounts_of(connection, number=employee_number)
+    newest: dict[str, RowMapping] = {}
+    for row in found:
+        newest.setdefault(row["system"], row)
+    for system in settings.systems:
+        yield _stand(system, has.get(system), newest.get(system))
+
+
+def _stand(system: str, account: str | None, task: RowMapping | None) -> Step:
+    said = f"account {account}" if account else "no account"
+    if task is None:
+        why = "" if account else ": no rule gives one today"
+        return Step(name=f"in {system}", said=said + why)
+    said += f"; {task['operation']} {task['state']}"
+    if task["waits_for"]:
+        said += f" for {', '.join(task['waits_for'])} since {task['waiting_since']:%F %H:%M} UTC"
+    if task["state"] != "succeeded" and task["cause"]:
+        said += f": {task['cause']}"
+    is_well = task["state"] in ("succeeded", "superseded", "cancelled")
+    return Step(name=f"in {system}", said=said, is_well=is_well)

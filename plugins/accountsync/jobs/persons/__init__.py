@@ -1,0 +1,1 @@
+"""Reading HR, and what becomes of its rows."""

@@ -1,0 +1,63 @@
+"""Who is missing from HR, and what a human says it means (I4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from accountsync.errors import ConfigurationError
+from accountsync.settings.hr import AnySource
+from accountsync.store import audit, locks
+from accountsync.store.persons import absences
+from accountsync.store.persons.absences import Absent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedAbsence:
+    """`is_asked`: by the source's policy a human has to say what it means."""
+
+    absent: Absent
+    is_asked: bool
+
+
+def list_absent(*, engine: Engine, sources: Iterable[AnySource]) -> list[ListedAbsence]:
+    found = []
+    with engine.connect() as connection:
+        for source in sources:
+            for absent in absences.of_source(
+                connection, source=source.name, left_statuses=source.left_statuses
+            ):
+                found.append(ListedAbsence(absent=absent, is_asked=_is_asked(source, absent)))
+    return found
+
+
+def _is_asked(source: AnySource, absent: Absent) -> bool:
+    policy = source.absence
+    return (
+        policy.policy == "ask"
+        and absent.presumed_left_at is None
+        and not absent.has_left
+        and absent.snapshots >= policy.after_snapshots
+    )
+
+
+def presume_left(
+    *, engine: Engine, numbers: Sequence[str], actor: str, comment: str, now: datetime
+) -> None:
+    """These missing persons are leavers, until HR has them again: all of them, or nobody.
+
+    Raises ConfigurationError that names who is not missing.
+    """
+    with engine.begin() as connection:
+        locks.take_persons(connection)
+        done = absences.presume_left_by_number(connection, numbers=numbers, now=now)
+        if others := sorted(set(numbers) - set(done)):
+            raise ConfigurationError(
+                f"not missing from HR, or taken for leavers already: {', '.join(others)};"
+                " nothing was changed"
+            )
+        details = {"numbers": sorted(done), "comment": comment}
+        audit.record(connection, actor=actor, action="absence_taken_for_leaving", details=details)

@@ -1,0 +1,230 @@
+"""Feeds that the feed guard stopped: kept as they were read, until a human decides or a newer feed
+takes their place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+
+from accountsync.errors import ConfigurationError, SafetyStopError
+from accountsync.hr.record import RowMapper
+from accountsync.jobs.persons.merging import merge
+from accountsync.jobs.persons.read_scope import ReadPlan
+from accountsync.jobs.persons.staging import StagedFeed
+from accountsync.jobs.tasks.task_queue import Clock
+from accountsync.settings.hr import AnySource
+from accountsync.store import audit, locks
+from accountsync.store.persons import feeds, runs
+from accountsync.store.persons import held_feeds as held
+from accountsync.store.persons.held_feeds import HeldFeed
+from accountsync.store.persons.runs import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def list_held(*, engine: Engine) -> Sequence[HeldFeed]:
+    with engine.connect() as connection:
+        return held.open_ones(connection)
+
+
+def superseded_by(*, engine: Engine, feed: HeldFeed) -> tuple[int, ...]:
+    """Undecided feeds whose place it took."""
+    with engine.connect() as connection:
+        return held.superseded_by(connection, feed)
+
+
+def describe(*, engine: Engine, feed: int) -> HeldFeed:
+    """Counts, differences by field and examples by employee number, as the guard saw them.
+
+    Raises ConfigurationError when no feed of this number was ever held.
+    """
+    with engine.connect() as connection:
+        return _find(connection, feed)
+
+
+def describe_held(*, engine: Engine, feed: int) -> HeldFeed:
+    """Raises SafetyStopError when it is held no more, and says which one is."""
+    with engine.connect() as connection:
+        return _held_one(connection, feed)
+
+
+def counts(feed: HeldFeed) -> str:
+    """They add up: rows, and those rejected before; what became of them, or would."""
+    again = f" and {feed.retried} rejected before" if feed.retried else ""
+    is_done = state(feed) == "approved"
+    insert, update = ("inserted", "updated") if is_done else ("to insert", "to update")
+    return (
+        f"{feed.fetched} rows{again}: {feed.inserted} {insert}, {feed.updated} {update},"
+        f" {feed.unchanged} unchanged, {feed.rejected} rejected"
+    )
+
+
+def state(feed: HeldFeed) -> str:
+    return "approved" if feed.state == "succeeded" else feed.state
+
+
+def approve(
+    *, engine: Engine, settings: AnySource, feed: int, actor: str, comment: str, clock: Clock
+) -> Outcome:
+    """Merges exactly the rows that were staged, once; what newer feeds brought since stays.
+
+    `settings`: of the feed's source. Raises SafetyStopError when the feed is held no more.
+    """
+    with locks.held(engine, f"hr/{settings.name}"), engine.begin() as connection:
+        found = _held_one(connection, feed)
+        if feeds.count(connection, run_id=feed) != found.fetched:
+            raise SafetyStopError(f"feed {feed}: its staged rows are not complete, reject it")
+        staged = _staged(connection, settings, found, clock())
+        outcome = replace(
+            merge(connection, staged, rows=found.fetched),
+            stopped_by=found.stopped_by,
+            read_to=found.read_to,
+        )
+        runs.succeed(connection, run_id=feed, outcome=outcome)
+        feeds.drop(connection, run_id=feed)
+        supersede(connection, staged)
+        _audit(connection, "feed_approved", found, actor, comment)
+    return outcome
+
+
+def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
+    """Throws the feed away. The next full read is due when it was; until then the same rows ask
+    nobody again. Raises like `approve`."""
+    source = describe(engine=engine, feed=feed).source
+    with locks.held(engine, f"hr/{source}"), engine.begin() as connection:
+        found = _held_one(connection, feed)
+        held.close(connection, feed=feed, state="rejected")
+        feeds.drop(connection, run_id=feed)
+        _audit(connection, "feed_rejected", found, actor, comment)
+
+
+def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -> HeldFeed:
+    """Keeps the staged rows, in the place of older feeds that this one covers, and raises
+    SafetyStopError. The feed that is held already was told of then, and one that was rejected is
+    asked about again when a full read is due, or `by_hand`: returns which it is, and nothing was
+    done. One that only brings more changes than the one it takes the place of is returned, too:
+    the question is open. Called under the source's lock."""
+    with engine.begin() as connection:
+        fingerprint = feeds.fingerprint(connection, run_id=feed.run_id)
+        known = _known(connection, feed, fingerprint, by_hand=by_hand)
+        if known:
+            runs.fail(connection, run_id=feed.run_id, error=f"SafetyStopError: {_stop(known)}")
+            feeds.drop(connection, run_id=feed.run_id)
+        else:
+            replaced = supersede(connection, feed)
+            feeds.fill_in_known(connection, run_id=feed.run_id, source=feed.source)
+            feeds.keep(connection, run_id=feed.run_id)
+            runs.hold(connection, run_id=feed.run_id, outcome=outcome, fingerprint=fingerprint)
+            new = _find(connection, feed.run_id)
+    if known:
+        log.warning("event=feed_still_%s feed=%s run=%s", known.state, known.id, feed.run_id)
+        return known
+    log.error("event=feed_held source=%s run=%s", feed.source, feed.run_id)
+    if by_hand or feed.plan.mode not in {old.mode for old in replaced}:
+        raise _stop(new)
+    return new
+
+
+def _known(
+    connection: Connection, feed: StagedFeed, fingerprint: str, *, by_hand: bool
+) -> HeldFeed | None:
+    """The feed of the same rows that was told of already."""
+    same = [
+        old
+        for old in held.open_ones(connection, source=feed.source)
+        if (old.mode, old.fingerprint) == (feed.plan.mode, fingerprint)
+    ]
+    if same:
+        held.confirm(connection, feed=same[0].id)
+        return same[0]
+    if by_hand:
+        return None
+    since = feed.now - feed.settings.full_every
+    return held.rejected_alike(connection, source=feed.source, fingerprint=fingerprint, since=since)
+
+
+def supersede(connection: Connection, feed: StagedFeed) -> Sequence[HeldFeed]:
+    """A newer feed, merged or held itself, takes the place of those that it covers, which are
+    returned."""
+    covered = _covered(connection, feed)
+    for old in covered:
+        held.close(connection, feed=old.id, state="superseded")
+        feeds.drop(connection, run_id=old.id)
+        log.info("event=feed_superseded source=%s feed=%s by=%s", old.source, old.id, feed.run_id)
+    return covered
+
+
+def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
+    """A full read covers everything; incremental ones start at the same watermark or before. A file
+    of changes covers only what it was itself, before it was rewritten."""
+    file = runs.file_of(connection, run_id=feed.run_id)
+    return [
+        old
+        for old in held.open_ones(connection, source=feed.source)
+        if old.id < feed.run_id
+        and (
+            feed.plan.is_complete
+            or (old.mode == feed.plan.mode == "incremental" and old.file == file)
+        )
+    ]
+
+
+def _staged(
+    connection: Connection, settings: AnySource, found: HeldFeed, now: datetime
+) -> StagedFeed:
+    """As it was read; where something newer was merged since, that is HR's present state."""
+    plan = ReadPlan(mode=found.mode, since=found.read_from)  # type: ignore[arg-type]
+    newer = held.merged_since(connection, source=found.source, feed=found.id)
+    return StagedFeed(
+        run_id=found.id,
+        settings=settings,
+        plan=plan,
+        mapper=RowMapper(settings),
+        now=now,
+        decides=plan.is_present_state and not newer,
+    )
+
+
+def _find(connection: Connection, feed: int) -> HeldFeed:
+    found = held.find(connection, feed)
+    if found is None:
+        raise ConfigurationError(
+            f"no feed {feed} was ever held; list them: bin/accountsync feed list"
+        )
+    return found
+
+
+def _held_one(connection: Connection, feed: int) -> HeldFeed:
+    found = _find(connection, feed)
+    if found.state != "held":
+        raise SafetyStopError(
+            f"feed {feed} of {found.source} is held no more: it was {state(found)}."
+            f" {_held_now(connection, found)}"
+        )
+    return found
+
+
+def _held_now(connection: Connection, found: HeldFeed) -> str:
+    later = [str(one.id) for one in held.open_ones(connection, source=found.source)]
+    if not later:
+        return "None of this source is held now; nothing has to be decided"
+    return f"Held now is feed {', '.join(later)}: decide about that, as it stands"
+
+
+def _stop(found: HeldFeed) -> SafetyStopError:
+    if found.state == "rejected":
+        return SafetyStopError(f"{found.source}: the same rows as feed {found.id}, rejected")
+    return SafetyStopError(
+        f"{found.source}: feed {found.id} is held, nothing of it was merged:"
+        f" {'; '.join(found.stopped_by)}. Look at it: bin/accountsync feed show {found.id};"
+        " then approve or reject it there, or in Airflow"
+    )
+
+
+def _audit(connection: Connection, action: str, found: HeldFeed, actor: str, comment: str) -> None:
+    details = {"feed": found.id, "source": found.source, "comment": comment}
+    audit.record(connection, actor=actor, action=action, details=details)

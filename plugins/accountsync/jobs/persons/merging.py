@@ -1,0 +1,233 @@
+"""A staged feed into the store: everything a run writes, in the caller's one transaction."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from accountsync.domain.persons.feed_guard import (
+    Feed,
+    FieldChange,
+    Leaving,
+    Limits,
+    reasons_to_stop,
+)
+from accountsync.jobs.persons.staging import StagedFeed, require_rows
+from accountsync.store import locks
+from accountsync.store.persons import absences, feeds, ownership, persons, rejects, runs
+from accountsync.store.persons.ownership import Owner
+from accountsync.store.persons.persons import EXAMPLES, Merged
+from accountsync.store.persons.runs import Outcome
+
+log = logging.getLogger(__name__)
+
+_ROWS_AT_ONCE = 5000
+
+
+def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
+    """Sources are read at the same time and merged one after the other: they share the employee
+    numbers. The caller takes everything back where the outcome says `stopped_by`.
+
+    Raises IncompleteReadError where not all of the `rows` that were staged are there any more.
+    """
+    locks.take_persons(connection)
+    feeds.use_memory(connection)
+    run_id, source, plan = feed.run_id, feed.source, feed.plan
+    _retry_rejected(connection, feed)
+    if feed.settings.allows_repeated_keys:
+        feeds.set_repeated_aside(connection, run_id=run_id)
+    owner = Owner(source=source, takes_over=feed.settings.takes_over)
+    taken_over = ownership.take_over(connection, run_id=run_id, owner=owner)
+    ownership.reject_taken_numbers(
+        connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
+    )
+    merged = persons.merge(
+        connection,
+        run_id=run_id,
+        source=source,
+        latest=feed.latest,
+        decides=feed.decides,
+        leaving=_leaving(feed),
+    )
+    require_rows(merged.counts.fetched, of=rows)
+    outcome = Outcome(
+        counts=merged.counts,
+        differences=_differences(connection, feed, merged, taken_over),
+        read_from=plan.since,
+        read_to=plan.until or merged.counts.newest_change,
+        stopped_by=_reasons_to_stop(connection, feed, merged),
+    )
+    rejects.record(
+        connection,
+        run_id=run_id,
+        source=source,
+        rejected=merged.counts.rejected,
+        complete=plan.is_complete,
+    )
+    _advance(connection, feed, outcome, is_first=merged.is_first)
+    outcome = _asking(connection, feed, outcome)
+    runs.succeed(connection, run_id=run_id, outcome=outcome)
+    return outcome
+
+
+def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome, *, is_first: bool) -> None:
+    """Snapshot and watermark, as far as the feed proves them (I1, I4); one that was approved after
+    newer ones is not how HR is now."""
+    counts, source = outcome.counts, feed.source
+    absences.welcome_back(connection, run_id=feed.run_id, source=source)
+    if feed.plan.is_complete and feed.decides:
+        snapshot = runs.add_snapshot(
+            connection, source=source, run_id=feed.run_id, rows=counts.fetched
+        )
+        if not is_first:
+            _mark_absent(connection, feed, snapshot)
+    if feed.plan.follows_changes and counts.newest_change:
+        runs.advance_watermark(
+            connection, source=source, value=counts.newest_change, run_id=feed.run_id
+        )
+
+
+def _mark_absent(connection: Connection, feed: StagedFeed, snapshot: int) -> None:
+    if feeds.hides_a_key(connection, run_id=feed.run_id):
+        log.warning(
+            "event=nobody_marked_absent source=%s run=%s: a row that tells neither key nor number"
+            " may be anybody's. bin/accountsync reject list", feed.source, feed.run_id,
+        )  # fmt: skip
+        return
+    absences.mark(connection, run_id=feed.run_id, source=feed.source, snapshot=snapshot)
+    _presume_left(connection, feed)
+
+
+def _presume_left(connection: Connection, feed: StagedFeed) -> None:
+    policy = feed.settings.absence
+    if policy.policy == "leave":
+        absences.presume_left(
+            connection,
+            run_id=feed.run_id,
+            source=feed.source,
+            after_snapshots=policy.after_snapshots,
+            now=feed.now,
+        )
+
+
+def _asking(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outcome:
+    """With whom a human has to be asked about: nobody would look for them otherwise (I4)."""
+    policy = feed.settings.absence
+    if not feed.plan.is_complete or policy.policy != "ask":
+        return outcome
+    count, examples = absences.long_absent(
+        connection,
+        source=feed.source,
+        after_snapshots=policy.after_snapshots,
+        left_statuses=feed.settings.left_statuses,
+        examples=EXAMPLES,
+    )
+    if not count:
+        return outcome
+    log.warning(
+        "event=missing_from_hr source=%s run=%s persons=%s: have they left?"
+        " bin/accountsync feed absent", feed.source, feed.run_id, count,
+    )  # fmt: skip
+    missing = {"missing": {"persons": count, "examples": examples}}
+    return replace(outcome, differences={**outcome.differences, **missing})
+
+
+def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
+    """I3; a read of some persons says nothing about others, and whose row a complete one lacks is
+    gone from HR."""
+    if feed.plan.mode == "person" or feed.plan.is_complete:
+        return
+    after = 0
+    while found := feeds.open_rejects(
+        connection, run_id=feed.run_id, source=feed.source, after=after, limit=_ROWS_AT_ONCE
+    ):
+        again = feed.mapper.map([raw for *_, raw in found])
+        feeds.add(connection, run_id=feed.run_id, lines=feeds.lines(again, retried=True))
+        rejects.close_other_keys(
+            connection,
+            [
+                number
+                for (number, key, _), record in zip(found, again, strict=True)
+                if (record.source_key or record.content_hash.hex()) != key
+            ],
+        )
+        after = found[-1][0]
+    if after:
+        feeds.keep_newest_of_retried(connection, run_id=feed.run_id)
+
+
+def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -> list[str]:
+    counts = merged.counts
+    limits = Limits(**feed.settings.feed_guard.model_dump())
+    return reasons_to_stop(
+        Feed(
+            is_complete=feed.plan.is_complete,
+            received=counts.fetched,
+            rejected=_newly_rejected(connection, feed, merged),
+            known=_known(connection, feed, merged),
+            matched=counts.updated + counts.unchanged,
+            changes=[_counted(connection, feed, change) for change in merged.changes],
+        ),
+        limits,
+    )
+
+
+def _known(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
+    """Whom the source has; a source of changes only never says so. Counted where it matters."""
+    snapshot = runs.last_snapshot(connection, source=feed.source)
+    if snapshot and snapshot.rows:
+        return snapshot.rows
+    floor = feed.settings.feed_guard.floor
+    if merged.counts.fetched and all(change.changed < floor for change in merged.changes):
+        return 0
+    return persons.with_value(connection, source=feed.source, field="source_key")
+
+
+def _counted(connection: Connection, feed: StagedFeed, change: FieldChange) -> FieldChange:
+    """Few have a last working day, or left: all of them lose it where some of the feed do."""
+    floor, field = feed.settings.feed_guard.floor, change.field
+    if change.emptied >= floor:
+        still = persons.with_value(connection, source=feed.source, field=field)
+        change = replace(change, had=change.emptied + still)
+    if change.back >= floor:
+        still = persons.leavers(connection, source=feed.source, field=field, leaving=_leaving(feed))
+        change = replace(change, had_left=change.back + still)
+    return change
+
+
+def _leaving(feed: StagedFeed) -> Leaving:
+    return Leaving(statuses=feed.settings.left_statuses, today=feed.now.date())
+
+
+def _newly_rejected(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
+    if not merged.counts.rejected:
+        return 0
+    return rejects.count_new(connection, run_id=feed.run_id, source=feed.source)
+
+
+def _differences(
+    connection: Connection, feed: StagedFeed, merged: Merged, taken_over: list[str]
+) -> dict[str, Any]:
+    """Employee numbers are the only personal data in it (I15)."""
+    found: dict[str, Any] = {"fields": {one.field: _told(one) for one in merged.changes}}
+    found["inserted"] = merged.newcomers
+    found["taken_over"] = taken_over[:EXAMPLES]
+    if merged.counts.rejected:
+        found["rejected"] = rejects.reasons(connection, run_id=feed.run_id, examples=EXAMPLES)
+    if feed.plan.numbers:
+        found["not_found"] = feeds.without_row(
+            connection, run_id=feed.run_id, numbers=feed.plan.numbers
+        )
+    return {name: value for name, value in found.items() if value}
+
+
+def _told(change: FieldChange) -> dict[str, Any]:
+    told = {
+        "changed": change.changed,
+        "emptied": change.emptied,
+        "examples": list(change.examples),
+    }
+    return told | ({"shifts": [list(shift) for shift in change.shifts]} if change.shifts else {})

@@ -1,0 +1,77 @@
+"""What one run reads of one HR source, and what its rows prove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from accountsync.errors import InvalidOrderError
+from accountsync.jobs.persons.run_request import SyncOrder, Window
+from accountsync.settings.hr import AnySource
+from accountsync.store.persons import runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPlan:
+    """`since` None: from the beginning."""
+
+    mode: Literal["incremental", "full", "window", "person"]
+    since: datetime | None = None
+    window: Window | None = None
+    numbers: frozenset[str] = frozenset()
+
+    @property
+    def until(self) -> datetime | None:
+        return self.window.end if self.window else None
+
+    @property
+    def extent(self) -> str:
+        """For the log; people by how many."""
+        bounds = (("since", self.since), ("until", self.until))
+        said = [f"{name}={moment.isoformat()}" for name, moment in bounds if moment]
+        if self.numbers:
+            said.append(f"numbers={len(self.numbers)}")
+        return " ".join(said) or "since=ever"
+
+    @property
+    def is_complete(self) -> bool:
+        """Who is not in it is not in HR."""
+        return self.mode == "full"
+
+    @property
+    def follows_changes(self) -> bool:
+        """It holds everything that changed since the watermark, which may move on."""
+        return self.mode in ("incremental", "full")
+
+    @property
+    def is_present_state(self) -> bool:
+        """Of its persons it tells what HR says now; it may take back what is newer in the store."""
+        return self.mode in ("full", "person")
+
+
+def plan_read(
+    connection: Connection, *, settings: AnySource, order: SyncOrder, now: datetime
+) -> ReadPlan:
+    """A window or some persons are read as such; otherwise the watermark decides, never a clock
+    (I1, I5). Raises InvalidOrderError for a window of rows whose change times nobody knows."""
+    if order.window is not None:
+        if "source_updated_at" not in settings.fields:
+            raise InvalidOrderError(
+                f"{settings.name} maps no `source_updated_at`: nothing of it is known to be in a"
+                " window; leave it out of `sources`, or order a full read"
+            )
+        return ReadPlan(mode="window", since=order.window.start, window=order.window)
+    if order.numbers:
+        return ReadPlan(mode="person", numbers=order.numbers)
+    since = runs.read_from(connection, source=settings.name, overlap=settings.overlap)
+    if not settings.can_read_everything:
+        return ReadPlan(mode="incremental", since=since)
+    last_full = runs.last_full_read_at(connection, source=settings.name)
+    can_ask = since is not None and settings.can_ask_for_changes and last_full is not None
+    is_due = last_full is None or now - last_full >= settings.full_every
+    if not can_ask or order.mode == "full" or (order.mode == "auto" and is_due):
+        return ReadPlan(mode="full")
+    return ReadPlan(mode="incremental", since=since)

@@ -1,0 +1,71 @@
+"""Rows of HR that wait to be put right there (I3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+
+from accountsync.domain.persons.person import PERSON_FIELDS
+from accountsync.errors import ConfigurationError
+from accountsync.hr.record import RowMapper
+from accountsync.settings.hr import AnySource
+from accountsync.store import audit
+from accountsync.store.persons import rejects
+from accountsync.store.persons.rejects import OpenReject
+
+_NUMBER_AT = list(PERSON_FIELDS).index("employee_number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedRecord:
+    """`employee_number`: as the row has it; None where it has none that can be read."""
+
+    reject: OpenReject
+    employee_number: str | None
+
+
+def list_rejected(*, engine: Engine, sources: Iterable[AnySource]) -> list[RejectedRecord]:
+    """Of all sources, also of those that are no longer configured."""
+    mappers = {source.name: RowMapper(source) for source in sources}
+    with engine.connect() as connection:
+        return [
+            RejectedRecord(
+                reject=reject, employee_number=_number(mappers.get(reject.source), reject)
+            )
+            for reject in rejects.open_ones(connection)
+        ]
+
+
+def of_person(
+    connection: Connection, *, source: str, mapper: RowMapper | None, key: str, number: str
+) -> OpenReject | None:
+    """The open row with the person's key, or that has no key and the person's number. `mapper`:
+    None where the source is not configured any more."""
+    found = list(rejects.open_ones(connection, source=source))
+    of_key = [reject for reject in found if reject.record_key == key]
+    if of_key or mapper is None:
+        return of_key[0] if of_key else None
+    mapped = ((reject, mapper.map_kept(reject.raw)) for reject in found)
+    keyless = [
+        one for one, row in mapped if (row.source_key, row.values[_NUMBER_AT]) == ("", number)
+    ]
+    return keyless[-1] if keyless else None
+
+
+def close(*, engine: Engine, source: str, record_key: str, actor: str, comment: str) -> None:
+    """For a row that no read will close: one of changes only, that never told whose it is. One that
+    HR sends again is open again. Raises ConfigurationError where no such row is open."""
+    with engine.begin() as connection:
+        if not rejects.close(connection, source=source, record_key=record_key):
+            raise ConfigurationError(
+                f"{source} has no open rejected row {record_key}; list them:"
+                " bin/accountsync reject list"
+            )
+        details = {"source": source, "record_key": record_key, "comment": comment}
+        audit.record(connection, actor=actor, action="reject_closed", details=details)
+
+
+def _number(mapper: RowMapper | None, reject: OpenReject) -> str | None:
+    return mapper.map_kept(reject.raw).values[_NUMBER_AT] or None if mapper else None

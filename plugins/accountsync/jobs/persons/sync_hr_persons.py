@@ -1,0 +1,193 @@
+"""Read one HR source and bring the store in step with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from accountsync.errors import AccountSyncError, SafetyStopError, TargetDownError, TransientError
+from accountsync.hr.record import RowMapper
+from accountsync.jobs.persons import held_feeds
+from accountsync.jobs.persons.merging import merge
+from accountsync.jobs.persons.read_scope import ReadPlan, plan_read
+from accountsync.jobs.persons.run_request import SyncOrder
+from accountsync.jobs.persons.silence import look_for_silence
+from accountsync.jobs.persons.staging import OpenSource, StagedFeed, say_done, stage
+from accountsync.jobs.tasks.task_queue import Clock
+from accountsync.settings.hr import AnySource
+from accountsync.store import locks, schema
+from accountsync.store.persons import feeds, runs
+from accountsync.store.persons.persons import MergeCounts
+from accountsync.store.persons.runs import Outcome
+
+log = logging.getLogger(__name__)
+
+_AUTO = SyncOrder()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncResult(MergeCounts):
+    """What a run did or, dry, would have done. `stopped_by`: why the feed guard would have held the
+    feed, or holds it still and nothing was done. `silent`: that nothing new comes any more, which
+    an earlier run has failed of, or this one, not dry, would have."""
+
+    run_id: int
+    source: str
+    mode: str
+    dry_run: bool
+    differences: Mapping[str, Any]
+    stopped_by: Sequence[str]
+    silent: str | None
+
+
+def sync_hr_persons(
+    *,
+    engine: Engine,
+    settings: AnySource,
+    open_source: OpenSource,
+    clock: Clock,
+    order: SyncOrder = _AUTO,
+    airflow_run_id: str | None = None,
+) -> SyncResult:
+    """Complete or nothing: one lock per source, one transaction for merge, counts and watermark.
+
+    `clock` is read under the lock: who waited long for a newer read's end knows its rows (I5); and
+    again when all is read: what changed meanwhile is not from the future (I1).
+    Raises IncompleteReadError when no read proved complete, TransientError for a TargetDownError
+    where no later run reads the same, SafetyStopError when the feed guard
+    held the feed and did not hold the same one already, SilentSourceError when nothing new came for
+    too long.
+    """
+    with locks.held(engine, f"hr/{settings.name}"):
+        now = clock()
+        with engine.begin() as connection:
+            schema.require_head(connection)
+            plan = plan_read(connection, settings=settings, order=order, now=now)
+            run_id = _start(connection, settings.name, plan, order, airflow_run_id)
+        log.info(
+            "event=read_started source=%s run=%s mode=%s %s dry_run=%s",
+            settings.name, run_id, plan.mode, plan.extent, order.dry_run,
+        )  # fmt: skip
+        feed = StagedFeed(
+            run_id=run_id,
+            settings=settings,
+            plan=plan,
+            mapper=RowMapper(settings),
+            now=now,
+            decides=plan.is_present_state,
+        )
+        try:
+            outcome = _read_and_merge(engine, open_source, feed, order, clock)
+        except SafetyStopError:
+            raise
+        except Exception as error:
+            error.add_note(f"HR source {settings.name}, sync run {run_id}")
+            _record_failure(engine, feed, error)
+            if isinstance(error, TargetDownError) and not order.is_repeated:
+                said = f"{settings.name}: {error}"
+                raise TransientError(said) from error  # this run has to try again itself
+            raise
+        silent = look_for_silence(engine, feed, order)
+    return _result(feed, order, outcome, silent)
+
+
+def _start(
+    connection: Connection,
+    source: str,
+    plan: ReadPlan,
+    order: SyncOrder,
+    airflow_run_id: str | None,
+) -> int:
+    for dead in runs.unfinished(connection, source=source):
+        feeds.drop(connection, run_id=dead)
+    run_id = runs.start(
+        connection,
+        source=source,
+        mode=plan.mode,
+        airflow_run_id=airflow_run_id,
+        dry_run=order.dry_run,
+    )
+    feeds.create(connection, run_id=run_id)
+    return run_id
+
+
+def _read_and_merge(
+    engine: Engine, open_source: OpenSource, feed: StagedFeed, order: SyncOrder, clock: Clock
+) -> Outcome:
+    rows = stage(engine, open_source, feed)
+    if rows is None:
+        return _finish(engine, feed, Outcome())
+    feed = replace(feed, now=clock())
+    with engine.connect() as connection, connection.begin() as transaction:
+        outcome = merge(connection, feed, rows=rows)
+        if order.dry_run or outcome.stopped_by:
+            transaction.rollback()
+        else:
+            feeds.drop(connection, run_id=feed.run_id)
+            held_feeds.supersede(connection, feed)
+    if order.dry_run:
+        return _finish(engine, feed, outcome)
+    if outcome.stopped_by:
+        known = held_feeds.hold(engine, feed, outcome, by_hand=order.mode != "auto")
+        if known.state == "rejected" and not feed.settings.can_read_everything:
+            say_done(open_source)  # the next file of changes waits behind it
+        return Outcome(stopped_by=known.stopped_by)
+    if feed.plan.follows_changes:
+        say_done(open_source)
+    return outcome
+
+
+def _finish(engine: Engine, feed: StagedFeed, outcome: Outcome) -> Outcome:
+    """A run that merged nothing: there was nothing to read, or it was a dry one."""
+    with engine.begin() as connection:
+        runs.succeed(connection, run_id=feed.run_id, outcome=outcome)
+        feeds.drop(connection, run_id=feed.run_id)
+    return outcome
+
+
+def _record_failure(engine: Engine, feed: StagedFeed, error: Exception) -> None:
+    """An error that is not ours may quote a row: only its kind is kept (I15). Raises TransientError
+    in its stead where another run took this one for dead and swept up its rows."""
+    kind, run_id = type(error).__name__, feed.run_id
+    ours = isinstance(error, AccountSyncError)
+    try:
+        with engine.begin() as connection:
+            feeds.drop(connection, run_id=run_id)
+            overtaken = not ours and runs.is_failed(connection, run_id=run_id)
+            runs.fail(connection, run_id=run_id, error=f"{kind}: {error}" if ours else kind)
+    except DBAPIError:
+        log.warning("event=failure_not_recorded run=%s error=%s", run_id, kind)
+        return
+    if overtaken:
+        raise TransientError(
+            f"{feed.source}: run {run_id} lost its lock, as its database session ended, and another"
+            f" run of this source took its turn: nothing of run {run_id} was merged; the next try"
+            " reads anew"
+        ) from error
+
+
+def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome, silent: str | None) -> SyncResult:
+    counts = outcome.counts
+    log.info(
+        "event=%s source=%s run=%s fetched=%s retried=%s inserted=%s updated=%s unchanged=%s"
+        " rejected=%s from_the_future=%s not_found=%s",
+        "compared" if order.dry_run else "stopped" if outcome.stopped_by else "merged",
+        feed.source, feed.run_id, counts.fetched, counts.retried, counts.inserted, counts.updated,
+        counts.unchanged, counts.rejected, counts.from_the_future,
+        len(outcome.differences.get("not_found", ())),
+    )  # fmt: skip
+    return SyncResult(
+        **asdict(counts),
+        run_id=feed.run_id,
+        source=feed.source,
+        mode=feed.plan.mode,
+        dry_run=order.dry_run,
+        differences=outcome.differences,
+        stopped_by=list(outcome.stopped_by),  # XCom shows a tuple as what it is made of
+        silent=silent,
+    )

@@ -1,0 +1,1 @@
+"""Deriving plans of account tasks."""

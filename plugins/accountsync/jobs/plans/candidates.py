@@ -1,0 +1,234 @@
+"""Persons to plan, each with what is known of the accounts and with what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from accountsync.domain.accounts.account import Account
+from accountsync.domain.names.numbering import FirstNumbers
+from accountsync.domain.persons import account_request
+from accountsync.domain.persons.lifecycle import Standing, standing
+from accountsync.domain.plans import planning
+from accountsync.domain.plans.desired import Difference, SystemRule, as_applied
+from accountsync.domain.plans.entitlement import UNKNOWN, Wanted, wanted
+from accountsync.domain.plans.planning import OpenTask, PlannedTask
+from accountsync.errors import RecordError
+from accountsync.jobs.plans import name_giving, person_facts
+from accountsync.jobs.plans.name_giving import Given
+from accountsync.jobs.plans.plan_rules import Rules
+from accountsync.store.accounts import account_cases, accounts
+from accountsync.store.names import name_registry
+from accountsync.store.persons.persons import Evaluation
+from accountsync.store.plans import plans
+
+_IN_DOUBT = "adoption"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A person, what is known about the person's accounts, and what they should be."""
+
+    id: int
+    revision: int
+    context: dict[str, Any]
+    accounts: Mapping[str, Account]
+    wanted: Mapping[str, Wanted]
+    open_tasks: Mapping[str, OpenTask]
+    next_at: datetime | None
+
+    @property
+    def needs_names(self) -> bool:
+        """Somebody gets an account; who has a call under way is planned again after it."""
+        return any(
+            planning.operation(wanted, self.accounts.get(system), Difference.NONE)
+            == "create"
+            and (system not in self.open_tasks or self.open_tasks[system].state not in
+                 planning.IN_DOUBT)
+            for system, wanted in self.wanted.items()
+        )  # fmt: skip
+
+    def evaluation(self, *, is_settled: bool = True) -> Evaluation:
+        return Evaluation(
+            person_id=self.id,
+            revision=self.revision if is_settled else -self.revision,
+            next_at=self.next_at,
+        )
+
+    @property
+    def keeps_account(self) -> bool:
+        return any(
+            wanted.state == "active" and system in self.accounts
+            for system, wanted in self.wanted.items()
+        )
+
+
+def read_candidates(
+    connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime
+) -> list[Candidate]:
+    ids = [row["id"] for row in rows]
+    under_way = plans.open_tasks(connection, ids)  # first: what ends between the two is in both
+    known = accounts.of_persons(connection, ids)
+    doubtful = account_cases.in_doubt(connection, ids)
+    return [
+        _candidate(
+            rules,
+            person,
+            known.get(person["id"], {}),
+            under_way.get(person["id"], {}),
+            now,
+            doubtful=doubtful,
+        )
+        for person in person_facts.of(connection, rows)
+    ]
+
+
+def _candidate(
+    rules: Rules,
+    person: dict[str, Any],
+    has: Mapping[str, Account],
+    under_way: Mapping[str, OpenTask],
+    now: datetime,
+    *,
+    doubtful: Collection[tuple[int, str]],
+) -> Candidate:
+    """`doubtful`: who may have an account there that nobody has yet said to be theirs (I9)."""
+    if person["source"] in rules.statuses:
+        should, next_at = _should(rules, person, has, now, doubtful)
+    else:
+        should, next_at = {rule.name: UNKNOWN for rule in rules.systems}, None
+    return Candidate(
+        id=person["id"],
+        revision=person["revision"],
+        context={"person": person},
+        accounts=has,
+        wanted=should,
+        open_tasks=under_way,
+        next_at=next_at,
+    )
+
+
+def _should(
+    rules: Rules,
+    person: Mapping[str, Any],
+    has: Mapping[str, Account],
+    now: datetime,
+    doubtful: Collection[tuple[int, str]],
+) -> tuple[dict[str, Wanted], datetime | None]:
+    """By system; and when time alone changes something."""
+    scope = {"person": person, "valid_statuses": rules.valid_statuses[person["source"]]}
+    stands = standing(person, rules.statuses[person["source"]], now=now)
+    should = {
+        rule.name: Wanted(state=None, reason=_IN_DOUBT)
+        if (person["id"], rule.name) in doubtful
+        else _wanted(rule, stands, scope, has.get(rule.name), now)
+        for rule in rules.systems
+    }
+    dates = [stands.next_at, *(one.next_at for one in should.values())]
+    return should, min(filter(None, dates), default=None)
+
+
+def _wanted(
+    rule: SystemRule,
+    stands: Standing,
+    scope: Mapping[str, Any],
+    account: Account | None,
+    now: datetime,
+) -> Wanted:
+    return wanted(
+        stands,
+        in_scope=_entitled(rule, scope),
+        policy=rule.policy,
+        account=account,
+        now=now,
+    )
+
+
+def _entitled(rule: SystemRule, scope: Mapping[str, Any]) -> bool | None:
+    """By an account request, or by the rule. None: one that cannot be answered for want of data
+    neither gives nor takes."""
+    if account_request.entitles(rule.name, scope["person"], scope["valid_statuses"]):
+        return True
+    try:
+        return rule.in_scope(scope)
+    except RecordError:
+        return None
+
+
+def give_names(
+    connection: Connection,
+    rules: Rules,
+    candidates: Sequence[Candidate],
+    first: FirstNumbers | None = None,
+) -> Given:
+    """The names of everybody; new ones for those who get an account, or whose name follows them."""
+    served = {one.id: one.context for one in candidates if one.needs_names or one.keeps_account}
+    others = [one.id for one in candidates if one.id not in served and one.accounts]
+    return {
+        **name_registry.current(connection, others),
+        **name_giving.give(connection, rules.names, served, first),
+    }
+
+
+def take_over_adopted(
+    connection: Connection,
+    rules: Rules,
+    candidates: Sequence[Candidate],
+    given: Given,
+) -> list[Candidate]:
+    """Once after its adoption an account's attributes are settled, whether shown or not."""
+    settled: dict[tuple[int, str], Mapping[str, Any]] = {}
+    found = []
+    for one in candidates:
+        applied = _applied(rules, one, given.get(one.id, {}))
+        settled |= {(one.id, system): account.attributes for system, account in applied.items()}
+        found.append(replace(one, accounts={**one.accounts, **applied}) if applied else one)
+    accounts.keep_applied(connection, settled)
+    return found
+
+
+def _applied(rules: Rules, candidate: Candidate, given: Mapping[str, str]) -> dict[str, Account]:
+    context, has = candidate.context | {"names": given}, dict(candidate.accounts)
+    applied = {}
+    for rule in rules.systems:
+        account = has.get(rule.name)
+        if account and account.as_shown and candidate.wanted[rule.name].state == "active":
+            attributes = as_applied(rule, context, has)
+            if attributes is not None:
+                settled = replace(account, attributes=attributes, as_shown=False)
+                has[rule.name] = applied[rule.name] = settled
+    return applied
+
+
+def plan_tasks(
+    rules: Rules, candidate: Candidate, given: Mapping[str, str]
+) -> dict[str, PlannedTask]:
+    context = candidate.context | {"names": given}
+    found = {}
+    for rule in rules.systems:
+        task = planning.plan_task(
+            rule,
+            person_id=candidate.id,
+            wanted=candidate.wanted[rule.name],
+            context=context,
+            accounts=candidate.accounts,
+        )
+        if task is not None:
+            found[rule.name] = task
+    return found | _in_order(rules, found, candidate.open_tasks)
+
+
+def _in_order(
+    rules: Rules, planned: Mapping[str, PlannedTask], open_tasks: Mapping[str, OpenTask]
+) -> dict[str, PlannedTask]:
+    return {
+        rule.name: planning.in_order(
+            rule, planned[rule.name], planned=planned, open_tasks=open_tasks
+        )
+        for rule in rules.systems
+        if rule.after and rule.name in planned
+    }

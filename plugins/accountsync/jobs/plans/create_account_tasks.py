@@ -1,0 +1,314 @@
+"""Derive the account tasks of every person that changed, or for whom a date has come."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from accountsync.domain.names.numbering import FirstNumbers
+from accountsync.domain.plans import plan_guard, planning
+from accountsync.domain.plans.planning import OpenTask, PlannedTask, Step
+from accountsync.errors import SafetyStopError
+from accountsync.jobs.interpreter_tuning import rare_collections
+from accountsync.jobs.plans import name_giving, person_facts
+from accountsync.jobs.plans.candidates import (
+    Candidate,
+    give_names,
+    plan_tasks,
+    read_candidates,
+    take_over_adopted,
+)
+from accountsync.jobs.plans.plan_rules import Rules, compile_rules
+from accountsync.settings import Settings
+from accountsync.store import locks, schema
+from accountsync.store.persons import ownership, persons
+from accountsync.store.persons.persons import Evaluation
+from accountsync.store.plans import guarded_tasks, planned_rules, plans
+from accountsync.store.tasks import dependants
+
+log = logging.getLogger(__name__)
+
+_PERSONS_AT_ONCE = 2000
+_FEW_PERSONS = 50_000
+"""More are as good as everybody, where one looks who waits for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSummary:
+    """`counts`: system → task state → tasks. `released`: tasks that can be carried out now. `held`:
+    tasks that the guard holds. `lines`: see `store.plans.plans.lines`. `unknown_sources`: HR
+    sources that are not configured → their persons, whose accounts are kept as they are."""
+
+    plan_id: int
+    persons: int
+    counts: Mapping[str, Mapping[str, int]]
+    lines: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    released: int
+    held: int
+    content_hash: str
+    unknown_sources: Mapping[str, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Changes:
+    """What one lot of persons needs. `add` may be computed while it is written."""
+
+    add: Iterable[PlannedTask] = ()
+    replacing: list[PlannedTask] = field(default_factory=list)
+    revise: list[tuple[OpenTask, PlannedTask]] = field(default_factory=list)
+    replaced: list[OpenTask] = field(default_factory=list)
+    superseded: list[OpenTask] = field(default_factory=list)
+    lapsed: list[OpenTask] = field(default_factory=list)
+    planned: list[Evaluation] = field(default_factory=list)
+
+    def leave_out(self, claimed: Sequence[OpenTask]) -> None:
+        """Whoever these are about is planned again after the call (I6)."""
+        if not claimed:
+            return
+        places = {(task.person_id, task.system) for task in claimed}
+        persons = {task.person_id for task in claimed}
+        self.replacing[:] = [t for t in self.replacing if (t.person_id, t.system) not in places]
+        self.planned = [
+            replace(one, revision=0) if one.person_id in persons else one for one in self.planned
+        ]
+
+
+def create_account_tasks(
+    *,
+    engine: Engine,
+    settings: Settings,
+    now: datetime,
+    dry_run: bool = False,
+    airflow_run_id: str | None = None,
+    expected: str | None = None,
+    only: str | None = None,
+) -> PlanSummary:
+    """One plan in one transaction. A dry run is the same, rolled back: only what it would have done
+    is kept.
+
+    `expected`: the content hash of a dry run. Raises SafetyStopError, and changes nothing, where
+    something else comes out by now.
+    `only`: the employee number of the one person to plan. The guard judges such plans, too: what
+    they take away counts with what is held and with the budgets (I7).
+    """
+    rules = compile_rules(settings)
+    with rare_collections(), locks.held(engine, "plan"), engine.begin() as connection:
+        schema.require_head(connection)
+        derivation = connection.begin_nested()
+        summary = _plan(connection, rules, now, airflow_run_id, only=only)
+        if dry_run:
+            derivation.rollback()
+            summary = _keep_dry_run(connection, summary, now, airflow_run_id)
+        elif expected is not None and summary.content_hash != expected:
+            raise SafetyStopError(
+                "since the dry run something has changed and another plan comes out; nothing was"
+                " released: look at a new dry run"
+            )
+    log.info(
+        "event=planned plan=%s persons=%s released=%s held=%s dry_run=%s counts=%s",
+        summary.plan_id, summary.persons, summary.released, summary.held, dry_run,
+        dict(summary.counts),
+    )  # fmt: skip
+    return summary
+
+
+def _keep_dry_run(
+    connection: Connection, summary: PlanSummary, now: datetime, airflow_run_id: str | None
+) -> PlanSummary:
+    plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
+    plans.finish(
+        connection,
+        plan_id=plan_id,
+        persons=summary.persons,
+        state="dry_run",
+        counts=summary.counts,
+        lines=summary.lines,
+        content_hash=summary.content_hash,
+        held_hash=None,
+    )
+    facts = {name: getattr(summary, name) for name in PlanSummary.__slots__}
+    return PlanSummary(**facts | {"plan_id": plan_id})
+
+
+def _plan(
+    connection: Connection,
+    rules: Rules,
+    now: datetime,
+    airflow_run_id: str | None,
+    *,
+    only: str | None,
+) -> PlanSummary:
+    """HR's own names are recorded for everybody, whoever is planned: before one is given (I8)."""
+    plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
+    digest = hashlib.sha256()
+    changed = planned_rules.changed(connection, rules.fingerprints)
+    if changed:
+        log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
+        planned_rules.keep_order(connection, rules.order, reads=rules.reads)
+    if changed and only is None:
+        planned_rules.keep(connection, rules.fingerprints, now=now)
+    if only is None:
+        _give_up_targets(connection, rules, plan_id, now, digest)
+    lots = partial(persons.lots, connection, at_once=_PERSONS_AT_ONCE, due=None if changed else now)
+    facts = (person_facts.of(connection, rows) for rows in lots())
+    name_giving.record_existing(connection, rules.names, lambda: facts)
+    count, first = 0, FirstNumbers()
+    one = None if only is None else persons.of_number(connection, only)
+    planned: list[int] = []
+    for rows in lots() if one is None else [one]:
+        changes = _changes(connection, rules, rows, now, first)
+        changes.leave_out(_to_open_tasks(connection, plan_id, changes, now, digest))
+        plans.add(connection, plan_id=plan_id, tasks=changes.add, now=now, digest=digest)
+        persons.mark_planned(connection, changes.planned)
+        count += len(rows)
+        if len(planned) <= _FEW_PERSONS:
+            planned += [row["id"] for row in rows]
+        log.debug("event=planning plan=%s persons=%s", plan_id, count)
+    _judge(connection, rules, plan_id, now)
+    everybody = len(planned) > _FEW_PERSONS
+    dependants.release_satisfied(connection, now=now, persons=None if everybody else planned)
+    unknown = _unknown_sources(connection, rules, plan_id)
+    return _finish(connection, plan_id, count, digest.hexdigest(), unknown)
+
+
+def _unknown_sources(connection: Connection, rules: Rules, plan_id: int) -> Mapping[str, int]:
+    found = ownership.persons_of_others(connection, known=rules.statuses)
+    for source, count in found.items():
+        log.warning(
+            "event=source_not_configured plan=%s source=%s persons=%s accounts=kept_as_they_are",
+            plan_id, source, count,
+        )  # fmt: skip
+    return found
+
+
+def _give_up_targets(
+    connection: Connection, rules: Rules, plan_id: int, now: datetime, digest: plans.Digest
+) -> None:
+    """Those that were taken out of the configuration."""
+    if gone := planned_rules.forget(connection, but=rules.fingerprints):
+        given_up = plans.give_up_targets(connection, systems=gone, now=now, digest=digest)
+        log.warning("event=targets_gone plan=%s systems=%s given_up=%s", plan_id, gone, given_up)
+
+
+def _to_open_tasks(
+    connection: Connection, plan_id: int, changes: _Changes, now: datetime, digest: plans.Digest
+) -> list[OpenTask]:
+    """Returns those that a processor has claimed since they were read."""
+    claimed = []
+    for gone, cause in (
+        (changes.superseded, "its reason has gone"),
+        (changes.replaced, "another task takes its place"),
+    ):
+        claimed += plans.supersede(connection, tasks=gone, cause=cause, now=now, digest=digest)
+    return claimed + plans.revise(
+        connection, plan_id=plan_id, tasks=changes.revise, now=now, digest=digest
+    )
+
+
+def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:
+    """Holds what the guard stops, lets everything else through (I7)."""
+    for one in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
+        reasons = plan_guard.reasons(one.facts, rules.guards[one.system, one.operation])
+        if reasons:
+            because = "; ".join(reasons)
+            log.warning(
+                "event=held plan=%s system=%s operation=%s because=%r",
+                plan_id, one.system, one.operation, because,
+            )  # fmt: skip
+            guarded_tasks.hold(
+                connection,
+                plan_id=plan_id,
+                system=one.system,
+                operation=one.operation,
+                because=because,
+            )
+    clean = guarded_tasks.still_planned(connection, plan_id=plan_id)
+    guarded_tasks.let_through(connection, ids=clean, dependants=rules.dependants, now=now)
+
+
+def _finish(
+    connection: Connection, plan_id: int, count: int, content: str, unknown: Mapping[str, int]
+) -> PlanSummary:
+    counts = plans.counts(connection, plan_id=plan_id)
+    lines = plans.lines(connection, plan_id=plan_id)
+    held = sum(line["held"] for operations in lines.values() for line in operations.values())
+    summary = PlanSummary(
+        plan_id=plan_id,
+        persons=count,
+        counts=counts,
+        lines=lines,
+        released=sum(states.get("ready", 0) for states in counts.values()),
+        held=held,
+        content_hash=content,
+        unknown_sources=unknown,
+    )
+    plans.finish(
+        connection,
+        plan_id=plan_id,
+        persons=count,
+        state="held" if held else "released",
+        counts=counts,
+        lines=lines,
+        content_hash=content,
+        held_hash=guarded_tasks.held_hash(connection, plan_id=plan_id) if held else None,
+    )
+    return summary
+
+
+def _changes(
+    connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime, first: FirstNumbers
+) -> _Changes:
+    """Who has nothing yet gets what is planned: nothing to compare it with."""
+    everybody = read_candidates(connection, rules, rows, now)
+    given = give_names(connection, rules, everybody, first)
+    newcomers = [one for one in everybody if not (one.accounts or one.open_tasks)]
+    others = [one for one in everybody if one.accounts or one.open_tasks]
+    others = take_over_adopted(connection, rules, others, given)
+    planned = [plan_tasks(rules, one, given.get(one.id, {})) for one in others]
+    refused = plans.refused(connection, [one.id for one in others])
+    changes = _Changes(planned=[one.evaluation() for one in newcomers])
+    for one, found in zip(others, planned, strict=True):
+        no = refused.get(one.id, {})
+        still = {system for system, task in found.items() if _is_refused(task, no.get(system))}
+        changes.lapsed += [task for system, task in no.items() if system not in still]
+        asked = {system: task for system, task in found.items() if system not in still}
+        _collect(changes, rules, one, asked)
+    plans.lapse(connection, changes.lapsed)
+    first_tasks = (plan_tasks(rules, one, given.get(one.id, {})).values() for one in newcomers)
+    changes.add = chain(changes.replacing, chain.from_iterable(first_tasks))
+    return changes
+
+
+def _is_refused(planned: PlannedTask, refusal: OpenTask | None) -> bool:
+    """What a human rejected is not planned again until something about it changes."""
+    return refusal is not None and planning.is_same(planned, refusal)
+
+
+def _collect(
+    changes: _Changes,
+    rules: Rules,
+    candidate: Candidate,
+    planned: Mapping[str, PlannedTask],
+) -> None:
+    """A person with a call under way is planned again after it."""
+    is_settled = True
+    for rule in rules.systems:
+        task, open_task = planned.get(rule.name), candidate.open_tasks.get(rule.name)
+        step = planning.step(task, open_task)
+        if step in (Step.SUPERSEDE, Step.REPLACE) and open_task:
+            (changes.superseded if task is None else changes.replaced).append(open_task)
+        if step in (Step.ADD, Step.REPLACE) and task:
+            changes.replacing.append(task)
+        if step is Step.REVISE and task and open_task:
+            changes.revise.append((open_task, task))
+        if step is Step.LATER:
+            is_settled = False
+    changes.planned.append(candidate.evaluation(is_settled=is_settled))

@@ -1,0 +1,153 @@
+"""Plans of which the guard held a part, and plans that were only tried: looked at, decided (I7)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, RowMapping
+
+from accountsync.errors import ConfigurationError, SafetyStopError
+from accountsync.jobs.plans.create_account_tasks import PlanSummary, create_account_tasks
+from accountsync.jobs.plans.plan_rules import compile_rules
+from accountsync.settings import Settings
+from accountsync.store import audit, locks
+from accountsync.store.plans import guarded_tasks
+from accountsync.store.tasks import dependants
+
+log = logging.getLogger(__name__)
+
+
+def list_held(*, engine: Engine) -> Sequence[RowMapping]:
+    with engine.connect() as connection:
+        return guarded_tasks.held_plans(connection)
+
+
+def list_recent(*, engine: Engine, limit: int = 20) -> Sequence[RowMapping]:
+    with engine.connect() as connection:
+        return guarded_tasks.recent_plans(connection, limit=limit)
+
+
+def describe(*, engine: Engine, plan: int) -> RowMapping:
+    """Raises ConfigurationError when there is no such plan."""
+    with engine.connect() as connection:
+        return _find(connection, plan)
+
+
+def approve(
+    *,
+    engine: Engine,
+    settings: Settings,
+    plan: int,
+    actor: str,
+    comment: str,
+    now: datetime,
+    reviewed: str | None = None,
+) -> int:
+    """Lets exactly the held tasks go that were reviewed. Returns how many.
+
+    `reviewed`: the hash that the reviewer saw. What no longer holds was superseded by a later plan;
+    a person whom HR changed since is left to the next one, which judges anew. Raises
+    SafetyStopError, and changes nothing, when the plan holds nothing or is another one.
+    """
+    rules = compile_rules(settings)
+    with locks.held(engine, "plan"), engine.begin() as connection:
+        found = _held_one(connection, plan, reviewed)
+        ids = guarded_tasks.releasable(connection, plan_id=plan)
+        guarded_tasks.let_through(connection, ids=ids, dependants=rules.dependants, now=now)
+        let_go = guarded_tasks.persons_of(connection, ids=ids)
+        dependants.release_satisfied(connection, now=now, persons=let_go)
+        outdated = guarded_tasks.leave_to_next_plan(connection, plan_id=plan, now=now)
+        guarded_tasks.close(
+            connection, plan_id=plan, state="approved", actor=actor, comment=comment, now=now
+        )
+        details = {"plan": plan, "hash": found["held_hash"], "tasks": len(ids), "comment": comment}
+        audit.record(connection, actor=actor, action="plan_approved", details=details)
+    log.info("event=plan_approved plan=%s tasks=%s outdated=%s", plan, len(ids), outdated)
+    return len(ids)
+
+
+def reject(
+    *,
+    engine: Engine,
+    plan: int,
+    actor: str,
+    comment: str,
+    now: datetime,
+    reviewed: str | None = None,
+) -> int:
+    """Cancels exactly the held tasks; the same ones are not planned again until something about
+    them changes, or somebody reconsiders. Returns how many. Raises like `approve`."""
+    with locks.held(engine, "plan"), engine.begin() as connection:
+        found = _held_one(connection, plan, reviewed)
+        number = guarded_tasks.reject(connection, plan_id=plan, now=now)
+        guarded_tasks.close(
+            connection, plan_id=plan, state="rejected", actor=actor, comment=comment, now=now
+        )
+        details = {"plan": plan, "hash": found["held_hash"], "tasks": number, "comment": comment}
+        audit.record(connection, actor=actor, action="plan_rejected", details=details)
+    log.info("event=plan_rejected plan=%s tasks=%s", plan, number)
+    return number
+
+
+def reconsider(*, engine: Engine, plan: int, actor: str, comment: str) -> int:
+    """Takes back that a plan's tasks were rejected or cancelled: the next plan asks for them again
+    where they still hold, and the guard judges them anew. Returns how many.
+
+    Raises SafetyStopError where nothing of this plan is refused any more.
+    """
+    with locks.held(engine, "plan"), engine.begin() as connection:
+        _find(connection, plan, lock=True)
+        cause = f"reconsidered by {actor}: {comment}"
+        number = guarded_tasks.reconsider(connection, plan_id=plan, cause=cause)
+        if not number:
+            raise SafetyStopError(f"nothing of plan {plan} is refused, or it lapsed since")
+        details = {"plan": plan, "tasks": number, "comment": comment}
+        audit.record(connection, actor=actor, action="plan_reconsidered", details=details)
+    log.info("event=plan_reconsidered plan=%s tasks=%s", plan, number)
+    return number
+
+
+def release_dry_run(
+    *, engine: Engine, settings: Settings, plan: int, actor: str, now: datetime
+) -> PlanSummary:
+    """What the dry run derived, if the same comes out now; the guard judges it like any plan.
+
+    Raises SafetyStopError where something else comes out.
+    """
+    found = describe(engine=engine, plan=plan)
+    if found["state"] != "dry_run":
+        raise ConfigurationError(f"plan {plan} is no dry run: it is {found['state']}")
+    summary = create_account_tasks(
+        engine=engine,
+        settings=settings,
+        now=now,
+        airflow_run_id=found["airflow_run_id"],
+        expected=found["content_hash"],
+    )
+    with engine.begin() as connection:
+        details = {"dry_run": plan, "plan": summary.plan_id}
+        audit.record(connection, actor=actor, action="dry_run_released", details=details)
+    return summary
+
+
+def _find(connection: Connection, plan: int, *, lock: bool = False) -> RowMapping:
+    found = guarded_tasks.plan(connection, plan_id=plan, lock=lock)
+    if found is None:
+        raise ConfigurationError(f"there is no plan {plan}; list them: bin/accountsync plan list")
+    return found
+
+
+def _held_one(connection: Connection, plan: int, reviewed: str | None) -> RowMapping:
+    found = _find(connection, plan, lock=True)
+    if found["state"] != "held":
+        raise SafetyStopError(f"plan {plan} is not held: it is {found['state']}")
+    if not found["held"]:
+        raise SafetyStopError(
+            f"plan {plan} holds nothing any more: what it held was superseded or cancelled"
+        )
+    present = guarded_tasks.held_hash(connection, plan_id=plan)
+    if present != found["held_hash"] or reviewed not in (None, present):
+        raise SafetyStopError(f"plan {plan} is not what was reviewed; look at it again")
+    return found

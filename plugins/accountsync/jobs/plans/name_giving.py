@@ -1,0 +1,277 @@
+"""Names for the persons of one lot, inside the plan's transaction (I8)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from accountsync.domain.mapping.filters import ASCII_FILTERS
+from accountsync.domain.mapping.values import (
+    Context,
+    Value,
+    compile_tree,
+    filters_of_template,
+    texts_of_template,
+)
+from accountsync.domain.names.numbering import FirstNumbers, NameSet, Shape, is_reserved, numbered
+from accountsync.domain.persons.person import Unavailable
+from accountsync.domain.storable import is_storable
+from accountsync.errors import NeedsDataError, RecordError
+from accountsync.settings import Settings
+from accountsync.settings.naming import NAME_ROOTS, NameSpace
+from accountsync.store.names import name_readings, name_registry
+from accountsync.store.names.name_readings import PersonName
+from accountsync.store.names.name_registry import OwnedName, SeenName
+
+log = logging.getLogger(__name__)
+
+_OVERRIDE = "set it with `bin/accountsync name override`"
+_HIGH_NUMBER = 9999
+"""A name has room for it, or is not given at all."""
+
+Given = Mapping[int, Mapping[str, str]]
+"""Person id → namespace → value; a look-up of what could not be given says what data it needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    rule: NameSpace
+    shape: Shape
+    value: Value
+    existing: Value | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRules:
+    """`reserved`: folded words. `numbered`: whether a reserved word gets a number, or waits."""
+
+    spaces: Mapping[str, Space]
+    reserved: frozenset[str]
+    numbered: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lot:
+    """What is to be done for the persons of one lot. `renewed`: the names in use until now."""
+
+    wanted: list[NameSet] = field(default_factory=list)
+    renewed: dict[tuple[int, str], str] = field(default_factory=dict)
+    bases: dict[tuple[int, str], str] = field(default_factory=dict)
+    problems: dict[int, str] = field(default_factory=dict)
+
+
+def compile_names(settings: Settings) -> NameRules:
+    return NameRules(
+        spaces={name: _space(rule) for name, rule in settings.names.items()},
+        reserved=settings.reserved_names.folded,
+        numbered=settings.reserved_names.then == "number",
+    )
+
+
+def _space(rule: NameSpace) -> Space:
+    existing = compile_tree(rule.existing, roots=NAME_ROOTS) if rule.existing else None
+    return Space(
+        rule=rule,
+        shape=Shape(
+            is_address="@" in texts_of_template(rule.value),
+            is_ascii=not ASCII_FILTERS.isdisjoint(filters_of_template(rule.value)),
+        ),
+        value=compile_tree(rule.value, roots=NAME_ROOTS),
+        existing=existing,
+    )
+
+
+def record_existing(
+    connection: Connection,
+    rules: NameRules,
+    lots: Callable[[], Iterable[Sequence[Mapping[str, Any]]]],
+) -> list[SeenName]:
+    """The names that HR says people have, before any is given to somebody else.
+
+    `lots`: the persons, asked for only where a namespace has an `existing`. Returns
+    those that are already another person's.
+    """
+    spaces = {name: s.existing for name, s in rules.spaces.items() if s.existing}
+    refused: list[SeenName] = []
+    for lot in lots() if spaces else ():
+        found = [seen for person in lot for seen in _existing(spaces, person)]
+        refused += name_registry.see(connection, found)
+    if refused:
+        log.warning("event=names_of_others refused=%s", len(refused))
+    return refused
+
+
+def _existing(spaces: Mapping[str, Value], person: Mapping[str, Any]) -> Iterable[SeenName]:
+    for space, value in spaces.items():
+        try:
+            found = str(value({"person": person}) or "").strip()
+        except RecordError:
+            continue
+        if found and is_storable(found):
+            yield SeenName(
+                person_id=person["id"], namespace=space, value=found, origin=name_registry.HR
+            )
+
+
+def give(
+    connection: Connection,
+    rules: NameRules,
+    contexts: Mapping[int, Context],
+    first: FirstNumbers | None = None,
+) -> Given:
+    """Person id → context, in the order in which people are served. Names that people have are
+    kept; a namespace that follows renames, and an operator's override, get a new one.
+
+    `first`: see `store.names.name_registry.allocate`."""
+    ids = list(contexts)
+    owned = name_registry.owned(connection, ids)
+    overrides = name_readings.of_persons(connection, ids)
+    lot = _Lot()
+    for person_id, context in contexts.items():
+        has, override = owned.get(person_id, {}), overrides.get(person_id, PersonName())
+        try:
+            _want(lot, rules, person_id, _bases(rules, context, has, override), has, override)
+        except RecordError as error:
+            lot.problems[person_id] = str(error)
+    name_registry.remember_base(connection, lot.bases)
+    name_registry.retire(connection, list(lot.renewed))
+    given = name_registry.allocate(connection, lot.wanted, reserved=rules.reserved, first=first)
+    lacking = _not_given(connection, lot, given)
+    kept = {
+        p: {space: name.value for space, name in has.items() if (p, space) not in lacking}
+        for p, has in owned.items()
+    }
+    return {
+        person_id: _partly(given.get(person_id) or kept.get(person_id, {}), lot, person_id)
+        for person_id in ids
+    }
+
+
+def _not_given(
+    connection: Connection, lot: _Lot, given: name_registry.Names
+) -> Collection[tuple[int, str]]:
+    """(person, namespace) for whom no name was left. The one in use stays so, but is not what the
+    person should have: who needs it waits, and is told why."""
+    lacking = {
+        (one.person_id, space)
+        for one in lot.wanted
+        for space in one.bases
+        if space not in given.get(one.person_id, {})
+    }
+    name_registry.take_up(
+        connection, {key: lot.renewed[key] for key in lacking if key in lot.renewed}
+    )
+    chosen = {(one.person_id, s) for one in lot.wanted if one.is_exact for s in one.bases}
+    for person_id, space in lacking:
+        lot.problems[person_id] = (
+            f"the {space} that an operator chose is taken or reserved; choose another one with"
+            " `name override`"
+            if (person_id, space) in chosen
+            else f"no number of this {space} is free that fits into the length allowed here"
+        )
+    return lacking
+
+
+def _partly(given: Mapping[str, str], lot: _Lot, person_id: int) -> Mapping[str, str]:
+    problem = lot.problems.get(person_id)
+    return Unavailable(problem, known=given) if problem else given
+
+
+def _bases(
+    rules: NameRules, context: Context, has: Collection[str], override: PersonName
+) -> dict[str, str]:
+    """Only what is needed: a name once given no longer depends on what it was made from."""
+    bases = {}
+    for name, space in rules.spaces.items():
+        if name in override.names:
+            bases[name] = override.names[name]
+        elif name not in has or space.rule.on_rename == "follow":
+            bases[name] = _base(rules, space, context)
+    return bases
+
+
+def _base(rules: NameRules, space: Space, context: Context) -> str:
+    base = str(space.value(context))
+    if not base.partition("@")[0].strip():
+        raise NeedsDataError(f"a name came out empty; {_OVERRIDE}")
+    if not is_storable(base):
+        raise NeedsDataError(f"a name holds what is no character; {_OVERRIDE}")
+    if not rules.numbered and is_reserved(base, rules.reserved):
+        raise NeedsDataError(f"the name is a reserved word; {_OVERRIDE}")
+    return base
+
+
+def _want(
+    lot: _Lot,
+    rules: NameRules,
+    person_id: int,
+    bases: Mapping[str, str],
+    has: Mapping[str, OwnedName],
+    override: PersonName,
+) -> None:
+    """All of it or nothing: raises NeedsDataError where a name does not fit."""
+    wanted, renewed = {}, {}
+    for space, base in bases.items():
+        known = has.get(space)
+        if known is None:
+            wanted[space] = base
+        elif known.made_from is None and space not in override.names:
+            lot.bases[person_id, space] = base
+        elif base not in (known.made_from, known.value):
+            wanted[space] = base
+            renewed[person_id, space] = known.value
+    for space, base in wanted.items():
+        if space in override.names:
+            _check_length(rules, space, base)
+        else:
+            numbered(base, _HIGH_NUMBER, rules.spaces[space].rule.max_length)
+    lot.renewed |= renewed
+    shared = {
+        space: base
+        for space, base in wanted.items()
+        if rules.spaces[space].rule.number == "shared" and space not in override.names
+    }
+    for group in (shared, *({s: base} for s, base in wanted.items() if s not in shared)):
+        if group:
+            is_exact = not override.names.keys().isdisjoint(group)
+            lot.wanted.append(_name_set(rules, person_id, group, is_exact=is_exact))
+
+
+def _name_set(
+    rules: NameRules, person_id: int, bases: Mapping[str, str], *, is_exact: bool
+) -> NameSet:
+    limits = {s: limit for s in bases if (limit := rules.spaces[s].rule.max_length)}
+    return NameSet(person_id=person_id, bases=bases, max_lengths=limits, is_exact=is_exact)
+
+
+def _check_length(rules: NameRules, space: str, value: str) -> None:
+    limit = rules.spaces[space].rule.max_length
+    if limit is not None and len(value) > limit:
+        raise NeedsDataError(f"the {space} that an operator chose is longer than {limit}")
+
+
+def refuse(
+    connection: Connection, rules: NameRules, *, person_id: int, space: str, value: str
+) -> None:
+    """Raises NeedsDataError where this person cannot have exactly this name, and says why."""
+    if problem := rules.spaces[space].shape.problem(value):
+        raise NeedsDataError(f"{space}: {problem}")
+    _check_length(rules, space, value)
+    if is_reserved(value, rules.reserved):
+        raise NeedsDataError(f"{space}: a reserved word is nobody's name")
+    found = name_registry.holder(connection, namespace=space, value=value)
+    if found is None or found["person_id"] == person_id:
+        return
+    if found["person_id"] is not None:
+        who = found["employee_number"]
+        raise NeedsDataError(f"{space}: {who} has or had this name, and nobody else gets it")
+    why = (
+        "it is reserved"
+        if found["origin"] == name_registry.OPERATOR
+        else f"seen in {found['origin']}"
+    )
+    raise NeedsDataError(f"{space}: this name is kept for nobody: {why}")

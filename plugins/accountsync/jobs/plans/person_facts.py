@@ -1,0 +1,50 @@
+"""Persons as rules and mappings see them: HR's fields, operators' mappings and readings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from accountsync.domain.persons.person import Unavailable
+from accountsync.store.names import name_readings
+from accountsync.store.persons import mappings
+
+Facts = dict[str, Any]
+"""What `person` stands for in an expression; `type` and `department` are operators' rows."""
+
+
+def nobody(number: str) -> str:
+    """What an operator is told of whom the store lacks."""
+    return (
+        f"nobody has the employee number {number!r}; is it in a row of HR that is rejected?"
+        " bin/accountsync reject list"
+    )
+
+
+def of(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Facts]:
+    said = name_readings.load(connection)
+    own = name_readings.of_persons(connection, [row["id"] for row in rows])
+    types = mappings.read(connection, mappings.TABLES["person-types"])
+    departments = mappings.read(connection, mappings.TABLES["departments"])
+    return [
+        {
+            **row,
+            "readings": name_readings.with_own(said, own.get(row["id"])),
+            "type": _mapped(types, "person type", row["person_type"]),
+            "department": _mapped(departments, "department", row["department_code"]),
+        }
+        for row in rows
+    ]
+
+
+def _mapped(
+    table: Mapping[str, Mapping[str, Any]], what: str, code: str | None
+) -> Mapping[str, Any]:
+    if code is None:
+        return Unavailable(f"HR gives no {what}")
+    row = table.get(code)
+    if row is None or row.get("active") is False:
+        return Unavailable(f"{what} {code!r} has no active mapping; import one")
+    return row

@@ -1,0 +1,144 @@
+"""The configuration's part of planning, compiled once a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import orjson
+
+from accountsync.domain.mapping.values import compile_condition, compile_tree, paths, roots_in
+from accountsync.domain.persons import account_request
+from accountsync.domain.persons.lifecycle import Statuses
+from accountsync.domain.plans.desired import SystemRule
+from accountsync.domain.plans.entitlement import Policy
+from accountsync.domain.plans.plan_guard import GuardRule
+from accountsync.domain.plans.planning import GUARDED
+from accountsync.jobs.plans import name_giving
+from accountsync.jobs.plans.name_giving import NameRules
+from accountsync.settings import Settings
+from accountsync.settings.hr import AnySource
+from accountsync.settings.target import PERSON_ROOTS, SCOPE_ROOTS
+from accountsync.settings.targets import AnyTarget
+
+_PLANNED_BY = {
+    "scope", "attributes", "identifier", "depends_on", "after", "prehire", "leave", "leaver",
+    "delete_after", "keep",
+}  # fmt: skip
+"""What of a target's configuration decides who has what: another one is planned for everybody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """`dependants`: system → those that come after it. `fingerprints`: of each system's rules.
+    `valid_statuses`: by source; also those of a leave, which the targets' `leave` decides about.
+    `statuses`: by source. What persons of any other source should have nobody can say."""
+
+    systems: Sequence[SystemRule]
+    names: NameRules
+    valid_statuses: Mapping[str, Sequence[str]]
+    statuses: Mapping[str, Statuses]
+    guards: Mapping[tuple[str, str], GuardRule]
+    fingerprints: Mapping[str, str]
+
+    @property
+    def dependants(self) -> Mapping[str, Sequence[str]]:
+        return {
+            rule.name: [
+                other.name
+                for other in self.systems
+                if rule.name in other.depends_on or rule.name in other.after
+            ]
+            for rule in self.systems
+        }
+
+    @property
+    def order(self) -> Mapping[str, Sequence[str]]:
+        """System → those that it comes after, without needing an account there."""
+        return {rule.name: rule.after for rule in self.systems}
+
+    @property
+    def reads(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
+        """System → system → the facts of an account there that the mapping reads."""
+        return {rule.name: _read_accounts(rule) for rule in self.systems}
+
+
+def _read_accounts(rule: SystemRule) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    for root, *path in sorted(paths(rule.late, roots=PERSON_ROOTS)):
+        if root == "accounts":
+            found.setdefault(path[0], []).append(path[1])
+    return found
+
+
+def compile_rules(settings: Settings) -> Rules:
+    return Rules(
+        systems=[_rule(name, target) for name, target in settings.systems.items()],
+        names=name_giving.compile_names(settings),
+        valid_statuses={
+            account_request.SOURCE: [],
+            **{one.name: [*one.valid_statuses, *one.leave_statuses] for one in settings.hr},
+        },
+        statuses={
+            account_request.SOURCE: Statuses(),
+            **{one.name: _statuses(one) for one in settings.hr},
+        },
+        guards={
+            (name, operation): (target.guard or settings.guard).rule(operation)
+            for name, target in settings.systems.items()
+            for operation in GUARDED
+        },
+        fingerprints={
+            name: _fingerprint(settings, target) for name, target in settings.systems.items()
+        },
+    )
+
+
+def _rule(name: str, target: AnyTarget) -> SystemRule:
+    late = {
+        attribute: node
+        for attribute, node in target.attributes.items()
+        if "accounts" in roots_in(node, roots=PERSON_ROOTS)
+    }
+    values = {
+        attribute: compile_tree(node, roots=PERSON_ROOTS)
+        for attribute, node in target.attributes.items()
+    }
+    return SystemRule(
+        name=name,
+        depends_on=target.depends_on,
+        after=target.after,
+        in_scope=compile_condition(target.scope, roots=SCOPE_ROOTS),
+        attributes={attribute: values[attribute] for attribute in values if attribute not in late},
+        late=late,
+        late_values={attribute: values[attribute] for attribute in late},
+        policy=_policy(target),
+        identifier=target.identifier,
+        kept=target.keep,
+    )
+
+
+def _policy(target: AnyTarget) -> Policy:
+    return Policy(
+        prehire=target.prehire or timedelta(0),
+        leave_keeps=target.leave == "keep",
+        leaver_keeps=target.leaver == "keep",
+        delete_after=target.delete_after,
+    )
+
+
+def _statuses(source: AnySource) -> Statuses:
+    return Statuses(zone=source.zone, leave=source.leave_statuses, left=source.left_statuses)
+
+
+def _fingerprint(settings: Settings, target: AnyTarget) -> str:
+    statuses = {"zone", "valid_statuses", "leave_statuses", "left_statuses"}
+    rules = {
+        "names": {name: rule.model_dump(mode="json") for name, rule in settings.names.items()},
+        "reserved": settings.reserved_names.model_dump(mode="json"),
+        "hr": {one.name: one.model_dump(mode="json", include=statuses) for one in settings.hr},
+        "target": target.model_dump(mode="json", include=_PLANNED_BY),
+    }
+    return hashlib.sha256(orjson.dumps(rules, option=orjson.OPT_SORT_KEYS)).hexdigest()

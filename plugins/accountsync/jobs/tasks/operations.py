@@ -1,0 +1,100 @@
+"""One claimed task carried out through a connector: the call, or the look that a probe is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from accountsync.domain.accounts.account import Account, RemoteAccount
+from accountsync.domain.mapping.values import compile_tree
+from accountsync.domain.plans.desired import sendable
+from accountsync.domain.tasks import outcomes, probe
+from accountsync.domain.tasks.outcomes import ClaimedTask, Result, Rules
+from accountsync.errors import (
+    AccountExistsError,
+    AccountSyncError,
+    NeedsDataError,
+    RecordError,
+    UnknownOutcomeError,
+)
+from accountsync.store.tasks.tasks import Claim
+from accountsync.targets.connector import Connector
+
+
+def with_late_bound(claim: Claim) -> dict[str, Any]:
+    """What depends on another account's facts is read now that the account is there."""
+    late = claim.row["late_bound"]
+    desired: dict[str, Any] = claim.row["desired"]
+    if not late:
+        return desired
+    value = compile_tree(late, roots={"accounts"})
+    return sendable({**desired, **value({"accounts": claim.row["accounts"] or {}})})
+
+
+async def carry_out(
+    connector: Connector, task: ClaimedTask, *, rules: Rules, clock: Callable[[], datetime]
+) -> Result:
+    """Raises the errors of the connector.
+
+    Where a target looks people up by name alone, a rename that was not made left the old one.
+    """
+    if task.probe:
+        if not connector.can_find:
+            return probe.unfindable(task)
+        found = await connector.find(task.attributes)
+        if found is None and task.account is not None and task.account.attributes:
+            found = await connector.find({**task.attributes, **task.account.attributes})
+        return probe.probed(task, found, rules=rules, now=clock())
+    return await call(connector, task)
+
+
+async def call(connector: Connector, task: ClaimedTask) -> Result:
+    """Raises as `carry_out`."""
+    if task.operation not in connector.operations:
+        return outcomes.manual(task)
+    if task.operation == "create":
+        return await _create(connector, task)
+    if task.account is None:
+        raise NeedsDataError("no account of this person is known here")
+    return outcomes.succeeded(task, await _change(connector, task, task.account))
+
+
+async def _create(connector: Connector, task: ClaimedTask) -> Result:
+    enabled = task.account_state != "disabled"
+    try:
+        account = await connector.create(task.attributes, enabled=enabled)
+    except AccountExistsError as error:
+        return await _look_up(connector, task, error)
+    return probe.made(task, account)
+
+
+async def _change(
+    connector: Connector, task: ClaimedTask, account: Account
+) -> RemoteAccount | None:
+    match task.operation:
+        case "update":
+            return await connector.update(account, task.attributes)
+        case "rename":
+            return await connector.rename(account, task.attributes)
+        case "enable":
+            return await connector.enable(account, task.attributes)
+        case "disable":
+            return await connector.disable(account, task.attributes)
+        case "delete":
+            await connector.delete(account)
+            return None
+    raise AssertionError(f"the store knows no operation {task.operation!r}")
+
+
+async def _look_up(connector: Connector, task: ClaimedTask, exists: AccountExistsError) -> Result:
+    """If the look-up itself fails, the account is known to be there: probe again later."""
+    if not connector.can_find:
+        return probe.existing(task, None, exists)
+    try:
+        found = await connector.find(task.attributes)
+    except RecordError:
+        found = None
+    except AccountSyncError as error:
+        raise UnknownOutcomeError(f"exists, but the look-up failed: {error}") from error
+    return probe.existing(task, found, exists)

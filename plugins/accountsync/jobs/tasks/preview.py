@@ -1,0 +1,75 @@
+"""What a run would send to one target, without claiming or changing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from sqlalchemy import Engine
+
+from accountsync.errors import AccountSyncError, SafetyStopError
+from accountsync.jobs.tasks.operations import call, with_late_bound
+from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
+from accountsync.jobs.tasks.task_queue import Limits
+from accountsync.store.tasks import tasks
+from accountsync.store.tasks.tasks import Claim
+from accountsync.targets.connector import Connector
+
+log = logging.getLogger(__name__)
+
+_AT_MOST = 1000
+
+
+def preview_account_tasks(
+    *,
+    engine: Engine,
+    system: str,
+    open_connector: Callable[[], AbstractAsyncContextManager[Connector]],
+    limits: Limits,
+) -> ProcessSummary:
+    """`outcomes`: `would_<operation>`, `would_look` (after an unknown outcome), `would_fail`,
+    `would_need_a_human`. The connector must be one that refuses changes at the wire."""
+    with engine.connect() as connection:
+        found = tasks.peek(
+            connection,
+            system=system,
+            limit=min(limits.max_tasks or _AT_MOST, _AT_MOST),
+            now=tasks.database_time(connection),
+            numbers=limits.employee_numbers,
+        )
+    shown = asyncio.run(_show(system, found, open_connector))
+    log.info("event=dry_run system=%s %s", system, dict(shown))
+    return ProcessSummary(system=system, outcomes=dict(shown))
+
+
+async def _show(
+    system: str,
+    found: list[Claim],
+    open_connector: Callable[[], AbstractAsyncContextManager[Connector]],
+) -> Counter[str]:
+    shown: Counter[str] = Counter()
+    async with open_connector() as connector:
+        for claim in found:
+            verdict, what = await _would(connector, claim)
+            shown[verdict] += 1
+            log.info(
+                "event=%s system=%s task=%s operation=%s employee_number=%s what=%r",
+                verdict, system, claim.row["id"], claim.row["operation"],
+                claim.row["employee_number"], what,
+            )  # fmt: skip
+    return shown
+
+
+async def _would(connector: Connector, claim: Claim) -> tuple[str, str]:
+    if claim.probe:
+        return "would_look", "the outcome of an earlier call is unknown"
+    try:
+        result = await call(connector, claim.as_task(with_late_bound(claim)))
+    except SafetyStopError as refused:
+        return f"would_{claim.row['operation']}", str(refused)
+    except AccountSyncError as error:
+        return "would_fail", f"{type(error).__name__}: {error}"
+    return "would_need_a_human", result.message or ""

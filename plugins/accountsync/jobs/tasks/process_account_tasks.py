@@ -1,0 +1,215 @@
+"""Carry out the due tasks of one target, many at once, each exactly once.
+
+A claim and its attempt are committed before the call, the result after it; no transaction is open
+during a call (I9). One processor a target: an advisory lock sees to it, leases to lost connections.
+A target that is down is left alone by its circuit breaker, run after run, until it answers (I13).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from accountsync.domain.tasks import breaker as breaking
+from accountsync.domain.tasks.breaker import Breaker, BreakerRule, Passage
+from accountsync.domain.tasks.outcomes import Rules
+from accountsync.domain.tasks.retry import RetryRule
+from accountsync.errors import AccountSyncError, ConfigurationError, TargetDownError
+from accountsync.jobs.tasks.processor import Processor
+from accountsync.jobs.tasks.task_queue import Clock, Limits, TaskQueue
+from accountsync.settings import Settings
+from accountsync.store import locks, schema
+from accountsync.store.tasks import dependants, due_tasks, tasks
+from accountsync.targets.connector import Connector
+
+log = logging.getLogger(__name__)
+
+_LOOKED_AT = 10_000
+"""Waiting tasks that a run looks at again, of the latest plans and of all: well under a second."""
+
+OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSummary:
+    """`outcomes`: how the attempts ended. `released`: dependants that became ready. `busy`: another
+    processor holds this target, nothing was done. `breaker`: its state now; where it kept the
+    target from being called, `cause` says why and `until` how long. `call_seconds`: of all calls
+    together."""
+
+    system: str
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    released: int = 0
+    busy: bool = False
+    breaker: str = "closed"
+    cause: str | None = None
+    until: datetime | None = None
+    call_seconds: float = 0.0
+
+
+def find_due_targets(
+    *, engine: Engine, systems: Iterable[str], now: datetime | None = None, dry_run: bool = False
+) -> list[str]:
+    """Those with tasks to work on now; dependants that were overlooked are released first, but in
+    a dry run."""
+    with engine.begin() as connection:
+        schema.require_head(connection)
+        at = now or tasks.database_time(connection)
+        if not dry_run:
+            share = random.random()  # noqa: S311 (where to begin to look)
+            dependants.release_overlooked(connection, now=at, share=share, limit=_LOOKED_AT)
+        return due_tasks.due_systems(connection, systems=systems, now=at)
+
+
+def find_untried(*, engine: Engine, since: datetime) -> dict[str, int]:
+    """System → tasks that became ready after a run had looked for due ones, and that it left. Asked
+    of the store, for a run that fails or dies cannot tell what it released (I12)."""
+    with engine.connect() as connection:
+        now = tasks.database_time(connection)
+        return due_tasks.untried(connection, since=since, now=now)
+
+
+def rules_of(settings: Settings) -> Rules:
+    retry, breaker = settings.retry, settings.breaker
+    return Rules(
+        retry=RetryRule(max_attempts=retry.max_attempts, base=retry.base, cap=retry.cap),
+        probe_gap=retry.probe_gap,
+        breaker=BreakerRule(after=breaker.after, base=breaker.base, cap=breaker.cap),
+    )
+
+
+def process_account_tasks(
+    *,
+    engine: Engine,
+    system: str,
+    open_connector: OpenConnector,
+    rules: Rules,
+    limits: Limits,
+    worker: str,
+    clock: Clock,
+    at_once: bool = False,
+    on_end: Callable[[ProcessSummary], None] | None = None,
+) -> ProcessSummary:
+    """`at_once`: somebody asks: a target that is down is looked at without waiting for its time.
+    `on_end`: is told what was done, also where an error is raised afterwards.
+
+    Raises TargetDownError or ConfigurationError after recording everything that was done, but only
+    where that is news or somebody asks: a target that was down already ends the run quietly.
+    TransientError where the run was ended from outside.
+    """
+    with locks.held_or_not(engine, f"target/{system}") as mine:
+        if not mine:
+            log.info("event=busy system=%s", system)
+            return ProcessSummary(system=system, busy=True)
+        queue = TaskQueue(
+            engine=engine, system=system, worker=worker, limits=limits, clock=clock, lock=mine
+        )
+        queue.expire_leases()
+        run = _TargetRun(queue, open_connector, rules)
+        run.run(at_once=at_once)
+    if on_end:
+        on_end(run.summary)
+    if run.error:
+        raise run.error
+    return run.summary
+
+
+class _TargetRun:
+    """One target's run: the breaker is asked first and told afterwards."""
+
+    def __init__(self, queue: TaskQueue, open_connector: OpenConnector, rules: Rules) -> None:
+        self._queue = queue
+        self._open_connector = open_connector
+        self._rules = rules
+        self._processor: Processor | None = None
+        self.error: AccountSyncError | None = None
+        self.summary = ProcessSummary(system=queue.system)
+
+    def run(self, *, at_once: bool) -> None:
+        before = self._queue.breaker()
+        passage = breaking.passage(before, now=self._queue.clock())
+        if passage is Passage.WAIT and not at_once:
+            self._leave_alone(before)
+            return
+        if passage is Passage.WAIT:
+            passage = Passage.LOOK
+        stopped_by = self._drained(before, passage)
+        after = self._judged(before, stopped_by)
+        if after != before:
+            self._queue.keep_breaker(after)
+        self.summary = self._summed_up(after)
+        is_known = after.failures > 1 and not at_once
+        self.error = None if is_known else stopped_by
+
+    def _leave_alone(self, breaker: Breaker) -> None:
+        log.info(
+            "event=target_left_alone system=%s breaker=%s since=%s next_look=%s cause=%r",
+            self._queue.system, breaker.state, breaker.since, breaker.probe_at, breaker.cause,
+        )  # fmt: skip
+        self.summary = replace(
+            self.summary,
+            breaker=breaker.state,
+            cause=breaker.cause or breaker.state,
+            until=breaker.probe_at,
+        )
+
+    def _drained(self, before: Breaker, passage: Passage) -> AccountSyncError | None:
+        if passage is Passage.LOOK:
+            self._queue.keep_breaker(breaking.half_opened(before))
+        try:
+            return asyncio.run(self._drain(passage))
+        except (TargetDownError, ConfigurationError) as error:
+            return error
+        except BaseExceptionGroup as group:  # of the coroutines; Airflow's timeout may be in there
+            raise group.exceptions[0] from group
+
+    async def _drain(self, passage: Passage) -> AccountSyncError | None:
+        async with self._open_connector() as connector:
+            if passage is Passage.LOOK:
+                try:
+                    log.info("event=target_looked_at system=%s", self._queue.system)
+                    await connector.check()
+                except (ConfigurationError, TargetDownError):
+                    raise
+                except AccountSyncError as error:
+                    raise TargetDownError(str(error)) from error
+            self._processor = Processor(self._queue, connector, self._rules, passage=passage)
+            await self._processor.run()
+        return self._processor.stopped_by
+
+    def _judged(self, before: Breaker, stopped_by: AccountSyncError | None) -> Breaker:
+        """A target that answered well for a while was up in between: what follows is news."""
+        now, processor = self._queue.clock(), self._processor
+        if isinstance(stopped_by, TargetDownError | ConfigurationError):
+            answers = processor.health.answers if processor else 0
+            known = Breaker() if answers >= self._rules.breaker.after else before
+            cause = str(stopped_by)
+            return breaking.opened(known, cause=cause, rule=self._rules.breaker, now=now)
+        if processor and (seconds := processor.health.throttle.pause_left_s):
+            return breaking.paused(until=now + timedelta(seconds=seconds), now=now)
+        if before.state != "closed":
+            log.info("event=target_recovered system=%s since=%s", self._queue.system, before.since)
+        return Breaker()
+
+    def _summed_up(self, after: Breaker) -> ProcessSummary:
+        queue, processor = self._queue, self._processor
+        log.info(
+            "event=processed system=%s outcomes=%s released=%s breaker=%s cause=%r",
+            queue.system, dict(queue.outcomes), queue.released, after.state, after.cause,
+        )  # fmt: skip
+        return ProcessSummary(
+            system=queue.system,
+            outcomes=dict(queue.outcomes),
+            released=queue.released,
+            breaker=after.state,
+            cause=after.cause,
+            until=after.probe_at,
+            call_seconds=processor.health.seconds if processor else 0.0,
+        )

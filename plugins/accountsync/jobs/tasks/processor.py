@@ -1,0 +1,325 @@
+"""Carries the due tasks of one target out: claims ahead, calls concurrently, records in lots.
+
+Three kinds of coroutines, two queues. Whatever ends a run, everything claimed is recorded: answered
+with its result, sent without an answer as unknown, not sent as given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from accountsync.domain.tasks import departure, outcomes
+from accountsync.domain.tasks.breaker import Passage
+from accountsync.domain.tasks.departure import Departure
+from accountsync.domain.tasks.outcomes import ClaimedTask, Outcome, Result, Rules
+from accountsync.errors import (
+    AccountSyncError,
+    ConfigurationError,
+    TargetDownError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from accountsync.jobs.tasks.operations import carry_out, with_late_bound
+from accountsync.jobs.tasks.target_health import TargetHealth
+from accountsync.jobs.tasks.task_queue import TaskQueue
+from accountsync.store.tasks.tasks import Claim
+from accountsync.targets.connector import Connector
+
+log = logging.getLogger(__name__)
+
+_RECORD_AT_MOST = 200
+_PROGRESS_EVERY_S = 10.0
+_GRACE_S = 3.0
+"""For calls under way when a signal comes: Airflow kills five seconds after it."""
+
+
+@dataclass(slots=True)
+class _Call:
+    caller: asyncio.Task[None]
+    departure: Departure
+    is_over: bool = False
+
+    @property
+    def may_end(self) -> bool:
+        """Under way, and nothing of it has left: it waits for its turn, for a token, for a look."""
+        return not (self.is_over or self.departure.has_left)
+
+
+class Processor:
+    """`stopped_by`: why it ended before its time."""
+
+    def __init__(
+        self,
+        queue: TaskQueue,
+        connector: Connector,
+        rules: Rules,
+        *,
+        passage: Passage = Passage.GO,
+    ) -> None:
+        self._queue = queue
+        self._connector = connector
+        self._rules = rules
+        self.health = TargetHealth(
+            rules.breaker,
+            concurrency=queue.limits.concurrency,
+            passage=passage,
+            stop=self.stop,
+            seconds_left=lambda: queue.seconds_left,
+        )
+        self._todo: asyncio.Queue[Claim | None] = asyncio.Queue()
+        self._done: asyncio.Queue[Result | None] = asyncio.Queue()
+        self._held: dict[int, Claim] = {}  # by attempt: a task may be claimed again at once
+        self._received: list[Claim] = []
+        self._calls: dict[int, _Call] = {}
+        self._recording: list[Result] = []
+        self._moved = asyncio.Event()
+        self._callers: list[asyncio.Task[None]] = []
+        self._is_ending = False
+        self.stopped_by: AccountSyncError | None = None
+
+    async def run(self) -> None:
+        try:
+            with self._obeying_signals():
+                await self._run()
+        finally:
+            self._give_back()
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(self._keep_leases())
+            recorder = group.create_task(self._record())
+            self._callers = [
+                group.create_task(self._call()) for _ in range(self._queue.limits.concurrency)
+            ]
+            in_time = max(0.0, self._queue.seconds_left)
+            asyncio.get_running_loop().call_later(in_time, self.stop, None)
+            await self._claim()
+            for _ in self._callers:
+                self._todo.put_nowait(None)
+            await asyncio.wait(self._callers)
+            self._done.put_nowait(None)
+            await recorder
+            keeper.cancel()
+
+    def stop(self, error: AccountSyncError | None) -> None:
+        """Nothing more is sent; what has left may end."""
+        self.stopped_by = self.stopped_by or error
+        self._is_ending = True
+        self.health.throttle.close()
+        for call in self._calls.values():
+            if call.may_end:
+                call.caller.cancel()
+        self._moved.set()
+
+    @contextmanager
+    def _obeying_signals(self) -> Iterator[None]:
+        """SIGTERM: stop, and let go of calls that take too long."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, before)
+
+    def _end(self) -> None:
+        self.stop(TransientError("ended by a signal; what was not sent is in the queue again"))
+        asyncio.get_running_loop().call_later(_GRACE_S, self._let_go)
+
+    def _let_go(self) -> None:
+        for caller in self._callers:
+            caller.cancel()
+
+    async def _claim(self) -> None:
+        """Until nothing is due and nothing is under way that could make more due. A store that is
+        slower than the target holds it back: what is done and not recorded is lost in a crash."""
+        enough = self._queue.limits.concurrency
+        too_many = 4 * enough + _RECORD_AT_MOST
+        while not self._is_ending:
+            self._moved.clear()
+            idle = not self._held
+            claims = await self._claimed()
+            self._received = claims or self._received
+            for claim in claims:
+                self._held[claim.row["attempt_id"]] = claim
+                self._todo.put_nowait(claim)
+            if not claims and idle:
+                return
+            while (
+                self._todo.qsize() >= enough
+                or len(self._held) >= too_many
+                or (not claims and self._held)
+            ):
+                await self._moved.wait()
+                self._moved.clear()
+                if not claims or self._is_ending:
+                    break
+
+    async def _claimed(self) -> list[Claim]:
+        try:
+            return await asyncio.to_thread(self._queue.claim)
+        except TransientError as error:
+            self.stop(error)
+            return []
+
+    async def _call(self) -> None:
+        enough = self._queue.limits.concurrency
+        while (claim := await self._todo.get()) is not None:
+            if self._todo.qsize() < enough:
+                self._moved.set()
+            begin = time.monotonic()
+            result = await self._carry_out(claim)
+            if result.outcome is not Outcome.NOT_SENT:
+                result = replace(result, seconds=time.monotonic() - begin)
+                self.health.seconds += result.seconds
+            self._say(result)
+            self._done.put_nowait(result)
+
+    async def _carry_out(self, claim: Claim) -> Result:
+        """Every error of the tree becomes a result; what stops the target: the rest is unsent."""
+        try:
+            task = claim.as_task(with_late_bound(claim))
+        except AccountSyncError as error:  # nothing is sent: it says nothing about the target
+            return self._as_result(claim.as_task(claim.row["desired"]), error)
+        if not await self.health.throttle.enter() or self._queue.seconds_left <= 0:
+            self.health.throttle.unanswered()
+            return self._not_sent(task)
+        try:
+            result = await self._called(task)
+        except AccountSyncError as error:
+            return self._failed(task, error)
+        self.health.took(answered=result.outcome is not Outcome.NOT_SENT)
+        return result
+
+    async def _called(self, task: ClaimedTask) -> Result:
+        caller = asyncio.current_task()
+        assert caller is not None
+        with departure.watched() as watched:
+            call = self._calls[task.attempt_id] = _Call(caller, watched)
+            try:
+                return await carry_out(
+                    self._connector, task, rules=self._rules, clock=self._queue.clock
+                )
+            finally:
+                call.is_over = True
+
+    def _not_sent(self, task: ClaimedTask) -> Result:
+        why = f": {self.stopped_by}" if self.stopped_by else ""
+        later = self._rules.probe_gap if self.stopped_by else None
+        at = self._queue.clock()
+        return outcomes.not_sent(
+            task, at=at + later if later else at, message=f"not sent, the run ended{why}"
+        )
+
+    def _failed(self, task: ClaimedTask, error: AccountSyncError) -> Result:
+        """What stopped halfway was sent all the same: a look decides, where there can be one. An
+        account that was made is there, whatever went wrong with the rest of it."""
+        self.health.judge(error)
+        is_begun = self._calls[task.attempt_id].departure.is_begun
+        if isinstance(error, ConfigurationError | TargetDownError):
+            is_doubtful = self._connector.can_find and is_begun
+            error = (UnknownOutcomeError if is_doubtful else TargetDownError)(str(error))
+        elif is_begun and task.operation == "create":
+            begun = self._as_result(task, UnknownOutcomeError(f"made, not complete: {error}"))
+            return replace(begun, code=getattr(error, "code", None))
+        return self._as_result(task, error)
+
+    def _as_result(self, task: ClaimedTask, error: AccountSyncError) -> Result:
+        return outcomes.failed(
+            task,
+            error,
+            rules=self._rules,
+            now=self._queue.clock(),
+            jitter=random.random(),  # noqa: S311 (spreads load, guards nothing)
+        )
+
+    def _say(self, result: Result) -> None:
+        """What did not just work, for the operator: who, where, which attempt, why, what next."""
+        if result.error_kind is None or (
+            result.outcome is Outcome.NOT_SENT and result.state != "needs_human"
+        ):
+            return
+        task = result.task
+        log.warning(
+            "event=attempt_failed system=%s task=%s operation=%s employee_number=%s attempt=%s"
+            " probe=%s next=%s error=%s code=%s message=%r",
+            self._queue.system, task.id, task.operation, task.employee_number, task.attempts,
+            task.probe, result.state, result.error_kind, result.code, result.message,
+        )  # fmt: skip
+
+    async def _record(self) -> None:
+        said = time.monotonic()
+        ended = False
+        while not ended:
+            lot = [await self._done.get()]
+            while len(lot) < _RECORD_AT_MOST and not self._done.empty():
+                lot.append(self._done.get_nowait())
+            ended = None in lot
+            await self._keep([result for result in lot if result is not None])
+            if time.monotonic() - said >= _PROGRESS_EVERY_S:
+                said = time.monotonic()
+                self._say_progress()
+
+    async def _keep(self, results: list[Result]) -> None:
+        """A store that stays away: the leases run out, and the next run looks what was done."""
+        if results:
+            self._recording = results
+            try:
+                await asyncio.to_thread(self._queue.record, results)
+            except TransientError as error:
+                self.stop(error)
+            for result in results:
+                self._held.pop(result.task.attempt_id, None)
+                self._calls.pop(result.task.attempt_id, None)
+            self._recording = []
+        self._moved.set()
+
+    def _say_progress(self) -> None:
+        counted = sorted(self._queue.outcomes.items())
+        log.info(
+            "event=processing system=%s in_hand=%s released=%s %s",
+            self._queue.system, len(self._held), self._queue.released,
+            " ".join(f"{outcome}={count}" for outcome, count in counted),
+        )  # fmt: skip
+
+    def _give_back(self) -> None:
+        """Without the loop, which may be ending: blocking, once, as far as the store lets us."""
+        at = self._queue.clock()
+        answered: list[Result | None] = [*self._recording]
+        while not self._done.empty():
+            answered.append(self._done.get_nowait())
+        results = {result.task.attempt_id: result for result in answered if result is not None}
+        lot = self._queue.close()
+        if lot is not self._received:
+            self._held |= {claim.row["attempt_id"]: claim for claim in lot}
+        for attempt_id, claim in self._held.items():
+            task = claim.as_task(claim.row["desired"])
+            call = self._calls.get(attempt_id)
+            is_doubtful = call is not None and call.departure.has_left
+            left = outcomes.interrupted(task, at=at) if is_doubtful else self._not_sent(task)
+            results.setdefault(attempt_id, left)
+        if results:
+            with suppress(TransientError):
+                self._queue.record(list(results.values()))
+            self._held.clear()
+
+    async def _keep_leases(self) -> None:
+        every = self._queue.limits.lease.total_seconds() / 3
+        with suppress(asyncio.CancelledError):
+            while True:
+                await asyncio.sleep(every)
+                with suppress(TransientError):  # the store is away: there is time for two more
+                    ids = sorted(claim.row["id"] for claim in self._held.values())
+                    await asyncio.to_thread(self._queue.renew, ids)

@@ -1,0 +1,33 @@
+"""How one target's queue stands: for metrics and for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from accountsync.store.tables import OPEN_STATES
+from accountsync.store.tasks import breakers, due_tasks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """`depth`: open state → tasks, zeros included. `oldest_due_s`: how long the task that is due
+    longest has waited; 0.0: nothing is due."""
+
+    system: str
+    depth: Mapping[str, int]
+    oldest_due_s: float
+    breaker: str
+
+
+def read_queue_state(engine: Engine, system: str) -> QueueState:
+    with engine.connect() as connection:
+        counted = due_tasks.depth(connection, system=system)
+        return QueueState(
+            system=system,
+            depth={state: counted.get(state, 0) for state in OPEN_STATES},
+            oldest_due_s=due_tasks.oldest_due_s(connection, system=system),
+            breaker=breakers.read(connection, system).state,
+        )

@@ -1,0 +1,152 @@
+"""An operator's hand on the queue: retry, cancel, hold, release, done. Previewed, audited."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, RowMapping
+
+from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.tasks import outcomes
+from accountsync.domain.tasks.outcomes import ClaimedTask
+from accountsync.errors import ConfigurationError
+from accountsync.jobs.tasks.task_queue import planned_again
+from accountsync.settings import Settings
+from accountsync.store import audit, locks
+from accountsync.store.tasks import dependants, task_commands, tasks
+from accountsync.store.tasks.task_commands import LEVERS, TaskFilter
+
+_KEPT_IDS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """`counts`: (system, operation, state before) → tasks. `follow`: how many of them are changed
+    only because they depend on the others. `released`: made ready by it. `gone`: left alone, for
+    their target is not configured any more: nobody would carry them out."""
+
+    lever: str
+    counts: Mapping[tuple[str, str, str], int]
+    follow: int
+    released: int = 0
+    gone: int = 0
+
+    @property
+    def tasks(self) -> int:
+        return sum(self.counts.values())
+
+
+def require_known(*, engine: Engine, settings: Settings, chosen: TaskFilter) -> None:
+    """Raises ConfigurationError where what is chosen by does not exist: that nothing is stuck there
+    would be no news."""
+    with engine.connect() as connection:
+        unknown = task_commands.unknown(connection, chosen, targets=list(settings.systems))
+    if unknown:
+        raise ConfigurationError("; ".join(unknown))
+
+
+def preview(*, engine: Engine, settings: Settings, lever: str, chosen: TaskFilter) -> Pull:
+    with engine.connect() as connection:
+        now = tasks.database_time(connection)
+        found, gone = _chosen(connection, settings, lever, chosen, now)
+        return _summed(lever, found, gone)
+
+
+def _chosen(
+    connection: Connection, settings: Settings, lever: str, chosen: TaskFilter, now: datetime
+) -> tuple[list[RowMapping], int]:
+    """What the lever changes, and how many it would, were their targets still configured."""
+    found = task_commands.choose(connection, LEVERS[lever], chosen, now=now)
+    if not LEVERS[lever].revives:
+        return found, 0
+    there = [row for row in found if row["system"] in settings.systems]
+    return there, len(found) - len(there)
+
+
+def pull(
+    *,
+    engine: Engine,
+    settings: Settings,
+    lever: str,
+    chosen: TaskFilter,
+    actor: str,
+    comment: str,
+) -> Pull:
+    """Raises ConfigurationError for a filter that chooses everything."""
+    if chosen.is_empty:
+        raise ConfigurationError("say which tasks: without a filter nothing is changed")
+    with engine.begin() as connection:
+        now = tasks.database_time(connection)
+        found, gone = _chosen(connection, settings, lever, chosen, now)
+        persons = task_commands.pull(
+            connection,
+            LEVERS[lever],
+            {row["id"]: row["state"] for row in found},
+            comes_after={
+                name: [*target.depends_on, *target.after]
+                for name, target in settings.systems.items()
+            },
+            cause=f"{lever} by {actor}: {comment}",
+            now=now,
+        )
+        released = dependants.release_satisfied(connection, now=now, persons=persons)
+        pulled = _summed(lever, found, gone)
+        _audit(connection, pulled, chosen, [row["id"] for row in found], actor, comment)
+    return replace(pulled, released=released)
+
+
+def _summed(lever: str, found: Sequence[RowMapping], gone: int) -> Pull:
+    counts = Counter((row["system"], row["operation"], row["state"]) for row in found)
+    follow = sum(row["follows"] for row in found)
+    return Pull(lever=lever, counts=counts, follow=follow, gone=gone)
+
+
+def _audit(
+    connection: Connection,
+    pulled: Pull,
+    chosen: TaskFilter,
+    ids: Sequence[int],
+    actor: str,
+    comment: str,
+) -> None:
+    details = {
+        "filter": {name: value for name, value in asdict(chosen).items() if value is not None},
+        "tasks": pulled.tasks,
+        "ids": list(ids[:_KEPT_IDS]),
+        "comment": comment,
+    }
+    audit.record(connection, actor=actor, action=f"task_{pulled.lever}", details=details)
+
+
+def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: str) -> None:
+    """A human vouches that a task that needed one is done: the store then knows its account.
+
+    Raises ConfigurationError where the task does not wait for a human, or its target is gone.
+    """
+    require_known(engine=engine, settings=settings, chosen=TaskFilter(task=task))
+    worker = f"{actor} by hand"
+    with engine.begin() as connection:
+        locks.take_persons(connection)
+        now = tasks.database_time(connection)
+        if not task_commands.take(connection, task=task, worker=worker, now=now):
+            raise ConfigurationError(f"task {task} does not wait for a human")
+        claim = tasks.read(connection, task=task)
+        system, what = claim.row["system"], claim.as_task(claim.row["desired"])
+        if system not in settings.systems:
+            raise ConfigurationError(f"task {task}: {system} is not configured any more")
+        result = outcomes.succeeded(what, _made_by_hand(what, settings.systems[system].identifier))
+        results = planned_again(connection, system, [result])
+        tasks.record(connection, system=system, worker=worker, results=results, now=now)
+        details = {"task": task, "comment": comment}
+        audit.record(connection, actor=actor, action="task_done", details=details)
+
+
+def _made_by_hand(task: ClaimedTask, identifier: str) -> RemoteAccount | None:
+    if task.operation == "delete":
+        return None
+    known = task.account.identifier if task.account else None
+    named = str(task.attributes.get(identifier) or known)
+    return RemoteAccount(identifier=named, remote_id=None, ours=True)

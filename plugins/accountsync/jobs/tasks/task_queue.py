@@ -1,0 +1,282 @@
+"""The store as the processor of one target sees it. Its calls block; they run in a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import count
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from accountsync.domain.tasks import outcomes
+from accountsync.domain.tasks.breaker import Breaker
+from accountsync.domain.tasks.outcomes import Outcome, Result
+from accountsync.errors import AccountExistsError, TransientError
+from accountsync.store import locks
+from accountsync.store.accounts import accounts
+from accountsync.store.locks import Lock
+from accountsync.store.tasks import breakers, tasks
+from accountsync.store.tasks.tasks import Claim
+
+_CLAIM_AT_LEAST, _CLAIM_AT_MOST = 10, 500
+_LOCK_NOT_AVAILABLE, _DEADLOCK = "55P03", "40P01"
+_PAUSES_S = (0.1, 0.5, 1.0, 2.0)
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`concurrency` calls at once; nothing is sent after `seconds` or `max_tasks`.
+    `employee_numbers`: only these persons' tasks; None: everybody's."""
+
+    concurrency: int
+    call_timeout: timedelta
+    seconds: float
+    max_tasks: int | None = None
+    employee_numbers: Sequence[str] | None = None
+
+    @property
+    def lease(self) -> timedelta:
+        """Longer than a call and its repeat after a 401; renewed while the worker lives."""
+        return 3 * self.call_timeout + timedelta(seconds=30)
+
+
+def database_clock(engine: Engine) -> Clock:
+    """The database's time, kept by a clock that nobody sets: jumps of this machine's own move
+    neither leases nor due times."""
+    with engine.connect() as connection:
+        begin = tasks.database_time(connection)
+    started = time.monotonic()
+    return lambda: begin + timedelta(seconds=time.monotonic() - started)
+
+
+class TaskQueue:
+    """A second try of an Airflow task is another worker than the first, which may still be alive.
+
+    `lock`: keeps other processors off; it is lost when the store goes away, be it for a moment.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        system: str,
+        worker: str,
+        limits: Limits,
+        clock: Clock,
+        lock: Lock,
+    ) -> None:
+        self._engine = engine
+        self.system = system
+        self._worker = f"{worker}/{uuid4().hex[:8]}"
+        self.limits = limits
+        self.clock = clock
+        self._lock = lock
+        self._until = time.monotonic() + limits.seconds
+        self._claimed = 0
+        self._claiming = threading.Lock()
+        self._counting = threading.Lock()
+        self._counted: set[int] = set()
+        self._last_lot: list[Claim] = []
+        self._is_closed = False
+        self.outcomes: Counter[str] = Counter()
+        self.released = 0
+
+    @property
+    def seconds_left(self) -> float:
+        return self._until - time.monotonic()
+
+    def expire_leases(self) -> None:
+        with self._engine.begin() as connection:
+            tasks.expire_leases(connection, system=self.system, now=self.clock())
+
+    def claim(self) -> list[Claim]:
+        """Empty: nothing is due now, or this run has done its share. Raises TransientError."""
+        with self._claiming, _store_errors():
+            limit = 0 if self._is_closed else self._share()
+            if limit <= 0:
+                return []
+            if not self._lock.is_kept():
+                raise TransientError("the store was away for a while; the next run goes on")
+            self._last_lot = self._claim(limit)
+            self._claimed += len(self._last_lot)
+            return self._last_lot
+
+    def close(self) -> list[Claim]:
+        """The last lot, also one whose claim was under way when the run was ended, and that nobody
+        received. Nothing is claimed after it."""
+        with self._claiming:
+            self._is_closed = True
+            return self._last_lot
+
+    def _claim(self, limit: int) -> list[Claim]:
+        with self._engine.begin() as connection:
+            return tasks.claim(
+                connection,
+                system=self.system,
+                limit=limit,
+                worker=self._worker,
+                lease=self.limits.lease,
+                now=self.clock(),
+                numbers=self.limits.employee_numbers,
+            )
+
+    def _share(self) -> int:
+        if self.seconds_left <= 0:
+            return 0
+        at_once = min(max(2 * self.limits.concurrency, _CLAIM_AT_LEAST), _CLAIM_AT_MOST)
+        if self.limits.max_tasks is None:
+            return at_once
+        return min(at_once, self.limits.max_tasks - self._claimed)
+
+    def record(self, results: Sequence[Result]) -> None:
+        """Tried again until the leases end: what was done is not to be forgotten. Raises
+        TransientError; the leases then run out, and the next run looks what was done (I9). A result
+        that the store does not take is found by halves, and keeps no other from being recorded.
+
+        A run that is ended records its last lot again, while a thread may still be at it: the store
+        takes it once, and it is counted once (I14)."""
+        with self._counting:
+            self._counted &= {result.task.attempt_id for result in results}
+        self._record_lot(results)
+
+    def _record_lot(self, results: Sequence[Result]) -> None:
+        try:
+            self._count(self._persistently(lambda: self._record(results)))
+        except DBAPIError as error:
+            self._record_apart(results, error)
+
+    def _count(self, recorded: Sequence[Result]) -> None:
+        with self._counting:
+            for result in recorded:
+                if result.task.attempt_id not in self._counted:
+                    self._counted.add(result.task.attempt_id)
+                    self.outcomes[result.outcome.value] += 1
+
+    def _record_apart(self, results: Sequence[Result], error: DBAPIError) -> None:
+        if len(results) > 1:
+            middle = len(results) // 2
+            self._record_lot(results[:middle])
+            self._record_lot(results[middle:])
+            return
+        because = f"SQLSTATE {getattr(error.orig, 'sqlstate', None)}"
+        marked = [outcomes.unrecordable(result, because=because) for result in results]
+        try:
+            self._count(self._persistently(lambda: self._record(marked)))
+        except DBAPIError as again:
+            raise TransientError("the store cannot be written to") from again
+
+    def _record(self, results: Sequence[Result]) -> Sequence[Result]:
+        with self._engine.begin() as connection:
+            tasks.yield_to_others(connection)
+            results = planned_again(connection, self.system, results)
+            if any(result.replan for result in results):
+                locks.take_persons(connection)
+            results = _without_taken(connection, self.system, results)
+            released = tasks.record(
+                connection,
+                system=self.system,
+                worker=self._worker,
+                results=results,
+                now=self.clock(),
+            )
+        self.released += released
+        return results
+
+    def _persistently(self, record: Callable[[], Sequence[Result]]) -> Sequence[Result]:
+        given_up = time.monotonic() + self.limits.lease.total_seconds()
+        for turn in count():
+            try:
+                return record()
+            except DBAPIError as error:
+                if not _is_passing(error):
+                    raise
+                if time.monotonic() > given_up and not _is_contended(error):
+                    raise TransientError("the store cannot be written to") from error
+                time.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
+        raise AssertionError("never: the loop has no end")
+
+    def renew(self, ids: Sequence[int]) -> None:
+        with _store_errors(), self._engine.begin() as connection:
+            until = self.clock() + self.limits.lease
+            tasks.renew_leases(connection, tasks=ids, worker=self._worker, until=until)
+
+    def breaker(self) -> Breaker:
+        with self._engine.connect() as connection:
+            return breakers.read(connection, self.system)
+
+    def keep_breaker(self, breaker: Breaker) -> None:
+        with self._engine.begin() as connection:
+            breakers.keep(connection, system=self.system, breaker=breaker, now=self.clock())
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if not _is_passing(error):
+            raise
+        raise TransientError("the store went away") from error
+
+
+def _is_contended(error: DBAPIError) -> bool:
+    """Somebody else, such as a planner, is at work on these rows, and will end."""
+    return getattr(error.orig, "sqlstate", None) in (_LOCK_NOT_AVAILABLE, _DEADLOCK)
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    """The server went away, is starting, or somebody else is at work on these rows."""
+    if _is_contended(error):
+        return True
+    is_lost = isinstance(error, OperationalError | InterfaceError)
+    state = getattr(error.orig, "sqlstate", None) or ("08000" if is_lost else "")
+    return error.connection_invalidated or state[:2] in ("08", "40", "53", "57")
+
+
+def planned_again(
+    connection: Connection, system: str, results: Sequence[Result]
+) -> Sequence[Result]:
+    """Of a person whose account is another one by now, as far as the mappings of other targets read
+    it, these are planned again, too."""
+    found = {
+        result.task.person_id: (result.account, result.applied or result.task.attributes)
+        for result in results
+        if result.account and result.account_state
+    }
+    again = accounts.read_elsewhere(connection, system=system, found=found)
+    return [
+        replace(result, replan=True) if result.task.person_id in again else result
+        for result in results
+    ]
+
+
+def _without_taken(
+    connection: Connection, system: str, results: Sequence[Result]
+) -> Sequence[Result]:
+    """A key that went from one person to another finds the first one's account: that is nobody
+    else's to take over (I8, I10)."""
+    found = {result.task.person_id: result.account for result in results if result.account}
+    taken = accounts.taken(connection, system=system, found=found)
+    return [
+        replace(
+            result,
+            outcome=Outcome.FAILED,
+            state="needs_human",
+            account=None,
+            account_state=None,
+            error_kind=AccountExistsError.__name__,
+            message="the account found is another person's already",
+        )
+        if result.task.person_id in taken
+        else result
+        for result in results
+    ]

@@ -1,0 +1,206 @@
+"""Accounts found in a target: adopted, or kept as cases for a human."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, RowMapping, text
+
+from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.accounts.correlation import account_key
+from accountsync.store.accounts import accounts
+from accountsync.store.engine import bigints
+from accountsync.store.names import name_registry
+from accountsync.store.plans.plans import NOT_STARTED
+
+_ADOPT = text(
+    "INSERT INTO accountsync.account AS a (person_id, system, state, identifier, remote_id,"
+    " attributes, as_shown, provenance) SELECT person_id, :system, state, identifier, remote_id,"
+    " attributes, true, 'adopted' FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r"
+    "  (person_id bigint, state text, identifier text, remote_id text, attributes jsonb)"
+    " ON CONFLICT (person_id, system) DO UPDATE SET state = excluded.state,"
+    "  identifier = excluded.identifier, remote_id = excluded.remote_id,"
+    "  attributes = excluded.attributes, as_shown = true, provenance = 'adopted',"
+    "  disabled_by = NULL, disabled_reason = NULL, updated_at = now()"
+    " WHERE a.state IN ('absent', 'deleted')"
+)
+
+_PLAN_AGAIN = text(
+    "UPDATE accountsync.person SET revision = revision + 1, updated_at = now()"
+    " WHERE id = ANY(:persons)"
+)
+
+_PUT_CASES = text(
+    "INSERT INTO accountsync.correlation_case AS c (system, account_key, account, candidates,"
+    " reasons, found_at) SELECT :system, account_key, account, ARRAY(SELECT"
+    " jsonb_array_elements_text(candidates)::bigint), ARRAY(SELECT"
+    " jsonb_array_elements_text(reasons)), :now FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r"
+    " (account_key text, account jsonb, candidates jsonb, reasons jsonb)"
+    " ON CONFLICT (system, account_key) DO UPDATE SET account = excluded.account,"
+    "  candidates = excluded.candidates, reasons = excluded.reasons,"
+    "  state = CASE c.state WHEN 'settled' THEN 'open' ELSE c.state END,"
+    "  closed_at = CASE c.state WHEN 'settled' THEN NULL ELSE c.closed_at END"
+)
+
+_SETTLE = text(
+    "UPDATE accountsync.correlation_case SET state = 'settled', closed_at = :now"
+    " WHERE system = :system AND state = 'open' AND account_key <> ALL(:doubtful)"
+    " RETURNING candidates"
+)
+
+_DOUBTFUL = text(  # ix_correlation_case_open
+    "SELECT DISTINCT unnest(candidates) FROM accountsync.correlation_case"
+    " WHERE system = :system AND state = 'open'"
+)
+
+_GIVE_UP = text(  # uq_account_task_open
+    "UPDATE accountsync.account_task SET state = 'superseded', waits_for = '{}',"
+    " cause = 'an account that is or may be theirs was found', finished_at = now()"
+    " WHERE system = :system AND person_id = ANY(CAST(:persons AS bigint[]))"
+    f" AND operation = 'create' AND {NOT_STARTED}"
+)
+
+_CASES = (
+    "SELECT c.id, c.system, c.account_key, c.account, c.reasons, c.state, c.found_at,"
+    " c.candidates, ARRAY(SELECT employee_number FROM accountsync.person p"
+    "  WHERE p.id = ANY(c.candidates) ORDER BY array_position(c.candidates, p.id)) AS numbers"
+    " FROM accountsync.correlation_case c"
+)
+
+_IN_DOUBT = text(  # rides on ix_correlation_case_open
+    "SELECT DISTINCT person_id, c.system FROM accountsync.correlation_case c,"
+    " unnest(c.candidates) person_id WHERE c.state = 'open'"
+    " AND c.candidates && CAST(:persons AS bigint[])"
+    " AND NOT EXISTS (SELECT FROM accountsync.account a WHERE a.person_id = person_id.person_id"
+    "  AND a.system = c.system AND a.state IN ('active', 'disabled'))"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """An account of which only a human can say whose it is."""
+
+    account: RemoteAccount
+    persons: Sequence[int]
+    reasons: Sequence[str]
+
+
+def contexts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What a correlation rule can read: the person, names given before, accounts known."""
+    ids = [row["id"] for row in rows]
+    known, given = accounts.of_persons(connection, ids), name_registry.current(connection, ids)
+    for row in rows:
+        own = known.get(row["id"], {})
+        yield {
+            "person": row,
+            "names": given.get(row["id"], {}),
+            "accounts": {system: account.as_context() for system, account in own.items()},
+        }
+
+
+def adopt(connection: Connection, *, system: str, found: Mapping[int, RemoteAccount]) -> None:
+    """Person id → the account that is the person's; the planner looks at them again."""
+    rows = [
+        {
+            "person_id": person_id,
+            "state": "disabled" if account.enabled is False else "active",
+            "identifier": account.identifier,
+            "remote_id": account.remote_id,
+            "attributes": dict(account.attributes),
+        }
+        for person_id, account in found.items()
+    ]
+    connection.execute(_ADOPT, {"system": system, "rows": orjson.dumps(rows).decode()})
+    _make_no_other(connection, system, list(found))
+    plan_again(connection, list(found))
+
+
+def _make_no_other(connection: Connection, system: str, persons: Collection[int]) -> None:
+    """What is to be made is given up at once: nobody may send it before the next plan (I9)."""
+    connection.execute(_GIVE_UP, {"system": system, "persons": bigints(persons)})
+
+
+def plan_again(connection: Connection, persons: Collection[int]) -> None:
+    connection.execute(_PLAN_AGAIN, {"persons": list(persons)})
+
+
+def put_cases(
+    connection: Connection, *, system: str, doubts: Sequence[Doubt], now: datetime
+) -> None:
+    """Open cases are what the newest list says; what a human decided stays decided."""
+    rows = [
+        {
+            "account_key": account_key(doubt.account),
+            "account": _as_json(doubt.account),
+            "candidates": [str(person) for person in doubt.persons],
+            "reasons": list(doubt.reasons),
+        }
+        for doubt in doubts
+    ]
+    bound = {"system": system, "now": now}
+    before = {*connection.scalars(_DOUBTFUL, bound)}
+    connection.execute(_PUT_CASES, bound | {"rows": orjson.dumps(rows).decode()})
+    doubtful = [row["account_key"] for row in rows]
+    settled = connection.scalars(_SETTLE, bound | {"doubtful": doubtful}).all()
+    in_question = {*connection.scalars(_DOUBTFUL, bound)}
+    _make_no_other(connection, system, in_question)
+    plan_again(connection, {person for persons in settled for person in persons})
+    plan_again(connection, in_question - before)
+
+
+def _as_json(account: RemoteAccount) -> dict[str, Any]:
+    return {
+        "identifier": account.identifier,
+        "remote_id": account.remote_id,
+        "ours": account.ours,
+        "enabled": account.enabled,
+        "attributes": dict(account.attributes),
+    }
+
+
+def cases(connection: Connection, *, system: str | None = None) -> Sequence[RowMapping]:
+    """The open ones. `numbers`: the candidates' employee numbers."""
+    query = (
+        f"{_CASES} WHERE c.state = 'open' AND (CAST(:system AS text) IS NULL OR c.system = :system)"
+    )
+    bound = {"system": system}
+    return connection.execute(text(query + " ORDER BY c.id"), bound).mappings().all()
+
+
+def ignored(connection: Connection, *, system: str) -> frozenset[str]:
+    """Keys of the accounts that a human said are nobody's."""
+    query = (
+        "SELECT account_key FROM accountsync.correlation_case"
+        " WHERE system = :system AND state = 'ignored'"
+    )
+    return frozenset(connection.scalars(text(query), {"system": system}))
+
+
+def find_case(connection: Connection, case: int) -> RowMapping | None:
+    query = f"{_CASES} WHERE c.id = :case FOR UPDATE OF c"
+    return connection.execute(text(query), {"case": case}).mappings().one_or_none()
+
+
+def account_of(case: RowMapping) -> RemoteAccount:
+    return RemoteAccount(**case["account"])
+
+
+def close(connection: Connection, *, case: int, state: str, now: datetime) -> None:
+    connection.execute(
+        text(
+            "UPDATE accountsync.correlation_case SET state = :state, closed_at = :now"
+            " WHERE id = :case"
+        ),
+        {"case": case, "state": state, "now": now},
+    )
+
+
+def in_doubt(connection: Connection, persons: Sequence[int]) -> frozenset[tuple[int, str]]:
+    """(person id, system) of those of whom we know no account there, but an open case says that one
+    may be theirs: to make another would give them two (I9)."""
+    found = connection.execute(_IN_DOUBT, {"persons": bigints(persons)})
+    return frozenset((row.person_id, row.system) for row in found)

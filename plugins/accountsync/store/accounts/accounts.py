@@ -1,0 +1,182 @@
+"""Accounts, as far as we know them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, text
+
+from accountsync.domain.accounts.account import Account, RemoteAccount
+from accountsync.domain.plans.planning import IN_DOUBT
+from accountsync.store.engine import bigints
+
+_OF = text(
+    "SELECT person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,"
+    " disabled_reason, as_shown, updated_at"
+    " FROM accountsync.account WHERE person_id = ANY(CAST(:persons AS bigint[]))"
+)
+
+
+_TAKEN = text(  # uq_account_remote_id, ix_account_system_identifier
+    "WITH wanted AS (SELECT * FROM unnest(CAST(:persons AS bigint[]),"
+    "  CAST(:remote_ids AS text[]), CAST(:identifiers AS text[])) w (person_id, remote_id, name))"
+    " SELECT w.person_id FROM wanted w JOIN accountsync.account a"
+    "  ON a.system = :system AND a.remote_id = w.remote_id AND a.person_id <> w.person_id"
+    " UNION SELECT w.person_id FROM wanted w JOIN accountsync.account a"
+    "  ON a.system = :system AND a.identifier = w.name AND a.person_id <> w.person_id"
+    "  AND a.state IN ('active', 'disabled')"
+)
+
+
+def taken(
+    connection: Connection, *, system: str, found: Mapping[int, RemoteAccount]
+) -> frozenset[int]:
+    """The persons whose account, found or made just now, is that of another person already."""
+    owners: dict[str, int] = {}
+    twice = {
+        person_id
+        for person_id, account in found.items()
+        if owners.setdefault(account.remote_id or account.identifier, person_id) != person_id
+    }
+    bound = {
+        "system": system,
+        "persons": list(found),
+        "remote_ids": [account.remote_id for account in found.values()],
+        "identifiers": [account.identifier for account in found.values()],
+    }
+    return frozenset(connection.scalars(_TAKEN, bound)) | twice if found else frozenset()
+
+
+_READ_ELSEWHERE = text(  # uq_account_person_id_system, uq_account_task_open
+    "SELECT w.person_id FROM jsonb_to_recordset(CAST(:rows AS jsonb)) w (person_id bigint,"
+    "  identifier text, remote_id text, attributes jsonb)"
+    " LEFT JOIN accountsync.account old ON old.person_id = w.person_id AND old.system = :system"
+    " WHERE EXISTS (SELECT FROM accountsync.planned_rules r,"
+    "  jsonb_array_elements_text(r.reads -> :system) fact WHERE"
+    "   (EXISTS (SELECT FROM accountsync.account reader WHERE reader.system = r.system"
+    "     AND reader.person_id = w.person_id AND reader.state IN ('active', 'disabled'))"
+    "    OR EXISTS (SELECT FROM accountsync.account_task making WHERE making.system = r.system"
+    f"     AND making.person_id = w.person_id AND making.state IN {tuple(sorted(IN_DOUBT))!r})) AND"
+    "   (w.attributes || jsonb_build_object('identifier', w.identifier,"
+    "     'remote_id', coalesce(w.remote_id, old.remote_id))) -> fact IS DISTINCT FROM"
+    "   (old.attributes || jsonb_build_object('identifier', old.identifier,"
+    "     'remote_id', old.remote_id)) -> fact)"
+)
+
+
+def read_elsewhere(
+    connection: Connection,
+    *,
+    system: str,
+    found: Mapping[int, tuple[RemoteAccount, Mapping[str, Any]]],
+) -> frozenset[int]:
+    """The persons of whose account a fact changes that their other accounts were made from, or are
+    being made from.
+
+    `found`: person id → the account, and the attributes that it has from now on.
+    """
+    rows = [
+        {
+            "person_id": person_id,
+            "identifier": account.identifier,
+            "remote_id": account.remote_id,
+            "attributes": attributes,
+        }
+        for person_id, (account, attributes) in found.items()
+    ]
+    bound = {"system": system, "rows": orjson.dumps(rows).decode()}
+    return frozenset(connection.scalars(_READ_ELSEWHERE, bound)) if rows else frozenset()
+
+
+def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, Account]]:
+    """Person id → system → account."""
+    found: defaultdict[int, dict[str, Account]] = defaultdict(dict)
+    for row in connection.execute(_OF, {"persons": bigints(persons)}):
+        found[row.person_id][row.system] = Account(
+            state=row.state,
+            identifier=row.identifier,
+            remote_id=row.remote_id,
+            attributes=row.attributes,
+            provenance=row.provenance,
+            disabled_by=row.disabled_by,
+            disabled_reason=row.disabled_reason,
+            since=row.updated_at,
+            as_shown=row.as_shown,
+        )
+    return found
+
+
+_KEEP_APPLIED = text(
+    "UPDATE accountsync.account a SET attributes = r.attributes, as_shown = false"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (person_id bigint, system text,"
+    "  attributes jsonb) WHERE a.person_id = r.person_id AND a.system = r.system AND a.as_shown"
+)
+
+
+def keep_applied(
+    connection: Connection, found: Mapping[tuple[int, str], Mapping[str, Any]]
+) -> None:
+    """(person id, system) of adopted accounts → the attributes that count as applied last."""
+    rows = [
+        {"person_id": person_id, "system": system, "attributes": attributes}
+        for (person_id, system), attributes in found.items()
+    ]
+    if rows:
+        connection.execute(_KEEP_APPLIED, {"rows": orjson.dumps(rows).decode()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """What is known of a person in a system: `attributes` as applied last, else as planned last."""
+
+    account: Account | None
+    attributes: Mapping[str, Any]
+
+
+_TRACED = text(
+    "SELECT a.state, a.identifier, a.remote_id, a.attributes, t.desired"
+    " FROM accountsync.person p"
+    " LEFT JOIN accountsync.account a ON a.person_id = p.id AND a.system = :system"
+    " LEFT JOIN LATERAL (SELECT desired FROM accountsync.account_task"
+    "  WHERE person_id = p.id AND system = :system ORDER BY id DESC LIMIT 1) t ON true"
+    " WHERE p.employee_number = :number AND (a.id IS NOT NULL OR t.desired IS NOT NULL)"
+)
+
+
+def traced(connection: Connection, *, system: str, employee_number: str) -> Traced | None:
+    row = connection.execute(_TRACED, {"system": system, "number": employee_number}).first()
+    if row is None:
+        return None
+    account = row.state and Account(
+        state=row.state,
+        identifier=row.identifier,
+        remote_id=row.remote_id,
+        attributes=row.attributes,
+    )
+    return Traced(account=account, attributes={**(row.desired or {}), **(row.attributes or {})})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """The accounts of a system that are there as far as we know → whose they are."""
+
+    by_remote_id: Mapping[str, int]
+    by_identifier: Mapping[str, int]
+
+
+_PRESENT = text(
+    "SELECT person_id, identifier, remote_id FROM accountsync.account"
+    " WHERE system = :system AND state IN ('active', 'disabled')"
+)
+
+
+def present(connection: Connection, *, system: str) -> Present:
+    rows = connection.execute(_PRESENT, {"system": system}).all()
+    return Present(
+        by_remote_id={row.remote_id: row.person_id for row in rows if row.remote_id},
+        by_identifier={row.identifier: row.person_id for row in rows},
+    )

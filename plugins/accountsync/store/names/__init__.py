@@ -1,0 +1,1 @@
+"""The registry of names, and how they are read."""

@@ -1,0 +1,344 @@
+"""The name registry: names given in the plan's own transaction, never twice (I8)."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+
+import psycopg
+from sqlalchemy import Connection, RowMapping, text
+
+from accountsync.domain.names.numbering import (
+    FirstNumbers,
+    NameSet,
+    Owner,
+    choose_numbers,
+    fold,
+    numbered,
+    stem,
+)
+from accountsync.store.engine import bigints, copying
+
+MAPPING, OVERRIDE, OPERATOR, HR = "mapping", "override", "operator", "hr"
+"""Where a name comes from; otherwise it is the system that an account was found in."""
+
+_NUMBER = re.compile(r"(?<=\D)\d{1,4}(?=@|$)")
+"""Of a name seen elsewhere: `zhangwei7` will be in the way of the seventh `zhangwei`."""
+
+_BY_INDEX = """
+SELECT found.* FROM {wanted} CROSS JOIN LATERAL (
+  SELECT {columns} FROM accountsync.name_registry n WHERE {condition} OFFSET 0) found
+"""
+"""A few thousand names of a lot, each looked for in the index, which OFFSET 0 keeps so: joined, the
+whole registry would be read for every lot."""
+
+_OF_PERSONS = _BY_INDEX.format(
+    wanted="unnest(CAST(:persons AS bigint[])) AS w (person_id)",
+    columns="n.person_id, n.namespace, n.value, {columns}",
+    condition="n.person_id = w.person_id {condition}",
+)
+_OWNED = text(  # uq_name_registry_current
+    _OF_PERSONS.format(columns="n.made_from, n.origin", condition="AND n.current")
+)
+_ALL_OF = text(_OF_PERSONS.format(columns="n.current", condition=""))  # ix_name_registry_person_id
+
+_TAKEN = _BY_INDEX.format(  # ix_name_registry_namespace_folded_base and the unique constraint
+    wanted="unnest(CAST(:spaces AS text[]), CAST(:names AS text[])) AS w (namespace, name)",
+    columns="n.namespace, n.folded, n.person_id",
+    condition="n.namespace = w.namespace AND n.{column} = w.name",
+)
+_TAKEN_BASES = text(_TAKEN.format(column="folded_base"))
+_TAKEN_VALUES = text(_TAKEN.format(column="folded"))
+
+_COLUMNS = (
+    "namespace", "folded", "folded_base", "value", "made_from", "number", "person_id", "origin",
+)  # fmt: skip
+_COPY = f"COPY accountsync.name_registry ({', '.join(_COLUMNS)}) FROM STDIN".encode()
+_GIVE = text(  # where one of them is taken
+    f"INSERT INTO accountsync.name_registry ({', '.join(_COLUMNS)})"
+    " SELECT * FROM unnest(CAST(:namespace AS text[]), CAST(:folded AS text[]),"
+    " CAST(:folded_base AS text[]), CAST(:value AS text[]), CAST(:made_from AS text[]),"
+    " CAST(:number AS bigint[]), CAST(:person_id AS bigint[]), CAST(:origin AS text[]))"
+    " ON CONFLICT (namespace, folded) DO UPDATE SET current = true, made_from = excluded.made_from,"
+    "  origin = CASE excluded.origin WHEN 'override' THEN 'override' ELSE name_registry.origin END"
+    " WHERE name_registry.person_id = excluded.person_id"
+    " RETURNING person_id, namespace, value"
+)
+
+_RETIRE = text(
+    "UPDATE accountsync.name_registry n SET current = false"
+    " FROM unnest(CAST(:persons AS bigint[]), CAST(:spaces AS text[])) w (person_id, namespace)"
+    " WHERE n.person_id = w.person_id AND n.namespace = w.namespace AND n.current"
+)
+
+_SEE = text(
+    "INSERT INTO accountsync.name_registry AS n"
+    " (namespace, folded, folded_base, value, number, person_id, origin, current)"
+    " SELECT s.namespace, s.folded, s.stem, s.value, 1, s.person_id, s.origin,"
+    "  s.person_id IS NOT NULL AND s.rank = 1 AND NOT EXISTS (SELECT"
+    "   FROM accountsync.name_registry o WHERE o.person_id = s.person_id"
+    "   AND o.namespace = s.namespace AND o.current)"
+    " FROM (SELECT DISTINCT ON (namespace, folded) *,"
+    "  row_number() OVER (PARTITION BY person_id, namespace ORDER BY i) AS rank"
+    "  FROM unnest(CAST(:spaces AS text[]), CAST(:folded AS text[]), CAST(:stems AS text[]),"
+    "   CAST(:values AS text[]), CAST(:persons AS bigint[]), CAST(:origins AS text[]))"
+    "   WITH ORDINALITY AS u (namespace, folded, stem, value, person_id, origin, i)"
+    "  ORDER BY namespace, folded, i) s ORDER BY 1, 2"
+    " ON CONFLICT (namespace, folded) DO UPDATE"
+    "  SET person_id = excluded.person_id, current = excluded.current"
+    "  WHERE n.person_id IS NULL AND n.origin <> 'operator' AND excluded.person_id IS NOT NULL"
+)
+
+_TAKE_UP = text(
+    "UPDATE accountsync.name_registry n SET current = true FROM unnest(CAST(:persons AS bigint[]),"
+    "  CAST(:spaces AS text[]), CAST(:values AS text[])) w (person_id, namespace, value)"
+    " WHERE n.person_id = w.person_id AND n.namespace = w.namespace AND n.value = w.value"
+)
+
+_HOLDER = text(
+    "SELECT n.person_id, p.employee_number, n.origin FROM accountsync.name_registry n"
+    " LEFT JOIN accountsync.person p ON p.id = n.person_id"
+    " WHERE n.namespace = :space AND n.folded = :folded"
+)
+
+_OF_PERSON = text(
+    "SELECT namespace, value, number, current, origin, made_from, given_at"
+    " FROM accountsync.name_registry WHERE person_id = :person"
+    " ORDER BY namespace, current DESC, id"
+)
+
+Names = dict[int, dict[str, str]]
+"""Person id → namespace → value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedName:
+    """`made_from`: what the mapping gave when the name was given; None: seen elsewhere."""
+
+    value: str
+    made_from: str | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenName:
+    """A name that HR or a target has already. `person_id` None: of nobody we know."""
+
+    person_id: int | None
+    namespace: str
+    value: str
+    origin: str
+
+
+@dataclass(slots=True)
+class _Known:
+    current: dict[str, str] = field(default_factory=dict)
+    has_former: bool = False
+
+
+def owned(connection: Connection, persons: Sequence[int]) -> dict[int, dict[str, OwnedName]]:
+    """Person id → namespace → the name in use."""
+    names: dict[int, dict[str, OwnedName]] = defaultdict(dict)
+    for row in connection.execute(_OWNED, {"persons": bigints(persons)}).all():
+        names[row.person_id][row.namespace] = OwnedName(
+            value=row.value, made_from=row.made_from, origin=row.origin
+        )
+    return names
+
+
+def _of(connection: Connection, persons: Sequence[int]) -> dict[int, _Known]:
+    """Person id → what the registry has of the person, if anything."""
+    known: dict[int, _Known] = defaultdict(_Known)
+    for person_id, namespace, value, is_current in connection.execute(
+        _ALL_OF, {"persons": bigints(persons)}
+    ).all():
+        if is_current:
+            known[person_id].current[namespace] = value
+        else:
+            known[person_id].has_former = True
+    return known
+
+
+def current(connection: Connection, persons: Sequence[int]) -> Names:
+    return {
+        person_id: {space: name.value for space, name in found.items()}
+        for person_id, found in owned(connection, persons).items()
+    }
+
+
+def of_person(connection: Connection, person_id: int) -> Sequence[RowMapping]:
+    """Every name that is this person's, in use or not."""
+    return connection.execute(_OF_PERSON, {"person": person_id}).mappings().all()
+
+
+def allocate(
+    connection: Connection,
+    wanted: Sequence[NameSet],
+    *,
+    reserved: AbstractSet[str] = frozenset(),
+    first: FirstNumbers | None = None,
+) -> Names:
+    """Each person's names: those the person has, and new ones for the namespaces that lack one.
+
+    The lowest number that is free in all of a set at once; first come, first served, in that order.
+    Who gets none has none of the set.
+    `first`: what earlier lots of the same transaction have learned; bases in it are not looked up
+    again.
+    """
+    first = FirstNumbers() if first is None else first
+    known = _of(connection, [w.person_id for w in wanted])
+    names: Names = {p: dict(found.current) for p, found in known.items()}
+    lacking = [_lacking(w, names.get(w.person_id, {})) for w in wanted]
+    lacking = [w for w in lacking if w.bases]
+    unsure = [w for w in lacking if not (_is_new(w, known) and first.knows(w))]
+    tried: set[tuple[str, str]] = set()
+    while lacking:
+        numbers = choose_numbers(lacking, _taken(connection, unsure, tried), reserved, first)
+        chosen = [(w, n) for w, n in zip(lacking, numbers, strict=True) if n is not None]
+        given = _give(connection, chosen)
+        for person_id, values in given.items():
+            names.setdefault(person_id, {}).update(values)
+        lost = [
+            (w, number)
+            for w, number in chosen
+            if not w.bases.keys() <= given.get(w.person_id, {}).keys()
+        ]
+        tried |= {name for w, number in lost for name in w.folded(number)}
+        lacking = unsure = [w for w, _ in lost]
+        # Lost to another base's number (`li12`: 12th of `li`, 2nd of `li1`): again with the whole
+        # set. What such a person got in the same round stays reserved, not current.
+        retire(connection, [(w.person_id, space) for w in lacking for space in w.bases])
+    return names
+
+
+def _is_new(wanted: NameSet, known: Mapping[int, _Known]) -> bool:
+    """Nothing that is taken could be this person's own."""
+    return wanted.person_id not in known or not known[wanted.person_id].has_former
+
+
+def _lacking(wanted: NameSet, has: Mapping[str, str]) -> NameSet:
+    if not has:
+        return wanted
+    bases = {space: base for space, base in wanted.bases.items() if space not in has}
+    return replace(wanted, bases=bases)
+
+
+def _taken(connection: Connection, wanted: Sequence[NameSet], tried: set[tuple[str, str]]) -> Owner:
+    bases = {name for w in wanted for name in w.stems()}
+    values = {name for w in wanted for name in w.folded(1)} | tried
+    taken: dict[tuple[str, str], int | None] = {}
+    for query, names in ((_TAKEN_BASES, bases), (_TAKEN_VALUES, values)):
+        if names:
+            bound = {"spaces": [s for s, _ in names], "names": [n for _, n in names]}
+            rows = connection.execute(query, bound).all()
+            taken.update({(namespace, folded): person_id for namespace, folded, person_id in rows})
+    return taken
+
+
+_Row = tuple[str, str, str, str, str, int, int, str]
+"""namespace, folded, folded_base, value, made_from, number, person_id, origin."""
+
+
+def _give(connection: Connection, chosen: Sequence[tuple[NameSet, int]]) -> Names:
+    """Those that nobody else has by now."""
+    rows = [row for wanted, number in chosen for row in _rows(wanted, number)]
+    rows.sort()  # in one order, so that two planners wait for each other and never both
+    try:
+        with connection.begin_nested():
+            _copy(connection, rows)
+        won = ((row[6], row[0], row[3]) for row in rows)
+    except psycopg.errors.UniqueViolation:
+        columns = zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)
+        won = ((p, s, v) for p, s, v in connection.execute(_GIVE, dict(columns)).all())
+    given: Names = defaultdict(dict)
+    for person_id, namespace, value in won:
+        given[person_id][namespace] = value
+    return given
+
+
+def _rows(wanted: NameSet, number: int) -> Iterator[_Row]:
+    limits, person_id = wanted.max_lengths, wanted.person_id
+    origin = OVERRIDE if wanted.is_exact else MAPPING
+    for space, base in wanted.bases.items():
+        value = numbered(base, number, limits.get(space))
+        folded_base = stem(base, limits.get(space))
+        yield space, fold(value), folded_base, value, base, number, person_id, origin
+
+
+def _copy(connection: Connection, rows: Sequence[_Row]) -> None:
+    with copying(connection, _COPY) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def retire(connection: Connection, names: Sequence[tuple[int, str]]) -> None:
+    """(person, namespace) whose name is no longer in use. It stays the person's (I8)."""
+    if names:
+        bound = {"persons": [p for p, _ in names], "spaces": [s for _, s in names]}
+        connection.execute(_RETIRE, bound)
+
+
+def take_up(connection: Connection, names: Mapping[tuple[int, str], str]) -> None:
+    """(person, namespace) → the name, just retired, that is in use after all."""
+    if names:
+        bound = {"persons": [p for p, _ in names], "spaces": [s for _, s in names]}
+        connection.execute(_TAKE_UP, bound | {"values": list(names.values())})
+
+
+def holder(connection: Connection, *, namespace: str, value: str) -> RowMapping | None:
+    """`person_id, employee_number, origin` of whoever has or had it; None: it is free."""
+    bound = {"space": namespace, "folded": fold(value)}
+    return connection.execute(_HOLDER, bound).mappings().one_or_none()
+
+
+def remember_base(connection: Connection, bases: Mapping[tuple[int, str], str]) -> None:
+    """What the mapping gives for names that were seen elsewhere: renames are told by it later."""
+    if bases:
+        connection.execute(
+            text(
+                "UPDATE accountsync.name_registry SET made_from = :base"
+                " WHERE person_id = :person AND namespace = :space AND current"
+            ),
+            [{"person": p, "space": s, "base": base} for (p, s), base in bases.items()],
+        )
+
+
+def see(connection: Connection, seen: Sequence[SeenName]) -> list[SeenName]:
+    """Records names that exist already; a person's first one becomes the name in use.
+
+    Returns those that are somebody else's: in the registry, or earlier in `seen`.
+    """
+    if not seen:
+        return []
+    folded = [fold(name.value) for name in seen]
+    columns = {
+        "spaces": [name.namespace for name in seen],
+        "folded": folded,
+        "stems": [_NUMBER.sub("", name) for name in folded],
+        "values": [name.value for name in seen],
+        "persons": [name.person_id for name in seen],
+        "origins": [name.origin for name in seen],
+    }
+    connection.execute(_SEE, columns)
+    bound = {"spaces": columns["spaces"], "names": folded}
+    owners = {(s, f): owner for s, f, owner in connection.execute(_TAKEN_VALUES, bound)}
+    return [
+        name
+        for name, same in zip(seen, folded, strict=True)
+        if name.person_id is not None and owners[name.namespace, same] != name.person_id
+    ]
+
+
+def reserve(connection: Connection, *, namespace: str, value: str) -> bool:
+    """Keeps a name for nobody. False: it is in the registry already."""
+    statement = text(
+        "INSERT INTO accountsync.name_registry"
+        " (namespace, folded, folded_base, value, number, person_id, origin, current)"
+        " VALUES (:space, :folded, :stem, :value, 1, NULL, 'operator', false)"
+        " ON CONFLICT (namespace, folded) DO NOTHING"
+    )
+    bound = {"space": namespace, "folded": fold(value), "stem": stem(value), "value": value}
+    return connection.execute(statement, bound).rowcount == 1

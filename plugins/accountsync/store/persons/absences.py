@@ -1,0 +1,160 @@
+"""Who is missing from complete reads of HR. Absence is not leaving (I4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from accountsync.store.persons.feeds import table
+
+_MARK = """
+UPDATE accountsync.person p SET absent_since_snapshot = :snapshot
+WHERE p.source = :source AND p.absent_since_snapshot IS NULL
+  AND p.created_at <= (SELECT started_at FROM accountsync.sync_run WHERE id = :run_id)
+  AND NOT EXISTS (SELECT FROM {table} s WHERE s.source_key = p.source_key AND NOT s.retried)
+  AND NOT EXISTS (
+    SELECT FROM {table} s WHERE s.source_key IS NULL AND s.employee_number = p.employee_number)
+"""
+
+_BACK = """
+p.source = :source AND p.source_key = s.source_key AND NOT s.retried AND NOT s.repeated
+AND p.absent_since_snapshot IS NOT NULL
+"""  # rides on ix_person_absent
+
+_RECORD_RETURN = f"""
+INSERT INTO accountsync.person_change (person_id, run_id, changes)
+SELECT p.id, :run_id,
+  jsonb_build_object('presumed_left_at', jsonb_build_array(p.presumed_left_at, NULL))
+FROM {{table}} s JOIN accountsync.person p ON {_BACK}
+WHERE p.presumed_left_at IS NOT NULL
+"""
+
+_WELCOME_BACK = f"""
+UPDATE accountsync.person p SET absent_since_snapshot = NULL, presumed_left_at = NULL,
+  revision = p.revision + CASE WHEN p.presumed_left_at IS NULL THEN 0 ELSE 1 END
+FROM {{table}} s WHERE {_BACK}
+"""
+
+_HAS_LEFT = """
+coalesce(p.status = ANY(:left) OR p.leave_date < current_date
+  AND (coalesce(p.hire_date, p.effective_date) <= p.leave_date) IS NOT FALSE, false)
+"""
+"""By what HR said before (domain.persons.lifecycle): nobody needs to be asked."""
+
+_LONG_ABSENT = """
+SELECT p.id FROM accountsync.person p
+WHERE p.source = :source AND p.presumed_left_at IS NULL AND p.absent_since_snapshot <= (
+  SELECT id FROM accountsync.snapshot WHERE source = :source
+  ORDER BY id DESC OFFSET :after - 1 LIMIT 1)
+"""  # rides on ix_person_absent and ix_snapshot_source_id
+
+_PRESUME_LEFT = """
+WITH presumed AS (
+  UPDATE accountsync.person p SET presumed_left_at = :now, revision = p.revision + 1
+  WHERE p.id IN ({who}) RETURNING p.id
+), recorded AS (
+  INSERT INTO accountsync.person_change (person_id, run_id, changes)
+  SELECT id, :run_id, jsonb_build_object(
+    'presumed_left_at', jsonb_build_array(NULL, CAST(:now AS timestamptz)))
+  FROM presumed
+)
+SELECT count(*) FROM presumed
+"""
+
+_LIST = text(  # rides on ix_person_absent
+    "SELECT p.employee_number, p.source, s.taken_at AS since, p.presumed_left_at,"
+    " (SELECT count(*) FROM accountsync.snapshot later"
+    f"  WHERE later.source = p.source AND later.id >= s.id) AS snapshots, {_HAS_LEFT} AS has_left"
+    " FROM accountsync.person p JOIN accountsync.snapshot s ON s.id = p.absent_since_snapshot"
+    " WHERE p.source = :source AND p.absent_since_snapshot IS NOT NULL ORDER BY s.id, 1"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """`since`: the first complete snapshot without this person · `snapshots`: how many so far ·
+    `has_left`: HR had said so before."""
+
+    employee_number: str
+    source: str
+    since: datetime
+    snapshots: int
+    presumed_left_at: datetime | None
+    has_left: bool
+
+
+def mark(connection: Connection, *, run_id: int, source: str, snapshot: int) -> None:
+    """After a full read: who is missing since this snapshot. Nothing else changes by it.
+
+    Who was made after the read began (it was held, and is merged late) is not missing from it, nor
+    is whose row came without its key.
+    """
+    connection.execute(
+        text(_MARK.format(table=table(run_id))),
+        {"source": source, "snapshot": snapshot, "run_id": run_id},
+    )
+
+
+def welcome_back(connection: Connection, *, run_id: int, source: str) -> None:
+    """Whoever is in a feed, of whatever kind, is in HR: no longer missing, no longer presumed to
+    have left."""
+    bound = {"source": source, "run_id": run_id}
+    connection.execute(text(_RECORD_RETURN.format(table=table(run_id))), bound)
+    connection.execute(text(_WELCOME_BACK.format(table=table(run_id))), {"source": source})
+
+
+def presume_left(
+    connection: Connection, *, run_id: int, source: str, after_snapshots: int, now: datetime
+) -> int:
+    """By rule: everybody whom so many complete snapshots lack. Counts them."""
+    presumed = connection.scalar(
+        text(_PRESUME_LEFT.format(who=_LONG_ABSENT)),
+        {"source": source, "run_id": run_id, "after": after_snapshots, "now": now},
+    )
+    return int(presumed or 0)
+
+
+def long_absent(
+    connection: Connection,
+    *,
+    source: str,
+    after_snapshots: int,
+    left_statuses: Sequence[str],
+    examples: int,
+) -> tuple[int, list[str]]:
+    """How many so many complete snapshots lack who had not left, and the first of their employee
+    numbers."""
+    found = connection.execute(
+        text(
+            "SELECT count(*), (array_agg(employee_number ORDER BY employee_number))[1:"
+            f"{examples:d}] FROM accountsync.person p WHERE id IN ({_LONG_ABSENT})"
+            f" AND NOT {_HAS_LEFT}"
+        ),
+        {"source": source, "after": after_snapshots, "left": list(left_statuses)},
+    ).one()
+    return found[0], found[1] or []
+
+
+def presume_left_by_number(
+    connection: Connection, *, numbers: Sequence[str], now: datetime
+) -> list[str]:
+    """By a human: those of the employee numbers that are absent and not yet presumed to have left,
+    which are returned."""
+    return list(
+        connection.scalars(
+            text(
+                "UPDATE accountsync.person SET presumed_left_at = :now, revision = revision + 1"
+                " WHERE employee_number = ANY(:numbers) AND absent_since_snapshot IS NOT NULL"
+                " AND presumed_left_at IS NULL RETURNING employee_number"
+            ),
+            {"numbers": list(numbers), "now": now},
+        )
+    )
+
+
+def of_source(connection: Connection, *, source: str, left_statuses: Sequence[str]) -> list[Absent]:
+    rows = connection.execute(_LIST, {"source": source, "left": list(left_statuses)}).mappings()
+    return [Absent(**row) for row in rows]

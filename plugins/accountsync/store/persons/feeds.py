@@ -1,0 +1,284 @@
+"""A feed while it is being read: an unlogged table per run, gone after the merge.
+
+Staged rows carry what the merge needs; `problems` not null means the row is rejected.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import hexlify
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, text
+
+from accountsync.domain.persons.person import PERSON_FIELDS
+from accountsync.store.engine import copying
+
+Record = tuple[Sequence[str], bytes, bytes, Sequence[str]]
+"""Values in the order of PERSON_FIELDS, raw row, content hash, problems."""
+
+_TYPES: Mapping[type, str] = {str: "text", date: "date", datetime: "timestamptz"}
+_COLUMNS = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in PERSON_FIELDS.items())
+_COPIED = ", ".join((*PERSON_FIELDS, "raw", "attributes", "content_hash", "problems", "retried"))
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_CONTROL = re.compile(r"[\\\n\r\t]")
+
+_ANALYZED = "source_key, employee_number, source_updated_at, content_hash, problems, retried"
+"""What the merge joins and filters by; the rows themselves are wide and slow to sample."""
+
+MAY_REPLACE = """(
+  (:decides AND NOT {row}.retried) OR {person}.source_updated_at > :latest
+  OR {row}.source_updated_at > {person}.source_updated_at
+  OR coalesce({row}.source_updated_at = {person}.source_updated_at, true)
+    AND coalesce({person}.updated_at <= (
+      SELECT started_at FROM accountsync.sync_run WHERE id = :run_id AND state = 'held'), true))"""
+"""Whether a staged row may replace what is known of a person. A full read is HR's present state,
+so it decides (`:decides`); of anything else the newer change time wins, except over one from the
+future, after `:latest`; where that does not tell, what was read later: of a feed that was held, who
+changed since it was read stays (I5)."""
+
+
+def table(run_id: int) -> str:
+    return f"accountsync.staged_{run_id:d}"
+
+
+def create(connection: Connection, *, run_id: int) -> None:
+    """A row is kept in `raw`, whose json keeps what jsonb refuses, where it has problems, otherwise
+    in `attributes`; in neither where it was known when it was read, and only its identity is here.
+    """
+    connection.execute(
+        text(
+            f"CREATE UNLOGGED TABLE {table(run_id)}"
+            f" (position bigint GENERATED ALWAYS AS IDENTITY, {_COLUMNS}, raw json,"
+            " attributes jsonb, content_hash bytea NOT NULL, problems text[],"
+            " retried boolean NOT NULL, repeated boolean NOT NULL DEFAULT false)"
+            " WITH (autovacuum_enabled = false)"  # what drops it would wait a second for it
+        )
+    )
+
+
+def drop(connection: Connection, *, run_id: int) -> None:
+    connection.execute(text(f"DROP TABLE IF EXISTS {table(run_id)}"))
+
+
+def empty(connection: Connection, *, run_id: int) -> None:
+    connection.execute(text(f"TRUNCATE {table(run_id)} RESTART IDENTITY"))
+
+
+def lines(records: Sequence[Record], *, retried: bool) -> list[bytes]:
+    """Rows as COPY reads them; where no text is, there is nothing. By hand: a million go through.
+
+    `raw` is JSON, whose only character that COPY would take for its own is the backslash; or empty.
+    """
+    end = b"t\n" if retried else b"f\n"
+    return [
+        b"\t".join(
+            (
+                values,
+                raw.replace(b"\\", b"\\\\") if problems else b"",
+                b"" if problems else raw.replace(b"\\", b"\\\\"),
+                b"\\\\x" + hexlify(content_hash),
+                _escaped(_array(problems)).encode() if problems else b"",
+                end,
+            )
+        )
+        for values, (_, raw, content_hash, problems) in zip(_texts(records), records, strict=True)
+    ]
+
+
+def _texts(records: Sequence[Record]) -> list[bytes]:
+    """Whether one holds a character of COPY's own is asked of all at once."""
+    if not records:
+        return []
+    texts = "\n".join(["\t".join(record[0]) for record in records])
+    if _is_plain(texts, rows=len(records)):
+        return texts.encode().split(b"\n")
+    return ["\t".join(map(_escaped, record[0])).encode() for record in records]
+
+
+def _is_plain(texts: str, *, rows: int) -> bool:
+    return (
+        "\\" not in texts
+        and "\r" not in texts
+        and texts.count("\n") == rows - 1
+        and texts.count("\t") == rows * (len(PERSON_FIELDS) - 1)
+    )
+
+
+def _escaped(value: str) -> str:
+    return _CONTROL.sub(lambda found: _ESCAPES[found[0]], value)
+
+
+def _array(texts: Iterable[str]) -> str:
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
+
+
+def use_memory(connection: Connection) -> None:
+    """For this transaction: keys of a million rows are joined and sorted without the disk."""
+    connection.execute(text("SET LOCAL work_mem = '64MB'"))
+
+
+def build_index(connection: Connection, *, run_id: int) -> None:
+    """After the rows: the merge joins by key."""
+    name = f"staged_{run_id:d}_source_key"
+    connection.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON {table(run_id)} (source_key)"))
+    connection.execute(text("SET LOCAL default_statistics_target = 10"))  # of keys, it is enough
+    connection.execute(text(f"ANALYZE {table(run_id)} ({_ANALYZED})"))
+
+
+def fill_in_known(connection: Connection, *, run_id: int, source: str) -> None:
+    """Rows of which only the identity is here get what their persons hold, which is the same: the
+    feed is whole without the store."""
+    fields = ", ".join(f"{name} = p.{name}" for name in (*PERSON_FIELDS, "attributes"))
+    connection.execute(
+        text(
+            f"UPDATE {table(run_id)} s SET {fields} FROM accountsync.person p"
+            " WHERE s.attributes IS NULL AND s.problems IS NULL AND p.source = :source"
+            " AND p.source_key = s.source_key AND p.content_hash = s.content_hash"
+        ),
+        {"source": source},
+    )
+
+
+def tally(connection: Connection, *, run_id: int) -> tuple[int, int]:
+    """The rows of a read, and those of them beyond the first of their key: in a complete read there
+    are none (I2)."""
+    rows, repeated = connection.execute(
+        text(
+            f"SELECT count(*), count(source_key) - count(DISTINCT source_key) FROM {table(run_id)}"
+        )
+    ).one()
+    return rows, repeated
+
+
+def set_repeated_aside(connection: Connection, *, run_id: int) -> None:
+    """Of rows with one key the newest counts, or the last where none is newer; the others are told
+    of and not used."""
+    connection.execute(
+        text(
+            f"UPDATE {table(run_id)} s SET repeated = true,"
+            " problems = ARRAY['source_key: a newer row has it too, which is used']"
+            " FROM (SELECT ctid AS row, row_number() OVER (PARTITION BY source_key"
+            "   ORDER BY source_updated_at DESC NULLS LAST, position DESC) AS rank"
+            f"  FROM {table(run_id)} WHERE source_key IS NOT NULL AND NOT retried) ranked"
+            " WHERE s.ctid = ranked.row AND ranked.rank > 1"
+        )
+    )
+
+
+def add(connection: Connection, *, run_id: int, lines: Iterable[bytes]) -> None:
+    statement = f"COPY {table(run_id)} ({_COPIED}) FROM STDIN (NULL '', ENCODING 'UTF8')"
+    with copying(connection, statement.encode()) as copy:
+        copy.write(b"".join(lines))
+
+
+def open_rejects(
+    connection: Connection, *, run_id: int, source: str, after: int, limit: int
+) -> list[tuple[int, str, Any]]:
+    """Id, key and raw row of those that were rejected earlier, are still open, and do not come in
+    this feed: the next ones by id. A text stands for a row that is no JSON: only HR can mend it."""
+    rows = connection.execute(
+        text(
+            "SELECT r.id, r.record_key, r.raw::text FROM accountsync.rejected_record r"
+            " WHERE source = :source AND closed_at IS NULL AND id > :after"
+            " AND json_typeof(r.raw) <> 'string' AND NOT EXISTS ("
+            f"  SELECT FROM {table(run_id)} s"
+            "  WHERE coalesce(s.source_key, encode(s.content_hash, 'hex')) = r.record_key)"
+            " ORDER BY r.id LIMIT :limit"
+        ),
+        {"source": source, "after": after, "limit": limit},
+    )
+    return [(number, key, orjson.loads(raw)) for number, key, raw in rows]
+
+
+def keep_newest_of_retried(connection: Connection, *, run_id: int) -> None:
+    """Rows that were kept without a key, because the mapping lacked it, may be of one person: the
+    read's own row counts, or the newest."""
+    connection.execute(
+        text(
+            f"DELETE FROM {table(run_id)} WHERE ctid IN ("
+            " SELECT row FROM (SELECT ctid AS row, retried, row_number() OVER ("
+            "   PARTITION BY source_key"
+            "   ORDER BY retried, source_updated_at DESC NULLS LAST, position DESC) AS rank"
+            f"  FROM {table(run_id)} WHERE source_key IN ("
+            f"   SELECT source_key FROM {table(run_id)} WHERE retried)) ranked"
+            " WHERE retried AND rank > 1)"
+        )
+    )
+
+
+def keep(connection: Connection, *, run_id: int) -> None:
+    """For a human to look at: it has to outlive a crash of the database, which empties unlogged
+    tables."""
+    connection.execute(text(f"ALTER TABLE {table(run_id)} SET LOGGED"))
+
+
+def count(connection: Connection, *, run_id: int) -> int:
+    """Rows of the read itself. A crash of the database empties the table, so whoever uses the rows
+    compares."""
+    counted = text(f"SELECT count(*) FROM {table(run_id)} WHERE NOT retried")
+    return int(connection.scalar(counted) or 0)
+
+
+def hides_a_key(connection: Connection, *, run_id: int) -> bool:
+    """Whether a row of the read may be anybody's: it is unreadable, or somebody's by the name, and
+    tells neither key nor number. One that is blank is nobody's."""
+    found = connection.scalar(
+        text(
+            f"SELECT EXISTS (SELECT FROM {table(run_id)} WHERE source_key IS NULL"
+            " AND employee_number IS NULL AND NOT retried"
+            " AND (full_name IS NOT NULL OR json_typeof(raw) = 'string'))"
+        )
+    )
+    return bool(found)
+
+
+def fingerprint(connection: Connection, *, run_id: int) -> str:
+    """The same for feeds of the same rows, in whatever order they came."""
+    found = connection.scalar(
+        text(
+            "SELECT md5(coalesce(string_agg(content_hash, ''::bytea ORDER BY content_hash), ''))"
+            f" FROM {table(run_id)}"
+        )
+    )
+    return str(found)
+
+
+def keep_numbers(connection: Connection, *, run_id: int, numbers: Iterable[str]) -> int:
+    """A read of some persons uses the rows with their employee numbers only. Counts the others."""
+    return connection.execute(
+        text(
+            f"DELETE FROM {table(run_id)}"
+            " WHERE employee_number IS NULL OR employee_number <> ALL(:numbers)"
+        ),
+        {"numbers": list(numbers)},
+    ).rowcount
+
+
+def without_row(connection: Connection, *, run_id: int, numbers: Iterable[str]) -> list[str]:
+    """Those of the employee numbers that no row has."""
+    return list(
+        connection.scalars(
+            text(
+                "SELECT number FROM unnest(CAST(:numbers AS text[])) AS asked (number)"
+                f" WHERE NOT EXISTS (SELECT FROM {table(run_id)} WHERE employee_number = number)"
+                " ORDER BY 1"
+            ),
+            {"numbers": list(numbers)},
+        )
+    )
+
+
+def keep_window(connection: Connection, *, run_id: int, start: Any, end: Any) -> int:
+    """A backfill uses the rows changed in [start, end) only. Counts the others."""
+    return connection.execute(
+        text(
+            f"DELETE FROM {table(run_id)} WHERE source_updated_at IS NULL"
+            " OR source_updated_at < :start OR source_updated_at >= :end"
+        ),
+        {"start": start, "end": end},
+    ).rowcount

@@ -1,0 +1,124 @@
+"""Whose person is whose: one HR source owns each person; numbers are unique across sources."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from accountsync.store.persons.feeds import MAY_REPLACE, table
+
+_TAKE_OVER = """
+WITH taken AS (
+  SELECT p.id, p.source AS old_source, p.source_key AS old_key, s.source_key, p.presumed_left_at
+  FROM accountsync.person p JOIN {table} s ON s.employee_number = p.employee_number
+  WHERE s.problems IS NULL AND (p.origin = 'request' OR p.source = ANY(:takes_over))
+    AND NOT EXISTS (
+      SELECT FROM {table} twin
+      WHERE twin.employee_number = s.employee_number AND twin.problems IS NULL
+        AND twin.ctid <> s.ctid)
+    AND NOT EXISTS (
+      SELECT FROM accountsync.person known
+      WHERE known.source = :source AND known.source_key = s.source_key)
+), recorded AS (
+  INSERT INTO accountsync.person_change (person_id, run_id, changes)
+  SELECT id, :run_id, jsonb_build_object(
+    'source', jsonb_build_array(old_source, CAST(:source AS text)),
+    'source_key', jsonb_build_array(old_key, source_key)) || CASE
+      WHEN presumed_left_at IS NULL THEN '{{}}'
+      ELSE jsonb_build_object('presumed_left_at', jsonb_build_array(presumed_left_at, NULL)) END
+  FROM taken
+)
+UPDATE accountsync.person p
+SET source = :source, source_key = taken.source_key, origin = 'hr', source_updated_at = NULL,
+  content_hash = '', updated_at = 'epoch', absent_since_snapshot = NULL, presumed_left_at = NULL
+FROM taken WHERE p.id = taken.id
+RETURNING p.employee_number
+"""  # rides on ix_person_requested and the unique index of source and key
+
+_REJECT_TAKEN_NUMBERS = """
+WITH twin AS (
+  SELECT employee_number FROM {table} WHERE problems IS NULL
+  GROUP BY employee_number HAVING count(*) > 1
+), taker AS (
+  SELECT s.ctid AS row, s.employee_number, p.id AS person_id
+  FROM {table} s LEFT JOIN accountsync.person p
+    ON p.source = :source AND p.source_key = s.source_key
+  WHERE s.problems IS NULL AND s.attributes IS NOT NULL
+    AND (p.id IS NULL OR p.employee_number <> s.employee_number) AND {taker_may_replace}
+), refused AS (
+  SELECT row, 'another row' AS owner FROM taker JOIN twin USING (employee_number)
+  UNION ALL
+  SELECT row, CASE WHEN holder.source = :source THEN 'another person'
+    WHEN holder.origin = 'request' THEN 'another person, made by a request'
+    ELSE 'a person of ' || holder.source END
+  FROM taker t
+  JOIN accountsync.person holder ON holder.employee_number = t.employee_number
+  WHERE NOT EXISTS (
+    SELECT FROM {table} moving
+    WHERE holder.source = :source AND moving.source_key = holder.source_key
+      AND moving.problems IS NULL AND moving.employee_number <> holder.employee_number
+      AND {mover_may_replace})
+)
+UPDATE {table} s SET problems = ARRAY['employee_number: belongs to ' || refused.owner]
+FROM (SELECT row, min(owner) AS owner FROM refused GROUP BY row) refused WHERE s.ctid = refused.row
+"""
+
+
+_OF_OTHERS = text(  # from one source to the next on the unique index of source and key
+    "WITH RECURSIVE found (source) AS ("
+    " (SELECT source FROM accountsync.person ORDER BY source LIMIT 1)"
+    " UNION ALL SELECT (SELECT p.source FROM accountsync.person p WHERE p.source > found.source"
+    "  ORDER BY p.source LIMIT 1) FROM found WHERE found.source IS NOT NULL)"
+    " SELECT source, (SELECT count(*) FROM accountsync.person p WHERE p.source = found.source)"
+    "  AS persons"
+    " FROM found WHERE source <> ALL(CAST(:known AS text[]))"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """`takes_over`: the sources whose persons become this one's when it has their number."""
+
+    source: str
+    takes_over: Sequence[str] = ()
+
+
+def take_over(connection: Connection, *, run_id: int, owner: Owner) -> list[str]:
+    """Persons that a request made, or that another source owned: the same person, now this
+    source's. Their employee numbers. What they are is merged afterwards, like any difference, also
+    by a feed that was held while the old owner wrote."""
+    return sorted(
+        connection.scalars(
+            text(_TAKE_OVER.format(table=table(run_id))),
+            {"run_id": run_id, "source": owner.source, "takes_over": list(owner.takes_over)},
+        )
+    )
+
+
+def reject_taken_numbers(
+    connection: Connection, *, run_id: int, source: str, latest: datetime, decides: bool
+) -> None:
+    """A number that two rows newly want, or that its holder does not give up in this feed.
+
+    Repeated until nothing changes: a refused row keeps its old number, which another row may want.
+    A row that was known when it was read and lost its number since is not refused: its feed is old.
+    """
+    statement = text(
+        _REJECT_TAKEN_NUMBERS.format(
+            table=table(run_id),
+            taker_may_replace=MAY_REPLACE.format(row="s", person="p"),
+            mover_may_replace=MAY_REPLACE.format(row="moving", person="holder"),
+        )
+    )
+    bound = {"run_id": run_id, "source": source, "latest": latest, "decides": decides}
+    while connection.execute(statement, bound).rowcount:
+        pass
+
+
+def persons_of_others(connection: Connection, *, known: Collection[str]) -> dict[str, int]:
+    """Sources that are none of these → how many persons each has."""
+    found = connection.execute(_OF_OTHERS, {"known": list(known)})
+    return {row.source: row.persons for row in found}

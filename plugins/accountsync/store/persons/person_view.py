@@ -1,0 +1,88 @@
+"""One person with everything that is known: what an operator looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+
+from accountsync.store.persons.persons import PLANNED_COLUMNS
+from accountsync.store.tables import OPEN_STATES, WAITING_SINCE
+
+_PERSON = f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE "
+_NEWCOMER = text(
+    "INSERT INTO accountsync.person (source, source_key, employee_number, full_name, english_name,"
+    " person_type, department_code, attributes, content_hash)"
+    " VALUES ('', :employee_number, :employee_number, :full_name, :english_name, :person_type,"
+    " :department_code, '{}', '\\x00') RETURNING id"
+)
+_TASKS = text(  # rides on ix_account_task_person_id_system_id
+    "SELECT id, system, operation, state, reason, cause, error_kind, waits_for, attempts, desired,"
+    f" {WAITING_SINCE} AS waiting_since, next_attempt_at, created_at, finished_at"
+    " FROM accountsync.account_task"
+    " WHERE person_id = :person ORDER BY system, id DESC"
+)
+_ATTEMPTS = text(
+    "SELECT t.system, t.operation, a.number, a.kind, a.started_at, a.finished_at, a.outcome,"
+    " a.error_kind, a.code, a.message FROM accountsync.task_attempt a"
+    " JOIN accountsync.account_task t ON t.id = a.task_id WHERE t.person_id = :person"
+    "  AND (CAST(:task AS bigint) IS NULL OR t.id = :task)"
+    " ORDER BY a.started_at DESC LIMIT :limit"
+)
+_ACCOUNTS = text(
+    "SELECT system, state, identifier, provenance, disabled_by, disabled_reason, updated_at"
+    " FROM accountsync.account WHERE person_id = :person ORDER BY system"
+)
+
+_ABSENT_SINCE = text(
+    "SELECT s.taken_at FROM accountsync.person p"
+    " JOIN accountsync.snapshot s ON s.id = p.absent_since_snapshot WHERE p.id = :person"
+)
+
+
+def by_number(connection: Connection, number: str) -> dict[str, Any] | None:
+    rows = connection.execute(text(f"{_PERSON} employee_number = :number"), {"number": number})
+    row = rows.mappings().one_or_none()
+    return dict(row) if row else None
+
+
+def source_key(connection: Connection, person_id: int) -> str:
+    query = text("SELECT source_key FROM accountsync.person WHERE id = :person")
+    return str(connection.scalar(query, {"person": person_id}))
+
+
+def absent_since(connection: Connection, person_id: int) -> datetime | None:
+    """When the first complete read of HR lacked the person, who was in none since."""
+    found: datetime | None = connection.scalar(_ABSENT_SINCE, {"person": person_id})
+    return found
+
+
+def newcomer(connection: Connection, person: Mapping[str, Any]) -> dict[str, Any]:
+    """A person whom HR does not have: for previews, in a transaction that is rolled back."""
+    person_id = connection.scalar(_NEWCOMER, dict(person))
+    rows = connection.execute(text(f"{_PERSON} id = :id"), {"id": person_id})
+    return dict(rows.mappings().one())
+
+
+def tasks(connection: Connection, person_id: int) -> tuple[list[RowMapping], list[RowMapping]]:
+    """The open ones, and the last one of each system that is over."""
+    rows = connection.execute(_TASKS, {"person": person_id}).mappings().all()
+    last: dict[str, RowMapping] = {}
+    for row in rows:
+        if row["state"] not in OPEN_STATES:
+            last.setdefault(row["system"], row)
+    return [row for row in rows if row["state"] in OPEN_STATES], list(last.values())
+
+
+def attempts(
+    connection: Connection, person_id: int, *, limit: int, task: int | None = None
+) -> Sequence[RowMapping]:
+    """The newest first; of one task only, where it is named."""
+    bound = {"person": person_id, "task": task, "limit": limit}
+    return connection.execute(_ATTEMPTS, bound).mappings().all()
+
+
+def accounts(connection: Connection, person_id: int) -> Sequence[RowMapping]:
+    return connection.execute(_ACCOUNTS, {"person": person_id}).mappings().all()

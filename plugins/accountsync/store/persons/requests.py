@@ -1,0 +1,207 @@
+"""Account requests: their items become persons, and what became of them is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, RowMapping, text
+
+from accountsync.domain.persons.account_request import SOURCE
+from accountsync.domain.plans.planning import IN_DOUBT
+from accountsync.store.tables import OPEN_STATES
+
+_ADD = text(  # a twin waits here for the first one's transaction
+    "INSERT INTO accountsync.account_request (origin_system, business_key, account_type,"
+    " employee_type, systems, content_hash, submitted_by, submitted_at) VALUES (:origin_system,"
+    " :business_key, :account_type, :employee_type, :systems, :content_hash, :actor, :now)"
+    " ON CONFLICT (origin_system, business_key) DO NOTHING RETURNING id"
+)
+
+_COLUMNS = """
+r.id, r.origin_system, r.business_key, r.account_type, r.employee_type, r.systems, r.submitted_by,
+r.submitted_at, r.cancelled_at
+"""
+
+_KNOWN = text(
+    "SELECT id, source, employee_number, full_name FROM accountsync.person"
+    " WHERE employee_number = ANY(:numbers)"
+)
+
+_ASKED = """
+WITH asked AS (SELECT * FROM unnest(CAST(:numbers AS text[]), CAST(:names AS text[]),
+  CAST(:departments AS text[]), CAST(:phones AS text[]), CAST(:attributes AS text[]))
+  WITH ORDINALITY a (employee_number, full_name, department_code, phone, attributes, position))
+"""
+
+_ADD_PERSONS = text(
+    f"{_ASKED} INSERT INTO accountsync.person (source, source_key, origin, employee_number,"
+    " full_name, person_type, department_code, phone, attributes, content_hash)"
+    f" SELECT '{SOURCE}', employee_number, 'request', employee_number, full_name, :person_type,"
+    " department_code, phone, attributes::jsonb, '' FROM asked a WHERE NOT EXISTS ("
+    "  SELECT FROM accountsync.person p WHERE p.employee_number = a.employee_number)"
+    " ORDER BY position"
+)
+
+_RENEW_PERSONS = text(
+    f"{_ASKED} UPDATE accountsync.person p SET person_type = :person_type,"
+    " department_code = a.department_code, phone = a.phone, attributes = a.attributes::jsonb,"
+    " revision = revision + 1, updated_at = now() FROM asked a"
+    f" WHERE p.employee_number = a.employee_number AND p.source = '{SOURCE}'"
+    " AND (p.person_type, p.department_code, p.phone, p.attributes)"
+    " IS DISTINCT FROM (:person_type, a.department_code, a.phone, a.attributes::jsonb)"
+)
+
+_ADD_ITEMS = text(
+    "INSERT INTO accountsync.account_request_item (request_id, position, person_id,"
+    " employee_number, note) SELECT :request_id, a.position, p.id, a.employee_number, a.note"
+    " FROM unnest(CAST(:numbers AS text[]), CAST(:notes AS text[])) WITH ORDINALITY"
+    " a (employee_number, note, position)"
+    " JOIN accountsync.person p ON p.employee_number = a.employee_number"
+)
+
+_WANTED = text(  # rides on ix_account_request_item_person_id
+    "UPDATE accountsync.person p SET requested_systems = wanted.systems,"
+    " revision = p.revision + 1, updated_at = now() FROM ("
+    " SELECT i.person_id, ARRAY(SELECT DISTINCT s FROM accountsync.account_request_item other"
+    "  JOIN accountsync.account_request r ON r.id = other.request_id AND r.cancelled_at IS NULL"
+    "  CROSS JOIN unnest(r.systems) s WHERE other.person_id = i.person_id ORDER BY s) AS systems"
+    " FROM accountsync.account_request_item i WHERE i.request_id = :request_id) wanted"
+    " WHERE p.id = wanted.person_id AND p.requested_systems <> wanted.systems"
+)
+
+_CANCEL_TASKS = text(  # rides on uq_account_task_open
+    "UPDATE accountsync.account_task t SET state = 'cancelled', waits_for = '{}',"
+    " cause = 'the account request was cancelled', finished_at = :now"
+    " FROM accountsync.account_request_item i JOIN accountsync.account_request r"
+    "  ON r.id = i.request_id JOIN accountsync.person p ON p.id = i.person_id"
+    f" WHERE i.request_id = :request_id AND p.source = '{SOURCE}' AND t.person_id = p.id"
+    " AND t.system = ANY(r.systems) AND t.system <> ALL(p.requested_systems)"
+    f" AND t.operation IN ('create', 'enable') AND t.state IN {OPEN_STATES!r}"
+    f" AND t.state NOT IN {tuple(sorted(IN_DOUBT))!r}"
+)
+
+_PROGRESS = text(  # rides on ix_account_task_person_id_system_id
+    "SELECT i.request_id, i.position, i.employee_number, i.note, s.system,"
+    " a.state AS account_state, a.disabled_reason, t.state AS task_state, t.cause, t.error_kind,"
+    f" coalesce(t.state IN {OPEN_STATES!r}, false) AS is_open,"
+    " p.planned_revision = p.revision AS is_planned"
+    " FROM accountsync.account_request_item i"
+    " JOIN accountsync.account_request r ON r.id = i.request_id"
+    " JOIN accountsync.person p ON p.id = i.person_id"
+    " CROSS JOIN LATERAL unnest(r.systems) s (system)"
+    " LEFT JOIN accountsync.account a ON a.person_id = i.person_id AND a.system = s.system"
+    " LEFT JOIN LATERAL (SELECT state, cause, error_kind FROM accountsync.account_task t"
+    "  WHERE t.person_id = i.person_id AND t.system = s.system ORDER BY t.id DESC LIMIT 1) t"
+    "  ON true WHERE i.request_id = ANY(:requests) ORDER BY 1, 2, s.system"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One person as a request has them."""
+
+    employee_number: str
+    full_name: str
+    department_code: str | None
+    phone: str | None
+    attributes: Mapping[str, Any]
+    note: str | None = None
+
+
+def add(connection: Connection, request: Mapping[str, Any]) -> int | None:
+    """The new request's id; None where the origin system used its business key before."""
+    added: int | None = connection.scalar(_ADD, request)
+    return added
+
+
+def by_key(
+    connection: Connection, *, origin_system: str, business_key: str
+) -> tuple[int, bytes] | None:
+    """Id and content hash."""
+    row = connection.execute(
+        text(
+            "SELECT id, content_hash FROM accountsync.account_request"
+            " WHERE origin_system = :origin_system AND business_key = :business_key"
+        ),
+        {"origin_system": origin_system, "business_key": business_key},
+    ).one_or_none()
+    return (row.id, bytes(row.content_hash)) if row else None
+
+
+def known_persons(connection: Connection, numbers: Sequence[str]) -> dict[str, RowMapping]:
+    """Employee number → who has it."""
+    rows = connection.execute(_KNOWN, {"numbers": list(numbers)}).mappings()
+    return {row["employee_number"]: row for row in rows}
+
+
+def add_items(
+    connection: Connection, *, request_id: int, person_type: str, asked: Sequence[Asked]
+) -> tuple[int, int]:
+    """Persons made anew, and persons of earlier requests that changed. HR's persons stay as they
+    are. The caller holds the lock of HR's merges: they give out employee numbers too."""
+    bound = _columns(asked) | {"person_type": person_type}
+    renewed = connection.execute(_RENEW_PERSONS, bound).rowcount
+    made = connection.execute(_ADD_PERSONS, bound).rowcount
+    items = bound | {"request_id": request_id, "notes": [one.note for one in asked]}
+    connection.execute(_ADD_ITEMS, items)
+    renew_wanted(connection, request_id=request_id)
+    return made, renewed
+
+
+def _columns(asked: Iterable[Asked]) -> dict[str, list[Any]]:
+    rows = [
+        (
+            one.employee_number,
+            one.full_name,
+            one.department_code,
+            one.phone,
+            orjson.dumps(one.attributes).decode(),
+        )
+        for one in asked
+    ]
+    names = ("numbers", "names", "departments", "phones", "attributes")
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def renew_wanted(connection: Connection, *, request_id: int) -> None:
+    """Of the request's persons: what all requests in force ask for, to be planned where it is
+    another than before."""
+    connection.execute(_WANTED, {"request_id": request_id})
+
+
+def cancel(connection: Connection, *, request_id: int, now: datetime) -> bool:
+    """False where it was cancelled before."""
+    return bool(
+        connection.execute(
+            text(
+                "UPDATE accountsync.account_request SET cancelled_at = :now"
+                " WHERE id = :request_id AND cancelled_at IS NULL"
+            ),
+            {"request_id": request_id, "now": now},
+        ).rowcount
+    )
+
+
+def cancel_tasks(connection: Connection, *, request_id: int, now: datetime) -> int:
+    """Tasks not yet begun that would make accounts which no request asks for any more. Those of
+    persons whom HR owns are left to the planner: its rules may ask for them too."""
+    return connection.execute(_CANCEL_TASKS, {"request_id": request_id, "now": now}).rowcount
+
+
+def find(connection: Connection, request_id: int) -> RowMapping | None:
+    query = f"SELECT {_COLUMNS} FROM accountsync.account_request r WHERE r.id = :id"
+    return connection.execute(text(query), {"id": request_id}).mappings().one_or_none()
+
+
+def newest(connection: Connection, *, limit: int) -> Sequence[RowMapping]:
+    query = f"SELECT {_COLUMNS} FROM accountsync.account_request r ORDER BY r.id DESC LIMIT :limit"
+    return connection.execute(text(query), {"limit": limit}).mappings().all()
+
+
+def progress(connection: Connection, requests: Sequence[int]) -> Sequence[RowMapping]:
+    """A row per person and system of each request."""
+    return connection.execute(_PROGRESS, {"requests": list(requests)}).mappings().all()

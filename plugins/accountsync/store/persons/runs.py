@@ -1,0 +1,279 @@
+"""Sync runs, watermarks and snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, text
+
+from accountsync.store.persons.persons import MergeCounts
+
+
+def start(
+    connection: Connection,
+    *,
+    source: str,
+    mode: str,
+    airflow_run_id: str | None,
+    dry_run: bool = False,
+) -> int:
+    """Under the source's lock no other run can be alive: what still says `running` died, or lost
+    the lock and can merge no more, for its table goes."""
+    connection.execute(
+        text(
+            "UPDATE accountsync.sync_run SET state = 'failed', finished_at = now(),"
+            " error = 'the worker died or lost its lock'"
+            " WHERE source = :source AND state = 'running'"
+        ),
+        {"source": source},
+    )
+    return int(
+        connection.execute(
+            text(
+                "INSERT INTO accountsync.sync_run (source, mode, airflow_run_id, dry_run)"
+                " VALUES (:source, :mode, :airflow_run_id, :dry_run) RETURNING id"
+            ),
+            {
+                "source": source,
+                "mode": mode,
+                "airflow_run_id": airflow_run_id,
+                "dry_run": dry_run,
+            },
+        ).scalar_one()
+    )
+
+
+def unfinished(connection: Connection, *, source: str) -> list[int]:
+    """Runs of the source that died and left a staged table; a held feed's stays."""
+    return list(
+        connection.scalars(
+            text(
+                "SELECT r.id FROM accountsync.sync_run r WHERE r.source = :source"
+                " AND r.state <> 'held' AND to_regclass('accountsync.staged_' || r.id) IS NOT NULL"
+            ),
+            {"source": source},
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run says about itself. `read_from`, `read_to`: change times; None: unbounded.
+
+    `stopped_by`: why the feed guard held its feed, or in a dry run would have.
+    """
+
+    counts: MergeCounts = MergeCounts()
+    differences: Mapping[str, Any] = field(default_factory=dict)
+    read_from: datetime | None = None
+    read_to: datetime | None = None
+    stopped_by: Sequence[str] = ()
+
+
+_RECORD = text(
+    "UPDATE accountsync.sync_run SET state = :state, finished_at = now(),"
+    " read_from = :read_from, read_to = :read_to, fetched = :fetched, retried = :retried,"
+    " inserted = :inserted, updated = :updated, unchanged = :unchanged,"
+    " rejected = :rejected, differences = CAST(:differences AS jsonb), stopped_by = :stopped_by,"
+    " fingerprint = coalesce(:fingerprint, fingerprint) WHERE id = :run_id"
+)
+
+
+def succeed(connection: Connection, *, run_id: int, outcome: Outcome) -> None:
+    _record(connection, run_id, outcome, state="succeeded", fingerprint=None)
+
+
+def hold(connection: Connection, *, run_id: int, outcome: Outcome, fingerprint: str) -> None:
+    _record(connection, run_id, outcome, state="held", fingerprint=fingerprint)
+
+
+def _record(
+    connection: Connection, run_id: int, outcome: Outcome, *, state: str, fingerprint: str | None
+) -> None:
+    bound = asdict(outcome.counts) | {
+        "run_id": run_id,
+        "state": state,
+        "read_from": outcome.read_from,
+        "read_to": outcome.read_to,
+        "differences": orjson.dumps(outcome.differences).decode(),
+        "stopped_by": list(outcome.stopped_by),
+        "fingerprint": fingerprint,
+    }
+    connection.execute(_RECORD, bound)
+
+
+def fail(connection: Connection, *, run_id: int, error: str) -> None:
+    """What was merged stays merged: putting a file away may still fail after it."""
+    connection.execute(
+        text(
+            "UPDATE accountsync.sync_run SET state = 'failed', finished_at = now(), error = :error"
+            " WHERE id = :run_id AND state = 'running'"
+        ),
+        {"run_id": run_id, "error": error},
+    )
+
+
+def is_failed(connection: Connection, *, run_id: int) -> bool:
+    query = text("SELECT state = 'failed' FROM accountsync.sync_run WHERE id = :run_id")
+    return bool(connection.scalar(query, {"run_id": run_id}))
+
+
+def read_from(connection: Connection, *, source: str, overlap: timedelta) -> datetime | None:
+    """Where the next read starts: `overlap` before the watermark, and as long again as the read
+    that set it took. A row that changed after its page was read is older than the newest by at most
+    that.
+    """
+    since: datetime | None = connection.scalar(
+        text(
+            "SELECT w.value - :overlap - greatest(r.finished_at - r.started_at, interval '0')"
+            " FROM accountsync.watermark w JOIN accountsync.sync_run r ON r.id = w.run_id"
+            " WHERE w.source = :source"
+        ),
+        {"source": source, "overlap": overlap},
+    )
+    return since
+
+
+def advance_watermark(connection: Connection, *, source: str, value: datetime, run_id: int) -> None:
+    """Only forward, and no write where it stands still (I1)."""
+    connection.execute(
+        text(
+            "INSERT INTO accountsync.watermark AS w (source, value, run_id)"
+            " VALUES (:source, :value, :run_id) ON CONFLICT (source)"
+            " DO UPDATE SET value = excluded.value, run_id = excluded.run_id"
+            " WHERE w.value < excluded.value"
+        ),
+        {"source": source, "value": value, "run_id": run_id},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    id: int
+    rows: int
+    taken_at: datetime
+
+
+def last_snapshot(connection: Connection, *, source: str) -> Snapshot | None:
+    row = connection.execute(
+        text(
+            "SELECT id, rows, taken_at FROM accountsync.snapshot WHERE source = :source"
+            " ORDER BY id DESC LIMIT 1"
+        ),
+        {"source": source},
+    ).one_or_none()
+    return Snapshot(id=row.id, rows=row.rows, taken_at=row.taken_at) if row else None
+
+
+def last_full_read_at(connection: Connection, *, source: str) -> datetime | None:
+    """Of a snapshot, or of a full read that is held or was rejected: reading it anew at once would
+    bring it again. Until it is due, changes are read."""
+    read: datetime | None = connection.scalar(
+        text(
+            "SELECT greatest("
+            " (SELECT max(taken_at) FROM accountsync.snapshot WHERE source = :source),"
+            " (SELECT max(finished_at) FROM accountsync.sync_run"  # rides on ix_sync_run_held
+            "  WHERE source = :source AND state IN ('held', 'rejected') AND mode = 'full'))"
+        ),
+        {"source": source},
+    )
+    return read
+
+
+def file_of(connection: Connection, *, run_id: int) -> str | None:
+    """The name of the file that was read, of a source of files."""
+    name: str | None = connection.scalar(
+        text("SELECT split_part(file, E'\\n', 1) FROM accountsync.sync_run WHERE id = :run_id"),
+        {"run_id": run_id},
+    )
+    return name
+
+
+def set_file(connection: Connection, *, run_id: int, file: str | None) -> None:
+    if file:
+        connection.execute(
+            text("UPDATE accountsync.sync_run SET file = :file WHERE id = :run_id"),
+            {"run_id": run_id, "file": file},
+        )
+
+
+_ADD_SNAPSHOT = text(
+    "WITH last AS (SELECT s.id, r.file FROM accountsync.snapshot s"
+    "  JOIN accountsync.sync_run r ON r.id = s.run_id"
+    "  WHERE s.source = :source ORDER BY s.id DESC LIMIT 1),"
+    " made AS (INSERT INTO accountsync.snapshot (source, run_id, rows)"
+    "  SELECT :source, :run_id, :rows WHERE NOT EXISTS ("
+    "   SELECT FROM last JOIN accountsync.sync_run r ON r.id = :run_id AND r.file = last.file)"
+    "  RETURNING id)"
+    " SELECT coalesce((SELECT id FROM made), (SELECT id FROM last))"
+)
+
+
+def add_snapshot(connection: Connection, *, source: str, run_id: int, rows: int) -> int:
+    """A file that is read again, as after it was approved, is the snapshot that it was (I4)."""
+    bound = {"source": source, "run_id": run_id, "rows": rows}
+    return int(connection.execute(_ADD_SNAPSHOT, bound).scalar_one())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """`last_at`: when the last file, or new or changed person, came; None: never, since the first
+    run, `first_run_at`. All by the store's clock, as `now`."""
+
+    last_at: datetime | None
+    first_run_at: datetime
+    now: datetime
+
+    @property
+    def since(self) -> datetime:
+        return self.last_at or self.first_run_at
+
+    @property
+    def silent_for(self) -> timedelta:
+        return self.now - self.since
+
+
+_NEWS = text(  # rides on ix_sync_run_source_id
+    "SELECT max(finished_at) FILTER (WHERE state IN ('succeeded', 'held', 'rejected', 'superseded')"
+    "  AND mode IN ('incremental', 'full') AND (NOT dry_run OR id = :run_id)"
+    "  AND (file IS NOT NULL OR inserted + updated > 0)) AS last_at,"
+    " min(started_at) AS first_run_at, clock_timestamp() AS now"
+    " FROM accountsync.sync_run WHERE source = :source"
+)
+
+
+def news(connection: Connection, *, source: str, run_id: int) -> News:
+    """As the run found it: what a dry one saw is no news to others. A feed that was held has come,
+    too; the same again, after it was rejected, has not."""
+    row = connection.execute(_NEWS, {"source": source, "run_id": run_id}).one()
+    return News(**row._asdict())
+
+
+_SAID = text(  # rides on ix_sync_run_source_id
+    "SELECT EXISTS (SELECT FROM accountsync.sync_run r JOIN accountsync.sync_run me"
+    " ON me.id = :run_id AND r.airflow_run_id IS DISTINCT FROM me.airflow_run_id"
+    " WHERE r.source = me.source AND r.silent_since = :since AND r.finished_at >= :not_before)"
+)
+
+
+def said_silent(
+    connection: Connection, *, run_id: int, since: datetime, not_before: datetime
+) -> bool:
+    """Whether another Airflow run has told of this silence, at or after `not_before`."""
+    bound = {"run_id": run_id, "since": since, "not_before": not_before}
+    return bool(connection.scalar(_SAID, bound))
+
+
+def say_silent(connection: Connection, *, run_id: int, since: datetime, error: str) -> None:
+    """What the run read and merged stays as it is."""
+    connection.execute(
+        text(
+            "UPDATE accountsync.sync_run SET silent_since = :since, error = :error"
+            " WHERE id = :run_id"
+        ),
+        {"run_id": run_id, "since": since, "error": error},
+    )

@@ -1,0 +1,1 @@
+"""Plans, and their tasks until they are let go."""

@@ -1,0 +1,217 @@
+"""Tasks that the guard judges: counted, held, let through; what a human said of them (I7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+
+from accountsync.domain.plans.plan_guard import Facts
+from accountsync.domain.plans.planning import GUARDED
+from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR
+from accountsync.store.engine import bigints
+from accountsync.store.tables import OPEN_STATES
+
+GUARD_HOLDS = (
+    f"(state = 'held' AND held_because IS NOT NULL AND operation IN {GUARDED!r}"
+    f" AND error_kind IS DISTINCT FROM '{HELD_BY_OPERATOR}')"
+)
+"""What is decided with the plan; what an operator holds is let go by the operator only."""
+
+_FACTS = text(  # ix_account_task_plan_id, uq_account_task_open, ix_account_task_guarded
+    "SELECT t.system, t.operation, t.planned, t.held, a.active, done.day, done.week FROM ("
+    "  SELECT system, operation, count(*) FILTER (WHERE plan_id = :plan_id) AS planned,"
+    f"   count(*) FILTER (WHERE {GUARD_HOLDS}) AS held FROM accountsync.account_task"
+    f"  WHERE state IN ('planned', 'held') AND operation IN {GUARDED!r} GROUP BY 1, 2) t,"
+    " LATERAL (SELECT count(*) AS active FROM accountsync.account"
+    "  WHERE system = t.system AND state = 'active') a,"
+    " LATERAL (SELECT count(*) AS week,"
+    "   count(*) FILTER (WHERE created_at > CAST(:now AS timestamptz) - interval '24 hours') AS day"
+    "  FROM accountsync.account_task done WHERE done.system = t.system"
+    "   AND done.operation = t.operation AND approved_at IS NULL"
+    "   AND created_at > CAST(:now AS timestamptz) - interval '7 days'"
+    f"  AND done.operation IN {GUARDED!r}"
+    f"   AND state NOT IN ('planned', 'superseded', 'cancelled') AND NOT {GUARD_HOLDS}) done"
+    " WHERE t.planned > 0"
+)
+
+_HOLD = text(
+    "UPDATE accountsync.account_task SET state = 'held', held_because = :because"
+    " WHERE plan_id = :plan_id AND state = 'planned' AND system = :system"
+    " AND operation = :operation"
+)
+
+_HELD_HASH = text(
+    "SELECT encode(sha256(convert_to(string_agg(concat_ws('|', id, person_id, system, operation,"
+    "  account_state, reason, desired), E'\\n' ORDER BY id), 'UTF8')), 'hex')"
+    " FROM accountsync.account_task WHERE plan_id = :plan_id AND held_because IS NOT NULL"
+)
+
+_LET_THROUGH = text(
+    "UPDATE accountsync.account_task t SET waits_for = w.systems, next_attempt_at = :now,"
+    " state = CASE WHEN cardinality(w.systems) = 0 THEN 'ready' ELSE 'waiting' END,"
+    " approved_at = CASE WHEN t.state = 'held' THEN CAST(:now AS timestamptz) END"
+    " FROM (SELECT going.id, ARRAY(SELECT d.system FROM accountsync.account_task d"
+    "   JOIN unnest(CAST(:systems AS text[]), CAST(:dependants AS text[])) AS x (system, dependant)"
+    "    ON x.system = going.system AND x.dependant = d.system"
+    f"  WHERE d.person_id = going.person_id AND d.operation IN {GUARDED!r}"
+    f"   AND d.state IN {OPEN_STATES!r} AND (going.operation = 'delete'"
+    "     OR d.state NOT IN ('needs_human', 'needs_data')"
+    "      AND (d.state <> 'held' OR d.id = ANY(:ids)))"
+    "   ORDER BY 1) AS systems"
+    "  FROM accountsync.account_task going WHERE going.id = ANY(:ids)) w"
+    " WHERE t.id = w.id RETURNING t.state"
+)
+"""In reverse order (I12): what depends on a target loses its account first."""
+
+_REJECT = text(
+    "UPDATE accountsync.account_task SET state = 'cancelled', finished_at = :now,"
+    " cause = NULL"
+    f" WHERE plan_id = :plan_id AND {GUARD_HOLDS}"
+)
+
+_RECONSIDER = text(  # ix_account_task_plan_id
+    "WITH again AS (UPDATE accountsync.account_task SET state = 'superseded', cause = :cause"
+    f"  WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {GUARDED!r}"
+    "  RETURNING person_id), anew AS ("
+    " UPDATE accountsync.person SET planned_revision = 0 WHERE id IN (SELECT person_id FROM again))"
+    " SELECT count(*) FROM again"
+)
+
+_HELD_PLANS = text(  # ix_plan_held, ix_account_task_plan_id
+    "SELECT p.*, h.held FROM accountsync.plan p, LATERAL (SELECT count(*) AS held"
+    f"  FROM accountsync.account_task t WHERE t.plan_id = p.id AND {GUARD_HOLDS}) h"
+    " WHERE p.state = 'held' AND h.held > 0 ORDER BY p.id"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    system: str
+    operation: str
+    facts: Facts
+
+
+def facts(connection: Connection, *, plan_id: int, now: datetime) -> list[Judged]:
+    """Of the plan's operations that are still to be judged."""
+    return [
+        Judged(
+            system=row["system"],
+            operation=row["operation"],
+            facts=Facts(**{name: row[name] for name in Facts.__slots__}),
+        )
+        for row in connection.execute(_FACTS, {"plan_id": plan_id, "now": now}).mappings()
+    ]
+
+
+def hold(
+    connection: Connection, *, plan_id: int, system: str, operation: str, because: str
+) -> None:
+    bound = {"plan_id": plan_id, "system": system, "operation": operation, "because": because}
+    connection.execute(_HOLD, bound)
+
+
+def held_hash(connection: Connection, *, plan_id: int) -> str | None:
+    """Of all that the guard held of this plan, whatever became of it since."""
+    found: str | None = connection.scalar(_HELD_HASH, {"plan_id": plan_id})
+    return found
+
+
+def still_planned(connection: Connection, *, plan_id: int) -> list[int]:
+    statement = text(
+        "SELECT id FROM accountsync.account_task WHERE plan_id = :plan_id AND state = 'planned'"
+    )
+    return list(connection.scalars(statement, {"plan_id": plan_id}))
+
+
+def releasable(connection: Connection, *, plan_id: int) -> list[int]:
+    """What is held and still holds: of persons about whom nothing new is known since they were
+    planned, whether or not they are looked at again (see `persons.Evaluation`)."""
+    statement = text(
+        "SELECT t.id FROM accountsync.account_task t"
+        " JOIN accountsync.person p ON p.id = t.person_id"
+        f" WHERE t.plan_id = :plan_id AND {GUARD_HOLDS} AND p.revision = abs(p.planned_revision)"
+        " ORDER BY t.id"
+    )
+    return list(connection.scalars(statement, {"plan_id": plan_id}))
+
+
+def let_through(
+    connection: Connection,
+    *,
+    ids: Sequence[int],
+    dependants: Mapping[str, Sequence[str]],
+    now: datetime,
+) -> int:
+    """`dependants`: system → those that depend on it. Returns how many can be carried out now."""
+    pairs = [(system, one) for system, others in dependants.items() for one in others]
+    bound = {
+        "ids": list(ids),
+        "systems": [system for system, _ in pairs],
+        "dependants": [one for _, one in pairs],
+        "now": now,
+    }
+    states = connection.scalars(_LET_THROUGH, bound) if ids else ()
+    return sum(state == "ready" for state in states)
+
+
+def persons_of(connection: Connection, *, ids: Sequence[int]) -> list[int]:
+    statement = text(
+        "SELECT DISTINCT person_id FROM accountsync.account_task"
+        " WHERE id = ANY(CAST(:ids AS bigint[]))"
+    )
+    return list(connection.scalars(statement, {"ids": bigints(ids)}))
+
+
+def reject(connection: Connection, *, plan_id: int, now: datetime) -> int:
+    return connection.execute(_REJECT, {"plan_id": plan_id, "now": now}).rowcount
+
+
+def reconsider(connection: Connection, *, plan_id: int, cause: str) -> int:
+    """What was refused of a plan is refused no more; the persons are planned again."""
+    bound = {"plan_id": plan_id, "cause": cause}
+    return int(connection.scalar(_RECONSIDER, bound) or 0)
+
+
+def held_plans(connection: Connection) -> Sequence[RowMapping]:
+    return connection.execute(_HELD_PLANS).mappings().all()
+
+
+def plan(connection: Connection, *, plan_id: int, lock: bool = False) -> RowMapping | None:
+    statement = "SELECT p.*, (SELECT count(*) FROM accountsync.account_task t"
+    statement += f" WHERE t.plan_id = p.id AND {GUARD_HOLDS}) AS held"
+    statement += f" FROM accountsync.plan p WHERE id = :id{' FOR UPDATE' if lock else ''}"
+    return connection.execute(text(statement), {"id": plan_id}).mappings().one_or_none()
+
+
+def recent_plans(connection: Connection, *, limit: int) -> Sequence[RowMapping]:
+    statement = text(
+        "SELECT p.*, (SELECT count(*) FROM accountsync.account_task t"
+        f" WHERE t.plan_id = p.id AND {GUARD_HOLDS}) AS held"
+        " FROM accountsync.plan p ORDER BY id DESC LIMIT :limit"
+    )
+    return connection.execute(statement, {"limit": limit}).mappings().all()
+
+
+def close(connection: Connection, **reviewed: Any) -> None:
+    """`plan_id`, `state`, `actor`, `comment`, `now`."""
+    connection.execute(
+        text(
+            "UPDATE accountsync.plan SET state = :state, reviewed_by = :actor, comment = :comment,"
+            " reviewed_at = :now WHERE id = :plan_id"
+        ),
+        reviewed,
+    )
+
+
+def leave_to_next_plan(connection: Connection, *, plan_id: int, now: datetime) -> int:
+    """Held tasks of persons who changed since: given up, the next plan judges anew."""
+    statement = text(
+        "UPDATE accountsync.account_task SET state = 'superseded', finished_at = :now,"
+        " cause = 'the person changed after the review began'"
+        f" WHERE plan_id = :plan_id AND {GUARD_HOLDS}"
+    )
+    return connection.execute(statement, {"plan_id": plan_id, "now": now}).rowcount

@@ -1,0 +1,248 @@
+"""Plans, account tasks, their attempts, and the audit trail."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from accountsync.domain.tasks.breaker import STATES as BREAKER_STATES
+from accountsync.store.tables.base import (
+    FINAL_STATES,
+    OPEN_STATES,
+    OPERATIONS,
+    TASK_STATES,
+    Table,
+    identity,
+    now,
+    one_of,
+)
+
+_OPEN = text(one_of("state", OPEN_STATES))
+
+PLAN_STATES = ("released", "dry_run", "held", "approved", "rejected")
+
+PRIORITY = (
+    "CASE operation WHEN 'disable'::text THEN 1 WHEN 'enable'::text THEN 2"
+    " WHEN 'create'::text THEN 3 WHEN 'delete'::text THEN 5 ELSE 4 END"
+)
+"""Who has to lose access comes first, then who should have it; what can wait comes last."""
+
+
+class PlanRow(Table):
+    """The account tasks derived in one run.
+
+    held: the guard stopped some of them, until a human approves or rejects exactly these · dry_run:
+    derived and thrown away; released if the same comes out again.
+    """
+
+    __tablename__ = "plan"
+    __table_args__ = (
+        CheckConstraint(one_of("state", PLAN_STATES), name="state"),
+        CheckConstraint(
+            "(state IN ('approved', 'rejected')) = (reviewed_at IS NOT NULL)", name="reviewed"
+        ),
+        Index("ix_plan_held", "id", postgresql_where=text("state = 'held'")),
+    )
+
+    id: Mapped[int] = identity()
+    airflow_run_id: Mapped[str | None]
+    state: Mapped[str]
+    persons: Mapped[int]
+    counts: Mapped[dict[str, Any]] = mapped_column(comment="system → state → tasks")
+    lines: Mapped[dict[str, Any]] = mapped_column(
+        server_default="{}",
+        comment="system → operation → how many, why, examples by number, why held",
+    )
+    content_hash: Mapped[str | None] = mapped_column(comment="of all that the plan does")
+    held_hash: Mapped[str | None] = mapped_column(comment="of what the guard held")
+    reviewed_by: Mapped[str | None]
+    reviewed_at: Mapped[datetime | None]
+    comment: Mapped[str | None]
+    created_at: Mapped[datetime] = now()
+
+
+class PlannedRulesRow(Table):
+    """By which configuration a target was planned last; another one is planned for everybody.
+    `goes_after`: the targets whose tasks come first, without an account being needed there."""
+
+    __tablename__ = "planned_rules"
+
+    system: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    goes_after: Mapped[list[str]] = mapped_column(server_default="{}")
+    reads: Mapped[dict[str, Any]] = mapped_column(
+        server_default="{}", comment="target → the facts of an account there that its mapping reads"
+    )
+    planned_at: Mapped[datetime] = now()
+
+
+class AccountTaskRow(Table):
+    """One operation on one account. `waits_for`: the targets that come first."""
+
+    __tablename__ = "account_task"
+    __table_args__ = (
+        CheckConstraint(one_of("operation", OPERATIONS), name="operation"),
+        CheckConstraint(one_of("state", TASK_STATES), name="state"),
+        CheckConstraint(
+            one_of("account_state", ("active", "disabled", "deleted")), name="account_state"
+        ),
+        CheckConstraint("(state = 'waiting') = (cardinality(waits_for) > 0)", name="waits_for"),
+        CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+        CheckConstraint(
+            f"({one_of('state', FINAL_STATES)}) = (finished_at IS NOT NULL)", name="finished"
+        ),
+        Index(
+            "uq_account_task_open",
+            "person_id",
+            "system",
+            unique=True,
+            postgresql_where=text(one_of("state", OPEN_STATES)),
+        ),
+        Index(
+            "ix_account_task_due",
+            "system",
+            "priority",
+            "next_attempt_at",
+            "id",
+            postgresql_where=text("state = 'ready'"),
+        ),
+        Index(
+            "ix_account_task_oldest",
+            "system",
+            "next_attempt_at",
+            postgresql_where=text("state = 'ready'"),
+        ),
+        Index(
+            "ix_account_task_unknown",
+            "system",
+            "next_attempt_at",
+            postgresql_where=text("state = 'unknown'"),
+        ),
+        Index(
+            "ix_account_task_lease",
+            "system",
+            "lease_until",
+            postgresql_where=text("state = 'running'"),
+        ),
+        Index("ix_account_task_waiting", "person_id", postgresql_where=text("state = 'waiting'")),
+        Index(
+            "ix_account_task_guarded",
+            "system",
+            "operation",
+            "created_at",
+            postgresql_where=text("operation IN ('disable', 'delete')"),
+        ),
+        Index(
+            "ix_account_task_refused",
+            "person_id",
+            postgresql_where=text("state = 'cancelled' AND operation IN ('disable', 'delete')"),
+        ),
+        Index(None, "plan_id"),
+        Index(None, "person_id", "system", "id"),
+    )
+
+    id: Mapped[int] = identity()
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    system: Mapped[str]
+    operation: Mapped[str]
+    desired: Mapped[dict[str, Any]] = mapped_column(comment="attribute → value, as planned")
+    late_bound: Mapped[dict[str, Any]] = mapped_column(
+        server_default="{}", comment="attribute → mapping value over `accounts`, read at the claim"
+    )
+    account_state: Mapped[str] = mapped_column(
+        server_default="active", comment="the account's state once the task has succeeded"
+    )
+    reason: Mapped[str | None] = mapped_column(comment="the rule that asks for it, e.g. `left`")
+    state: Mapped[str]
+    waits_for: Mapped[list[str]] = mapped_column(server_default="{}")
+    priority: Mapped[int] = mapped_column(
+        SmallInteger, Computed(PRIORITY, persisted=True), comment="the lowest goes first"
+    )
+    held_because: Mapped[str | None] = mapped_column(comment="the guard's reasons, kept for good")
+    approved_at: Mapped[datetime | None] = mapped_column(comment="by a human, past the guard")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    absences: Mapped[int] = mapped_column(
+        SmallInteger, server_default="0", comment="probes in a row that surely found nothing"
+    )
+    unanswered: Mapped[int] = mapped_column(
+        SmallInteger, server_default="0", comment="probes in a row that got no answer"
+    )
+    next_attempt_at: Mapped[datetime] = now(
+        comment="not claimed before; of a waiting task: since when it waits"
+    )
+    lease_until: Mapped[datetime | None]
+    claimed_by: Mapped[str | None]
+    cause: Mapped[str | None]
+    error_kind: Mapped[str | None]
+    created_at: Mapped[datetime] = now()
+    finished_at: Mapped[datetime | None]
+
+
+class TaskAttemptRow(Table):
+    """One call to a target, recorded before it is made (I9). `outcome`: null until known."""
+
+    __tablename__ = "task_attempt"
+    __table_args__ = (
+        UniqueConstraint("task_id", "number"),
+        CheckConstraint(one_of("kind", ("call", "probe")), name="kind"),
+        CheckConstraint(
+            one_of(
+                "outcome",
+                ("succeeded", "adopted", "absent", "retry", "unknown", "failed", "not_sent"),
+            ),
+            name="outcome",
+        ),
+    )
+
+    id: Mapped[int] = identity()
+    task_id: Mapped[int] = mapped_column(ForeignKey("account_task.id"))
+    number: Mapped[int]
+    kind: Mapped[str]
+    worker: Mapped[str]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    duration_ms: Mapped[int | None]
+    error_kind: Mapped[str | None]
+    code: Mapped[str | None]
+    message: Mapped[str | None]
+
+
+class BreakerRow(Table):
+    """Whether a target is called at all; no row: closed. See domain/tasks/breaker.py."""
+
+    __tablename__ = "breaker"
+    __table_args__ = (CheckConstraint(one_of("state", BREAKER_STATES), name="state"),)
+
+    system: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    failures: Mapped[int] = mapped_column(comment="looks in a row that found the target down")
+    since: Mapped[datetime | None]
+    probe_at: Mapped[datetime | None] = mapped_column(comment="nothing is sent before")
+    cause: Mapped[str | None]
+    updated_at: Mapped[datetime] = now()
+
+
+class AuditEventRow(Table):
+    """Who did what. Append only (a trigger refuses anything else)."""
+
+    __tablename__ = "audit_event"
+    __table_args__ = (Index(None, "action", "id"),)
+
+    id: Mapped[int] = identity()
+    at: Mapped[datetime] = now()
+    actor: Mapped[str]
+    action: Mapped[str]
+    details: Mapped[dict[str, Any]]

@@ -1,0 +1,44 @@
+"""The targets' circuit breakers, kept from run to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from accountsync.domain.storable import cleaned
+from accountsync.domain.tasks.breaker import Breaker
+
+_READ = text("SELECT system, state, failures, since, probe_at, cause FROM accountsync.breaker")
+
+_KEEP = text(
+    "INSERT INTO accountsync.breaker (system, state, failures, since, probe_at, cause, updated_at)"
+    " VALUES (:system, :state, :failures, :since, :probe_at, :cause, :now)"
+    " ON CONFLICT (system) DO UPDATE SET state = excluded.state, failures = excluded.failures,"
+    "  since = excluded.since, probe_at = excluded.probe_at, cause = excluded.cause,"
+    "  updated_at = excluded.updated_at"
+)
+
+
+def every(connection: Connection) -> Mapping[str, Breaker]:
+    """System → breaker; a system that is not there was never down."""
+    return {
+        row.system: Breaker(
+            state=row.state,
+            failures=row.failures,
+            since=row.since,
+            probe_at=row.probe_at,
+            cause=row.cause,
+        )
+        for row in connection.execute(_READ)
+    }
+
+
+def read(connection: Connection, system: str) -> Breaker:
+    return every(connection).get(system, Breaker())
+
+
+def keep(connection: Connection, *, system: str, breaker: Breaker, now: datetime) -> None:
+    connection.execute(_KEEP, cleaned(asdict(breaker)) | {"system": system, "now": now})

@@ -1,0 +1,120 @@
+"""Who waits for whom: released in the transaction that brings it about, or failed with it (I12)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from accountsync.domain.tasks.outcomes import TAKING_AWAY
+from accountsync.store.tables import OPEN_STATES
+
+_LATELY = timedelta(hours=1)
+"""A plan that takes longer to be written is beyond all budgets."""
+
+ORDER_ONLY = "(SELECT system, unnest(goes_after) FROM accountsync.planned_rules)"
+"""Pairs of systems of which the first comes after the second, without needing an account there."""
+
+_SATISFIED = f"""CASE
+  WHEN w.operation IN {TAKING_AWAY!r} THEN NOT EXISTS (
+    SELECT FROM accountsync.account_task going
+    WHERE going.person_id = w.person_id AND going.system = s
+      AND going.operation IN {TAKING_AWAY!r} AND going.state IN {OPEN_STATES!r}
+      AND (w.operation = 'delete' OR going.state NOT IN ('held', 'needs_human', 'needs_data')))
+  WHEN (w.system, s) IN {ORDER_ONLY} THEN NOT EXISTS (
+    SELECT FROM accountsync.account_task first
+    WHERE first.person_id = w.person_id AND first.system = s
+      AND first.operation NOT IN {TAKING_AWAY!r} AND first.state IN {OPEN_STATES!r})
+  ELSE EXISTS (
+    SELECT FROM accountsync.account a
+    WHERE a.person_id = w.person_id AND a.system = s AND (a.state = 'active'
+      OR a.state = 'disabled'
+        AND (w.account_state = 'disabled' OR w.operation IN ('update', 'rename')))) END"""
+"""Of a waiting task `w`, whether what it waits for in system `s` has come about (I12).
+
+What gives waits for the account: an active one, or for an account that is to be disabled itself (a
+prehire's) and for one that only changes, any. Where only the order matters it waits for what gives
+or changes there to end, however it ends. What takes away runs in reverse order: it waits for what
+is still to be taken away there; a disable never for a human, so that access ends.
+"""
+
+_RELEASE_SATISFIED = f"""
+UPDATE accountsync.account_task t
+SET waits_for = still.systems,
+    state = CASE WHEN cardinality(still.systems) = 0 THEN 'ready' ELSE 'waiting' END,
+    next_attempt_at = CASE WHEN cardinality(still.systems) = 0 THEN :now
+      ELSE t.next_attempt_at END
+FROM (
+  SELECT w.id, ARRAY(SELECT s FROM unnest(w.waits_for) s WHERE NOT {_SATISFIED}) AS systems
+  FROM accountsync.account_task w WHERE w.state = 'waiting' {{only}}
+) still
+WHERE t.id = still.id AND t.waits_for <> still.systems
+RETURNING t.state
+"""
+
+_OF_PERSONS = "AND w.person_id = ANY(:persons)"
+_OVERLOOKED = """AND w.id IN (
+  (SELECT id FROM accountsync.account_task WHERE state = 'waiting' AND plan_id >=
+     (SELECT min(id) FROM accountsync.plan WHERE created_at > :lately) LIMIT :limit)
+  UNION ALL
+  (SELECT id FROM accountsync.account_task WHERE state = 'waiting' AND person_id >=
+     CAST(:share * (SELECT max(id) FROM accountsync.person) AS bigint)
+   ORDER BY person_id LIMIT :limit))"""
+"""ix_account_task_plan_id; ix_account_task_waiting."""
+
+_LOCK_WAITING = text(  # ix_account_task_waiting
+    "SELECT id FROM accountsync.account_task WHERE state = 'waiting' AND person_id = ANY(:persons)"
+    " ORDER BY id FOR UPDATE"
+)
+
+_FAIL_DEPENDANTS = text(  # ix_account_task_waiting
+    "UPDATE accountsync.account_task t SET state = 'failed', waits_for = '{}', finished_at = :now,"
+    " cause = :system || ' failed for good', error_kind = 'DependencyFailed'"
+    " WHERE state = 'waiting' AND person_id = ANY(:persons) AND :system = ANY(waits_for)"
+    "  AND operation <> 'disable'"
+    f"  AND (system, :system) NOT IN {ORDER_ONLY} AND (:system, system) NOT IN {ORDER_ONLY}"
+    "  AND NOT EXISTS (SELECT FROM accountsync.account_task going WHERE"
+    "   going.person_id = t.person_id AND going.system = :system"
+    f"   AND going.state IN {OPEN_STATES!r})"
+    " RETURNING person_id, system"
+)
+
+
+def lock(connection: Connection, *, persons: Sequence[int]) -> None:
+    """Who waits for these persons' accounts, in order: of two targets that finish at the same time
+    the second then sees the first one's accounts."""
+    connection.execute(_LOCK_WAITING, {"persons": list(persons)})
+
+
+def release_satisfied(
+    connection: Connection, *, now: datetime, persons: Sequence[int] | None = None
+) -> int:
+    """Waiting tasks whose accounts are there by now become ready (I12). Returns how many."""
+    only = "" if persons is None else _OF_PERSONS
+    bound: dict[str, Any] = {"now": now}
+    if persons is not None:
+        bound["persons"] = list(persons)
+    states = connection.scalars(text(_RELEASE_SATISFIED.format(only=only)), bound)
+    return sum(state == "ready" for state in states)
+
+
+def release_overlooked(connection: Connection, *, now: datetime, share: float, limit: int) -> int:
+    """Whoever ends what others wait for releases them; a plan that is being written meanwhile is
+    not seen by it. So waiting tasks of the latest plans are looked at again, and as a net, from
+    `share` (in [0, 1)) of all persons on, some of all others: however many wait, it costs the same.
+    """
+    bound = {"now": now, "lately": now - _LATELY, "share": share, "limit": limit}
+    states = connection.scalars(text(_RELEASE_SATISFIED.format(only=_OVERLOOKED)), bound)
+    return sum(state == "ready" for state in states)
+
+
+def fail(connection: Connection, *, system: str, persons: Sequence[int], now: datetime) -> None:
+    """And theirs in turn: each names the system it waited for."""
+    failed = {system: list(persons)} if persons else {}
+    while failed:
+        cause, people = failed.popitem()
+        bound = {"system": cause, "persons": people, "now": now}
+        for person_id, dependant in connection.execute(_FAIL_DEPENDANTS, bound):
+            failed.setdefault(dependant, []).append(person_id)

@@ -1,0 +1,234 @@
+"""What operators do to tasks: chosen by a filter, with those that depend on them, then changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import orjson
+from sqlalchemy import Connection, RowMapping, text
+
+from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR, TAKING_AWAY
+from accountsync.store.tables import WAITING_SINCE
+from accountsync.store.tasks.dependants import ORDER_ONLY
+
+KNOWN_NOT_DONE = ("NeedsHumanError", "ManualOperation", "AccountExistsError")
+"""Of tasks that need a human, those whose call surely did nothing; others are looked up (I9)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """None: any. `person`: an employee number. `request`: the number of an account request, for
+    what it asks for."""
+
+    task: int | None = None
+    system: str | None = None
+    operation: str | None = None
+    state: str | None = None
+    error_kind: str | None = None
+    person: str | None = None
+    request: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return all(value is None for value in asdict(self).values())
+
+
+_KNOWN = {
+    "task": ("task", "account_task WHERE id = :said"),
+    "system": ("target", "account_task WHERE system = :said"),
+    "person": ("employee number", "person WHERE employee_number = :said"),
+    "request": ("request", "account_request WHERE id = :said"),
+}
+"""By field of the filter: what people call it, and where it is found."""
+
+
+def unknown(connection: Connection, chosen: TaskFilter, *, targets: Sequence[str]) -> Sequence[str]:
+    """What of the filter is neither in the store nor, of `targets`, configured."""
+    found = []
+    for name, (called, rows) in _KNOWN.items():
+        said = getattr(chosen, name)
+        if said is None or (name == "system" and said in targets):
+            continue
+        if not connection.scalar(
+            text(f"SELECT EXISTS (SELECT FROM accountsync.{rows})"), {"said": said}
+        ):
+            known = f"; known are {', '.join(targets)}" if name == "system" else ""
+            found.append(f"there is no {called} {said}{known}")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lever:
+    """`may`: the tasks `t` it works on. `follows`: whether a task `f` goes with a chosen task `c`
+    of the same person. `sets`: what becomes of both. `revives`: they may be sent after it."""
+
+    name: str
+    may: str
+    follows: str
+    sets: str
+    revives: bool = False
+
+
+_NEWEST = (
+    "NOT EXISTS (SELECT FROM accountsync.account_task newer WHERE newer.person_id = {0}.person_id"
+    " AND newer.system = {0}.system AND newer.id > {0}.id)"
+)
+_AGAIN = (
+    "waits_for = w.systems, finished_at = NULL, next_attempt_at = :now, error_kind = NULL,"
+    " state = CASE WHEN cardinality(w.systems) > 0 THEN 'waiting' ELSE w.state END,"
+    " attempts = 0, absences = 0, unanswered = 0"
+)
+
+RETRY = Lever(
+    name="retry",
+    may=(
+        f"(t.state = 'failed' AND {_NEWEST.format('t')} OR t.state = 'needs_human'"
+        " OR t.state IN ('ready', 'unknown') AND t.next_attempt_at > :now)"
+    ),
+    follows=(
+        "f.state = 'failed' AND f.error_kind = 'DependencyFailed'"
+        f" AND f.cause = c.system || ' failed for good' AND {_NEWEST.format('f')}"
+    ),
+    sets=_AGAIN,
+    revives=True,
+)
+CANCEL = Lever(
+    name="cancel",
+    may="t.state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'needs_human')",
+    follows=(
+        "f.state = 'waiting' AND c.system = ANY(f.waits_for)"
+        f" AND f.operation NOT IN {TAKING_AWAY!r} AND (f.system, c.system) NOT IN {ORDER_ONLY}"
+    ),
+    sets="state = 'cancelled', waits_for = '{}', finished_at = :now, error_kind = NULL",
+)
+HOLD = Lever(
+    name="hold",
+    may="t.state IN ('waiting', 'ready')",
+    follows="false",
+    sets=f"state = 'held', waits_for = '{{}}', error_kind = '{HELD_BY_OPERATOR}'",
+)
+RELEASE = Lever(
+    name="release",
+    may=f"t.state = 'held' AND t.error_kind = '{HELD_BY_OPERATOR}'",
+    follows="false",
+    sets=_AGAIN,
+    revives=True,
+)
+LEVERS = {lever.name: lever for lever in (RETRY, CANCEL, HOLD, RELEASE)}
+
+_FILTER = (
+    "(CAST(:task AS bigint) IS NULL OR t.id = :task)"
+    " AND (CAST(:system AS text) IS NULL OR t.system = :system)"
+    " AND (CAST(:operation AS text) IS NULL OR t.operation = :operation)"
+    " AND (CAST(:state AS text) IS NULL OR t.state = :state)"
+    " AND (CAST(:error_kind AS text) IS NULL OR t.error_kind = :error_kind)"
+    " AND (CAST(:person AS text) IS NULL OR t.person_id ="
+    "  (SELECT id FROM accountsync.person WHERE employee_number = :person))"
+    " AND (CAST(:request AS bigint) IS NULL OR (t.person_id, t.system) IN"
+    "  (SELECT i.person_id, s FROM accountsync.account_request_item i"
+    "   JOIN accountsync.account_request r ON r.id = i.request_id, unnest(r.systems) s"
+    "   WHERE i.request_id = :request))"
+)
+
+
+def find(connection: Connection, chosen: TaskFilter, *, limit: int) -> list[RowMapping]:
+    """Tasks, the newest first."""
+    statement = text(
+        "SELECT t.id, t.person_id, p.employee_number, t.plan_id, t.system, t.operation, t.reason,"
+        " t.state, t.account_state, t.attempts, t.waits_for, t.next_attempt_at,"
+        f" {WAITING_SINCE} AS waiting_since, t.held_because, t.cause, t.error_kind, t.created_at,"
+        " t.finished_at FROM accountsync.account_task t"
+        f" JOIN accountsync.person p ON p.id = t.person_id WHERE {_FILTER}"
+        " ORDER BY t.id DESC LIMIT :limit"
+    )
+    return list(connection.execute(statement, asdict(chosen) | {"limit": limit}).mappings())
+
+
+def choose(
+    connection: Connection, lever: Lever, chosen: TaskFilter, *, now: datetime
+) -> list[RowMapping]:
+    """`id, system, operation, state, follows` of what the lever would change; `follows`: for what
+    it depends on."""
+    statement = text(
+        "WITH RECURSIVE c AS ("
+        " SELECT t.id, t.person_id, t.system, t.operation, t.state, false AS follows"
+        f" FROM accountsync.account_task t WHERE {_FILTER} AND {lever.may}"
+        " UNION SELECT f.id, f.person_id, f.system, f.operation, f.state, true"
+        " FROM c JOIN accountsync.account_task f ON f.person_id = c.person_id"
+        f" AND f.id <> c.id WHERE {lever.follows}"
+        ") SELECT id, min(person_id) AS person_id, min(system) AS system,"
+        " min(operation) AS operation, min(state) AS state, bool_and(follows) AS follows"
+        " FROM c GROUP BY id ORDER BY id"
+    )
+    return list(connection.execute(statement, asdict(chosen) | {"now": now}).mappings())
+
+
+def pull(
+    connection: Connection,
+    lever: Lever,
+    states: Mapping[int, str],
+    *,
+    comes_after: Mapping[str, Sequence[str]],
+    cause: str,
+    now: datetime,
+) -> Sequence[int]:
+    """Persons of the tasks changed. `states`: task → state when it was chosen; one that a processor
+    has claimed or ended meanwhile is left alone.
+    `comes_after`: system → the systems it waits for; those that take away wait the other way
+    round."""
+    statement = text(
+        "WITH needed AS (SELECT key AS system, ARRAY(SELECT jsonb_array_elements_text(value)) AS"
+        "  systems FROM jsonb_each(CAST(:comes_after AS jsonb)))"
+        " UPDATE accountsync.account_task t SET cause = :cause, "
+        + lever.sets
+        + " FROM (SELECT o.id, CASE WHEN o.state IN ('needs_human', 'ready', 'unknown') THEN '{}'"
+        f"  WHEN o.operation IN {TAKING_AWAY!r} THEN ARRAY("
+        "    SELECT n.system FROM needed n WHERE o.system = ANY(n.systems))"
+        "  ELSE coalesce((SELECT n.systems FROM needed n WHERE n.system = o.system), '{}')"
+        "  END AS systems,"
+        "  CASE WHEN o.state = 'unknown' OR o.state = 'needs_human'"
+        f"   AND o.error_kind NOT IN {KNOWN_NOT_DONE!r} THEN 'unknown' ELSE 'ready' END AS state"
+        "  FROM accountsync.account_task o WHERE o.id = ANY(:tasks)"
+        "   AND o.state = CAST(:states AS jsonb) ->> CAST(o.id AS text) FOR UPDATE) w"
+        " WHERE t.id = w.id RETURNING t.person_id"
+    )
+    values = {
+        "tasks": list(states), "cause": cause, "now": now,
+        "states": orjson.dumps({str(task): state for task, state in states.items()}).decode(),
+        "comes_after": orjson.dumps({k: list(v) for k, v in comes_after.items()}).decode(),
+    }  # fmt: skip
+    return list(connection.scalars(statement, values))
+
+
+_FAILURES = text(
+    "SELECT t.system, t.operation, t.state, t.error_kind, a.code,"
+    " regexp_replace(coalesce(t.cause, ''), '[0-9]+', '#', 'g') AS said, count(*) AS tasks,"
+    " min(t.id) AS example, max(p.employee_number) AS person, max(a.finished_at) AS latest"
+    " FROM accountsync.account_task t JOIN accountsync.person p ON p.id = t.person_id"
+    " LEFT JOIN LATERAL (SELECT code, finished_at FROM accountsync.task_attempt a"
+    "  WHERE a.task_id = t.id ORDER BY number DESC LIMIT 1) a ON true"
+    f" WHERE (t.state IN ('needs_human', 'needs_data') OR t.state = 'failed' AND"
+    f" {_NEWEST.format('t')} OR t.state IN ('ready', 'unknown') AND t.error_kind IS NOT NULL)"
+    " AND (CAST(:system AS text) IS NULL OR t.system = :system)"
+    " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY tasks DESC, 1, 2"
+)
+
+
+def failures(connection: Connection, *, system: str | None = None) -> list[RowMapping]:
+    """What does not work now, grouped by what went wrong: numbers in messages count as equal."""
+    return list(connection.execute(_FAILURES, {"system": system}).mappings())
+
+
+_TAKE = text(
+    "UPDATE accountsync.account_task SET state = 'running', claimed_by = :worker,"
+    " lease_until = :now, attempts = attempts + 1 WHERE id = :task AND state = 'needs_human'"
+    " RETURNING id"
+)
+
+
+def take(connection: Connection, *, task: int, worker: str, now: datetime) -> bool:
+    """Claims a task that needs a human, for the human: to be recorded in this transaction."""
+    values = {"task": task, "worker": worker, "now": now}
+    return connection.scalar(_TAKE, values) is not None

@@ -1,0 +1,63 @@
+"""What is so much that a human has to look at it first (I7)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accountsync.domain.plans.plan_guard import Facts, reasons
+from accountsync.settings.guard import Guard
+
+RULE = Guard().rule("disable")
+
+
+@pytest.mark.parametrize(
+    ("active", "planned", "held"),
+    [
+        (10, 5, False),  # a small firm's ordinary day
+        (10, 6, True),
+        (100, 20, False),
+        (100, 21, True),
+        (1_000, 20, False),
+        (1_000, 21, True),
+        (10_000, 200, False),
+        (10_000, 201, True),
+        (0, 0, False),
+        (0, 6, True),
+    ],
+)
+def test_floor_count_percentage_and_hard_stop(active: int, planned: int, held: bool) -> None:
+    assert bool(reasons(Facts(active=active, planned=planned), RULE)) is held
+
+
+def test_what_waits_already_counts() -> None:
+    assert not reasons(Facts(active=1_000, planned=15), RULE)
+    assert reasons(Facts(active=1_000, planned=15, held=6), RULE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"day": 31, "week": 31}, "41 within 24 hours, more than 40"),
+        ({"day": 0, "week": 91}, "101 within 7 days, more than 100"),
+    ],
+)
+def test_a_slow_leak_is_stopped_by_the_budgets(facts: dict[str, int], said: str) -> None:
+    assert reasons(Facts(active=1_000, planned=10, **facts), RULE) == [said]
+
+
+@given(
+    active=st.integers(30, 5_000),
+    lots=st.lists(st.integers(0, 60), max_size=60),
+)
+def test_no_leak_however_slow_passes_the_weeks_budget(active: int, lots: list[int]) -> None:
+    passed = 0
+    for lot in lots:  # all within one day: the tighter budget holds too
+        if not reasons(Facts(active=active, planned=lot, day=passed, week=passed), RULE):
+            passed += lot
+    assert passed <= max(40, active * 0.04)
+
+
+def test_nothing_planned_is_never_held() -> None:
+    assert reasons(Facts(active=0, planned=0, held=500, day=500, week=500), RULE) == []
