@@ -21,13 +21,13 @@ from accountsync.hr.file import FileHrSource
 from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import HrSource
 from accountsync.hr.sql import SqlHrSource
-from accountsync.jobs.commands.inspect_target import OpenConnector
 from accountsync.jobs.persons.staging import OpenSource
 from accountsync.settings import Settings
 from accountsync.settings.hr import AnySource, FileSource, HttpSource, SqlSource
 from accountsync.settings.targets import AnyTarget
 from accountsync.store import engine as store_engine
 from accountsync.targets import catalog
+from accountsync.targets.connector import OpenConnector
 from accountsync.wire import unreadable
 from accountsync.wire.api import Api
 from accountsync.wire.auth import authenticator

@@ -16,7 +16,6 @@ from accountsync.errors import ConfigurationError
 from accountsync.jobs.commands import adopt_accounts as adoption
 from accountsync.jobs.commands import provision, reviews
 from accountsync.jobs.commands.adopt_accounts import Adoption
-from accountsync.jobs.commands.inspect_target import OpenConnector
 from accountsync.jobs.commands.provision import Doing, Step
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.persons import sync_hr_persons as sync
@@ -32,6 +31,7 @@ from accountsync.jobs.tasks.task_queue import Limits, database_clock
 from accountsync.settings import Settings
 from accountsync.store.persons.runs import Outcome
 from accountsync.store.tasks.tasks import database_time
+from accountsync.targets.connector import OpenConnector
 from accountsync.wire.api import utc_now
 
 _SECONDS_PER_RUN = 240.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from accountsync.domain.accounts.account import Account, RemoteAccount
@@ -67,6 +68,10 @@ class Connector(Protocol):
     async def check(self) -> str:
         """Reaches the target with its credentials, changes nothing. What it did, after "It …"."""
         ...
+
+
+OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
+"""Opens a connector and its connections; they are closed when the block ends."""
 
 
 def required(attributes: Mapping[str, Any], name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,11 +28,9 @@ from accountsync.store.accounts.account_cases import Doubt
 from accountsync.store.names import name_registry
 from accountsync.store.names.name_registry import SeenName
 from accountsync.store.persons import persons
-from accountsync.targets.connector import Connector
+from accountsync.targets.connector import OpenConnector
 
 log = logging.getLogger(__name__)
-
-OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
 
 _PERSONS_AT_ONCE = 2000
 _EXAMPLES = 5

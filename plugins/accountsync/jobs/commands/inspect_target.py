@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -12,9 +10,7 @@ from accountsync.domain.accounts.account import Account, RemoteAccount
 from accountsync.errors import ConfigurationError, NeedsDataError
 from accountsync.store import schema
 from accountsync.store.accounts import accounts
-from accountsync.targets.connector import Connector
-
-OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
+from accountsync.targets.connector import Connector, OpenConnector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

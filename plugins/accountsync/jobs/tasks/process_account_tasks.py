@@ -11,7 +11,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -27,14 +26,12 @@ from accountsync.jobs.tasks.task_queue import Clock, Limits, TaskQueue
 from accountsync.settings import Settings
 from accountsync.store import locks, schema
 from accountsync.store.tasks import dependants, due_tasks, tasks
-from accountsync.targets.connector import Connector
+from accountsync.targets.connector import OpenConnector
 
 log = logging.getLogger(__name__)
 
 _LOOKED_AT = 10_000
 """Waiting tasks that a run looks at again, of the latest plans and of all: well under a second."""
-
-OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
