@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil, floor
-from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
@@ -20,10 +17,10 @@ from accountsync.hr import local_time
 from accountsync.hr.source import Ask, Page
 from accountsync.settings.hr import EPOCHS, PERSON_READ_ROOTS, READ_ROOTS, ChangedSince, HttpSource
 from accountsync.wire import paging
-from accountsync.wire.answer import Answer, answer_condition, answer_value
+from accountsync.wire.answer import answer_condition, answer_value
 from accountsync.wire.api import Api
+from accountsync.wire.page_walk import Received, all_pages
 from accountsync.wire.paging import Place
-from accountsync.wire.proof import FeedProof
 from accountsync.wire.request import Rendered, RequestTemplate
 
 log = logging.getLogger(__name__)
@@ -42,20 +39,12 @@ _STEPS = (
 _NO_NEXT_PAGE = "the first page is full and names no next one; is `paging` right?"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Received:
-    answer: Answer
-    rows: list[Any]
-
-
 class HttpHrSource:
-    """Pages whose places are known are read several at a time, then the first once more
-    (FeedProof); pages that name their successor, one after the other."""
+    """Everybody, page by page (wire.page_walk), or one request for each person asked for."""
 
     def __init__(self, source: HttpSource, api: Api) -> None:
         self._api = api
         self._source = source
-        self._ahead = source.rate.concurrency
         self._request = RequestTemplate(source.request, roots=READ_ROOTS)
         self._by_number = (
             RequestTemplate(source.by_number, roots=PERSON_READ_ROOTS) if source.by_number else None
@@ -75,14 +64,7 @@ class HttpHrSource:
     def pages(self, ask: Ask) -> AsyncIterator[Page]:
         if ask.numbers is not None and self._by_number is not None:
             return self._persons(self._by_number, sorted(ask.numbers))
-        route = paging.route(self._source.paging, page_size=self._source.page_size)
-        match route:
-            case paging.KnownPlaces():
-                return self._known(route, ask)
-            case paging.Successors():
-                return self._successive(route, ask)
-            case _:
-                assert_never(route)
+        return self._everybody(ask)
 
     async def _persons(self, request: RequestTemplate, numbers: list[str]) -> AsyncIterator[Page]:
         """A person the system does not have is an empty page, not an error."""
@@ -91,77 +73,30 @@ class HttpHrSource:
             received = await self._receive(request.render(conn | {"employee_number": number}), n)
             yield Page(number=n, rows=received.rows, total_pages=len(numbers), total_rows=None)
 
-    async def _known(self, route: paging.KnownPlaces, ask: Ask) -> AsyncIterator[Page]:
-        first = await self._page(route, 1, ask)
-        proof = FeedProof(page_size=self._source.page_size)
-        proof.add(first)
-        total_pages = first.total_pages or 1
-        yield first
-        del first  # a page is much
-        async with aclosing(self._others(route, total_pages, ask)) as others:
-            async for page in others:
-                proof.add(page)
+    async def _everybody(self, ask: Ask) -> AsyncIterator[Page]:
+        walk = all_pages(
+            paging.route(self._source.paging, page_size=self._source.page_size),
+            lambda place, number: self._receive(self._render(place, ask), number),
+            page_size=self._source.page_size,
+            at_once=self._source.rate.concurrency,
+        )
+        async with aclosing(walk) as pages:
+            async for page, _ in pages:
                 yield page
-        proof.finish(await self._page(route, 1, ask) if total_pages > 1 else None)
-
-    async def _others(
-        self, route: paging.KnownPlaces, total_pages: int, ask: Ask
-    ) -> AsyncGenerator[Page, None]:
-        """Pages 2 … in order, some read ahead."""
-        numbers = iter(range(2, total_pages + 1))
-        ahead: list[asyncio.Task[Page]] = []
-        try:
-            while True:
-                while len(ahead) < self._ahead and (number := next(numbers, None)):
-                    ahead.append(asyncio.create_task(self._page(route, number, ask)))
-                if not ahead:
-                    return
-                yield await ahead.pop(0)
-        finally:
-            for task in ahead:
-                task.cancel()
-            await asyncio.gather(*ahead, return_exceptions=True)
-
-    async def _page(self, route: paging.KnownPlaces, number: int, ask: Ask) -> Page:
-        received = await self._receive(self._render(route.place(number), ask), number)
-        pages, rows = route.totals(received.answer)
-        return Page(number=number, rows=received.rows, total_pages=pages, total_rows=rows)
-
-    async def _successive(self, route: paging.Successors, ask: Ask) -> AsyncIterator[Page]:
-        proof = FeedProof(page_size=None)
-        place: Place | None = Place()
-        seen: set[Place] = set()
-        number = 0
-        while place is not None:
-            if place in seen:
-                raise IncompleteReadError(f"page {number} names an earlier page as the next one")
-            seen.add(place)
-            number += 1
-            request = self._render(place, ask)
-            received = await self._receive(request, number)
-            total = route.total_rows(received.answer)
-            page = Page(number=number, rows=received.rows, total_pages=None, total_rows=total)
-            proof.add(page)
-            yield page
-            place = route.next_place(received.answer, answered=self._api.address(request.path))
-        proof.finish()
-        if number == 1 and page.total_rows is None and len(page.rows) == self._source.page_size:
+        declares_nothing = page.total_pages is None and page.total_rows is None
+        if page.number == 1 and declares_nothing and len(page.rows) == self._source.page_size:
             log.warning("event=no_next_page source=%s: %s", self._source.name, _NO_NEXT_PAGE)
 
     def _render(self, place: Place, ask: Ask) -> Rendered:
         context = {
             "conn": self._api.endpoint.as_context(),
-            "page": place.page,
             "page_size": self._source.page_size,
-            "offset": place.offset,
-            "cursor": place.cursor,
             "since": _since(ask.since, self._source.changed_since),
             "until": _until(ask.until, self._source.changed_since),
         }
-        request = self._request.render(context)
-        return place.applied_to(request)
+        return place.applied_to(self._request.render(context | place.as_context()))
 
-    async def _receive(self, request: Rendered, number: int) -> _Received:
+    async def _receive(self, request: Rendered, number: int) -> Received:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(_is_soon_over),
             stop=stop_after_attempt(_ATTEMPTS_PER_PAGE),
@@ -172,7 +107,7 @@ class HttpHrSource:
                 return await self._receive_once(request, number)
         raise AssertionError("unreachable: the last attempt re-raises")
 
-    async def _receive_once(self, request: Rendered, number: int) -> _Received:
+    async def _receive_once(self, request: Rendered, number: int) -> Received:
         answer = await self._api.read(request)
         if not self._success(answer):
             hint = "; is the request's `path` right?" if answer.status == 404 else ""
@@ -184,7 +119,7 @@ class HttpHrSource:
             raise IncompleteReadError(
                 f"page {number}: no list where `records: {self._source.records}` says"
             )
-        return _Received(answer=answer, rows=rows)
+        return Received(answer=answer, rows=rows, address=self._api.address(request.path))
 
 
 def _is_soon_over(error: BaseException) -> bool:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, assert_never
+from contextlib import aclosing
+from typing import Any
 
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
 from accountsync.settings.targets import LIST_ROOTS, Listing, RestTarget
 from accountsync.targets.declared import ItemView
 from accountsync.wire import paging
-from accountsync.wire.answer import Answer, answer_condition, answer_value
+from accountsync.wire.answer import answer_condition, answer_value
 from accountsync.wire.api import Api
-from accountsync.wire.paging import Page, Place
-from accountsync.wire.proof import FeedProof
+from accountsync.wire.page_walk import Received, all_pages
+from accountsync.wire.paging import Place
 from accountsync.wire.request import Rendered, RequestTemplate
 
 
@@ -22,7 +23,7 @@ async def listed(target: RestTarget, api: Api) -> AsyncIterator[RemoteAccount]:
         raise ConfigurationError(f"{api.endpoint.conn_id}: the target declares no `list`")
     view = ItemView(target.list, key=target.key, identifier=target.identifier)
     seen: set[str] = set()
-    async for item in _Lots(target.list, api).items():
+    async for item in _Items(target.list, api).all():
         key = view.key(item)
         account = view.account(item, ours=bool(key))
         own = account.remote_id or key or account.identifier
@@ -32,78 +33,37 @@ async def listed(target: RestTarget, api: Api) -> AsyncIterator[RemoteAccount]:
         yield account
 
 
-class _Lots:
+class _Items:
+    """The items of all pages, each with the answer it came in."""
+
     def __init__(self, listing: Listing, api: Api) -> None:
         self._api = api
-        self._page_size = listing.page_size
+        self._listing = listing
         self._request = RequestTemplate(listing.request, roots=LIST_ROOTS)
         self._success = answer_condition(listing.success)
         self._items = answer_value(listing.items)
-        self._route = paging.route(listing.paging, page_size=listing.page_size)
 
-    async def items(self) -> AsyncIterator[dict[str, Any]]:
-        match self._route:
-            case paging.KnownPlaces():
-                pages = self._known(self._route)
-            case paging.Successors():
-                pages = self._successive(self._route)
-            case _:
-                assert_never(self._route)
-        async for answer, rows in pages:
-            for row in rows:
-                yield {**answer.as_context(), "item": row}
+    async def all(self) -> AsyncIterator[dict[str, Any]]:
+        size = self._listing.page_size
+        route = paging.route(self._listing.paging, page_size=size)
+        async with aclosing(all_pages(route, self._receive, page_size=size)) as pages:
+            async for page, answer in pages:
+                for row in page.rows:
+                    yield {**answer.as_context(), "item": row}
 
-    async def _known(self, route: paging.KnownPlaces) -> AsyncIterator[tuple[Answer, list[Any]]]:
-        proof = FeedProof(page_size=self._page_size)
-        number, total = 0, 1
-        while number < total:
-            number += 1
-            answer, page = await self._page(route, number)
-            proof.add(page)
-            total = page.total_pages or 1
-            yield answer, page.rows
-        proof.finish((await self._page(route, 1))[1] if total > 1 else None)
-
-    async def _page(self, route: paging.KnownPlaces, number: int) -> tuple[Answer, Page]:
-        answer, rows = await self._receive(self._asked(route.place(number)))
-        pages, total = route.totals(answer)
-        return answer, Page(number=number, rows=rows, total_pages=pages, total_rows=total)
-
-    async def _successive(
-        self, route: paging.Successors
-    ) -> AsyncIterator[tuple[Answer, list[Any]]]:
-        proof = FeedProof(page_size=None)
-        place: Place | None = Place()
-        seen: set[Place] = set()
-        while place is not None:
-            if place in seen:
-                raise IncompleteReadError("a page names an earlier one as the next")
-            seen.add(place)
-            request = self._asked(place)
-            answer, rows = await self._receive(request)
-            total = route.total_rows(answer)
-            proof.add(Page(number=len(seen), rows=rows, total_pages=None, total_rows=total))
-            yield answer, rows
-            place = route.next_place(answer, answered=self._api.address(request.path))
-        proof.finish()
-
-    def _asked(self, place: Place) -> Rendered:
-        request = self._request.render(
-            {
-                "conn": self._api.endpoint.as_context(),
-                "page": place.page,
-                "page_size": self._page_size,
-                "offset": place.offset,
-                "cursor": place.cursor,
-            }
-        )
-        return place.applied_to(request)
-
-    async def _receive(self, request: Rendered) -> tuple[Answer, list[Any]]:
+    async def _receive(self, place: Place, _: int) -> Received:
+        request = self._render(place)
         answer = await self._api.read(request)
         if not self._success(answer):
             raise TransientError(f"list: HTTP {answer.status}, its body says failure")
         rows = self._items(answer)
         if not isinstance(rows, list):
             raise IncompleteReadError("list: no list of accounts where one is declared")
-        return answer, rows
+        return Received(answer=answer, rows=rows, address=self._api.address(request.path))
+
+    def _render(self, place: Place) -> Rendered:
+        context = {
+            "conn": self._api.endpoint.as_context(),
+            "page_size": self._listing.page_size,
+        }
+        return place.applied_to(self._request.render(context | place.as_context()))

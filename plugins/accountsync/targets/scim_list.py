@@ -2,68 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from accountsync.errors import IncompleteReadError
 from accountsync.targets import scim_messages as messages
+from accountsync.wire.answer import Answer
 from accountsync.wire.api import Api
+from accountsync.wire.page_walk import Receive, Received, successive_pages
+from accountsync.wire.paging import Page, Place, Successors
 
+_USERS = "/Users"
 _MOVED = "the list of users moved while it was read"
 
 
-class _Seen:
-    """No user twice; the total, where one is declared, stands still and is reached."""
+class _UsersProof:
+    """No user comes twice. The total may be left out (RFC 9865 §2); where one is declared, it
+    stands still and is reached."""
 
     def __init__(self) -> None:
-        self.ids: set[str] = set()
-        self.total: int | None = None
+        self._ids: set[str] = set()
+        self._total: int | None = None
 
-    def add(self, resources: Sequence[dict[str, Any]], total: int | None) -> None:
-        fresh = {str(one["id"]) for one in resources} - self.ids
-        moved = self.total is not None and total is not None and total != self.total
-        if moved or len(fresh) != len(resources):
+    def add(self, page: Page) -> None:
+        new_ids = {str(resource["id"]) for resource in page.rows} - self._ids
+        declared = page.total_rows if page.total_rows is not None else self._total
+        has_moved = self._total is not None and declared != self._total
+        if has_moved or len(new_ids) != len(page.rows):
             raise IncompleteReadError(_MOVED)
-        self.total = total if total is not None else self.total
-        self.ids |= fresh
+        self._total = declared
+        self._ids |= new_ids
+
+    def next_index(self) -> int | None:
+        """Where the next page begins, counted from 1; None: all users have come."""
+        is_reached = self._total is not None and len(self._ids) >= self._total
+        return None if is_reached else len(self._ids) + 1
 
     def finish(self) -> None:
-        if self.total is not None and self.total != len(self.ids):
-            raise IncompleteReadError(f"{self.total} users declared, {len(self.ids)} received")
+        if self._total is not None and self._total != len(self._ids):
+            raise IncompleteReadError(f"{self._total} users declared, {len(self._ids)} received")
 
 
-async def by_cursor(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
+def by_cursor(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
     """RFC 9865. A cursor that has expired makes all that was read worthless."""
-    seen, cursor = _Seen(), ""
-    cursors = {cursor}
-    while True:
-        query = {"cursor": cursor, "count": str(size)}
-        answer = await api.read(messages.request("GET", "/Users", query=query))
-        if answer.status == 400 and cursor:
+
+    async def receive(place: Place, _: int) -> Received:
+        answer = await _asked(api, cursor=place.cursor or "", count=str(size))
+        if answer.status == 400 and place.cursor:
             raise IncompleteReadError("the cursor has expired while the users were read")
-        resources, total = messages.page(answer, "list")
-        seen.add(resources, total)
-        for resource in resources:
-            yield resource
-        cursor = messages.next_cursor(answer)
-        if not cursor:
-            seen.finish()
-            return
-        if cursor in cursors:
-            raise IncompleteReadError("a page names an earlier one as the next")
-        cursors.add(cursor)
+        resources, _total = messages.page(answer, "list")
+        return _received(api, answer, resources)
+
+    route = Successors(following=messages.next_cursor, by_url=False, total=_declared_total)
+    return _users(route, receive, _UsersProof())
 
 
-async def by_index(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
+def by_index(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
     """RFC 7644 §3.4.2.4: users are skipped and repeated when the list moves."""
-    seen = _Seen()
-    while seen.total is None or len(seen.ids) < seen.total:
-        query = {"startIndex": str(len(seen.ids) + 1), "count": str(size)}
-        answer = await api.read(messages.request("GET", "/Users", query=query))
+
+    async def receive(place: Place, _: int) -> Received:
+        answer = await _asked(api, startIndex=place.cursor or "1", count=str(size))
         resources, total = messages.listed(answer, "list")
-        seen.add(resources, total)
         if total and not resources:
             raise IncompleteReadError(_MOVED)
-        for resource in resources:
-            yield resource
-    seen.finish()
+        return _received(api, answer, resources)
+
+    proof = _UsersProof()
+    route = Successors(following=lambda _: proof.next_index(), by_url=False, total=_declared_total)
+    return _users(route, receive, proof)
+
+
+async def _users(
+    route: Successors, receive: Receive, proof: _UsersProof
+) -> AsyncIterator[dict[str, Any]]:
+    async with aclosing(successive_pages(route, receive, proof)) as pages:
+        async for page, _ in pages:
+            for resource in page.rows:
+                yield resource
+
+
+async def _asked(api: Api, **query: str) -> Answer:
+    return await api.read(messages.request("GET", _USERS, query=query))
+
+
+def _received(api: Api, answer: Answer, resources: list[dict[str, Any]]) -> Received:
+    return Received(answer=answer, rows=resources, address=api.address(_USERS))
+
+
+def _declared_total(answer: Answer) -> int | None:
+    return messages.page(answer, "list")[1]

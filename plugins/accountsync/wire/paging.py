@@ -44,6 +44,10 @@ class Place:
     cursor: str | None = None
     url: str | None = None
 
+    def as_context(self) -> dict[str, Any]:
+        """What a request may say of it."""
+        return {"page": self.page, "offset": self.offset, "cursor": self.cursor}
+
     def applied_to(self, request: Rendered) -> Rendered:
         """An address replaces path and query; everything else stays as declared."""
         return request if self.url is None else replace(request, path=self.url, query={})

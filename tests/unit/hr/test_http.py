@@ -378,25 +378,29 @@ def test_who_gives_the_tokens_is_not_called_again_earlier_than_asked_either() ->
 
 def test_a_read_that_proved_incomplete_calls_no_more() -> None:
     """The pages read ahead are given up before the error leaves."""
+    under_way: list[set[asyncio.Task[Any]]] = []
+
+    def pages_under_way() -> set[asyncio.Task[Any]]:
+        tasks = asyncio.all_tasks()
+        return {one for one in tasks if getattr(one.get_coro(), "__name__", "") == "_known_page"}
 
     async def never(request: web.Request) -> web.StreamResponse:
+        under_way.append(pages_under_way())
         await asyncio.sleep(60)
         return web.Response()
 
-    torn = json({"rows": [{"id": 4}], "pages": 4, "total": 10})
+    async def torn(_: web.Request) -> web.StreamResponse:
+        while len(under_way) < 2:
+            await asyncio.sleep(0)
+        return web.json_response({"rows": [{"id": 4}], "pages": 4, "total": 10})
 
     async def scenario() -> set[asyncio.Task[Any]]:
         handler = paged(ROWS, page_2=torn, page_3=never, page_4=never)
         async with serving({"/persons": handler}) as server, api(endpoint(server.url)) as client:
             source = HttpHrSource(a_source(), client)
-            before = asyncio.all_tasks()
             with pytest.raises(IncompleteReadError, match="page 2 of 4 has 1 rows"):
                 [page async for page in source.pages(EVERYBODY)]
-            ours = {"HttpHrSource._page"}
-            return {
-                task
-                for task in asyncio.all_tasks() - before
-                if getattr(task.get_coro(), "__qualname__", "") in ours
-            }
+            return pages_under_way()
 
     assert asyncio.run(scenario()) == set()
+    assert all(under_way)
