@@ -23,7 +23,8 @@ from accountsync.hr.source import HrSource
 from accountsync.hr.sql import SqlHrSource
 from accountsync.jobs.persons.staging import OpenSource
 from accountsync.settings import Settings
-from accountsync.settings.hr import AnySource, FileSource, HttpSource, SqlSource
+from accountsync.settings.hr import AnySource, HttpSource, SqlSource
+from accountsync.settings.hr_files import FileSource
 from accountsync.settings.targets import AnyTarget
 from accountsync.store import engine as store_engine
 from accountsync.targets import catalog

@@ -18,7 +18,7 @@ from accountsync.errors import ConfigurationError, IncompleteReadError, Transien
 from accountsync.hr import storage
 from accountsync.hr.source import Ask, Page
 from accountsync.hr.storage import Folder, in_store, is_there, listed, opened, state
-from accountsync.settings.hr import DoneMarker, FileSource
+from accountsync.settings.hr_files import DoneMarker, FileSource
 from accountsync.wire.unreadable import Unreadable, parse
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from tenacity.wait import wait_exponential_jitter
 from accountsync.errors import IncompleteReadError, TargetDownError, TransientError
 from accountsync.hr import local_time
 from accountsync.hr.source import Ask, Page
-from accountsync.settings.hr import EPOCHS, PERSON_READ_ROOTS, READ_ROOTS, ChangedSince, HttpSource
+from accountsync.settings.hr import PERSON_READ_ROOTS, READ_ROOTS, ChangedSince, HttpSource
+from accountsync.settings.hr_source import EPOCHS
 from accountsync.wire import paging
 from accountsync.wire.answer import answer_condition, answer_value
 from accountsync.wire.api import Api

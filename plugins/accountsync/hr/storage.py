@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from accountsync.errors import ConfigurationError, TransientError
-from accountsync.settings.hr import FileSource
+from accountsync.settings.hr_files import FileSource
 
 _BLOCK = 8 * 2**20
 _LOCAL = ("", "file", "local")

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from accountsync.domain.persons.person import PERSON_FIELDS
-from accountsync.settings.hr import EPOCHS, SourceField
+from accountsync.settings.hr_source import EPOCHS, SourceField
 from accountsync.wire.unreadable import Unreadable
 
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from typing import Any
 from accountsync.domain.mapping.values import paths, reads
 from accountsync.domain.persons.account_request import SOURCE
 from accountsync.domain.persons.person import RULE_FIELDS
-from accountsync.settings.hr import folder_of
+from accountsync.settings.hr_files import folder_of
 from accountsync.settings.problems import Place, Problem
 from accountsync.settings.target import PERSON_ROOTS
 

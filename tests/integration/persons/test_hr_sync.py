@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from accountsync.settings.hr import CLOCK_TOLERANCE
+from accountsync.settings.hr_source import CLOCK_TOLERANCE
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.world import SHANGHAI, HrRow, stamp, until, utc_now
 

@@ -17,7 +17,7 @@ from accountsync.hr.file import FileHrSource
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.persons.run_request import SyncOrder, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
-from accountsync.settings.hr import FileSource
+from accountsync.settings.hr_files import FileSource
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.world import utc_now
 

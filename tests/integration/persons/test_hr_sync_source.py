@@ -25,7 +25,7 @@ from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.persons.run_request import SyncOrder, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
 from accountsync.jobs.tasks.task_queue import Clock
-from accountsync.settings.hr import FileSource
+from accountsync.settings.hr_files import FileSource
 from accountsync.store import locks
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

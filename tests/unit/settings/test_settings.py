@@ -19,7 +19,8 @@ from accountsync import settings as configuration
 from accountsync.errors import ConfigurationError
 from accountsync.settings import Settings, parse
 from accountsync.settings.document import PRESETS, with_presets
-from accountsync.settings.hr import FileSource, HttpSource, SqlSource
+from accountsync.settings.hr import HttpSource, SqlSource
+from accountsync.settings.hr_files import FileSource
 from accountsync.settings.parts import Group, setting_names
 from accountsync.settings.targets import RestTarget, ScimTarget
 

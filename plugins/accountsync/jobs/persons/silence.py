@@ -12,7 +12,8 @@ from accountsync.domain.durations import duration_text
 from accountsync.errors import SilentSourceError
 from accountsync.jobs.persons.run_request import SyncOrder
 from accountsync.jobs.persons.staging import StagedFeed
-from accountsync.settings.hr import AnySource, FileSource
+from accountsync.settings.hr import AnySource
+from accountsync.settings.hr_files import FileSource
 from accountsync.store.persons import runs
 from accountsync.store.persons.runs import News
 

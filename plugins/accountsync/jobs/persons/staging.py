@@ -19,7 +19,8 @@ from accountsync.hr.record import RowMapper
 from accountsync.hr.source import Ask, HrSource
 from accountsync.jobs.interpreter_tuning import rare_collections, short_turns
 from accountsync.jobs.persons.read_scope import ReadPlan
-from accountsync.settings.hr import CLOCK_TOLERANCE, AnySource
+from accountsync.settings.hr import AnySource
+from accountsync.settings.hr_source import CLOCK_TOLERANCE
 from accountsync.store.persons import feeds, persons, runs
 
 log = logging.getLogger(__name__)

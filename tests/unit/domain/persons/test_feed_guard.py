@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from accountsync.domain.persons.feed_guard import Feed, FieldChange, Limits, reasons_to_stop
-from accountsync.settings.hr import FeedGuard
+from accountsync.settings.hr_source import FeedGuard
 
 LIMITS = Limits(**FeedGuard().model_dump())
 QUIET = Feed(is_complete=True, received=1000, rejected=0, known=1000, matched=1000, changes=[])
