@@ -29,7 +29,11 @@ T = TypeVar("T")
 
 
 class FileHrSource:
-    """One file is one read. full: the newest complete file; changes: the first by name."""
+    """One file is one read. full: the newest complete file; changes: the first by name.
+
+    Besides reading, a file can be awaited (`has_news`), recognised when it is read again
+    (`what_was_read`) and put away (`merged`): no other kind of source has anything like it.
+    """
 
     def __init__(self, source: FileSource, *, folder: Folder, archive: Folder) -> None:
         self._source = source
@@ -40,6 +44,7 @@ class FileHrSource:
         self._superseded: list[Any] = []
 
     async def has_news(self) -> bool:
+        """False: no new file has come, which is no error."""
         await self._require_folders()
         found = await self._candidates(self._folder)
         complete = await self._complete(found)
@@ -194,11 +199,13 @@ class FileHrSource:
             raise IncompleteReadError(f"{self._chosen.name}: not one line of it is JSON")
 
     def what_was_read(self) -> str:
+        """The same text for the same file as it is; the first line is its name."""
         return f"{self._chosen.name}\n{self._as_read}"
 
     async def merged(self) -> None:
-        """Into the archive, older full files with it: one that stayed would be a snapshot, or the
-        next changes, with every run. One that another took the place of was not read."""
+        """Called after the file is safely in the store, or a human rejected it: it goes into the
+        archive, older full files with it. One that stayed would be a snapshot, or the next changes,
+        with every run. One that another took the place of was not read."""
         read = [self._chosen] if self._as_read == await self._io(state, self._chosen) else []
         if not read:
             log.warning("event=file_replaced source=%s: read next", self._source.name)

@@ -53,15 +53,6 @@ class HttpHrSource:
         self._success = answer_condition(source.success)
         self._records = answer_value(source.records)
 
-    async def has_news(self) -> bool:
-        return True
-
-    def what_was_read(self) -> None:
-        return
-
-    async def merged(self) -> None:
-        return
-
     def pages(self, ask: Ask) -> AsyncIterator[Page]:
         if ask.numbers is not None and self._by_number is not None:
             return self._persons(self._by_number, sorted(ask.numbers))

@@ -26,19 +26,6 @@ class HrSource(Protocol):
     Raises IncompleteReadError when it did not; then nothing of it may be used.
     """
 
-    async def has_news(self) -> bool:
-        """False: there is nothing to read now, which is no error (no new file has come)."""
-        ...
-
     def pages(self, ask: Ask) -> AsyncIterator[Page]:
         """May hold more than was asked for; the job keeps what it asked for."""
-        ...
-
-    def what_was_read(self) -> str | None:
-        """Of something that can be read again as it is, as a file: the same text each time; the
-        first line is the name."""
-        ...
-
-    async def merged(self) -> None:
-        """Called after what was read is safely in the store, or a human rejected it."""
         ...

@@ -56,15 +56,6 @@ class SqlHrSource:
         self._source_fields = source.fields
         self._engine = engine
 
-    async def has_news(self) -> bool:
-        return True
-
-    def what_was_read(self) -> None:
-        return
-
-    async def merged(self) -> None:
-        return
-
     async def pages(self, ask: Ask) -> AsyncIterator[Page]:
         asked = self._bounds(ask)
         bound = {name: asked[name] for name in self._used}

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from accountsync.errors import IncompleteReadError
+from accountsync.hr.file import FileHrSource
 from accountsync.hr.known import PREFIX_BYTES, Known, KnownContent
 from accountsync.hr.record import RowMapper
 from accountsync.hr.source import Ask, HrSource
@@ -76,13 +77,14 @@ def stage(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | No
 
 
 def say_done(open_source: OpenSource) -> None:
-    """What was read is safely in the store, or a human rejected it: the source may put it away."""
+    """What was read is safely in the store, or a human rejected it: a file is put away then."""
     asyncio.run(_say_done(open_source))
 
 
 async def _say_done(open_source: OpenSource) -> None:
     async with open_source() as source:
-        await source.merged()
+        if isinstance(source, FileHrSource):
+            await source.merged()
 
 
 def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | None:
@@ -131,7 +133,8 @@ async def _copy(
     progress = _Progress(run_id)
     ask = Ask(since=plan.since, until=plan.until, numbers=plan.numbers or None)
     async with open_source() as source:
-        if not await source.has_news():
+        file = source if isinstance(source, FileHrSource) else None
+        if file and not await file.has_news():
             return None
         known = _known(engine, feed)
         async with _Copy(engine, run_id) as copy:
@@ -139,7 +142,7 @@ async def _copy(
                 for rows in _lots(page.rows):
                     await copy.add(feeds.lines(mapper.map(rows, known), retried=False))
                 progress.page(page.number, page.total_pages, len(page.rows))
-        return copy.rows, source.what_was_read()
+        return copy.rows, file.what_was_read() if file else None
 
 
 def _lots(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
