@@ -69,6 +69,7 @@ def by_index(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
         return _received(api, answer, resources)
 
     proof = _UsersProof()
+    # Where the next page begins depends on how many users have come: the index is its cursor.
     route = Successors(following=lambda _: proof.next_index(), by_url=False, total=_declared_total)
     return _users(route, receive, proof)
 
