@@ -13,7 +13,8 @@ from typing import Any
 from aiohttp import web
 
 from .journal import Journal
-from .server import JsonObject, read_json, reply
+from .server import read_json, reply
+from .system import JsonObject
 
 Account = dict[str, Any]
 

@@ -24,7 +24,8 @@ from aiohttp import web
 
 from . import credentials
 from .accounts import Account, AccountBook, TakenError, account_routes, page_query
-from .server import JsonObject, System, make_app, read_json, reply
+from .server import make_app, read_json, reply
+from .system import JsonObject, System
 
 UNIQUE = ("SAMAccountName", "Alias", "EmailAddress")
 _ROOT = "/api/Exchange"

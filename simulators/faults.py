@@ -25,14 +25,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-if TYPE_CHECKING:
-    from .server import System
+from .system import System
 
 LOGIN_PAGE: Final = (
     "<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Sign in</h1>"

@@ -35,7 +35,8 @@ from .persons import (
     start_seconds,
 )
 from .population import Population
-from .server import JsonObject, System, make_app, read_json, reply
+from .server import make_app, read_json, reply
+from .system import JsonObject, System
 from .tokens import Tokens
 
 TOKEN_PATH = "/api/iam/auth/token"
@@ -57,7 +58,6 @@ def make_hr(people: Population, *, token_seconds: float) -> web.Application:
         reset=people.reset,
         close=people.close,
         tokens=hr.tokens,
-        kinds=page_kinds(people),
     )
     return make_app(
         system,
@@ -66,6 +66,7 @@ def make_hr(people: Population, *, token_seconds: float) -> web.Application:
             web.post(PERSONS_PATH, hr.read_page),
             *control_routes(people),
         ],
+        own_faults=page_kinds(people),
     )
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from .server import JsonObject, System, make_app, reply
+from .server import make_app, reply
+from .system import JsonObject, System
 
 _KEPT = 10_000
 _PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">

@@ -7,37 +7,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from . import faults
-from .tokens import Tokens
-
-JsonObject = dict[str, Any]
+from .system import JsonObject, System
 
 _LARGEST_REQUEST = 256 * 1024 * 1024
-
-
-@dataclass(kw_only=True)
-class System:
-    """One simulated system as the shared machinery sees it.
-
-    `refuse(request body, code or None, message)` gives a body-coded error in the system's style.
-    `kinds` are faults that only this system can have.
-    """
-
-    name: str
-    refuse: Callable[[JsonObject, Any, str], JsonObject]
-    state: Callable[[], JsonObject]
-    reset: Callable[[], None]
-    close: Callable[[], None] = lambda: None
-    tokens: Tokens | None = None
-    kinds: dict[str, faults.Kind] = field(default_factory=dict)
 
 
 class Traffic:
@@ -80,9 +59,17 @@ async def read_json(request: web.Request) -> JsonObject:
     return body
 
 
-def make_app(system: System, routes: list[web.RouteDef]) -> web.Application:
-    """Build the HTTP application of one system, with faults and state routes."""
-    traffic, book = Traffic(), faults.FaultBook(system.kinds)
+def make_app(
+    system: System,
+    routes: list[web.RouteDef],
+    *,
+    own_faults: Mapping[str, faults.Kind] | None = None,
+) -> web.Application:
+    """Build the HTTP application of one system, with faults and state routes.
+
+    `own_faults`: kinds of faults that only this system can have.
+    """
+    traffic, book = Traffic(), faults.FaultBook(own_faults or {})
     app = web.Application(
         middlewares=[_counting(traffic), faults.misbehaving(book, system)],
         client_max_size=_LARGEST_REQUEST,

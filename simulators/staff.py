@@ -26,7 +26,8 @@ from .faults import Call, Kind
 from .hr import control_routes
 from .persons import ZONE, Row
 from .population import Population
-from .server import JsonObject, System, make_app, reply
+from .server import make_app, reply
+from .system import JsonObject, System
 from .tokens import Tokens
 
 TOKEN_PATH = "/oauth/token"
@@ -45,7 +46,6 @@ def refuse(_: JsonObject, code: Any, message: str) -> JsonObject:
 def make_staff(people: Population, *, token_seconds: float) -> web.Application:
     """Build the application over a population."""
     staff = _Staff(people, Tokens(token_seconds))
-    forget = Kind(path=f"^{WORKERS_PATH}$", before=staff.forget_cursors)
     system = System(
         name="staff",
         refuse=refuse,
@@ -53,10 +53,12 @@ def make_staff(people: Population, *, token_seconds: float) -> web.Application:
         reset=people.reset,
         close=people.close,
         tokens=staff.tokens,
-        kinds={"forgotten_cursors": forget},
     )
     routes = [web.post(TOKEN_PATH, staff.issue_token), web.get(WORKERS_PATH, staff.read_page)]
-    return make_app(system, [*routes, *control_routes(people)])
+    forget = Kind(path=f"^{WORKERS_PATH}$", before=staff.forget_cursors)
+    return make_app(
+        system, [*routes, *control_routes(people)], own_faults={"forgotten_cursors": forget}
+    )
 
 
 def worker_of(row: Row) -> JsonObject:

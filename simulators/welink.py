@@ -24,7 +24,8 @@ from aiohttp import web
 from . import credentials
 from .accounts import Account, AccountBook, TakenError, account_routes, page_query
 from .departments import HR_DEPARTMENTS, IDAAS_DEPARTMENTS
-from .server import JsonObject, System, make_app, read_json, reply
+from .server import make_app, read_json, reply
+from .system import JsonObject, System
 from .tokens import Tokens
 
 UNIQUE = ("corpUserId",)
