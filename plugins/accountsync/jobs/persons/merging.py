@@ -1,4 +1,25 @@
-"""A staged feed into the store: everything a run writes, in the caller's one transaction."""
+"""Merges a staged feed into the store, in one transaction that the caller owns.
+
+A feed is what one run read of one source. It lies in a table of its own, `staged_<run>`, and was
+proven complete before this module sees it (I2). `merge` then does, in this order:
+
+1. It takes the lock of all persons: sources are read at the same time, but merged one after the
+   other, because they share the employee numbers.
+2. It adds the rows that were rejected earlier, mapped anew: what was mended in our configuration
+   comes in by itself (I3). A complete read has all rows, so it adds none.
+3. It decides about rows that would collide: repeated keys, persons of other sources, numbers that
+   somebody else has.
+4. It inserts and updates persons with one set-based statement, which counts what it does (I14).
+5. It asks the feed guard about the counts. The guard looks at the changes that the statement made,
+   not at a forecast. If it objects, `Outcome.stopped_by` says why, and the caller rolls everything
+   back: the feed stays staged until a human decides (I7).
+6. It moves the watermark (I1), notes the snapshot, and marks who is absent (I4); only as far as
+   this feed proves these things.
+
+Everything is in one transaction, so that a run that dies leaves nothing behind, and a run that is
+repeated finds the same start. Rows may have been staged by another process, or approved days later:
+what the feed decides is read from the feed and the store, never from the clock of this process.
+"""
 
 from __future__ import annotations
 

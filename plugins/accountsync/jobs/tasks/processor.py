@@ -1,7 +1,28 @@
-"""Carries the due tasks of one target out: claims ahead, calls concurrently, records in lots.
+"""Carries out the due tasks of one target.
 
-Three kinds of coroutines, two queues. Whatever ends a run, everything claimed is recorded: answered
-with its result, sent without an answer as unknown, not sent as given back.
+Three kinds of coroutines share two queues. The *claimer* takes due tasks from the store, a few more
+than can be called at once, and puts them into `_todo`. The *callers*, one for each call that may be
+under way (`rate.concurrency`), take a task, ask the target, and put the result into `_done`. The
+*recorder* writes results to the store, up to 200 in one transaction. A fourth coroutine renews the
+leases of everything that is claimed. The store is asked in threads, so that calls go on meanwhile.
+
+Before a call leaves, the claim and its attempt are committed (I9). So a run may end at any moment,
+and what it had claimed falls into one of three groups:
+
+- answered: the result is recorded;
+- sent, no answer yet: recorded as unknown, and a later run looks the account up;
+- not sent: given back to the queue, and no attempt is burnt (I13).
+
+What tells the last two apart is `domain.tasks.departure`: the wire marks the moment at which the
+first byte of a change leaves. A process that is killed cannot sort its claims; their leases run
+out, and the next run treats all of them as sent.
+
+A run ends when nothing is due and nothing is under way, when its time is over, at SIGTERM, or when
+the target or the store goes away. `stop` is the one way to end it early: nothing more is sent, and
+calls that have left may still end. `_give_back` is the last act of every run.
+
+Results can wait in memory when the store is slower than the target. A crash would turn all of them
+into unknown outcomes, so the claimer stops claiming when too many wait (`_claim`).
 """
 
 from __future__ import annotations
