@@ -71,7 +71,21 @@ def _preset_merged(own: Any, place: tuple[str | int, ...], problems: list[Proble
         said = f"there is no preset {name!r}; known: {sorted(known)}"
         problems.append(Problem((*place, "preset"), said))
         return own
-    return _merged(read(known[name]), {key: own[key] for key in own if key != "preset"})
+    return _merged(read_preset(known[name]), {key: own[key] for key in own if key != "preset"})
+
+
+def read_preset(path: Path) -> Any:
+    """Raises as `read`, and where the file does not begin by saying what the preset is for: the
+    first comment is all that an operator learns about what the Connection has to hold."""
+    document = read(path)
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    if not first.removeprefix("#").strip() or not first.startswith("#"):
+        raise ConfigurationError(
+            f"{path}: does not begin with a comment; add a first line that says what the preset is"
+            f" for and what its Connection holds, such as"
+            f" `# {path.stem}: people as users. The Connection gives host, login and password.`"
+        )
+    return document
 
 
 def _merged(base: Any, own: Any) -> Any:

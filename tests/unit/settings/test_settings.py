@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import traceback
 from collections.abc import Mapping
 from copy import deepcopy
@@ -18,7 +19,7 @@ from pydantic import BaseModel
 from accountsync import settings as configuration
 from accountsync.errors import ConfigurationError
 from accountsync.settings import Settings, parse
-from accountsync.settings.document import PRESETS, with_presets
+from accountsync.settings.document import PRESETS, read_preset, with_presets
 from accountsync.settings.hr import HttpSource, SqlSource
 from accountsync.settings.hr_files import FileSource
 from accountsync.settings.parts import Group, setting_names
@@ -298,8 +299,19 @@ def test_yaml_merge_keys_are_no_repetition(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_preset_says_what_it_is_for(preset: Path) -> None:
-    assert preset.read_text(encoding="utf-8").startswith("# ")
-    assert "Connection" in preset.read_text(encoding="utf-8")
+    read_preset(preset)
+    text = preset.read_text(encoding="utf-8")
+    assert "Connection" in text, f"{preset.name} does not say what its Connection holds"
+
+
+@pytest.mark.parametrize("start", ["", "\n# Too late.\n", "#\n", " # \n"], ids=repr)
+def test_a_preset_that_does_not_say_what_it_is_for_is_refused(start: str, tmp_path: Path) -> None:
+    """The error names the file and says what is to be added."""
+    preset = tmp_path / "acme.yaml"
+    preset.write_text(f"{start}kind: rest\n", encoding="utf-8")
+    expected = rf"{re.escape(str(preset))}: does not begin with a comment; .* `# acme: people as"
+    with pytest.raises(ConfigurationError, match=expected):
+        read_preset(preset)
 
 
 def merged(own: Mapping[str, Any]) -> dict[str, Any]:
