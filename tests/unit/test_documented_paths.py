@@ -1,0 +1,63 @@
+"""What the pages for developers name is there: files by their path, functions in their file."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+PACKAGE = REPOSITORY / "plugins" / "accountsync"
+PAGES = {
+    name: (REPOSITORY / name).read_text(encoding="utf-8")
+    for name in ("docs/architecture.md", "CONTRIBUTING.md", "SECURITY.md")
+}
+PAGES["README.md"] = (
+    (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("\n## Where to find what")[2]
+)
+MADE_LATER = {".venv/", ".demo/"}
+PATH = re.compile(r"`([\w.][\w.*/-]*(?:/|\.(?:py|md|yaml|yml|toml|json|txt|in|html)))`")
+LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+STEP = re.compile(r"^\| [^|]+ \| `([\w./]+\.py)` \| (`.+`) \|$", re.MULTILINE)
+STEPS = [
+    (path, name)
+    for path, names in STEP.findall(PAGES["docs/architecture.md"])
+    for name in re.findall(r"`(\w+)`", names)
+]
+
+
+def _file(path: str) -> Path | None:
+    """As it is named: from the root, or below `plugins/accountsync/`."""
+    for root in (REPOSITORY, PACKAGE):
+        if found := next(iter(root.glob(path)), None):
+            return found
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_that_a_page_names_exists(page: str) -> None:
+    paths = [path.rstrip("/") for path in PATH.findall(PAGES[page]) if path not in MADE_LATER]
+    assert paths
+    assert [path for path in paths if _file(path) is None] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
+    folder = (REPOSITORY / page).parent
+    links = LINK.findall(PAGES[page])
+    assert [link for link in links if not (folder / link).exists()] == []
+
+
+@pytest.mark.parametrize(("path", "name"), STEPS, ids=lambda value: str(value))
+def test_every_step_of_a_persons_way_is_a_function_of_its_file(path: str, name: str) -> None:
+    file = _file(path)
+    assert file is not None
+    defined = {
+        node.name
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+    assert name in defined
