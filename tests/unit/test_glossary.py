@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from accountsync.domain.account import OPERATIONS
-from accountsync.domain.breaker import STATES as BREAKER_STATES
-from accountsync.domain.lifecycle import Lifecycle
-from accountsync.domain.task import Outcome
-from accountsync.store.base import TASK_STATES
-from accountsync.store.task_tables import PLAN_STATES
+from accountsync.domain.accounts.account import OPERATIONS
+from accountsync.domain.persons.lifecycle import Lifecycle
+from accountsync.domain.tasks.breaker import STATES as BREAKER_STATES
+from accountsync.domain.tasks.outcomes import Outcome
+from accountsync.store.tables.base import TASK_STATES
+from accountsync.store.tables.tasks import PLAN_STATES
 from tests.conftest import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8")
