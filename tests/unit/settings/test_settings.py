@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import traceback
 from collections.abc import Mapping
@@ -98,6 +99,12 @@ def test_what_is_shipped_is_valid(file: Path) -> None:
     configuration.load(file)
     schema = Settings.model_json_schema()
     jsonschema.validate(yaml.safe_load(file.read_text(encoding="utf-8")), schema)
+
+
+def test_the_schema_that_editors_show_is_the_one_of_the_settings() -> None:
+    """`bin/accountsync config schema > config/schema.json` makes it anew."""
+    schema = json.loads((REPOSITORY / "config" / "schema.json").read_text(encoding="utf-8"))
+    assert schema == Settings.model_json_schema()
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
