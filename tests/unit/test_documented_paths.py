@@ -18,6 +18,7 @@ PAGES = {
 PAGES["README.md"] = (
     (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("\n## Where to find what")[2]
 )
+LINKED = [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md"))]
 MADE_LATER = {".venv/", ".demo/"}
 PLACEHOLDER = re.compile(r"\b(?:NAME|NOUN|NNNN)")
 PATH = re.compile(r"`([\w.][\w.*/-]*(?:/|\.(?:py|md|yaml|yml|toml|json|txt|in|html)))`")
@@ -46,11 +47,10 @@ def test_every_path_that_a_page_names_exists(page: str) -> None:
     assert [path for path in paths if _file(path) is None] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
-    folder = (REPOSITORY / page).parent
-    links = LINK.findall(PAGES[page])
-    assert [link for link in links if not (folder / link).exists()] == []
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize(("path", "name"), STEPS, ids=lambda value: str(value))

@@ -19,7 +19,7 @@ from accountsync.store.persons.held_feeds import HeldFeed
 Kind = Literal["plan", "feed"]
 
 _HEADS = (
-    "target 目标", "operation 操作", "held 暂缓", "why 原因", "the guard 防护",
+    "target 目标", "operation 操作", "held 已拦截", "why 原因", "the guard 防护",
     "employee numbers 工号",
 )  # fmt: skip
 _OPERATIONS = {"disable": "disable 禁用", "delete": "delete 删除"}
