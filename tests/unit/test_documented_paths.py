@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.unit.test_architecture import ALLOWED, ROOMS
 
 PACKAGE = REPOSITORY / "plugins" / "accountsync"
 PAGES = {
@@ -63,3 +64,12 @@ def test_every_step_of_a_persons_way_is_a_function_of_its_file(path: str, name: 
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     }
     assert name in defined
+
+
+def test_the_page_of_the_architecture_names_every_layer_and_every_room() -> None:
+    """As the contracts between them have it."""
+    named = set(PATH.findall(PAGES["docs/architecture.md"]))
+    layers = set(ALLOWED) - {"__init__", "__main__"}
+    assert {name for name in layers if not {f"{name}/", f"{name}.py"} & named} == set()
+    rooms = {f"{layer}/{room}/" for layer, rooms in ROOMS.items() for room in rooms}
+    assert rooms - named == set()
