@@ -24,7 +24,7 @@ from accountsync.jobs.plans.plan_rules import Rules
 from accountsync.store.accounts import account_cases, accounts
 from accountsync.store.names import name_registry
 from accountsync.store.persons.persons import Evaluation
-from accountsync.store.plans import plans
+from accountsync.store.plans import planned_tasks
 
 _IN_DOUBT = "adoption"
 
@@ -71,7 +71,8 @@ def read_candidates(
     connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime
 ) -> list[Candidate]:
     ids = [row["id"] for row in rows]
-    under_way = plans.open_tasks(connection, ids)  # first: what ends between the two is in both
+    # Tasks before accounts: what ends between the two reads is in both.
+    under_way = planned_tasks.open_tasks(connection, ids)
     known = accounts.of_persons(connection, ids)
     doubtful = account_cases.in_doubt(connection, ids)
     return [

@@ -31,7 +31,8 @@ from accountsync.settings import Settings
 from accountsync.store import locks, schema
 from accountsync.store.persons import ownership, persons
 from accountsync.store.persons.persons import Evaluation
-from accountsync.store.plans import guarded_tasks, planned_rules, plans
+from accountsync.store.plans import guarded_tasks, planned_rules, planned_tasks, plans
+from accountsync.store.plans.planned_tasks import Digest
 from accountsync.store.tasks import dependants
 
 log = logging.getLogger(__name__)
@@ -166,7 +167,7 @@ def _plan(
     for rows in lots() if one is None else [one]:
         changes = _changes(connection, rules, rows, now, first)
         changes.leave_out(_to_open_tasks(connection, plan_id, changes, now, digest))
-        plans.add(connection, plan_id=plan_id, tasks=changes.add, now=now, digest=digest)
+        planned_tasks.add(connection, plan_id=plan_id, tasks=changes.add, now=now, digest=digest)
         persons.mark_planned(connection, changes.planned)
         count += len(rows)
         if len(planned) <= _FEW_PERSONS:
@@ -190,16 +191,20 @@ def _unknown_sources(connection: Connection, rules: Rules, plan_id: int) -> Mapp
 
 
 def _give_up_targets(
-    connection: Connection, rules: Rules, plan_id: int, now: datetime, digest: plans.Digest
+    connection: Connection, rules: Rules, plan_id: int, now: datetime, digest: Digest
 ) -> None:
     """Those that were taken out of the configuration."""
     if gone := planned_rules.forget(connection, but=rules.fingerprints):
-        given_up = plans.give_up_targets(connection, systems=gone, now=now, digest=digest)
+        given_up = planned_tasks.give_up_targets(connection, systems=gone, now=now, digest=digest)
         log.warning("event=targets_gone plan=%s systems=%s given_up=%s", plan_id, gone, given_up)
 
 
 def _to_open_tasks(
-    connection: Connection, plan_id: int, changes: _Changes, now: datetime, digest: plans.Digest
+    connection: Connection,
+    plan_id: int,
+    changes: _Changes,
+    now: datetime,
+    digest: Digest,
 ) -> list[OpenTask]:
     """Returns those that a processor has claimed since they were read."""
     claimed = []
@@ -207,8 +212,10 @@ def _to_open_tasks(
         (changes.superseded, "its reason has gone"),
         (changes.replaced, "another task takes its place"),
     ):
-        claimed += plans.supersede(connection, tasks=gone, cause=cause, now=now, digest=digest)
-    return claimed + plans.revise(
+        claimed += planned_tasks.supersede(
+            connection, tasks=gone, cause=cause, now=now, digest=digest
+        )
+    return claimed + planned_tasks.revise(
         connection, plan_id=plan_id, tasks=changes.revise, now=now, digest=digest
     )
 
@@ -273,7 +280,7 @@ def _changes(
     others = [one for one in everybody if one.accounts or one.open_tasks]
     others = take_over_adopted(connection, rules, others, given)
     planned = [plan_tasks(rules, one, given.get(one.id, {})) for one in others]
-    refused = plans.refused(connection, [one.id for one in others])
+    refused = planned_tasks.refused(connection, [one.id for one in others])
     changes = _Changes(planned=[one.evaluation() for one in newcomers])
     for one, found in zip(others, planned, strict=True):
         no = refused.get(one.id, {})
@@ -281,7 +288,7 @@ def _changes(
         changes.lapsed += [task for system, task in no.items() if system not in still]
         asked = {system: task for system, task in found.items() if system not in still}
         _collect(changes, rules, one, asked)
-    plans.lapse(connection, changes.lapsed)
+    planned_tasks.lapse(connection, changes.lapsed)
     first_tasks = (plan_tasks(rules, one, given.get(one.id, {})).values() for one in newcomers)
     changes.add = chain(changes.replacing, chain.from_iterable(first_tasks))
     return changes

@@ -15,69 +15,108 @@ from accountsync.domain.accounts.correlation import account_key
 from accountsync.store.accounts import accounts
 from accountsync.store.engine import bigints
 from accountsync.store.names import name_registry
-from accountsync.store.plans.plans import NOT_STARTED
+from accountsync.store.plans.planned_tasks import NOT_STARTED
 
-_ADOPT = text(
-    "INSERT INTO accountsync.account AS a (person_id, system, state, identifier, remote_id,"
-    " attributes, as_shown, provenance) SELECT person_id, :system, state, identifier, remote_id,"
-    " attributes, true, 'adopted' FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r"
-    "  (person_id bigint, state text, identifier text, remote_id text, attributes jsonb)"
-    " ON CONFLICT (person_id, system) DO UPDATE SET state = excluded.state,"
-    "  identifier = excluded.identifier, remote_id = excluded.remote_id,"
-    "  attributes = excluded.attributes, as_shown = true, provenance = 'adopted',"
-    "  disabled_by = NULL, disabled_reason = NULL, updated_at = now()"
-    " WHERE a.state IN ('absent', 'deleted')"
+_ADOPT = text("""
+INSERT INTO accountsync.account AS a (
+  person_id, system, state, identifier, remote_id, attributes, as_shown, provenance
 )
+SELECT person_id, :system, state, identifier, remote_id, attributes, true, 'adopted'
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (
+  person_id bigint, state text, identifier text, remote_id text, attributes jsonb
+)
+ON CONFLICT (person_id, system) DO UPDATE SET
+  state = excluded.state,
+  identifier = excluded.identifier,
+  remote_id = excluded.remote_id,
+  attributes = excluded.attributes,
+  as_shown = true,
+  provenance = 'adopted',
+  disabled_by = NULL,
+  disabled_reason = NULL,
+  updated_at = now()
+WHERE a.state IN ('absent', 'deleted')
+""")
 
 _PLAN_AGAIN = text(
     "UPDATE accountsync.person SET revision = revision + 1, updated_at = now()"
     " WHERE id = ANY(:persons)"
 )
 
-_PUT_CASES = text(
-    "INSERT INTO accountsync.correlation_case AS c (system, account_key, account, candidates,"
-    " reasons, found_at) SELECT :system, account_key, account, ARRAY(SELECT"
-    " jsonb_array_elements_text(candidates)::bigint), ARRAY(SELECT"
-    " jsonb_array_elements_text(reasons)), :now FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r"
-    " (account_key text, account jsonb, candidates jsonb, reasons jsonb)"
-    " ON CONFLICT (system, account_key) DO UPDATE SET account = excluded.account,"
-    "  candidates = excluded.candidates, reasons = excluded.reasons,"
-    "  state = CASE c.state WHEN 'settled' THEN 'open' ELSE c.state END,"
-    "  closed_at = CASE c.state WHEN 'settled' THEN NULL ELSE c.closed_at END"
+_PUT_CASES = text("""
+INSERT INTO accountsync.correlation_case AS c (
+  system, account_key, account, candidates, reasons, found_at
 )
+SELECT
+  :system,
+  account_key,
+  account,
+  ARRAY(SELECT jsonb_array_elements_text(candidates)::bigint),
+  ARRAY(SELECT jsonb_array_elements_text(reasons)),
+  :now
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (
+  account_key text, account jsonb, candidates jsonb, reasons jsonb
+)
+ON CONFLICT (system, account_key) DO UPDATE SET
+  account = excluded.account,
+  candidates = excluded.candidates,
+  reasons = excluded.reasons,
+  -- one that was no longer in question is so again; what a human decided stays decided
+  state = CASE c.state WHEN 'settled' THEN 'open' ELSE c.state END,
+  closed_at = CASE c.state WHEN 'settled' THEN NULL ELSE c.closed_at END
+""")
 
-_SETTLE = text(
-    "UPDATE accountsync.correlation_case SET state = 'settled', closed_at = :now"
-    " WHERE system = :system AND state = 'open' AND account_key <> ALL(:doubtful)"
-    " RETURNING candidates"
-)
+_SETTLE = text("""
+UPDATE accountsync.correlation_case
+SET state = 'settled', closed_at = :now
+WHERE system = :system AND state = 'open' AND account_key <> ALL(:doubtful)
+RETURNING candidates
+""")
 
 _DOUBTFUL = text(  # ix_correlation_case_open
     "SELECT DISTINCT unnest(candidates) FROM accountsync.correlation_case"
     " WHERE system = :system AND state = 'open'"
 )
 
-_GIVE_UP = text(  # uq_account_task_open
-    "UPDATE accountsync.account_task SET state = 'superseded', waits_for = '{}',"
-    " cause = 'an account that is or may be theirs was found', finished_at = now()"
-    " WHERE system = :system AND person_id = ANY(CAST(:persons AS bigint[]))"
-    f" AND operation = 'create' AND {NOT_STARTED}"
-)
+_GIVE_UP = text(f"""
+-- rides on uq_account_task_open
+UPDATE accountsync.account_task
+SET
+  state = 'superseded',
+  waits_for = '{{}}',
+  cause = 'an account that is or may be theirs was found',
+  finished_at = now()
+WHERE system = :system
+  AND person_id = ANY(CAST(:persons AS bigint[]))
+  AND operation = 'create'
+  AND {NOT_STARTED}
+""")
 
-_CASES = (
-    "SELECT c.id, c.system, c.account_key, c.account, c.reasons, c.state, c.found_at,"
-    " c.candidates, ARRAY(SELECT employee_number FROM accountsync.person p"
-    "  WHERE p.id = ANY(c.candidates) ORDER BY array_position(c.candidates, p.id)) AS numbers"
-    " FROM accountsync.correlation_case c"
-)
+_CASES = """
+SELECT
+  c.id, c.system, c.account_key, c.account, c.reasons, c.state, c.found_at, c.candidates,
+  ARRAY(
+    SELECT employee_number
+    FROM accountsync.person p
+    WHERE p.id = ANY(c.candidates)
+    ORDER BY array_position(c.candidates, p.id)
+  ) AS numbers
+FROM accountsync.correlation_case c
+"""
 
-_IN_DOUBT = text(  # rides on ix_correlation_case_open
-    "SELECT DISTINCT person_id, c.system FROM accountsync.correlation_case c,"
-    " unnest(c.candidates) person_id WHERE c.state = 'open'"
-    " AND c.candidates && CAST(:persons AS bigint[])"
-    " AND NOT EXISTS (SELECT FROM accountsync.account a WHERE a.person_id = person_id.person_id"
-    "  AND a.system = c.system AND a.state IN ('active', 'disabled'))"
-)
+_IN_DOUBT = text("""
+-- rides on ix_correlation_case_open
+SELECT DISTINCT person_id, c.system
+FROM accountsync.correlation_case c, unnest(c.candidates) person_id
+WHERE c.state = 'open'
+  AND c.candidates && CAST(:persons AS bigint[])
+  AND NOT EXISTS (
+    SELECT FROM accountsync.account a
+    WHERE a.person_id = person_id.person_id
+      AND a.system = c.system
+      AND a.state IN ('active', 'disabled')
+  )
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

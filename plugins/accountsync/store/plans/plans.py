@@ -1,122 +1,73 @@
-"""Plans and the tasks they write."""
+"""Plans: begun, counted, described, finished."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, text
 
-from accountsync.domain.plans.planning import GUARDED, IN_DOUBT, OpenTask, PlannedTask
-from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR
-from accountsync.store.engine import bigints, copying
 from accountsync.store.plans.guarded_tasks import GUARD_HOLDS
-from accountsync.store.tables import OPEN_STATES
 
-_COPY = (
-    b"COPY accountsync.account_task (plan_id, person_id, system, operation, desired, late_bound,"
-    b" account_state, reason, state, waits_for, cause, next_attempt_at, created_at) FROM STDIN"
+_START = text("""
+INSERT INTO accountsync.plan (airflow_run_id, state, persons, counts, created_at)
+VALUES (:airflow_run_id, 'released', 0, '{}', :now)
+RETURNING id
+""")
+
+_COUNTS = text("""
+-- rides on ix_account_task_plan_id
+SELECT system, state, count(*)
+FROM accountsync.account_task
+WHERE plan_id = :plan_id
+GROUP BY 1, 2
+""")
+
+_LINES = text(f"""
+-- rides on ix_account_task_plan_id
+WITH line AS (
+  SELECT
+    system,
+    operation,
+    coalesce(reason, '') AS reason,
+    count(*) AS tasks,
+    count(*) FILTER (WHERE {GUARD_HOLDS}) AS held,
+    max(held_because) AS held_because,
+    -- those that are known longest
+    (array_agg(person_id ORDER BY person_id))[1:10] AS persons
+  FROM accountsync.account_task
+  WHERE plan_id = :plan_id
+  GROUP BY 1, 2, 3
 )
+SELECT
+  line.*,
+  ARRAY(SELECT employee_number FROM accountsync.person WHERE id = ANY(line.persons)) AS examples
+FROM line
+ORDER BY system, operation, reason
+""")
 
-_OPEN = text(  # uq_account_task_open
-    "SELECT id, person_id, system, operation, state, desired, late_bound, account_state, reason,"
-    f" cause, waits_for, error_kind IS NOT DISTINCT FROM '{HELD_BY_OPERATOR}' AS kept_back"
-    " FROM accountsync.account_task"
-    f" WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state IN {OPEN_STATES!r}"
-)
-
-_REFUSED = text(  # ix_account_task_refused, ix_account_task_person_id_system_id
-    "SELECT id, person_id, system, operation, state, desired, late_bound, account_state, reason,"
-    " cause FROM accountsync.account_task t WHERE person_id = ANY(CAST(:persons AS bigint[]))"
-    f" AND state = 'cancelled' AND operation IN {GUARDED!r}"
-    " AND NOT EXISTS (SELECT FROM accountsync.account_task newer WHERE newer.person_id ="
-    "  t.person_id AND newer.system = t.system AND newer.id > t.id AND newer.state <> 'superseded')"
-)
-
-_LAPSE = text(
-    "UPDATE accountsync.account_task SET state = 'superseded', cause = 'its reason has gone'"
-    f" WHERE state = 'cancelled' AND operation IN {GUARDED!r} AND (person_id, system) IN"
-    "  (SELECT person_id, system FROM accountsync.account_task WHERE id = ANY(:ids))"
-)
-
-NOT_STARTED = f"state IN {OPEN_STATES!r} AND state NOT IN {tuple(sorted(IN_DOUBT))!r}"
-
-_KEPT_BACK = f"error_kind = '{HELD_BY_OPERATOR}' AND r.state_now <> 'needs_data'"
-
-_LOCK = text(
-    "SELECT id FROM accountsync.account_task WHERE id = ANY(CAST(:ids AS bigint[]))"
-    " ORDER BY id FOR UPDATE"
-)
-"""Whoever locks several does it in this order; so no two wait for each other."""
-
-_REVISE = text(
-    "UPDATE accountsync.account_task SET plan_id = :plan_id, desired = r.desired_now,"
-    " late_bound = r.late_bound_now, account_state = r.account_state_now, reason = r.reason_now,"
-    f" state = CASE WHEN {_KEPT_BACK} THEN 'held' ELSE r.state_now END,"
-    f" cause = CASE WHEN {_KEPT_BACK} AND state = 'held' THEN cause ELSE r.cause_now END,"
-    " held_because = NULL, approved_at = NULL, attempts = 0,"
-    f" waits_for = CASE WHEN {_KEPT_BACK} THEN '{{}}'"
-    "  ELSE ARRAY(SELECT jsonb_array_elements_text(r.waits_for_now)) END,"
-    " next_attempt_at ="
-    "  CASE WHEN state = 'waiting' AND r.state_now = 'waiting' THEN next_attempt_at ELSE :now END"
-    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (task_id bigint, desired_now jsonb,"
-    "  late_bound_now jsonb, account_state_now text, reason_now text, state_now text,"
-    "  waits_for_now jsonb, cause_now text)"
-    f" WHERE id = r.task_id AND {NOT_STARTED} RETURNING id"
-)
-
-_SUPERSEDE = text(
-    "UPDATE accountsync.account_task SET state = 'superseded', waits_for = '{}', cause = :cause,"
-    f" finished_at = :now WHERE id = ANY(:ids) AND {NOT_STARTED} RETURNING id"
-)
-
-_GIVE_UP = text(
-    "UPDATE accountsync.account_task SET state = 'superseded', waits_for = '{}',"
-    " cause = 'its target was taken out of the configuration', finished_at = :now"
-    f" WHERE system = ANY(:systems) AND {NOT_STARTED} RETURNING id"
-)
-
-_COUNTS = text(  # ix_account_task_plan_id
-    "SELECT system, state, count(*) FROM accountsync.account_task"
-    " WHERE plan_id = :plan_id GROUP BY 1, 2"
-)
-
-_LINES = text(  # ix_account_task_plan_id
-    "WITH line AS (SELECT system, operation, coalesce(reason, '') AS reason, count(*) AS tasks,"
-    f"  count(*) FILTER (WHERE {GUARD_HOLDS}) AS held, max(held_because) AS held_because,"
-    "  (array_agg(person_id ORDER BY person_id))[1:10] AS persons FROM accountsync.account_task"
-    "  WHERE plan_id = :plan_id GROUP BY 1, 2, 3)"
-    " SELECT line.*, ARRAY(SELECT employee_number FROM accountsync.person"
-    "  WHERE id = ANY(line.persons)) AS examples FROM line ORDER BY system, operation, reason"
-)
-
-_FINISH = text(
-    "UPDATE accountsync.plan SET persons = :persons, counts = CAST(:counts AS jsonb),"
-    " lines = CAST(:lines AS jsonb), content_hash = :content_hash, held_hash = :held_hash,"
-    " state = :state WHERE id = :plan_id"
-)
+_FINISH = text("""
+UPDATE accountsync.plan
+SET
+  persons = :persons,
+  counts = CAST(:counts AS jsonb),
+  lines = CAST(:lines AS jsonb),
+  content_hash = :content_hash,
+  held_hash = :held_hash,
+  state = :state
+WHERE id = :plan_id
+""")
 
 Counts = Mapping[str, Mapping[str, int]]
 Lines = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
-class Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-
-
 def start(connection: Connection, *, airflow_run_id: str | None, now: datetime) -> int:
-    return int(
-        connection.execute(
-            text(
-                "INSERT INTO accountsync.plan (airflow_run_id, state, persons, counts, created_at)"
-                " VALUES (:airflow_run_id, 'released', 0, '{}', :now) RETURNING id"
-            ),
-            {"airflow_run_id": airflow_run_id, "now": now},
-        ).scalar_one()
-    )
+    bound = {"airflow_run_id": airflow_run_id, "now": now}
+    return int(connection.execute(_START, bound).scalar_one())
 
 
 def finish(
@@ -165,146 +116,3 @@ def lines(connection: Connection, *, plan_id: int) -> Lines:
         line["examples"] = sorted([*line["examples"], *row.examples])[:10]
         line["held_because"] = row.held_because or line.get("held_because")
     return found
-
-
-def open_tasks(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
-    """Person id → system → the open task."""
-    found: defaultdict[int, dict[str, OpenTask]] = defaultdict(dict)
-    for row in connection.execute(_OPEN, {"persons": bigints(persons)}).mappings():
-        found[row["person_id"]][row["system"]] = _open_task(row)
-    return found
-
-
-def refused(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
-    """Person id → system → what a human refused to take away, where nothing else followed."""
-    found: defaultdict[int, dict[str, OpenTask]] = defaultdict(dict)
-    for row in connection.execute(_REFUSED, {"persons": bigints(persons)}).mappings():
-        found[row["person_id"]][row["system"]] = _open_task(row)
-    return found
-
-
-def lapse(connection: Connection, refusals: Sequence[OpenTask]) -> None:
-    """Refusals of what nothing asks for any more, and all before them of the same person and
-    system: whoever leaves again later is asked about."""
-    if refusals:
-        connection.execute(_LAPSE, {"ids": [task.id for task in refusals]})
-
-
-def _open_task(row: RowMapping) -> OpenTask:
-    return OpenTask(
-        id=row["id"],
-        person_id=row["person_id"],
-        system=row["system"],
-        operation=row["operation"],
-        state=row["state"],
-        desired=row["desired"],
-        late_bound=row["late_bound"],
-        account_state=row["account_state"],
-        reason=row["reason"],
-        cause=row["cause"],
-        waits_for=row.get("waits_for", ()),
-        kept_back=row.get("kept_back", False),
-    )
-
-
-def add(
-    connection: Connection,
-    *,
-    plan_id: int,
-    tasks: Iterable[PlannedTask],
-    now: datetime,
-    digest: Digest,
-) -> None:
-    with copying(connection, _COPY) as copy:
-        for task in tasks:
-            desired, late = orjson.dumps(task.desired), orjson.dumps(task.late_bound)
-            digest.update(_content(task, desired, late))
-            copy.write_row(_as_row(plan_id, task, desired.decode(), late.decode(), now))
-
-
-def _content(task: PlannedTask, desired: bytes, late: bytes) -> bytes:
-    facts = (task.system, task.operation, task.account_state, task.reason, task.cause)
-    waits = (task.state, *task.waits_for)
-    return b"%d %s %s %s\n" % (task.person_id, repr(facts + waits).encode(), desired, late)
-
-
-def _as_row(
-    plan_id: int, task: PlannedTask, desired: str, late_bound: str, now: datetime
-) -> tuple[Any, ...]:
-    return (
-        plan_id,
-        task.person_id,
-        task.system,
-        task.operation,
-        desired,
-        late_bound,
-        task.account_state,
-        task.reason,
-        task.state,
-        f"{{{','.join(task.waits_for)}}}",
-        task.cause,
-        now,
-        now,
-    )
-
-
-def revise(
-    connection: Connection,
-    *,
-    plan_id: int,
-    tasks: Sequence[tuple[OpenTask, PlannedTask]],
-    now: datetime,
-    digest: Digest,
-) -> list[OpenTask]:
-    """New attributes for tasks that nobody has started. Returns those that somebody has by now."""
-    for _, new in tasks:
-        digest.update(_content(new, orjson.dumps(new.desired), orjson.dumps(new.late_bound)))
-    rows = orjson.dumps([_revision(old, new) for old, new in tasks]).decode()
-    if not tasks:
-        return []
-    bound = {"plan_id": plan_id, "rows": rows, "now": now}
-    connection.execute(_LOCK, {"ids": bigints(old.id for old, _ in tasks)})
-    done = frozenset(connection.scalars(_REVISE, bound))
-    return [old for old, _ in tasks if old.id not in done]
-
-
-def _revision(old: OpenTask, new: PlannedTask) -> dict[str, Any]:
-    return {
-        "task_id": old.id,
-        "desired_now": new.desired,
-        "late_bound_now": new.late_bound,
-        "account_state_now": new.account_state,
-        "reason_now": new.reason,
-        "state_now": new.state,
-        "waits_for_now": list(new.waits_for),
-        "cause_now": new.cause,
-    }
-
-
-def supersede(
-    connection: Connection,
-    *,
-    tasks: Sequence[OpenTask],
-    cause: str,
-    now: datetime,
-    digest: Digest,
-) -> list[OpenTask]:
-    """Returns those that somebody has started by now."""
-    if not tasks:
-        return []
-    digest.update(b"superseded %s\n" % repr([task.id for task in tasks]).encode())
-    connection.execute(_LOCK, {"ids": bigints(task.id for task in tasks)})
-    bound = {"ids": [task.id for task in tasks], "cause": cause, "now": now}
-    done = frozenset(connection.scalars(_SUPERSEDE, bound))
-    return [task for task in tasks if task.id not in done]
-
-
-def give_up_targets(
-    connection: Connection, *, systems: Sequence[str], now: datetime, digest: Digest
-) -> int:
-    """Nobody carries out the tasks of a target that was taken out; those in doubt stay so, and are
-    looked up if it comes back (I9). Returns how many were given up."""
-    bound = {"systems": sorted(systems), "now": now}
-    given_up = sorted(connection.scalars(_GIVE_UP, bound))
-    digest.update(b"given up %s\n" % repr(given_up).encode())
-    return len(given_up)
