@@ -143,6 +143,7 @@ def _claims_case(*, dsn: str, tasks: int) -> dict[str, Any]:
     from accountsync.domain.accounts.account import RemoteAccount
     from accountsync.domain.tasks import outcomes
     from accountsync.store import engine
+    from accountsync.store.tasks import claimed_tasks
     from accountsync.store.tasks import tasks as queue
 
     store, done = engine.create(dsn), 0
@@ -150,7 +151,7 @@ def _claims_case(*, dsn: str, tasks: int) -> dict[str, Any]:
     while done < tasks:
         with store.begin() as connection:
             now = queue.database_time(connection)
-            claims = queue.claim(
+            claims = claimed_tasks.claim(
                 connection, system="idaas", limit=200, worker="w", lease=timedelta(minutes=1),
                 now=now,
             )  # fmt: skip

@@ -17,8 +17,8 @@ from accountsync.domain.tasks.outcomes import Result, succeeded
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.tasks.operations import with_late_bound
 from accountsync.settings import Settings
-from accountsync.store.tasks import tasks
-from accountsync.store.tasks.tasks import Claim
+from accountsync.store.tasks import claimed_tasks, tasks
+from accountsync.store.tasks.claimed_tasks import Claim
 from tests.installation import example_settings
 from tests.integration.plans.planned_people import People
 
@@ -102,7 +102,7 @@ class Office:
         """Claims and results as the processor's, in two transactions."""
         facts = {"system": system, "worker": "w", "now": self.now}
         with self.people.engine.begin() as connection:
-            claims = tasks.claim(connection, limit=50, lease=LEASE, **facts)
+            claims = claimed_tasks.claim(connection, limit=50, lease=LEASE, **facts)
         results = [self._result(system, claim) for claim in claims]
         with self.people.engine.begin() as connection:
             tasks.record(connection, results=results, **facts)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from accountsync.store.plans import plans
-from accountsync.store.tasks import tasks
+from accountsync.store.plans import planned_tasks
+from accountsync.store.tasks import claimed_tasks
 from tests.integration.plans.planned_people import People
 
 LEASE = timedelta(minutes=5)
@@ -21,14 +21,14 @@ def claimed_before(people: People, monkeypatch: pytest.MonkeyPatch) -> Callable[
     """A processor claims what is due, once, just before a statement of the plan."""
 
     def prepare(statement: str) -> list[Any]:
-        real, claims = getattr(plans, statement), list[Any]()
+        real, claims = getattr(planned_tasks, statement), list[Any]()
 
         def racing(connection: Any, **arguments: Any) -> Any:
             if arguments["tasks"] and not claims:
                 claims.extend(_claim(people.engine))
             return real(connection, **arguments)
 
-        monkeypatch.setattr(plans, statement, racing)
+        monkeypatch.setattr(planned_tasks, statement, racing)
         return claims
 
     return prepare
@@ -37,7 +37,9 @@ def claimed_before(people: People, monkeypatch: pytest.MonkeyPatch) -> Callable[
 def _claim(engine: Engine) -> list[Any]:
     soon = datetime.now(UTC) + timedelta(seconds=5)
     with engine.begin() as connection:
-        return tasks.claim(connection, system="idaas", limit=50, worker="w", lease=LEASE, now=soon)
+        return claimed_tasks.claim(
+            connection, system="idaas", limit=50, worker="w", lease=LEASE, now=soon
+        )
 
 
 def _answered(people: People) -> None:

@@ -20,8 +20,8 @@ from accountsync.store import locks
 from accountsync.store.accounts import accounts
 from accountsync.store.persons import person_view
 from accountsync.store.plans import planned_rules
-from accountsync.store.tasks import dependants, due_tasks, tasks
-from accountsync.store.tasks.tasks import Claim
+from accountsync.store.tasks import claimed_tasks, dependants, due_tasks, tasks
+from accountsync.store.tasks.claimed_tasks import Claim
 from tests.store.people import add_account, add_persons, add_plan, add_task
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -32,7 +32,9 @@ MINUTE = timedelta(minutes=1)
 def _claim(
     connection: Connection, limit: int = 100, *, worker: str = "w", now: datetime = NOW
 ) -> list[Claim]:
-    return tasks.claim(connection, system="idaas", limit=limit, worker=worker, lease=LEASE, now=now)
+    return claimed_tasks.claim(
+        connection, system="idaas", limit=limit, worker=worker, lease=LEASE, now=now
+    )
 
 
 def _record(connection: Connection, *results: Result, system: str = "idaas") -> int:
@@ -130,7 +132,7 @@ def test_nobody_gets_an_account_while_a_human_has_to_say_whose_another_one_is(
     )
     connection.execute(open_case, {"persons": [doubtful, looked_for], "now": NOW})
     for numbers in (None, ["1", "2", "3"]):
-        peeked = tasks.peek(connection, system="idaas", limit=9, now=NOW, numbers=numbers)
+        peeked = claimed_tasks.peek(connection, system="idaas", limit=9, now=NOW, numbers=numbers)
         assert [claim.row["id"] for claim in peeked] == fine
     assert due_tasks.untried(connection, since=NOW, now=NOW) == {"idaas": 1}
     assert sorted(claim.row["id"] for claim in _claim(connection)) == fine
@@ -339,7 +341,7 @@ def test_two_targets_that_finish_at_once_release_who_waits_for_both(engine: Engi
             connection, **whose, system="email", state="waiting", waits_for=["idaas", "welink"]
         )
         claims = {
-            system: tasks.claim(
+            system: claimed_tasks.claim(
                 connection, system=system, limit=1, worker="w", lease=LEASE, now=NOW
             )[0]
             for system in ("idaas", "welink")
@@ -652,7 +654,7 @@ def test_claiming_reads_its_partial_indexes_only(engine: Engine) -> None:
         }
         found = {
             kind: _scans(connection, statement, bound)
-            for kind, statement in tasks._CLAIMS[False].items()
+            for kind, statement in claimed_tasks._CLAIMS[False].items()
         }
     others = {"pk_account_task", "uq_task_attempt_task_id_number"}
     assert found == {

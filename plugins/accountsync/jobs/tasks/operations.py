@@ -18,7 +18,7 @@ from accountsync.errors import (
     RecordError,
     UnknownOutcomeError,
 )
-from accountsync.store.tasks.tasks import Claim
+from accountsync.store.tasks.claimed_tasks import Claim
 from accountsync.targets.connector import Connector
 
 

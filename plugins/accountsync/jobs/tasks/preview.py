@@ -14,8 +14,8 @@ from accountsync.errors import AccountSyncError, SafetyStopError
 from accountsync.jobs.tasks.operations import call, with_late_bound
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 from accountsync.jobs.tasks.task_queue import Limits
-from accountsync.store.tasks import tasks
-from accountsync.store.tasks.tasks import Claim
+from accountsync.store.tasks import claimed_tasks, tasks
+from accountsync.store.tasks.claimed_tasks import Claim
 from accountsync.targets.connector import Connector
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def preview_account_tasks(
     """`outcomes`: `would_<operation>`, `would_look` (after an unknown outcome), `would_fail`,
     `would_need_a_human`. The connector must be one that refuses changes at the wire."""
     with engine.connect() as connection:
-        found = tasks.peek(
+        found = claimed_tasks.peek(
             connection,
             system=system,
             limit=min(limits.max_tasks or _AT_MOST, _AT_MOST),

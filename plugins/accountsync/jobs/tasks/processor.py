@@ -51,7 +51,7 @@ from accountsync.errors import (
 from accountsync.jobs.tasks.operations import carry_out, with_late_bound
 from accountsync.jobs.tasks.target_health import TargetHealth
 from accountsync.jobs.tasks.task_queue import TaskQueue
-from accountsync.store.tasks.tasks import Claim
+from accountsync.store.tasks.claimed_tasks import Claim
 from accountsync.targets.connector import Connector
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from accountsync.errors import ConfigurationError
 from accountsync.jobs.tasks.task_queue import planned_again
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
-from accountsync.store.tasks import dependants, task_commands, tasks
+from accountsync.store.tasks import claimed_tasks, dependants, task_commands, tasks
 from accountsync.store.tasks.task_commands import LEVERS, TaskFilter
 
 _KEPT_IDS = 1000
@@ -133,7 +133,7 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
         now = tasks.database_time(connection)
         if not task_commands.take(connection, task=task, worker=worker, now=now):
             raise ConfigurationError(f"task {task} does not wait for a human")
-        claim = tasks.read(connection, task=task)
+        claim = claimed_tasks.read(connection, task=task)
         system, what = claim.row["system"], claim.as_task(claim.row["desired"])
         if system not in settings.systems:
             raise ConfigurationError(f"task {task}: {system} is not configured any more")

@@ -22,8 +22,8 @@ from accountsync.errors import AccountExistsError, TransientError
 from accountsync.store import locks
 from accountsync.store.accounts import accounts
 from accountsync.store.locks import Lock
-from accountsync.store.tasks import breakers, tasks
-from accountsync.store.tasks.tasks import Claim
+from accountsync.store.tasks import breakers, claimed_tasks, tasks
+from accountsync.store.tasks.claimed_tasks import Claim
 
 _CLAIM_AT_LEAST, _CLAIM_AT_MOST = 10, 500
 _LOCK_NOT_AVAILABLE, _DEADLOCK = "55P03", "40P01"
@@ -119,7 +119,7 @@ class TaskQueue:
 
     def _claim(self, limit: int) -> list[Claim]:
         with self._engine.begin() as connection:
-            return tasks.claim(
+            return claimed_tasks.claim(
                 connection,
                 system=self.system,
                 limit=limit,
