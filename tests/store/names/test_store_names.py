@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from accountsync.domain.names.numbering import FirstNumbers, NameSet
-from accountsync.store.names import name_registry
-from accountsync.store.names.name_registry import SeenName
+from accountsync.store.names import name_registry, seen_names
+from accountsync.store.names.seen_names import SeenName
 from tests.store.people import add_persons
 
 FEW = settings(
@@ -120,7 +120,7 @@ def test_what_earlier_lots_have_learned_changes_nobody_s_name(
         with engine.connect() as connection:
             for value in reserved:
                 space = "email" if "@" in value else "alias"
-                name_registry.reserve(connection, namespace=space, value=value)
+                seen_names.reserve(connection, namespace=space, value=value)
             first = FirstNumbers()
             found: name_registry.Names = {}
             for n in range(0, len(wanted), lot):
@@ -142,7 +142,7 @@ def test_a_lot_whose_names_were_taken_meanwhile_gets_others(
     first = FirstNumbers()
     with engine.begin() as connection:
         name_registry.allocate(connection, [_wanted(people[0], "lina")], first=first)
-        name_registry.reserve(connection, namespace="email", value="lina2@example.com")
+        seen_names.reserve(connection, namespace="email", value="lina2@example.com")
         lot = [_wanted(people[1], "lina"), _wanted(people[2], "wangna")]
         given = name_registry.allocate(connection, lot, first=first)
     assert given[people[1]] == {"alias": "lina3", "email": "lina3@example.com"}
@@ -235,7 +235,7 @@ def test_what_a_target_has_already_is_never_given_to_another_person(
     """Accounts of people we know, and of people we do not know."""
     known, unknown = people[0], None
     with engine.begin() as connection:
-        refused = name_registry.see(
+        refused = seen_names.see(
             connection,
             [
                 SeenName(person_id=known, namespace="alias", value="Lina", origin="okta"),
@@ -260,10 +260,10 @@ def test_a_name_that_was_nobodys_becomes_its_persons_when_seen_again(
         return [SeenName(person_id=person, namespace="alias", value="lina", origin=origin)]
 
     with engine.begin() as connection:
-        assert name_registry.see(connection, seen(None)) == []
-        assert name_registry.see(connection, seen(people[0])) == []
-        assert name_registry.see(connection, seen(None)) == []
-        assert name_registry.see(connection, seen(people[1])) == seen(people[1])
+        assert seen_names.see(connection, seen(None)) == []
+        assert seen_names.see(connection, seen(people[0])) == []
+        assert seen_names.see(connection, seen(None)) == []
+        assert seen_names.see(connection, seen(people[1])) == seen(people[1])
         assert name_registry.current(connection, people[:2]) == {people[0]: {"alias": "lina"}}
 
 
@@ -271,10 +271,10 @@ def test_what_an_operator_reserved_is_nobodys_whoever_shows_it(
     engine: Engine, people: list[int]
 ) -> None:
     with engine.begin() as connection:
-        assert name_registry.reserve(connection, namespace="alias", value="Chairman")
-        assert not name_registry.reserve(connection, namespace="alias", value="chairman")
+        assert seen_names.reserve(connection, namespace="alias", value="Chairman")
+        assert not seen_names.reserve(connection, namespace="alias", value="chairman")
         seen = SeenName(person_id=people[0], namespace="alias", value="chairman", origin="hr")
-        assert name_registry.see(connection, [seen]) == [seen]
+        assert seen_names.see(connection, [seen]) == [seen]
         given = name_registry.allocate(
             connection, [NameSet(person_id=people[1], bases={"alias": "chairman"})]
         )
@@ -320,6 +320,6 @@ def _step(connection: Connection, what: str, person: int, base: str) -> None:
         name_registry.allocate(connection, [wanted])
     elif what == "see":
         seen = SeenName(person_id=person, namespace="alias", value=base, origin="hr")
-        name_registry.see(connection, [seen])
+        seen_names.see(connection, [seen])
     else:
         name_registry.retire(connection, [(person, "alias")])

@@ -25,8 +25,8 @@ from accountsync.settings.targets import AnyTarget
 from accountsync.store import audit, locks, schema
 from accountsync.store.accounts import account_cases, accounts
 from accountsync.store.accounts.account_cases import Doubt
-from accountsync.store.names import name_registry
-from accountsync.store.names.name_registry import SeenName
+from accountsync.store.names import seen_names
+from accountsync.store.names.seen_names import SeenName
 from accountsync.store.persons import persons
 from accountsync.targets.connector import OpenConnector
 
@@ -128,7 +128,7 @@ def _adopt(
     account_cases.adopt(connection, system=system, found=found.sure)
     account_cases.put_cases(connection, system=system, doubts=doubts, now=now)
     others = [*found.foreign, *(doubt.account for doubt in doubts)]
-    name_registry.see(
+    seen_names.see(
         connection, [name for one in others for name in _names(system, target, one, None)]
     )
     return Adoption(
@@ -215,7 +215,7 @@ def _without_taken_names(
         for person_id, account in sure.items()
         for name in _names(system, target, account, person_id)
     ]
-    refused = {name.person_id: name.namespace for name in name_registry.see(connection, seen)}
+    refused = {name.person_id: name.namespace for name in seen_names.see(connection, seen)}
     return [
         Doubt(
             account=sure.pop(person_id),
@@ -287,7 +287,7 @@ def adopt_case(
         if person_id in accounts.present(connection, system=system).by_identifier.values():
             raise SafetyStopError(f"{employee_number} has an account in {system} already")
         seen = list(_names(system, systems[system], account, person_id))
-        if refused := name_registry.see(connection, seen):
+        if refused := seen_names.see(connection, seen):
             raise SafetyStopError(
                 f"its {refused[0].namespace} is another person's name: rename the account in the"
                 " target and adopt again, or ignore it"

@@ -20,7 +20,7 @@ from accountsync.jobs.plans import candidates, name_giving, person_facts
 from accountsync.jobs.plans.plan_rules import compile_rules
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
-from accountsync.store.names import name_readings, name_registry
+from accountsync.store.names import name_readings, name_registry, seen_names
 from accountsync.store.names.name_readings import PersonName
 from accountsync.store.persons import person_view
 
@@ -194,7 +194,7 @@ def reserve(
     """Keeps a name for nobody; returns the namespaces in which it was free."""
     _known_spaces(settings, spaces)
     with engine.begin() as connection:
-        free = [s for s in spaces if name_registry.reserve(connection, namespace=s, value=value)]
+        free = [s for s in spaces if seen_names.reserve(connection, namespace=s, value=value)]
         details = {"value": value, "namespaces": free}
         audit.record(connection, actor=actor, action="name.reserve", details=details)
     return free

@@ -23,9 +23,10 @@ from accountsync.domain.storable import is_storable
 from accountsync.errors import NeedsDataError, RecordError
 from accountsync.settings import Settings
 from accountsync.settings.naming import NAME_ROOTS, NameSpace
-from accountsync.store.names import name_readings, name_registry
+from accountsync.store.names import name_readings, name_registry, seen_names
 from accountsync.store.names.name_readings import PersonName
-from accountsync.store.names.name_registry import OwnedName, SeenName
+from accountsync.store.names.name_registry import OwnedName
+from accountsync.store.names.seen_names import SeenName
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def record_existing(
     refused: list[SeenName] = []
     for lot in lots() if spaces else ():
         found = [seen for person in lot for seen in _existing(spaces, person)]
-        refused += name_registry.see(connection, found)
+        refused += seen_names.see(connection, found)
     if refused:
         log.warning("event=names_of_others refused=%s", len(refused))
     return refused
@@ -263,7 +264,7 @@ def refuse(
     _check_length(rules, space, value)
     if is_reserved(value, rules.reserved):
         raise NeedsDataError(f"{space}: a reserved word is nobody's name")
-    found = name_registry.holder(connection, namespace=space, value=value)
+    found = seen_names.holder(connection, namespace=space, value=value)
     if found is None or found["person_id"] == person_id:
         return
     if found["person_id"] is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -25,90 +24,99 @@ from accountsync.store.engine import bigints, copying
 MAPPING, OVERRIDE, OPERATOR, HR = "mapping", "override", "operator", "hr"
 """Where a name comes from; otherwise it is the system that an account was found in."""
 
-_NUMBER = re.compile(r"(?<=\D)\d{1,4}(?=@|$)")
-"""Of a name seen elsewhere: `zhangwei7` will be in the way of the seventh `zhangwei`."""
+# A few thousand names of a lot, each looked for in the index, which OFFSET 0 keeps so: joined, the
+# whole registry would be read for every lot.
+_OWNED = text("""
+SELECT found.*
+FROM unnest(CAST(:persons AS bigint[])) AS w (person_id)
+CROSS JOIN LATERAL (
+  -- rides on uq_name_registry_current
+  SELECT n.person_id, n.namespace, n.value, n.made_from, n.origin
+  FROM accountsync.name_registry n
+  WHERE n.person_id = w.person_id AND n.current
+  OFFSET 0
+) found
+""")
 
-_BY_INDEX = """
-SELECT found.* FROM {wanted} CROSS JOIN LATERAL (
-  SELECT {columns} FROM accountsync.name_registry n WHERE {condition} OFFSET 0) found
-"""
-"""A few thousand names of a lot, each looked for in the index, which OFFSET 0 keeps so: joined, the
-whole registry would be read for every lot."""
+_ALL_OF = text("""
+SELECT found.*
+FROM unnest(CAST(:persons AS bigint[])) AS w (person_id)
+CROSS JOIN LATERAL (
+  -- rides on ix_name_registry_person_id
+  SELECT n.person_id, n.namespace, n.value, n.current
+  FROM accountsync.name_registry n
+  WHERE n.person_id = w.person_id
+  OFFSET 0
+) found
+""")
 
-_OF_PERSONS = _BY_INDEX.format(
-    wanted="unnest(CAST(:persons AS bigint[])) AS w (person_id)",
-    columns="n.person_id, n.namespace, n.value, {columns}",
-    condition="n.person_id = w.person_id {condition}",
-)
-_OWNED = text(  # uq_name_registry_current
-    _OF_PERSONS.format(columns="n.made_from, n.origin", condition="AND n.current")
-)
-_ALL_OF = text(_OF_PERSONS.format(columns="n.current", condition=""))  # ix_name_registry_person_id
+_TAKEN_BASES = text("""
+SELECT found.*
+FROM unnest(CAST(:spaces AS text[]), CAST(:names AS text[])) AS w (namespace, name)
+CROSS JOIN LATERAL (
+  -- rides on ix_name_registry_namespace_folded_base
+  SELECT n.namespace, n.folded, n.person_id
+  FROM accountsync.name_registry n
+  WHERE n.namespace = w.namespace AND n.folded_base = w.name
+  OFFSET 0
+) found
+""")
 
-_TAKEN = _BY_INDEX.format(  # ix_name_registry_namespace_folded_base and the unique constraint
-    wanted="unnest(CAST(:spaces AS text[]), CAST(:names AS text[])) AS w (namespace, name)",
-    columns="n.namespace, n.folded, n.person_id",
-    condition="n.namespace = w.namespace AND n.{column} = w.name",
-)
-_TAKEN_BASES = text(_TAKEN.format(column="folded_base"))
-_TAKEN_VALUES = text(_TAKEN.format(column="folded"))
+TAKEN_VALUES = text("""
+SELECT found.*
+FROM unnest(CAST(:spaces AS text[]), CAST(:names AS text[])) AS w (namespace, name)
+CROSS JOIN LATERAL (
+  -- rides on uq_name_registry_namespace_folded
+  SELECT n.namespace, n.folded, n.person_id
+  FROM accountsync.name_registry n
+  WHERE n.namespace = w.namespace AND n.folded = w.name
+  OFFSET 0
+) found
+""")
 
 _COLUMNS = (
     "namespace", "folded", "folded_base", "value", "made_from", "number", "person_id", "origin",
 )  # fmt: skip
 _COPY = f"COPY accountsync.name_registry ({', '.join(_COLUMNS)}) FROM STDIN".encode()
-_GIVE = text(  # where one of them is taken
-    f"INSERT INTO accountsync.name_registry ({', '.join(_COLUMNS)})"
-    " SELECT * FROM unnest(CAST(:namespace AS text[]), CAST(:folded AS text[]),"
-    " CAST(:folded_base AS text[]), CAST(:value AS text[]), CAST(:made_from AS text[]),"
-    " CAST(:number AS bigint[]), CAST(:person_id AS bigint[]), CAST(:origin AS text[]))"
-    " ON CONFLICT (namespace, folded) DO UPDATE SET current = true, made_from = excluded.made_from,"
-    "  origin = CASE excluded.origin WHEN 'override' THEN 'override' ELSE name_registry.origin END"
-    " WHERE name_registry.person_id = excluded.person_id"
-    " RETURNING person_id, namespace, value"
+_GIVE = text(f"""
+-- where one of them is taken: a name that is the person's own already is in use again
+INSERT INTO accountsync.name_registry ({", ".join(_COLUMNS)})
+SELECT *
+FROM unnest(
+  CAST(:namespace AS text[]), CAST(:folded AS text[]), CAST(:folded_base AS text[]),
+  CAST(:value AS text[]), CAST(:made_from AS text[]), CAST(:number AS bigint[]),
+  CAST(:person_id AS bigint[]), CAST(:origin AS text[])
 )
+ON CONFLICT (namespace, folded) DO UPDATE SET
+  current = true,
+  made_from = excluded.made_from,
+  origin = CASE excluded.origin WHEN 'override' THEN 'override' ELSE name_registry.origin END
+WHERE name_registry.person_id = excluded.person_id
+RETURNING person_id, namespace, value
+""")
 
-_RETIRE = text(
-    "UPDATE accountsync.name_registry n SET current = false"
-    " FROM unnest(CAST(:persons AS bigint[]), CAST(:spaces AS text[])) w (person_id, namespace)"
-    " WHERE n.person_id = w.person_id AND n.namespace = w.namespace AND n.current"
-)
+_RETIRE = text("""
+UPDATE accountsync.name_registry n
+SET current = false
+FROM unnest(CAST(:persons AS bigint[]), CAST(:spaces AS text[])) w (person_id, namespace)
+WHERE n.person_id = w.person_id AND n.namespace = w.namespace AND n.current
+""")
 
-_SEE = text(
-    "INSERT INTO accountsync.name_registry AS n"
-    " (namespace, folded, folded_base, value, number, person_id, origin, current)"
-    " SELECT s.namespace, s.folded, s.stem, s.value, 1, s.person_id, s.origin,"
-    "  s.person_id IS NOT NULL AND s.rank = 1 AND NOT EXISTS (SELECT"
-    "   FROM accountsync.name_registry o WHERE o.person_id = s.person_id"
-    "   AND o.namespace = s.namespace AND o.current)"
-    " FROM (SELECT DISTINCT ON (namespace, folded) *,"
-    "  row_number() OVER (PARTITION BY person_id, namespace ORDER BY i) AS rank"
-    "  FROM unnest(CAST(:spaces AS text[]), CAST(:folded AS text[]), CAST(:stems AS text[]),"
-    "   CAST(:values AS text[]), CAST(:persons AS bigint[]), CAST(:origins AS text[]))"
-    "   WITH ORDINALITY AS u (namespace, folded, stem, value, person_id, origin, i)"
-    "  ORDER BY namespace, folded, i) s ORDER BY 1, 2"
-    " ON CONFLICT (namespace, folded) DO UPDATE"
-    "  SET person_id = excluded.person_id, current = excluded.current"
-    "  WHERE n.person_id IS NULL AND n.origin <> 'operator' AND excluded.person_id IS NOT NULL"
-)
+_TAKE_UP = text("""
+UPDATE accountsync.name_registry n
+SET current = true
+FROM unnest(
+  CAST(:persons AS bigint[]), CAST(:spaces AS text[]), CAST(:values AS text[])
+) w (person_id, namespace, value)
+WHERE n.person_id = w.person_id AND n.namespace = w.namespace AND n.value = w.value
+""")
 
-_TAKE_UP = text(
-    "UPDATE accountsync.name_registry n SET current = true FROM unnest(CAST(:persons AS bigint[]),"
-    "  CAST(:spaces AS text[]), CAST(:values AS text[])) w (person_id, namespace, value)"
-    " WHERE n.person_id = w.person_id AND n.namespace = w.namespace AND n.value = w.value"
-)
-
-_HOLDER = text(
-    "SELECT n.person_id, p.employee_number, n.origin FROM accountsync.name_registry n"
-    " LEFT JOIN accountsync.person p ON p.id = n.person_id"
-    " WHERE n.namespace = :space AND n.folded = :folded"
-)
-
-_OF_PERSON = text(
-    "SELECT namespace, value, number, current, origin, made_from, given_at"
-    " FROM accountsync.name_registry WHERE person_id = :person"
-    " ORDER BY namespace, current DESC, id"
-)
+_OF_PERSON = text("""
+SELECT namespace, value, number, current, origin, made_from, given_at
+FROM accountsync.name_registry
+WHERE person_id = :person
+ORDER BY namespace, current DESC, id
+""")
 
 Names = dict[int, dict[str, str]]
 """Person id → namespace → value."""
@@ -120,16 +128,6 @@ class OwnedName:
 
     value: str
     made_from: str | None
-    origin: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenName:
-    """A name that HR or a target has already. `person_id` None: of nobody we know."""
-
-    person_id: int | None
-    namespace: str
-    value: str
     origin: str
 
 
@@ -230,7 +228,7 @@ def _taken(connection: Connection, wanted: Sequence[NameSet], tried: set[tuple[s
     bases = {name for w in wanted for name in w.stems()}
     values = {name for w in wanted for name in w.folded(1)} | tried
     taken: dict[tuple[str, str], int | None] = {}
-    for query, names in ((_TAKEN_BASES, bases), (_TAKEN_VALUES, values)):
+    for query, names in ((_TAKEN_BASES, bases), (TAKEN_VALUES, values)):
         if names:
             bound = {"spaces": [s for s, _ in names], "names": [n for _, n in names]}
             rows = connection.execute(query, bound).all()
@@ -288,12 +286,6 @@ def take_up(connection: Connection, names: Mapping[tuple[int, str], str]) -> Non
         connection.execute(_TAKE_UP, bound | {"values": list(names.values())})
 
 
-def holder(connection: Connection, *, namespace: str, value: str) -> RowMapping | None:
-    """`person_id, employee_number, origin` of whoever has or had it; None: it is free."""
-    bound = {"space": namespace, "folded": fold(value)}
-    return connection.execute(_HOLDER, bound).mappings().one_or_none()
-
-
 def remember_base(connection: Connection, bases: Mapping[tuple[int, str], str]) -> None:
     """What the mapping gives for names that were seen elsewhere: renames are told by it later."""
     if bases:
@@ -304,41 +296,3 @@ def remember_base(connection: Connection, bases: Mapping[tuple[int, str], str]) 
             ),
             [{"person": p, "space": s, "base": base} for (p, s), base in bases.items()],
         )
-
-
-def see(connection: Connection, seen: Sequence[SeenName]) -> list[SeenName]:
-    """Records names that exist already; a person's first one becomes the name in use.
-
-    Returns those that are somebody else's: in the registry, or earlier in `seen`.
-    """
-    if not seen:
-        return []
-    folded = [fold(name.value) for name in seen]
-    columns = {
-        "spaces": [name.namespace for name in seen],
-        "folded": folded,
-        "stems": [_NUMBER.sub("", name) for name in folded],
-        "values": [name.value for name in seen],
-        "persons": [name.person_id for name in seen],
-        "origins": [name.origin for name in seen],
-    }
-    connection.execute(_SEE, columns)
-    bound = {"spaces": columns["spaces"], "names": folded}
-    owners = {(s, f): owner for s, f, owner in connection.execute(_TAKEN_VALUES, bound)}
-    return [
-        name
-        for name, same in zip(seen, folded, strict=True)
-        if name.person_id is not None and owners[name.namespace, same] != name.person_id
-    ]
-
-
-def reserve(connection: Connection, *, namespace: str, value: str) -> bool:
-    """Keeps a name for nobody. False: it is in the registry already."""
-    statement = text(
-        "INSERT INTO accountsync.name_registry"
-        " (namespace, folded, folded_base, value, number, person_id, origin, current)"
-        " VALUES (:space, :folded, :stem, :value, 1, NULL, 'operator', false)"
-        " ON CONFLICT (namespace, folded) DO NOTHING"
-    )
-    bound = {"space": namespace, "folded": fold(value), "stem": stem(value), "value": value}
-    return connection.execute(statement, bound).rowcount == 1
