@@ -38,9 +38,9 @@ from accountsync.domain.persons.feed_guard import (
 )
 from accountsync.jobs.persons.staging import StagedFeed, require_rows
 from accountsync.store import locks
-from accountsync.store.persons import absences, feeds, ownership, persons, rejects, runs
+from accountsync.store.persons import absences, feeds, merges, ownership, rejects, runs
+from accountsync.store.persons.merges import EXAMPLES, Merged
 from accountsync.store.persons.ownership import Owner
-from accountsync.store.persons.persons import EXAMPLES, Merged
 from accountsync.store.persons.runs import Outcome
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
     ownership.reject_taken_numbers(
         connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
     )
-    merged = persons.merge(
+    merged = merges.merge(
         connection,
         run_id=run_id,
         source=source,
@@ -204,17 +204,17 @@ def _known(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
     floor = feed.settings.feed_guard.floor
     if merged.counts.fetched and all(change.changed < floor for change in merged.changes):
         return 0
-    return persons.with_value(connection, source=feed.source, field="source_key")
+    return merges.with_value(connection, source=feed.source, field="source_key")
 
 
 def _counted(connection: Connection, feed: StagedFeed, change: FieldChange) -> FieldChange:
     """Few have a last working day, or left: all of them lose it where some of the feed do."""
     floor, field = feed.settings.feed_guard.floor, change.field
     if change.emptied >= floor:
-        still = persons.with_value(connection, source=feed.source, field=field)
+        still = merges.with_value(connection, source=feed.source, field=field)
         change = replace(change, had=change.emptied + still)
     if change.back >= floor:
-        still = persons.leavers(connection, source=feed.source, field=field, leaving=_leaving(feed))
+        still = merges.leavers(connection, source=feed.source, field=field, leaving=_leaving(feed))
         change = replace(change, had_left=change.back + still)
     return change
 

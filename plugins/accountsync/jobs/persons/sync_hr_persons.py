@@ -22,7 +22,7 @@ from accountsync.jobs.tasks.task_queue import Clock
 from accountsync.settings.hr import AnySource
 from accountsync.store import locks, schema
 from accountsync.store.persons import feeds, runs
-from accountsync.store.persons.persons import MergeCounts
+from accountsync.store.persons.merges import MergeCounts
 from accountsync.store.persons.runs import Outcome
 
 log = logging.getLogger(__name__)

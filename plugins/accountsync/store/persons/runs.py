@@ -10,7 +10,19 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
-from accountsync.store.persons.persons import MergeCounts
+from accountsync.store.persons.merges import MergeCounts
+
+_END_DEAD = text("""
+UPDATE accountsync.sync_run
+SET state = 'failed', finished_at = now(), error = 'the worker died or lost its lock'
+WHERE source = :source AND state = 'running'
+""")
+
+_START = text("""
+INSERT INTO accountsync.sync_run (source, mode, airflow_run_id, dry_run)
+VALUES (:source, :mode, :airflow_run_id, :dry_run)
+RETURNING id
+""")
 
 
 def start(
@@ -23,28 +35,14 @@ def start(
 ) -> int:
     """Under the source's lock no other run can be alive: what still says `running` died, or lost
     the lock and can merge no more, for its table goes."""
-    connection.execute(
-        text(
-            "UPDATE accountsync.sync_run SET state = 'failed', finished_at = now(),"
-            " error = 'the worker died or lost its lock'"
-            " WHERE source = :source AND state = 'running'"
-        ),
-        {"source": source},
-    )
-    return int(
-        connection.execute(
-            text(
-                "INSERT INTO accountsync.sync_run (source, mode, airflow_run_id, dry_run)"
-                " VALUES (:source, :mode, :airflow_run_id, :dry_run) RETURNING id"
-            ),
-            {
-                "source": source,
-                "mode": mode,
-                "airflow_run_id": airflow_run_id,
-                "dry_run": dry_run,
-            },
-        ).scalar_one()
-    )
+    connection.execute(_END_DEAD, {"source": source})
+    bound = {
+        "source": source,
+        "mode": mode,
+        "airflow_run_id": airflow_run_id,
+        "dry_run": dry_run,
+    }
+    return int(connection.execute(_START, bound).scalar_one())
 
 
 def unfinished(connection: Connection, *, source: str) -> list[int]:
@@ -74,13 +72,24 @@ class Outcome:
     stopped_by: Sequence[str] = ()
 
 
-_RECORD = text(
-    "UPDATE accountsync.sync_run SET state = :state, finished_at = now(),"
-    " read_from = :read_from, read_to = :read_to, fetched = :fetched, retried = :retried,"
-    " inserted = :inserted, updated = :updated, unchanged = :unchanged,"
-    " rejected = :rejected, differences = CAST(:differences AS jsonb), stopped_by = :stopped_by,"
-    " fingerprint = coalesce(:fingerprint, fingerprint) WHERE id = :run_id"
-)
+_RECORD = text("""
+UPDATE accountsync.sync_run
+SET
+  state = :state,
+  finished_at = now(),
+  read_from = :read_from,
+  read_to = :read_to,
+  fetched = :fetched,
+  retried = :retried,
+  inserted = :inserted,
+  updated = :updated,
+  unchanged = :unchanged,
+  rejected = :rejected,
+  differences = CAST(:differences AS jsonb),
+  stopped_by = :stopped_by,
+  fingerprint = coalesce(:fingerprint, fingerprint)
+WHERE id = :run_id
+""")
 
 
 def succeed(connection: Connection, *, run_id: int, outcome: Outcome) -> None:
@@ -122,33 +131,34 @@ def is_failed(connection: Connection, *, run_id: int) -> bool:
     return bool(connection.scalar(query, {"run_id": run_id}))
 
 
+_READ_FROM = text("""
+SELECT w.value - :overlap - greatest(r.finished_at - r.started_at, interval '0')
+FROM accountsync.watermark w
+JOIN accountsync.sync_run r ON r.id = w.run_id
+WHERE w.source = :source
+""")
+
+
 def read_from(connection: Connection, *, source: str, overlap: timedelta) -> datetime | None:
     """Where the next read starts: `overlap` before the watermark, and as long again as the read
     that set it took. A row that changed after its page was read is older than the newest by at most
     that.
     """
-    since: datetime | None = connection.scalar(
-        text(
-            "SELECT w.value - :overlap - greatest(r.finished_at - r.started_at, interval '0')"
-            " FROM accountsync.watermark w JOIN accountsync.sync_run r ON r.id = w.run_id"
-            " WHERE w.source = :source"
-        ),
-        {"source": source, "overlap": overlap},
-    )
+    since: datetime | None = connection.scalar(_READ_FROM, {"source": source, "overlap": overlap})
     return since
+
+
+_ADVANCE_WATERMARK = text("""
+INSERT INTO accountsync.watermark AS w (source, value, run_id)
+VALUES (:source, :value, :run_id)
+ON CONFLICT (source) DO UPDATE SET value = excluded.value, run_id = excluded.run_id
+WHERE w.value < excluded.value
+""")
 
 
 def advance_watermark(connection: Connection, *, source: str, value: datetime, run_id: int) -> None:
     """Only forward, and no write where it stands still (I1)."""
-    connection.execute(
-        text(
-            "INSERT INTO accountsync.watermark AS w (source, value, run_id)"
-            " VALUES (:source, :value, :run_id) ON CONFLICT (source)"
-            " DO UPDATE SET value = excluded.value, run_id = excluded.run_id"
-            " WHERE w.value < excluded.value"
-        ),
-        {"source": source, "value": value, "run_id": run_id},
-    )
+    connection.execute(_ADVANCE_WATERMARK, {"source": source, "value": value, "run_id": run_id})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,18 +179,23 @@ def last_snapshot(connection: Connection, *, source: str) -> Snapshot | None:
     return Snapshot(id=row.id, rows=row.rows, taken_at=row.taken_at) if row else None
 
 
+_LAST_FULL_READ_AT = text("""
+SELECT greatest(
+  (SELECT max(taken_at) FROM accountsync.snapshot WHERE source = :source),
+  (
+    -- rides on ix_sync_run_held
+    SELECT max(finished_at)
+    FROM accountsync.sync_run
+    WHERE source = :source AND state IN ('held', 'rejected') AND mode = 'full'
+  )
+)
+""")
+
+
 def last_full_read_at(connection: Connection, *, source: str) -> datetime | None:
     """Of a snapshot, or of a full read that is held or was rejected: reading it anew at once would
     bring it again. Until it is due, changes are read."""
-    read: datetime | None = connection.scalar(
-        text(
-            "SELECT greatest("
-            " (SELECT max(taken_at) FROM accountsync.snapshot WHERE source = :source),"
-            " (SELECT max(finished_at) FROM accountsync.sync_run"  # rides on ix_sync_run_held
-            "  WHERE source = :source AND state IN ('held', 'rejected') AND mode = 'full'))"
-        ),
-        {"source": source},
-    )
+    read: datetime | None = connection.scalar(_LAST_FULL_READ_AT, {"source": source})
     return read
 
 
@@ -201,16 +216,27 @@ def set_file(connection: Connection, *, run_id: int, file: str | None) -> None:
         )
 
 
-_ADD_SNAPSHOT = text(
-    "WITH last AS (SELECT s.id, r.file FROM accountsync.snapshot s"
-    "  JOIN accountsync.sync_run r ON r.id = s.run_id"
-    "  WHERE s.source = :source ORDER BY s.id DESC LIMIT 1),"
-    " made AS (INSERT INTO accountsync.snapshot (source, run_id, rows)"
-    "  SELECT :source, :run_id, :rows WHERE NOT EXISTS ("
-    "   SELECT FROM last JOIN accountsync.sync_run r ON r.id = :run_id AND r.file = last.file)"
-    "  RETURNING id)"
-    " SELECT coalesce((SELECT id FROM made), (SELECT id FROM last))"
+_ADD_SNAPSHOT = text("""
+WITH last AS (
+  -- rides on ix_snapshot_source_id
+  SELECT s.id, r.file
+  FROM accountsync.snapshot s
+  JOIN accountsync.sync_run r ON r.id = s.run_id
+  WHERE s.source = :source
+  ORDER BY s.id DESC
+  LIMIT 1
+), made AS (
+  INSERT INTO accountsync.snapshot (source, run_id, rows)
+  SELECT :source, :run_id, :rows
+  WHERE NOT EXISTS (
+    -- the same file, read again
+    SELECT FROM last
+    JOIN accountsync.sync_run r ON r.id = :run_id AND r.file = last.file
+  )
+  RETURNING id
 )
+SELECT coalesce((SELECT id FROM made), (SELECT id FROM last))
+""")
 
 
 def add_snapshot(connection: Connection, *, source: str, run_id: int, rows: int) -> int:
@@ -237,13 +263,21 @@ class News:
         return self.now - self.since
 
 
-_NEWS = text(  # rides on ix_sync_run_source_id
-    "SELECT max(finished_at) FILTER (WHERE state IN ('succeeded', 'held', 'rejected', 'superseded')"
-    "  AND mode IN ('incremental', 'full') AND (NOT dry_run OR id = :run_id)"
-    "  AND (file IS NOT NULL OR inserted + updated > 0)) AS last_at,"
-    " min(started_at) AS first_run_at, clock_timestamp() AS now"
-    " FROM accountsync.sync_run WHERE source = :source"
-)
+_NEWS = text("""
+-- rides on ix_sync_run_source_id
+SELECT
+  max(finished_at) FILTER (
+    WHERE state IN ('succeeded', 'held', 'rejected', 'superseded')
+      AND mode IN ('incremental', 'full')
+      -- what a dry run saw is no news to others
+      AND (NOT dry_run OR id = :run_id)
+      AND (file IS NOT NULL OR inserted + updated > 0)
+  ) AS last_at,
+  min(started_at) AS first_run_at,
+  clock_timestamp() AS now
+FROM accountsync.sync_run
+WHERE source = :source
+""")
 
 
 def news(connection: Connection, *, source: str, run_id: int) -> News:
@@ -253,11 +287,15 @@ def news(connection: Connection, *, source: str, run_id: int) -> News:
     return News(**row._asdict())
 
 
-_SAID = text(  # rides on ix_sync_run_source_id
-    "SELECT EXISTS (SELECT FROM accountsync.sync_run r JOIN accountsync.sync_run me"
-    " ON me.id = :run_id AND r.airflow_run_id IS DISTINCT FROM me.airflow_run_id"
-    " WHERE r.source = me.source AND r.silent_since = :since AND r.finished_at >= :not_before)"
+_SAID = text("""
+-- rides on ix_sync_run_source_id
+SELECT EXISTS (
+  SELECT FROM accountsync.sync_run r
+  JOIN accountsync.sync_run me
+    ON me.id = :run_id AND r.airflow_run_id IS DISTINCT FROM me.airflow_run_id
+  WHERE r.source = me.source AND r.silent_since = :since AND r.finished_at >= :not_before
 )
+""")
 
 
 def said_silent(
