@@ -21,71 +21,132 @@ GUARD_HOLDS = (
 )
 """What is decided with the plan; what an operator holds is let go by the operator only."""
 
-_FACTS = text(  # ix_account_task_plan_id, uq_account_task_open, ix_account_task_guarded
-    "SELECT t.system, t.operation, t.planned, t.held, a.active, done.day, done.week FROM ("
-    "  SELECT system, operation, count(*) FILTER (WHERE plan_id = :plan_id) AS planned,"
-    f"   count(*) FILTER (WHERE {GUARD_HOLDS}) AS held FROM accountsync.account_task"
-    f"  WHERE state IN ('planned', 'held') AND operation IN {GUARDED!r} GROUP BY 1, 2) t,"
-    " LATERAL (SELECT count(*) AS active FROM accountsync.account"
-    "  WHERE system = t.system AND state = 'active') a,"
-    " LATERAL (SELECT count(*) AS week,"
-    "   count(*) FILTER (WHERE created_at > CAST(:now AS timestamptz) - interval '24 hours') AS day"
-    "  FROM accountsync.account_task done WHERE done.system = t.system"
-    "   AND done.operation = t.operation AND approved_at IS NULL"
-    "   AND created_at > CAST(:now AS timestamptz) - interval '7 days'"
-    f"  AND done.operation IN {GUARDED!r}"
-    f"   AND state NOT IN ('planned', 'superseded', 'cancelled') AND NOT {GUARD_HOLDS}) done"
-    " WHERE t.planned > 0"
-)
+# By system and operation, what the guard decides by, where this plan has something to judge:
+#
+#   planned     tasks of this plan that are still to be judged
+#   held        tasks of any plan that the guard holds
+#   active      accounts of the system that are active: what a share is a share of
+#   day, week   tasks of the last 24 hours and 7 days that went through without a human
+_FACTS = text(f"""
+SELECT t.system, t.operation, t.planned, t.held, a.active, done.day, done.week
+FROM (
+  -- rides on uq_account_task_open, ix_account_task_guarded
+  SELECT
+    system,
+    operation,
+    count(*) FILTER (WHERE plan_id = :plan_id) AS planned,
+    count(*) FILTER (WHERE {GUARD_HOLDS}) AS held
+  FROM accountsync.account_task
+  WHERE state IN ('planned', 'held') AND operation IN {GUARDED!r}
+  GROUP BY 1, 2
+) t,
+  LATERAL (
+    SELECT count(*) AS active
+    FROM accountsync.account
+    WHERE system = t.system AND state = 'active'
+  ) a,
+  LATERAL (
+    -- rides on ix_account_task_guarded, whose predicate has to stand here, literally
+    SELECT
+      count(*) AS week,
+      count(*) FILTER (WHERE created_at > CAST(:now AS timestamptz) - interval '24 hours') AS day
+    FROM accountsync.account_task done
+    WHERE done.system = t.system
+      AND done.operation = t.operation
+      AND approved_at IS NULL
+      AND created_at > CAST(:now AS timestamptz) - interval '7 days'
+      AND done.operation IN {GUARDED!r}
+      AND state NOT IN ('planned', 'superseded', 'cancelled')
+      AND NOT {GUARD_HOLDS}
+  ) done
+WHERE t.planned > 0
+""")
 
-_HOLD = text(
-    "UPDATE accountsync.account_task SET state = 'held', held_because = :because"
-    " WHERE plan_id = :plan_id AND state = 'planned' AND system = :system"
-    " AND operation = :operation"
-)
+_HOLD = text("""
+UPDATE accountsync.account_task
+SET state = 'held', held_because = :because
+WHERE plan_id = :plan_id AND state = 'planned' AND system = :system AND operation = :operation
+""")
 
-_HELD_HASH = text(
-    "SELECT encode(sha256(convert_to(string_agg(concat_ws('|', id, person_id, system, operation,"
-    "  account_state, reason, desired), E'\\n' ORDER BY id), 'UTF8')), 'hex')"
-    " FROM accountsync.account_task WHERE plan_id = :plan_id AND held_because IS NOT NULL"
-)
+_HELD_HASH = text("""
+-- rides on ix_account_task_plan_id
+SELECT encode(sha256(convert_to(string_agg(
+  concat_ws('|', id, person_id, system, operation, account_state, reason, desired),
+  E'\\n' ORDER BY id
+), 'UTF8')), 'hex')
+FROM accountsync.account_task
+WHERE plan_id = :plan_id AND held_because IS NOT NULL
+""")
 
-_LET_THROUGH = text(
-    "UPDATE accountsync.account_task t SET waits_for = w.systems, next_attempt_at = :now,"
-    " state = CASE WHEN cardinality(w.systems) = 0 THEN 'ready' ELSE 'waiting' END,"
-    " approved_at = CASE WHEN t.state = 'held' THEN CAST(:now AS timestamptz) END"
-    " FROM (SELECT going.id, ARRAY(SELECT d.system FROM accountsync.account_task d"
-    "   JOIN unnest(CAST(:systems AS text[]), CAST(:dependants AS text[])) AS x (system, dependant)"
-    "    ON x.system = going.system AND x.dependant = d.system"
-    f"  WHERE d.person_id = going.person_id AND d.operation IN {GUARDED!r}"
-    f"   AND d.state IN {OPEN_STATES!r} AND (going.operation = 'delete'"
-    "     OR d.state NOT IN ('needs_human', 'needs_data')"
-    "      AND (d.state <> 'held' OR d.id = ANY(:ids)))"
-    "   ORDER BY 1) AS systems"
-    "  FROM accountsync.account_task going WHERE going.id = ANY(:ids)) w"
-    " WHERE t.id = w.id RETURNING t.state"
-)
-"""In reverse order (I12): what depends on a target loses its account first."""
+# In reverse order (I12): what depends on a target loses its account first. A delete waits for all
+# that is still to be taken away there, a disable for nothing that waits for a human, other than
+# what is let through with it.
+_LET_THROUGH = text(f"""
+UPDATE accountsync.account_task t
+SET
+  waits_for = w.systems,
+  next_attempt_at = :now,
+  state = CASE WHEN cardinality(w.systems) = 0 THEN 'ready' ELSE 'waiting' END,
+  approved_at = CASE WHEN t.state = 'held' THEN CAST(:now AS timestamptz) END
+FROM (
+  SELECT
+    going.id,
+    ARRAY(
+      SELECT d.system
+      FROM accountsync.account_task d
+      JOIN unnest(CAST(:systems AS text[]), CAST(:dependants AS text[])) AS x (system, dependant)
+        ON x.system = going.system AND x.dependant = d.system
+      WHERE d.person_id = going.person_id
+        AND d.operation IN {GUARDED!r}
+        AND d.state IN {OPEN_STATES!r}
+        AND (
+          going.operation = 'delete'
+          OR d.state NOT IN ('needs_human', 'needs_data')
+          AND (d.state <> 'held' OR d.id = ANY(:ids))
+        )
+      ORDER BY 1
+    ) AS systems
+  FROM accountsync.account_task going
+  WHERE going.id = ANY(:ids)
+) w
+WHERE t.id = w.id
+RETURNING t.state
+""")
 
-_REJECT = text(
-    "UPDATE accountsync.account_task SET state = 'cancelled', finished_at = :now,"
-    " cause = NULL"
-    f" WHERE plan_id = :plan_id AND {GUARD_HOLDS}"
-)
+_REJECT = text(f"""
+UPDATE accountsync.account_task
+SET state = 'cancelled', finished_at = :now, cause = NULL
+WHERE plan_id = :plan_id AND {GUARD_HOLDS}
+""")
 
-_RECONSIDER = text(  # ix_account_task_plan_id
-    "WITH again AS (UPDATE accountsync.account_task SET state = 'superseded', cause = :cause"
-    f"  WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {GUARDED!r}"
-    "  RETURNING person_id), anew AS ("
-    " UPDATE accountsync.person SET planned_revision = 0 WHERE id IN (SELECT person_id FROM again))"
-    " SELECT count(*) FROM again"
+_RECONSIDER = text(f"""
+-- rides on ix_account_task_plan_id
+WITH again AS (
+  UPDATE accountsync.account_task
+  SET state = 'superseded', cause = :cause
+  WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {GUARDED!r}
+  RETURNING person_id
+), anew AS (
+  UPDATE accountsync.person
+  SET planned_revision = 0
+  WHERE id IN (SELECT person_id FROM again)
 )
+SELECT count(*)
+FROM again
+""")
 
-_HELD_PLANS = text(  # ix_plan_held, ix_account_task_plan_id
-    "SELECT p.*, h.held FROM accountsync.plan p, LATERAL (SELECT count(*) AS held"
-    f"  FROM accountsync.account_task t WHERE t.plan_id = p.id AND {GUARD_HOLDS}) h"
-    " WHERE p.state = 'held' AND h.held > 0 ORDER BY p.id"
-)
+_HELD_PLANS = text(f"""
+-- rides on ix_plan_held, ix_account_task_plan_id
+SELECT p.*, h.held
+FROM accountsync.plan p,
+  LATERAL (
+    SELECT count(*) AS held
+    FROM accountsync.account_task t
+    WHERE t.plan_id = p.id AND {GUARD_HOLDS}
+  ) h
+WHERE p.state = 'held' AND h.held > 0
+ORDER BY p.id
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,16 +188,19 @@ def still_planned(connection: Connection, *, plan_id: int) -> list[int]:
     return list(connection.scalars(statement, {"plan_id": plan_id}))
 
 
+_RELEASABLE = text(f"""
+SELECT t.id
+FROM accountsync.account_task t
+JOIN accountsync.person p ON p.id = t.person_id
+WHERE t.plan_id = :plan_id AND {GUARD_HOLDS} AND p.revision = abs(p.planned_revision)
+ORDER BY t.id
+""")
+
+
 def releasable(connection: Connection, *, plan_id: int) -> list[int]:
     """What is held and still holds: of persons about whom nothing new is known since they were
     planned, whether or not they are looked at again (see `persons.Evaluation`)."""
-    statement = text(
-        "SELECT t.id FROM accountsync.account_task t"
-        " JOIN accountsync.person p ON p.id = t.person_id"
-        f" WHERE t.plan_id = :plan_id AND {GUARD_HOLDS} AND p.revision = abs(p.planned_revision)"
-        " ORDER BY t.id"
-    )
-    return list(connection.scalars(statement, {"plan_id": plan_id}))
+    return list(connection.scalars(_RELEASABLE, {"plan_id": plan_id}))
 
 
 def let_through(
@@ -180,20 +244,34 @@ def held_plans(connection: Connection) -> Sequence[RowMapping]:
     return connection.execute(_HELD_PLANS).mappings().all()
 
 
+_PLANS = f"""
+SELECT
+  p.*,
+  (
+    SELECT count(*)
+    FROM accountsync.account_task t
+    WHERE t.plan_id = p.id AND {GUARD_HOLDS}
+  ) AS held
+FROM accountsync.plan p
+"""
+_PLAN = f"""
+{_PLANS}
+WHERE id = :id
+"""
+_RECENT_PLANS = text(f"""
+{_PLANS}
+ORDER BY id DESC
+LIMIT :limit
+""")
+
+
 def plan(connection: Connection, *, plan_id: int, lock: bool = False) -> RowMapping | None:
-    statement = "SELECT p.*, (SELECT count(*) FROM accountsync.account_task t"
-    statement += f" WHERE t.plan_id = p.id AND {GUARD_HOLDS}) AS held"
-    statement += f" FROM accountsync.plan p WHERE id = :id{' FOR UPDATE' if lock else ''}"
-    return connection.execute(text(statement), {"id": plan_id}).mappings().one_or_none()
+    statement = text(f"{_PLAN} FOR UPDATE" if lock else _PLAN)
+    return connection.execute(statement, {"id": plan_id}).mappings().one_or_none()
 
 
 def recent_plans(connection: Connection, *, limit: int) -> Sequence[RowMapping]:
-    statement = text(
-        "SELECT p.*, (SELECT count(*) FROM accountsync.account_task t"
-        f" WHERE t.plan_id = p.id AND {GUARD_HOLDS}) AS held"
-        " FROM accountsync.plan p ORDER BY id DESC LIMIT :limit"
-    )
-    return connection.execute(statement, {"limit": limit}).mappings().all()
+    return connection.execute(_RECENT_PLANS, {"limit": limit}).mappings().all()
 
 
 def close(connection: Connection, **reviewed: Any) -> None:
@@ -207,11 +285,13 @@ def close(connection: Connection, **reviewed: Any) -> None:
     )
 
 
+_LEAVE_TO_NEXT_PLAN = text(f"""
+UPDATE accountsync.account_task
+SET state = 'superseded', finished_at = :now, cause = 'the person changed after the review began'
+WHERE plan_id = :plan_id AND {GUARD_HOLDS}
+""")
+
+
 def leave_to_next_plan(connection: Connection, *, plan_id: int, now: datetime) -> int:
     """Held tasks of persons who changed since: given up, the next plan judges anew."""
-    statement = text(
-        "UPDATE accountsync.account_task SET state = 'superseded', finished_at = :now,"
-        " cause = 'the person changed after the review began'"
-        f" WHERE plan_id = :plan_id AND {GUARD_HOLDS}"
-    )
-    return connection.execute(statement, {"plan_id": plan_id, "now": now}).rowcount
+    return connection.execute(_LEAVE_TO_NEXT_PLAN, {"plan_id": plan_id, "now": now}).rowcount
