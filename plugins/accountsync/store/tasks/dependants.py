@@ -17,69 +17,122 @@ _LATELY = timedelta(hours=1)
 ORDER_ONLY = "(SELECT system, unnest(goes_after) FROM accountsync.planned_rules)"
 """Pairs of systems of which the first comes after the second, without needing an account there."""
 
-_SATISFIED = f"""CASE
+# Of a waiting task `w`, whether what it waits for in system `s` has come about (I12):
+#
+#   what waits                  waits there for
+#   takes away (delete)         all that is still to be taken away
+#   takes away (disable)        the same, but never for a human, so that access ends
+#   comes after, order only     what gives or changes to end, however it ends
+#   gives an active account     an active account
+#   gives a disabled account,   any account: a prehire's, or that of one that only changes
+#     or changes
+_SATISFIED = f"""
+CASE
+  -- rides on uq_account_task_open
   WHEN w.operation IN {TAKING_AWAY!r} THEN NOT EXISTS (
     SELECT FROM accountsync.account_task going
-    WHERE going.person_id = w.person_id AND going.system = s
-      AND going.operation IN {TAKING_AWAY!r} AND going.state IN {OPEN_STATES!r}
-      AND (w.operation = 'delete' OR going.state NOT IN ('held', 'needs_human', 'needs_data')))
+    WHERE going.person_id = w.person_id
+      AND going.system = s
+      AND going.operation IN {TAKING_AWAY!r}
+      AND going.state IN {OPEN_STATES!r}
+      AND (w.operation = 'delete' OR going.state NOT IN ('held', 'needs_human', 'needs_data'))
+  )
+  -- rides on uq_account_task_open
   WHEN (w.system, s) IN {ORDER_ONLY} THEN NOT EXISTS (
     SELECT FROM accountsync.account_task first
-    WHERE first.person_id = w.person_id AND first.system = s
-      AND first.operation NOT IN {TAKING_AWAY!r} AND first.state IN {OPEN_STATES!r})
+    WHERE first.person_id = w.person_id
+      AND first.system = s
+      AND first.operation NOT IN {TAKING_AWAY!r}
+      AND first.state IN {OPEN_STATES!r}
+  )
+  -- rides on uq_account_person_id_system
   ELSE EXISTS (
     SELECT FROM accountsync.account a
-    WHERE a.person_id = w.person_id AND a.system = s AND (a.state = 'active'
-      OR a.state = 'disabled'
-        AND (w.account_state = 'disabled' OR w.operation IN ('update', 'rename')))) END"""
-"""Of a waiting task `w`, whether what it waits for in system `s` has come about (I12).
-
-What gives waits for the account: an active one, or for an account that is to be disabled itself (a
-prehire's) and for one that only changes, any. Where only the order matters it waits for what gives
-or changes there to end, however it ends. What takes away runs in reverse order: it waits for what
-is still to be taken away there; a disable never for a human, so that access ends.
+    WHERE a.person_id = w.person_id
+      AND a.system = s
+      AND (
+        a.state = 'active'
+        OR a.state = 'disabled'
+          AND (w.account_state = 'disabled' OR w.operation IN ('update', 'rename'))
+      )
+  )
+END
 """
 
 _RELEASE_SATISFIED = f"""
 UPDATE accountsync.account_task t
-SET waits_for = still.systems,
-    state = CASE WHEN cardinality(still.systems) = 0 THEN 'ready' ELSE 'waiting' END,
-    next_attempt_at = CASE WHEN cardinality(still.systems) = 0 THEN :now
-      ELSE t.next_attempt_at END
+SET
+  waits_for = still.systems,
+  state = CASE WHEN cardinality(still.systems) = 0 THEN 'ready' ELSE 'waiting' END,
+  -- of one that goes on waiting: since when it waits
+  next_attempt_at = CASE WHEN cardinality(still.systems) = 0 THEN :now ELSE t.next_attempt_at END
 FROM (
   SELECT w.id, ARRAY(SELECT s FROM unnest(w.waits_for) s WHERE NOT {_SATISFIED}) AS systems
-  FROM accountsync.account_task w WHERE w.state = 'waiting' {{only}}
+  FROM accountsync.account_task w
+  WHERE w.state = 'waiting' {{only}}
 ) still
 WHERE t.id = still.id AND t.waits_for <> still.systems
 RETURNING t.state
 """
 
 _OF_PERSONS = "AND w.person_id = ANY(:persons)"
-_OVERLOOKED = """AND w.id IN (
-  (SELECT id FROM accountsync.account_task WHERE state = 'waiting' AND plan_id >=
-     (SELECT min(id) FROM accountsync.plan WHERE created_at > :lately) LIMIT :limit)
+_OVERLOOKED = """
+AND w.id IN (
+  (
+    -- of the latest plans: rides on ix_account_task_plan_id
+    SELECT id
+    FROM accountsync.account_task
+    WHERE state = 'waiting'
+      AND plan_id >= (SELECT min(id) FROM accountsync.plan WHERE created_at > :lately)
+    LIMIT :limit
+  )
   UNION ALL
-  (SELECT id FROM accountsync.account_task WHERE state = 'waiting' AND person_id >=
-     CAST(:share * (SELECT max(id) FROM accountsync.person) AS bigint)
-   ORDER BY person_id LIMIT :limit))"""
-"""ix_account_task_plan_id; ix_account_task_waiting."""
-
-_LOCK_WAITING = text(  # ix_account_task_waiting
-    "SELECT id FROM accountsync.account_task WHERE state = 'waiting' AND person_id = ANY(:persons)"
-    " ORDER BY id FOR UPDATE"
+  (
+    -- of all others some, from a place on that changes: rides on ix_account_task_waiting
+    SELECT id
+    FROM accountsync.account_task
+    WHERE state = 'waiting'
+      AND person_id >= CAST(:share * (SELECT max(id) FROM accountsync.person) AS bigint)
+    ORDER BY person_id
+    LIMIT :limit
+  )
 )
+"""
 
-_FAIL_DEPENDANTS = text(  # ix_account_task_waiting
-    "UPDATE accountsync.account_task t SET state = 'failed', waits_for = '{}', finished_at = :now,"
-    " cause = :system || ' failed for good', error_kind = 'DependencyFailed'"
-    " WHERE state = 'waiting' AND person_id = ANY(:persons) AND :system = ANY(waits_for)"
-    "  AND operation <> 'disable'"
-    f"  AND (system, :system) NOT IN {ORDER_ONLY} AND (:system, system) NOT IN {ORDER_ONLY}"
-    "  AND NOT EXISTS (SELECT FROM accountsync.account_task going WHERE"
-    "   going.person_id = t.person_id AND going.system = :system"
-    f"   AND going.state IN {OPEN_STATES!r})"
-    " RETURNING person_id, system"
-)
+_LOCK_WAITING = text("""
+-- rides on ix_account_task_waiting
+SELECT id
+FROM accountsync.account_task
+WHERE state = 'waiting' AND person_id = ANY(:persons)
+ORDER BY id
+FOR UPDATE
+""")
+
+_FAIL_DEPENDANTS = text(f"""
+-- rides on ix_account_task_waiting
+UPDATE accountsync.account_task t
+SET
+  state = 'failed',
+  waits_for = '{{}}',
+  finished_at = :now,
+  cause = :system || ' failed for good',
+  error_kind = 'DependencyFailed'
+WHERE state = 'waiting'
+  AND person_id = ANY(:persons)
+  AND :system = ANY(waits_for)
+  -- a disable never fails with what it waits for, so that access ends
+  AND operation <> 'disable'
+  AND (system, :system) NOT IN {ORDER_ONLY}
+  AND (:system, system) NOT IN {ORDER_ONLY}
+  AND NOT EXISTS (
+    -- another task is to bring it about after all
+    SELECT FROM accountsync.account_task going
+    WHERE going.person_id = t.person_id
+      AND going.system = :system
+      AND going.state IN {OPEN_STATES!r}
+  )
+RETURNING person_id, system
+""")
 
 
 def lock(connection: Connection, *, persons: Sequence[int]) -> None:
