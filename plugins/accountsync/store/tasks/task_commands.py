@@ -71,36 +71,48 @@ class Lever:
     revives: bool = False
 
 
-_NEWEST = (
-    "NOT EXISTS (SELECT FROM accountsync.account_task newer WHERE newer.person_id = {0}.person_id"
-    " AND newer.system = {0}.system AND newer.id > {0}.id)"
+_NEWEST = """
+NOT EXISTS (
+  SELECT FROM accountsync.account_task newer
+  WHERE newer.person_id = {0}.person_id AND newer.system = {0}.system AND newer.id > {0}.id
 )
-_AGAIN = (
-    "waits_for = w.systems, finished_at = NULL, next_attempt_at = :now, error_kind = NULL,"
-    " state = CASE WHEN cardinality(w.systems) > 0 THEN 'waiting' ELSE w.state END,"
-    " attempts = 0, absences = 0, unanswered = 0"
-)
+"""
+_AGAIN = """
+  waits_for = w.systems,
+  finished_at = NULL,
+  next_attempt_at = :now,
+  error_kind = NULL,
+  state = CASE WHEN cardinality(w.systems) > 0 THEN 'waiting' ELSE w.state END,
+  attempts = 0,
+  absences = 0,
+  unanswered = 0
+"""
 
 RETRY = Lever(
     name="retry",
-    may=(
-        f"(t.state = 'failed' AND {_NEWEST.format('t')} OR t.state = 'needs_human'"
-        " OR t.state IN ('ready', 'unknown') AND t.next_attempt_at > :now)"
-    ),
-    follows=(
-        "f.state = 'failed' AND f.error_kind = 'DependencyFailed'"
-        f" AND f.cause = c.system || ' failed for good' AND {_NEWEST.format('f')}"
-    ),
+    may=f"""(
+      t.state = 'failed' AND {_NEWEST.format("t")}
+      OR t.state = 'needs_human'
+      OR t.state IN ('ready', 'unknown') AND t.next_attempt_at > :now
+    )""",
+    follows=f"""
+      f.state = 'failed'
+      AND f.error_kind = 'DependencyFailed'
+      AND f.cause = c.system || ' failed for good'
+      AND {_NEWEST.format("f")}
+    """,
     sets=_AGAIN,
     revives=True,
 )
 CANCEL = Lever(
     name="cancel",
     may="t.state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'needs_human')",
-    follows=(
-        "f.state = 'waiting' AND c.system = ANY(f.waits_for)"
-        f" AND f.operation NOT IN {TAKING_AWAY!r} AND (f.system, c.system) NOT IN {ORDER_ONLY}"
-    ),
+    follows=f"""
+      f.state = 'waiting'
+      AND c.system = ANY(f.waits_for)
+      AND f.operation NOT IN {TAKING_AWAY!r}
+      AND (f.system, c.system) NOT IN {ORDER_ONLY}
+    """,
     sets="state = 'cancelled', waits_for = '{}', finished_at = :now, error_kind = NULL",
 )
 HOLD = Lever(
@@ -118,32 +130,69 @@ RELEASE = Lever(
 )
 LEVERS = {lever.name: lever for lever in (RETRY, CANCEL, HOLD, RELEASE)}
 
-_FILTER = (
-    "(CAST(:task AS bigint) IS NULL OR t.id = :task)"
-    " AND (CAST(:system AS text) IS NULL OR t.system = :system)"
-    " AND (CAST(:operation AS text) IS NULL OR t.operation = :operation)"
-    " AND (CAST(:state AS text) IS NULL OR t.state = :state)"
-    " AND (CAST(:error_kind AS text) IS NULL OR t.error_kind = :error_kind)"
-    " AND (CAST(:person AS text) IS NULL OR t.person_id ="
-    "  (SELECT id FROM accountsync.person WHERE employee_number = :person))"
-    " AND (CAST(:request AS bigint) IS NULL OR (t.person_id, t.system) IN"
-    "  (SELECT i.person_id, s FROM accountsync.account_request_item i"
-    "   JOIN accountsync.account_request r ON r.id = i.request_id, unnest(r.systems) s"
-    "   WHERE i.request_id = :request))"
-)
+_FILTER = """
+  (CAST(:task AS bigint) IS NULL OR t.id = :task)
+  AND (CAST(:system AS text) IS NULL OR t.system = :system)
+  AND (CAST(:operation AS text) IS NULL OR t.operation = :operation)
+  AND (CAST(:state AS text) IS NULL OR t.state = :state)
+  AND (CAST(:error_kind AS text) IS NULL OR t.error_kind = :error_kind)
+  AND (
+    CAST(:person AS text) IS NULL
+    OR t.person_id = (SELECT id FROM accountsync.person WHERE employee_number = :person)
+  )
+  AND (
+    CAST(:request AS bigint) IS NULL
+    OR (t.person_id, t.system) IN (
+      SELECT i.person_id, s
+      FROM accountsync.account_request_item i
+      JOIN accountsync.account_request r ON r.id = i.request_id, unnest(r.systems) s
+      WHERE i.request_id = :request
+    )
+  )
+"""
+
+_FIND = text(f"""
+SELECT
+  t.id, t.person_id, p.employee_number, t.plan_id, t.system, t.operation, t.reason, t.state,
+  t.account_state, t.attempts, t.waits_for, t.next_attempt_at, {WAITING_SINCE} AS waiting_since,
+  t.held_because, t.cause, t.error_kind, t.created_at, t.finished_at
+FROM accountsync.account_task t
+JOIN accountsync.person p ON p.id = t.person_id
+WHERE {_FILTER}
+ORDER BY t.id DESC
+LIMIT :limit
+""")
 
 
 def find(connection: Connection, chosen: TaskFilter, *, limit: int) -> list[RowMapping]:
     """Tasks, the newest first."""
-    statement = text(
-        "SELECT t.id, t.person_id, p.employee_number, t.plan_id, t.system, t.operation, t.reason,"
-        " t.state, t.account_state, t.attempts, t.waits_for, t.next_attempt_at,"
-        f" {WAITING_SINCE} AS waiting_since, t.held_because, t.cause, t.error_kind, t.created_at,"
-        " t.finished_at FROM accountsync.account_task t"
-        f" JOIN accountsync.person p ON p.id = t.person_id WHERE {_FILTER}"
-        " ORDER BY t.id DESC LIMIT :limit"
-    )
-    return list(connection.execute(statement, asdict(chosen) | {"limit": limit}).mappings())
+    return list(connection.execute(_FIND, asdict(chosen) | {"limit": limit}).mappings())
+
+
+_CHOOSE = f"""
+WITH RECURSIVE c AS (
+  -- the chosen ones, and those that go with them, and those that go with these
+  SELECT t.id, t.person_id, t.system, t.operation, t.state, false AS follows
+  FROM accountsync.account_task t
+  WHERE {_FILTER} AND {{may}}
+  UNION
+  SELECT f.id, f.person_id, f.system, f.operation, f.state, true
+  FROM c
+  JOIN accountsync.account_task f ON f.person_id = c.person_id AND f.id <> c.id
+  WHERE {{follows}}
+)
+SELECT
+  id,
+  min(person_id) AS person_id,
+  min(system) AS system,
+  min(operation) AS operation,
+  min(state) AS state,
+  -- one that was chosen itself does not count as one that follows
+  bool_and(follows) AS follows
+FROM c
+GROUP BY id
+ORDER BY id
+"""
 
 
 def choose(
@@ -151,18 +200,51 @@ def choose(
 ) -> list[RowMapping]:
     """`id, system, operation, state, follows` of what the lever would change; `follows`: for what
     it depends on."""
-    statement = text(
-        "WITH RECURSIVE c AS ("
-        " SELECT t.id, t.person_id, t.system, t.operation, t.state, false AS follows"
-        f" FROM accountsync.account_task t WHERE {_FILTER} AND {lever.may}"
-        " UNION SELECT f.id, f.person_id, f.system, f.operation, f.state, true"
-        " FROM c JOIN accountsync.account_task f ON f.person_id = c.person_id"
-        f" AND f.id <> c.id WHERE {lever.follows}"
-        ") SELECT id, min(person_id) AS person_id, min(system) AS system,"
-        " min(operation) AS operation, min(state) AS state, bool_and(follows) AS follows"
-        " FROM c GROUP BY id ORDER BY id"
-    )
+    statement = text(_CHOOSE.format(may=lever.may, follows=lever.follows))
     return list(connection.execute(statement, asdict(chosen) | {"now": now}).mappings())
+
+
+# What a task waits for from now on, and whether it is sent or looked up first (I9):
+#
+#   the task was                  waits for                                   comes back as
+#   needs_human                   nothing                                     ready, where its call
+#                                                                             surely did nothing,
+#                                                                             else unknown
+#   ready                         nothing                                     ready
+#   unknown                       nothing                                     unknown
+#   another, takes away           the systems that wait for its own           ready
+#   another, gives or changes     the systems that its own waits for          ready
+_PULL = f"""
+WITH needed AS (
+  SELECT key AS system, ARRAY(SELECT jsonb_array_elements_text(value)) AS systems
+  FROM jsonb_each(CAST(:comes_after AS jsonb))
+)
+UPDATE accountsync.account_task t
+SET cause = :cause, {{sets}}
+FROM (
+  SELECT
+    o.id,
+    CASE
+      WHEN o.state IN ('needs_human', 'ready', 'unknown') THEN '{{{{}}}}'
+      WHEN o.operation IN {TAKING_AWAY!r} THEN ARRAY(
+        SELECT n.system FROM needed n WHERE o.system = ANY(n.systems)
+      )
+      ELSE coalesce((SELECT n.systems FROM needed n WHERE n.system = o.system), '{{{{}}}}')
+    END AS systems,
+    CASE
+      WHEN o.state = 'unknown'
+        OR o.state = 'needs_human' AND o.error_kind NOT IN {KNOWN_NOT_DONE!r} THEN 'unknown'
+      ELSE 'ready'
+    END AS state
+  FROM accountsync.account_task o
+  WHERE o.id = ANY(:tasks)
+    -- as it was when it was chosen
+    AND o.state = CAST(:states AS jsonb) ->> CAST(o.id AS text)
+  FOR UPDATE
+) w
+WHERE t.id = w.id
+RETURNING t.person_id
+"""
 
 
 def pull(
@@ -178,22 +260,7 @@ def pull(
     has claimed or ended meanwhile is left alone.
     `comes_after`: system → the systems it waits for; those that take away wait the other way
     round."""
-    statement = text(
-        "WITH needed AS (SELECT key AS system, ARRAY(SELECT jsonb_array_elements_text(value)) AS"
-        "  systems FROM jsonb_each(CAST(:comes_after AS jsonb)))"
-        " UPDATE accountsync.account_task t SET cause = :cause, "
-        + lever.sets
-        + " FROM (SELECT o.id, CASE WHEN o.state IN ('needs_human', 'ready', 'unknown') THEN '{}'"
-        f"  WHEN o.operation IN {TAKING_AWAY!r} THEN ARRAY("
-        "    SELECT n.system FROM needed n WHERE o.system = ANY(n.systems))"
-        "  ELSE coalesce((SELECT n.systems FROM needed n WHERE n.system = o.system), '{}')"
-        "  END AS systems,"
-        "  CASE WHEN o.state = 'unknown' OR o.state = 'needs_human'"
-        f"   AND o.error_kind NOT IN {KNOWN_NOT_DONE!r} THEN 'unknown' ELSE 'ready' END AS state"
-        "  FROM accountsync.account_task o WHERE o.id = ANY(:tasks)"
-        "   AND o.state = CAST(:states AS jsonb) ->> CAST(o.id AS text) FOR UPDATE) w"
-        " WHERE t.id = w.id RETURNING t.person_id"
-    )
+    statement = text(_PULL.format(sets=lever.sets))
     values = {
         "tasks": list(states), "cause": cause, "now": now,
         "states": orjson.dumps({str(task): state for task, state in states.items()}).decode(),
@@ -202,18 +269,33 @@ def pull(
     return list(connection.scalars(statement, values))
 
 
-_FAILURES = text(
-    "SELECT t.system, t.operation, t.state, t.error_kind, a.code,"
-    " regexp_replace(coalesce(t.cause, ''), '[0-9]+', '#', 'g') AS said, count(*) AS tasks,"
-    " min(t.id) AS example, max(p.employee_number) AS person, max(a.finished_at) AS latest"
-    " FROM accountsync.account_task t JOIN accountsync.person p ON p.id = t.person_id"
-    " LEFT JOIN LATERAL (SELECT code, finished_at FROM accountsync.task_attempt a"
-    "  WHERE a.task_id = t.id ORDER BY number DESC LIMIT 1) a ON true"
-    f" WHERE (t.state IN ('needs_human', 'needs_data') OR t.state = 'failed' AND"
-    f" {_NEWEST.format('t')} OR t.state IN ('ready', 'unknown') AND t.error_kind IS NOT NULL)"
-    " AND (CAST(:system AS text) IS NULL OR t.system = :system)"
-    " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY tasks DESC, 1, 2"
+_FAILURES = text(f"""
+SELECT
+  t.system, t.operation, t.state, t.error_kind, a.code,
+  regexp_replace(coalesce(t.cause, ''), '[0-9]+', '#', 'g') AS said,
+  count(*) AS tasks,
+  min(t.id) AS example,
+  max(p.employee_number) AS person,
+  max(a.finished_at) AS latest
+FROM accountsync.account_task t
+JOIN accountsync.person p ON p.id = t.person_id
+LEFT JOIN LATERAL (
+  -- the last attempt: rides on uq_task_attempt_task_id_number
+  SELECT code, finished_at
+  FROM accountsync.task_attempt a
+  WHERE a.task_id = t.id
+  ORDER BY number DESC
+  LIMIT 1
+) a ON true
+WHERE (
+  t.state IN ('needs_human', 'needs_data')
+  OR t.state = 'failed' AND {_NEWEST.format("t")}
+  OR t.state IN ('ready', 'unknown') AND t.error_kind IS NOT NULL
 )
+  AND (CAST(:system AS text) IS NULL OR t.system = :system)
+GROUP BY 1, 2, 3, 4, 5, 6
+ORDER BY tasks DESC, 1, 2
+""")
 
 
 def failures(connection: Connection, *, system: str | None = None) -> list[RowMapping]:
@@ -221,11 +303,12 @@ def failures(connection: Connection, *, system: str | None = None) -> list[RowMa
     return list(connection.execute(_FAILURES, {"system": system}).mappings())
 
 
-_TAKE = text(
-    "UPDATE accountsync.account_task SET state = 'running', claimed_by = :worker,"
-    " lease_until = :now, attempts = attempts + 1 WHERE id = :task AND state = 'needs_human'"
-    " RETURNING id"
-)
+_TAKE = text("""
+UPDATE accountsync.account_task
+SET state = 'running', claimed_by = :worker, lease_until = :now, attempts = attempts + 1
+WHERE id = :task AND state = 'needs_human'
+RETURNING id
+""")
 
 
 def take(connection: Connection, *, task: int, worker: str, now: datetime) -> bool:
