@@ -13,13 +13,17 @@ from accountsync.domain.tasks.breaker import Breaker
 
 _READ = text("SELECT system, state, failures, since, probe_at, cause FROM accountsync.breaker")
 
-_KEEP = text(
-    "INSERT INTO accountsync.breaker (system, state, failures, since, probe_at, cause, updated_at)"
-    " VALUES (:system, :state, :failures, :since, :probe_at, :cause, :now)"
-    " ON CONFLICT (system) DO UPDATE SET state = excluded.state, failures = excluded.failures,"
-    "  since = excluded.since, probe_at = excluded.probe_at, cause = excluded.cause,"
-    "  updated_at = excluded.updated_at"
-)
+_KEEP = text("""
+INSERT INTO accountsync.breaker (system, state, failures, since, probe_at, cause, updated_at)
+VALUES (:system, :state, :failures, :since, :probe_at, :cause, :now)
+ON CONFLICT (system) DO UPDATE SET
+  state = excluded.state,
+  failures = excluded.failures,
+  since = excluded.since,
+  probe_at = excluded.probe_at,
+  cause = excluded.cause,
+  updated_at = excluded.updated_at
+""")
 
 
 def every(connection: Connection) -> Mapping[str, Breaker]:

@@ -9,22 +9,40 @@ from sqlalchemy import Connection, text
 
 from accountsync.store.tables import OPEN_STATES
 
-MAY_BE_SENT = """(c.operation <> 'create' OR (c.person_id, c.system) NOT IN
-    (SELECT unnest(candidates), system FROM accountsync.correlation_case WHERE state = 'open'))"""
+MAY_BE_SENT = """(
+    c.operation <> 'create'
+    OR (c.person_id, c.system) NOT IN (
+      SELECT unnest(candidates), system
+      FROM accountsync.correlation_case
+      WHERE state = 'open'
+    )
+  )"""
 """While a human has to say whose an account is, none is made for those who may have it (I9)."""
 
-_DUE = text(  # ix_account_task_oldest, ix_account_task_unknown, ix_account_task_lease
-    "SELECT s.system FROM unnest(CAST(:systems AS text[])) WITH ORDINALITY s (system, place)"
-    " WHERE (SELECT true FROM accountsync.account_task c WHERE c.system = s.system"
-    f"  AND state = 'ready' AND next_attempt_at <= :now AND {MAY_BE_SENT}"
-    "  ORDER BY next_attempt_at LIMIT 1)"
-    " OR EXISTS (SELECT FROM accountsync.account_task t WHERE t.system = s.system"
-    "  AND state = 'unknown' AND next_attempt_at <= :now)"
-    " OR EXISTS (SELECT FROM accountsync.account_task t WHERE t.system = s.system"
-    "  AND state = 'running' AND lease_until < :now)"
-    " ORDER BY s.place"
+_DUE = text(f"""
+SELECT s.system
+FROM unnest(CAST(:systems AS text[])) WITH ORDINALITY s (system, place)
+-- the order of the ready ones keeps them on ix_account_task_oldest, also where one system has
+-- nearly all
+WHERE (
+  SELECT true
+  FROM accountsync.account_task c
+  WHERE c.system = s.system AND state = 'ready' AND next_attempt_at <= :now AND {MAY_BE_SENT}
+  ORDER BY next_attempt_at
+  LIMIT 1
 )
-"""The order of the ready ones keeps them on their index, also where one system has nearly all."""
+  -- rides on ix_account_task_unknown
+  OR EXISTS (
+    SELECT FROM accountsync.account_task t
+    WHERE t.system = s.system AND state = 'unknown' AND next_attempt_at <= :now
+  )
+  -- rides on ix_account_task_lease
+  OR EXISTS (
+    SELECT FROM accountsync.account_task t
+    WHERE t.system = s.system AND state = 'running' AND lease_until < :now
+  )
+ORDER BY s.place
+""")
 
 
 def due_systems(connection: Connection, *, systems: Iterable[str], now: datetime) -> list[str]:
@@ -32,17 +50,22 @@ def due_systems(connection: Connection, *, systems: Iterable[str], now: datetime
     return list(connection.scalars(_DUE, {"systems": list(systems), "now": now}))
 
 
+_UNTRIED = text(f"""
+-- rides on ix_account_task_oldest
+SELECT system, count(*) AS tasks
+FROM accountsync.account_task c
+WHERE state = 'ready'
+  AND attempts = 0
+  AND next_attempt_at BETWEEN :since AND :now
+  AND {MAY_BE_SENT}
+GROUP BY system
+""")
+
+
 def untried(connection: Connection, *, since: datetime, now: datetime) -> dict[str, int]:
     """System → tasks that became ready since then and were not tried yet: others' accounts are
     there now, or a run whose time was up gave them back."""
-    rows = connection.execute(  # ix_account_task_oldest
-        text(
-            "SELECT system, count(*) AS tasks FROM accountsync.account_task c"
-            " WHERE state = 'ready' AND attempts = 0 AND next_attempt_at BETWEEN :since AND :now"
-            f" AND {MAY_BE_SENT} GROUP BY system"
-        ),
-        {"since": since, "now": now},
-    )
+    rows = connection.execute(_UNTRIED, {"since": since, "now": now})
     return {row.system: row.tasks for row in rows}
 
 
@@ -58,16 +81,14 @@ def depth(connection: Connection, *, system: str) -> dict[str, int]:
     return {row.state: row.tasks for row in rows}
 
 
+_OLDEST_DUE = text(f"""
+-- rides on ix_account_task_oldest
+SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(next_attempt_at)))
+FROM accountsync.account_task c
+WHERE system = :system AND state = 'ready' AND {MAY_BE_SENT}
+""")
+
+
 def oldest_due_s(connection: Connection, *, system: str) -> float:
     """Seconds since the longest due task could have been worked on; 0.0: nothing is due."""
-    return float(
-        connection.scalar(  # ix_account_task_oldest
-            text(
-                "SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(next_attempt_at)))"
-                " FROM accountsync.account_task c WHERE system = :system AND state = 'ready'"
-                f" AND {MAY_BE_SENT}"
-            ),
-            {"system": system},
-        )
-        or 0.0
-    )
+    return float(connection.scalar(_OLDEST_DUE, {"system": system}) or 0.0)
