@@ -14,22 +14,37 @@ from accountsync.domain.accounts.account import Account, RemoteAccount
 from accountsync.domain.plans.planning import IN_DOUBT
 from accountsync.store.engine import bigints
 
-_OF = text(
-    "SELECT person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,"
-    " disabled_reason, as_shown, updated_at"
-    " FROM accountsync.account WHERE person_id = ANY(CAST(:persons AS bigint[]))"
-)
+_OF = text("""
+SELECT
+  person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,
+  disabled_reason, as_shown, updated_at
+FROM accountsync.account
+WHERE person_id = ANY(CAST(:persons AS bigint[]))
+""")
 
 
-_TAKEN = text(  # uq_account_remote_id, ix_account_system_identifier
-    "WITH wanted AS (SELECT * FROM unnest(CAST(:persons AS bigint[]),"
-    "  CAST(:remote_ids AS text[]), CAST(:identifiers AS text[])) w (person_id, remote_id, name))"
-    " SELECT w.person_id FROM wanted w JOIN accountsync.account a"
-    "  ON a.system = :system AND a.remote_id = w.remote_id AND a.person_id <> w.person_id"
-    " UNION SELECT w.person_id FROM wanted w JOIN accountsync.account a"
-    "  ON a.system = :system AND a.identifier = w.name AND a.person_id <> w.person_id"
-    "  AND a.state IN ('active', 'disabled')"
+_TAKEN = text("""
+WITH wanted AS (
+  SELECT *
+  FROM unnest(
+    CAST(:persons AS bigint[]), CAST(:remote_ids AS text[]), CAST(:identifiers AS text[])
+  ) w (person_id, remote_id, name)
 )
+-- rides on uq_account_remote_id
+SELECT w.person_id
+FROM wanted w
+JOIN accountsync.account a
+  ON a.system = :system AND a.remote_id = w.remote_id AND a.person_id <> w.person_id
+UNION
+-- rides on ix_account_system_identifier
+SELECT w.person_id
+FROM wanted w
+JOIN accountsync.account a
+  ON a.system = :system
+    AND a.identifier = w.name
+    AND a.person_id <> w.person_id
+    AND a.state IN ('active', 'disabled')
+""")
 
 
 def taken(
@@ -51,21 +66,43 @@ def taken(
     return frozenset(connection.scalars(_TAKEN, bound)) | twice if found else frozenset()
 
 
-_READ_ELSEWHERE = text(  # uq_account_person_id_system, uq_account_task_open
-    "SELECT w.person_id FROM jsonb_to_recordset(CAST(:rows AS jsonb)) w (person_id bigint,"
-    "  identifier text, remote_id text, attributes jsonb)"
-    " LEFT JOIN accountsync.account old ON old.person_id = w.person_id AND old.system = :system"
-    " WHERE EXISTS (SELECT FROM accountsync.planned_rules r,"
-    "  jsonb_array_elements_text(r.reads -> :system) fact WHERE"
-    "   (EXISTS (SELECT FROM accountsync.account reader WHERE reader.system = r.system"
-    "     AND reader.person_id = w.person_id AND reader.state IN ('active', 'disabled'))"
-    "    OR EXISTS (SELECT FROM accountsync.account_task making WHERE making.system = r.system"
-    f"     AND making.person_id = w.person_id AND making.state IN {tuple(sorted(IN_DOUBT))!r})) AND"
-    "   (w.attributes || jsonb_build_object('identifier', w.identifier,"
-    "     'remote_id', coalesce(w.remote_id, old.remote_id))) -> fact IS DISTINCT FROM"
-    "   (old.attributes || jsonb_build_object('identifier', old.identifier,"
-    "     'remote_id', old.remote_id)) -> fact)"
+_STARTED = tuple(sorted(IN_DOUBT))
+# Of accounts that are found or changed: whose do other accounts read a fact of that is another now?
+# `old` is the account as it is known so far; a reader is there, or a task that makes it is begun.
+_READ_ELSEWHERE = text(f"""
+-- rides on uq_account_person_id_system, uq_account_task_open
+SELECT w.person_id
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) w (
+  person_id bigint, identifier text, remote_id text, attributes jsonb
 )
+LEFT JOIN accountsync.account old ON old.person_id = w.person_id AND old.system = :system
+WHERE EXISTS (
+  SELECT FROM accountsync.planned_rules r, jsonb_array_elements_text(r.reads -> :system) fact
+  WHERE (
+    EXISTS (
+      SELECT FROM accountsync.account reader
+      WHERE reader.system = r.system
+        AND reader.person_id = w.person_id
+        AND reader.state IN ('active', 'disabled')
+    )
+    OR EXISTS (
+      SELECT FROM accountsync.account_task making
+      WHERE making.system = r.system
+        AND making.person_id = w.person_id
+        AND making.state IN {_STARTED!r}
+    )
+  )
+    AND (
+      w.attributes || jsonb_build_object(
+        'identifier', w.identifier, 'remote_id', coalesce(w.remote_id, old.remote_id)
+      )
+    ) -> fact IS DISTINCT FROM (
+      old.attributes || jsonb_build_object(
+        'identifier', old.identifier, 'remote_id', old.remote_id
+      )
+    ) -> fact
+)
+""")
 
 
 def read_elsewhere(
@@ -110,11 +147,12 @@ def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
     return found
 
 
-_KEEP_APPLIED = text(
-    "UPDATE accountsync.account a SET attributes = r.attributes, as_shown = false"
-    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (person_id bigint, system text,"
-    "  attributes jsonb) WHERE a.person_id = r.person_id AND a.system = r.system AND a.as_shown"
-)
+_KEEP_APPLIED = text("""
+UPDATE accountsync.account a
+SET attributes = r.attributes, as_shown = false
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (person_id bigint, system text, attributes jsonb)
+WHERE a.person_id = r.person_id AND a.system = r.system AND a.as_shown
+""")
 
 
 def keep_applied(
@@ -137,14 +175,20 @@ class Traced:
     attributes: Mapping[str, Any]
 
 
-_TRACED = text(
-    "SELECT a.state, a.identifier, a.remote_id, a.attributes, t.desired"
-    " FROM accountsync.person p"
-    " LEFT JOIN accountsync.account a ON a.person_id = p.id AND a.system = :system"
-    " LEFT JOIN LATERAL (SELECT desired FROM accountsync.account_task"
-    "  WHERE person_id = p.id AND system = :system ORDER BY id DESC LIMIT 1) t ON true"
-    " WHERE p.employee_number = :number AND (a.id IS NOT NULL OR t.desired IS NOT NULL)"
-)
+_TRACED = text("""
+SELECT a.state, a.identifier, a.remote_id, a.attributes, t.desired
+FROM accountsync.person p
+LEFT JOIN accountsync.account a ON a.person_id = p.id AND a.system = :system
+LEFT JOIN LATERAL (
+  -- the last task: rides on ix_account_task_person_id_system_id
+  SELECT desired
+  FROM accountsync.account_task
+  WHERE person_id = p.id AND system = :system
+  ORDER BY id DESC
+  LIMIT 1
+) t ON true
+WHERE p.employee_number = :number AND (a.id IS NOT NULL OR t.desired IS NOT NULL)
+""")
 
 
 def traced(connection: Connection, *, system: str, employee_number: str) -> Traced | None:
