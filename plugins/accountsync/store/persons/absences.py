@@ -11,66 +11,107 @@ from sqlalchemy import Connection, text
 from accountsync.store.persons.feeds import table
 
 _MARK = """
-UPDATE accountsync.person p SET absent_since_snapshot = :snapshot
-WHERE p.source = :source AND p.absent_since_snapshot IS NULL
+UPDATE accountsync.person p
+SET absent_since_snapshot = :snapshot
+WHERE p.source = :source
+  AND p.absent_since_snapshot IS NULL
+  -- who was made after the read began is not missing from it
   AND p.created_at <= (SELECT started_at FROM accountsync.sync_run WHERE id = :run_id)
   AND NOT EXISTS (SELECT FROM {table} s WHERE s.source_key = p.source_key AND NOT s.retried)
+  -- nor is whose row came without its key
   AND NOT EXISTS (
-    SELECT FROM {table} s WHERE s.source_key IS NULL AND s.employee_number = p.employee_number)
+    SELECT FROM {table} s
+    WHERE s.source_key IS NULL AND s.employee_number = p.employee_number
+  )
 """
 
 _BACK = """
-p.source = :source AND p.source_key = s.source_key AND NOT s.retried AND NOT s.repeated
-AND p.absent_since_snapshot IS NOT NULL
-"""  # rides on ix_person_absent
+-- rides on ix_person_absent
+p.source = :source
+  AND p.source_key = s.source_key
+  AND NOT s.retried
+  AND NOT s.repeated
+  AND p.absent_since_snapshot IS NOT NULL
+"""
 
 _RECORD_RETURN = f"""
 INSERT INTO accountsync.person_change (person_id, run_id, changes)
-SELECT p.id, :run_id,
+SELECT
+  p.id, :run_id,
   jsonb_build_object('presumed_left_at', jsonb_build_array(p.presumed_left_at, NULL))
-FROM {{table}} s JOIN accountsync.person p ON {_BACK}
+FROM {{table}} s
+JOIN accountsync.person p ON {_BACK}
 WHERE p.presumed_left_at IS NOT NULL
 """
 
 _WELCOME_BACK = f"""
-UPDATE accountsync.person p SET absent_since_snapshot = NULL, presumed_left_at = NULL,
+UPDATE accountsync.person p
+SET
+  absent_since_snapshot = NULL,
+  presumed_left_at = NULL,
   revision = p.revision + CASE WHEN p.presumed_left_at IS NULL THEN 0 ELSE 1 END
-FROM {{table}} s WHERE {_BACK}
+FROM {{table}} s
+WHERE {_BACK}
 """
 
 _HAS_LEFT = """
-coalesce(p.status = ANY(:left) OR p.leave_date < current_date
-  AND (coalesce(p.hire_date, p.effective_date) <= p.leave_date) IS NOT FALSE, false)
+coalesce(
+  p.status = ANY(:left)
+    OR p.leave_date < current_date
+      AND (coalesce(p.hire_date, p.effective_date) <= p.leave_date) IS NOT FALSE,
+  false
+)
 """
 """By what HR said before (domain.persons.lifecycle): nobody needs to be asked."""
 
 _LONG_ABSENT = """
-SELECT p.id FROM accountsync.person p
-WHERE p.source = :source AND p.presumed_left_at IS NULL AND p.absent_since_snapshot <= (
-  SELECT id FROM accountsync.snapshot WHERE source = :source
-  ORDER BY id DESC OFFSET :after - 1 LIMIT 1)
-"""  # rides on ix_person_absent and ix_snapshot_source_id
+-- rides on ix_person_absent and ix_snapshot_source_id
+SELECT p.id
+FROM accountsync.person p
+WHERE p.source = :source
+  AND p.presumed_left_at IS NULL
+  AND p.absent_since_snapshot <= (
+    SELECT id
+    FROM accountsync.snapshot
+    WHERE source = :source
+    ORDER BY id DESC OFFSET :after - 1
+    LIMIT 1
+  )
+"""
 
 _PRESUME_LEFT = """
 WITH presumed AS (
-  UPDATE accountsync.person p SET presumed_left_at = :now, revision = p.revision + 1
-  WHERE p.id IN ({who}) RETURNING p.id
+  UPDATE accountsync.person p
+  SET presumed_left_at = :now, revision = p.revision + 1
+  WHERE p.id IN ({who})
+  RETURNING p.id
 ), recorded AS (
   INSERT INTO accountsync.person_change (person_id, run_id, changes)
-  SELECT id, :run_id, jsonb_build_object(
-    'presumed_left_at', jsonb_build_array(NULL, CAST(:now AS timestamptz)))
+  SELECT
+    id, :run_id,
+    jsonb_build_object('presumed_left_at', jsonb_build_array(NULL, CAST(:now AS timestamptz)))
   FROM presumed
 )
-SELECT count(*) FROM presumed
+SELECT count(*)
+FROM presumed
 """
 
-_LIST = text(  # rides on ix_person_absent
-    "SELECT p.employee_number, p.source, s.taken_at AS since, p.presumed_left_at,"
-    " (SELECT count(*) FROM accountsync.snapshot later"
-    f"  WHERE later.source = p.source AND later.id >= s.id) AS snapshots, {_HAS_LEFT} AS has_left"
-    " FROM accountsync.person p JOIN accountsync.snapshot s ON s.id = p.absent_since_snapshot"
-    " WHERE p.source = :source AND p.absent_since_snapshot IS NOT NULL ORDER BY s.id, 1"
-)
+_LIST = text(f"""
+-- rides on ix_person_absent
+SELECT
+  p.employee_number, p.source, s.taken_at AS since, p.presumed_left_at,
+  (
+    -- how many complete reads lacked the person
+    SELECT count(*)
+    FROM accountsync.snapshot later
+    WHERE later.source = p.source AND later.id >= s.id
+  ) AS snapshots,
+  {_HAS_LEFT} AS has_left
+FROM accountsync.person p
+JOIN accountsync.snapshot s ON s.id = p.absent_since_snapshot
+WHERE p.source = :source AND p.absent_since_snapshot IS NOT NULL
+ORDER BY s.id, 1
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +158,13 @@ def presume_left(
     return int(presumed or 0)
 
 
+_COUNT_LONG_ABSENT = f"""
+SELECT count(*), (array_agg(employee_number ORDER BY employee_number))[1:{{examples:d}}]
+FROM accountsync.person p
+WHERE id IN ({_LONG_ABSENT}) AND NOT {_HAS_LEFT}
+"""
+
+
 def long_absent(
     connection: Connection,
     *,
@@ -128,14 +176,20 @@ def long_absent(
     """How many so many complete snapshots lack who had not left, and the first of their employee
     numbers."""
     found = connection.execute(
-        text(
-            "SELECT count(*), (array_agg(employee_number ORDER BY employee_number))[1:"
-            f"{examples:d}] FROM accountsync.person p WHERE id IN ({_LONG_ABSENT})"
-            f" AND NOT {_HAS_LEFT}"
-        ),
+        text(_COUNT_LONG_ABSENT.format(examples=examples)),
         {"source": source, "after": after_snapshots, "left": list(left_statuses)},
     ).one()
     return found[0], found[1] or []
+
+
+_PRESUME_LEFT_BY_NUMBER = text("""
+UPDATE accountsync.person
+SET presumed_left_at = :now, revision = revision + 1
+WHERE employee_number = ANY(:numbers)
+  AND absent_since_snapshot IS NOT NULL
+  AND presumed_left_at IS NULL
+RETURNING employee_number
+""")
 
 
 def presume_left_by_number(
@@ -143,16 +197,8 @@ def presume_left_by_number(
 ) -> list[str]:
     """By a human: those of the employee numbers that are absent and not yet presumed to have left,
     which are returned."""
-    return list(
-        connection.scalars(
-            text(
-                "UPDATE accountsync.person SET presumed_left_at = :now, revision = revision + 1"
-                " WHERE employee_number = ANY(:numbers) AND absent_since_snapshot IS NOT NULL"
-                " AND presumed_left_at IS NULL RETURNING employee_number"
-            ),
-            {"numbers": list(numbers), "now": now},
-        )
-    )
+    bound = {"numbers": list(numbers), "now": now}
+    return list(connection.scalars(_PRESUME_LEFT_BY_NUMBER, bound))
 
 
 def of_source(connection: Connection, *, source: str, left_statuses: Sequence[str]) -> list[Absent]:

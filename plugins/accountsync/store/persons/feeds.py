@@ -30,11 +30,20 @@ _ANALYZED = "source_key, employee_number, source_updated_at, content_hash, probl
 """What the merge joins and filters by; the rows themselves are wide and slow to sample."""
 
 MAY_REPLACE = """(
-  (:decides AND NOT {row}.retried) OR {person}.source_updated_at > :latest
-  OR {row}.source_updated_at > {person}.source_updated_at
-  OR coalesce({row}.source_updated_at = {person}.source_updated_at, true)
-    AND coalesce({person}.updated_at <= (
-      SELECT started_at FROM accountsync.sync_run WHERE id = :run_id AND state = 'held'), true))"""
+    -- a full read is HR's present state
+    (:decides AND NOT {row}.retried)
+    -- the newer change time wins, except over one from the future
+    OR {person}.source_updated_at > :latest
+    OR {row}.source_updated_at > {person}.source_updated_at
+    -- the times do not tell: what was read later, of a feed that was held (I5)
+    OR coalesce({row}.source_updated_at = {person}.source_updated_at, true)
+      AND coalesce(
+        {person}.updated_at <= (
+          SELECT started_at FROM accountsync.sync_run WHERE id = :run_id AND state = 'held'
+        ),
+        true
+      )
+  )"""
 """Whether a staged row may replace what is known of a person. A full read is HR's present state,
 so it decides (`:decides`); of anything else the newer change time wins, except over one from the
 future, after `:latest`; where that does not tell, what was read later: of a feed that was held, who
@@ -45,19 +54,28 @@ def table(run_id: int) -> str:
     return f"accountsync.staged_{run_id:d}"
 
 
+_CREATE = """
+CREATE UNLOGGED TABLE {table} (
+  position bigint GENERATED ALWAYS AS IDENTITY,
+  {columns},
+  raw json,
+  attributes jsonb,
+  content_hash bytea NOT NULL,
+  problems text[],
+  retried boolean NOT NULL,
+  repeated boolean NOT NULL DEFAULT false
+)
+-- what drops it would wait a second for autovacuum
+WITH (autovacuum_enabled = false)
+"""
+
+
 def create(connection: Connection, *, run_id: int) -> None:
     """A row is kept in `raw`, whose json keeps what jsonb refuses, where it has problems, otherwise
     in `attributes`; in neither where it was known when it was read, and only its identity is here.
     """
-    connection.execute(
-        text(
-            f"CREATE UNLOGGED TABLE {table(run_id)}"
-            f" (position bigint GENERATED ALWAYS AS IDENTITY, {_COLUMNS}, raw json,"
-            " attributes jsonb, content_hash bytea NOT NULL, problems text[],"
-            " retried boolean NOT NULL, repeated boolean NOT NULL DEFAULT false)"
-            " WITH (autovacuum_enabled = false)"  # what drops it would wait a second for it
-        )
-    )
+    statement = _CREATE.format(table=table(run_id), columns=_COLUMNS)
+    connection.execute(text(statement))
 
 
 def drop(connection: Connection, *, run_id: int) -> None:
@@ -130,18 +148,24 @@ def build_index(connection: Connection, *, run_id: int) -> None:
     connection.execute(text(f"ANALYZE {table(run_id)} ({_ANALYZED})"))
 
 
+_FILL_IN_KNOWN = """
+UPDATE {table} s
+SET {fields}
+FROM accountsync.person p
+WHERE s.attributes IS NULL
+  AND s.problems IS NULL
+  AND p.source = :source
+  AND p.source_key = s.source_key
+  AND p.content_hash = s.content_hash
+"""
+
+
 def fill_in_known(connection: Connection, *, run_id: int, source: str) -> None:
     """Rows of which only the identity is here get what their persons hold, which is the same: the
     feed is whole without the store."""
     fields = ", ".join(f"{name} = p.{name}" for name in (*PERSON_FIELDS, "attributes"))
-    connection.execute(
-        text(
-            f"UPDATE {table(run_id)} s SET {fields} FROM accountsync.person p"
-            " WHERE s.attributes IS NULL AND s.problems IS NULL AND p.source = :source"
-            " AND p.source_key = s.source_key AND p.content_hash = s.content_hash"
-        ),
-        {"source": source},
-    )
+    statement = _FILL_IN_KNOWN.format(table=table(run_id), fields=fields)
+    connection.execute(text(statement), {"source": source})
 
 
 def tally(connection: Connection, *, run_id: int) -> tuple[int, int]:
@@ -155,19 +179,26 @@ def tally(connection: Connection, *, run_id: int) -> tuple[int, int]:
     return rows, repeated
 
 
+_SET_REPEATED_ASIDE = """
+UPDATE {table} s
+SET repeated = true, problems = ARRAY['source_key: a newer row has it too, which is used']
+FROM (
+  SELECT
+    ctid AS row,
+    row_number() OVER (
+      PARTITION BY source_key ORDER BY source_updated_at DESC NULLS LAST, position DESC
+    ) AS rank
+  FROM {table}
+  WHERE source_key IS NOT NULL AND NOT retried
+) ranked
+WHERE s.ctid = ranked.row AND ranked.rank > 1
+"""
+
+
 def set_repeated_aside(connection: Connection, *, run_id: int) -> None:
     """Of rows with one key the newest counts, or the last where none is newer; the others are told
     of and not used."""
-    connection.execute(
-        text(
-            f"UPDATE {table(run_id)} s SET repeated = true,"
-            " problems = ARRAY['source_key: a newer row has it too, which is used']"
-            " FROM (SELECT ctid AS row, row_number() OVER (PARTITION BY source_key"
-            "   ORDER BY source_updated_at DESC NULLS LAST, position DESC) AS rank"
-            f"  FROM {table(run_id)} WHERE source_key IS NOT NULL AND NOT retried) ranked"
-            " WHERE s.ctid = ranked.row AND ranked.rank > 1"
-        )
-    )
+    connection.execute(text(_SET_REPEATED_ASIDE.format(table=table(run_id))))
 
 
 def add(connection: Connection, *, run_id: int, lines: Iterable[bytes]) -> None:
@@ -176,39 +207,54 @@ def add(connection: Connection, *, run_id: int, lines: Iterable[bytes]) -> None:
         copy.write(b"".join(lines))
 
 
+_OPEN_REJECTS = """
+SELECT r.id, r.record_key, r.raw::text
+FROM accountsync.rejected_record r
+WHERE source = :source
+  AND closed_at IS NULL
+  AND id > :after
+  AND json_typeof(r.raw) <> 'string'
+  AND NOT EXISTS (
+    SELECT FROM {table} s
+    WHERE coalesce(s.source_key, encode(s.content_hash, 'hex')) = r.record_key
+  )
+ORDER BY r.id
+LIMIT :limit
+"""
+
+
 def open_rejects(
     connection: Connection, *, run_id: int, source: str, after: int, limit: int
 ) -> list[tuple[int, str, Any]]:
     """Id, key and raw row of those that were rejected earlier, are still open, and do not come in
     this feed: the next ones by id. A text stands for a row that is no JSON: only HR can mend it."""
-    rows = connection.execute(
-        text(
-            "SELECT r.id, r.record_key, r.raw::text FROM accountsync.rejected_record r"
-            " WHERE source = :source AND closed_at IS NULL AND id > :after"
-            " AND json_typeof(r.raw) <> 'string' AND NOT EXISTS ("
-            f"  SELECT FROM {table(run_id)} s"
-            "  WHERE coalesce(s.source_key, encode(s.content_hash, 'hex')) = r.record_key)"
-            " ORDER BY r.id LIMIT :limit"
-        ),
-        {"source": source, "after": after, "limit": limit},
-    )
+    statement = text(_OPEN_REJECTS.format(table=table(run_id)))
+    rows = connection.execute(statement, {"source": source, "after": after, "limit": limit})
     return [(number, key, orjson.loads(raw)) for number, key, raw in rows]
+
+
+_KEEP_NEWEST_OF_RETRIED = """
+DELETE FROM {table}
+WHERE ctid IN (
+  SELECT row
+  FROM (
+    SELECT
+      ctid AS row, retried,
+      row_number() OVER (
+        PARTITION BY source_key ORDER BY retried, source_updated_at DESC NULLS LAST, position DESC
+      ) AS rank
+    FROM {table}
+    WHERE source_key IN (SELECT source_key FROM {table} WHERE retried)
+  ) ranked
+  WHERE retried AND rank > 1
+)
+"""
 
 
 def keep_newest_of_retried(connection: Connection, *, run_id: int) -> None:
     """Rows that were kept without a key, because the mapping lacked it, may be of one person: the
     read's own row counts, or the newest."""
-    connection.execute(
-        text(
-            f"DELETE FROM {table(run_id)} WHERE ctid IN ("
-            " SELECT row FROM (SELECT ctid AS row, retried, row_number() OVER ("
-            "   PARTITION BY source_key"
-            "   ORDER BY retried, source_updated_at DESC NULLS LAST, position DESC) AS rank"
-            f"  FROM {table(run_id)} WHERE source_key IN ("
-            f"   SELECT source_key FROM {table(run_id)} WHERE retried)) ranked"
-            " WHERE retried AND rank > 1)"
-        )
-    )
+    connection.execute(text(_KEEP_NEWEST_OF_RETRIED.format(table=table(run_id))))
 
 
 def keep(connection: Connection, *, run_id: int) -> None:
@@ -224,16 +270,21 @@ def count(connection: Connection, *, run_id: int) -> int:
     return int(connection.scalar(counted) or 0)
 
 
+_HIDES_A_KEY = """
+SELECT EXISTS (
+  SELECT FROM {table}
+  WHERE source_key IS NULL
+    AND employee_number IS NULL
+    AND NOT retried
+    AND (full_name IS NOT NULL OR json_typeof(raw) = 'string')
+)
+"""
+
+
 def hides_a_key(connection: Connection, *, run_id: int) -> bool:
     """Whether a row of the read may be anybody's: it is unreadable, or somebody's by the name, and
     tells neither key nor number. One that is blank is nobody's."""
-    found = connection.scalar(
-        text(
-            f"SELECT EXISTS (SELECT FROM {table(run_id)} WHERE source_key IS NULL"
-            " AND employee_number IS NULL AND NOT retried"
-            " AND (full_name IS NOT NULL OR json_typeof(raw) = 'string'))"
-        )
-    )
+    found = connection.scalar(text(_HIDES_A_KEY.format(table=table(run_id))))
     return bool(found)
 
 
@@ -259,18 +310,18 @@ def keep_numbers(connection: Connection, *, run_id: int, numbers: Iterable[str])
     ).rowcount
 
 
+_WITHOUT_ROW = """
+SELECT number
+FROM unnest(CAST(:numbers AS text[])) AS asked (number)
+WHERE NOT EXISTS (SELECT FROM {table} WHERE employee_number = number)
+ORDER BY 1
+"""
+
+
 def without_row(connection: Connection, *, run_id: int, numbers: Iterable[str]) -> list[str]:
     """Those of the employee numbers that no row has."""
-    return list(
-        connection.scalars(
-            text(
-                "SELECT number FROM unnest(CAST(:numbers AS text[])) AS asked (number)"
-                f" WHERE NOT EXISTS (SELECT FROM {table(run_id)} WHERE employee_number = number)"
-                " ORDER BY 1"
-            ),
-            {"numbers": list(numbers)},
-        )
-    )
+    statement = text(_WITHOUT_ROW.format(table=table(run_id)))
+    return list(connection.scalars(statement, {"numbers": list(numbers)}))
 
 
 def keep_window(connection: Connection, *, run_id: int, start: Any, end: Any) -> int:

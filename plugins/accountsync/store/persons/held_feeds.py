@@ -64,27 +64,42 @@ def find(connection: Connection, feed: int) -> HeldFeed | None:
     return HeldFeed(**found) if found else None
 
 
+_SUPERSEDED_BY = text("""
+-- rides on ix_sync_run_source_id
+SELECT id
+FROM accountsync.sync_run
+WHERE source = :source
+  AND id < :feed
+  AND state = 'superseded'
+  -- a full read takes the place of all, another one that of its own kind and file
+  AND (
+    :is_full
+    OR (mode, split_part(file, E'\\n', 1)) IS NOT DISTINCT FROM (:mode, CAST(:file AS text))
+  )
+  -- after the last decision and the last merge
+  AND id > (
+    SELECT coalesce(max(id), 0)
+    FROM accountsync.sync_run
+    WHERE source = :source
+      AND id < :feed
+      AND NOT dry_run
+      AND (state = 'rejected' OR (state = 'succeeded' AND mode IN ('incremental', 'full')))
+  )
+ORDER BY id
+""")
+
+
 def superseded_by(connection: Connection, feed: HeldFeed) -> tuple[int, ...]:
     """Those whose place it took, one after the other, without a decision or a merge in between: who
-    is asked about one of them is asked about this one. Rides on ix_sync_run_source_id."""
-    found = connection.scalars(
-        text(
-            "SELECT id FROM accountsync.sync_run WHERE source = :source AND id < :feed"
-            " AND state = 'superseded' AND (:is_full OR (mode, split_part(file, E'\\n', 1))"
-            "  IS NOT DISTINCT FROM (:mode, CAST(:file AS text)))"
-            " AND id > (SELECT coalesce(max(id), 0) FROM accountsync.sync_run"
-            "  WHERE source = :source AND id < :feed AND NOT dry_run AND (state = 'rejected'"
-            "  OR (state = 'succeeded' AND mode IN ('incremental', 'full')))) ORDER BY id"
-        ),
-        {
-            "source": feed.source,
-            "feed": feed.id,
-            "mode": feed.mode,
-            "is_full": feed.mode == "full",
-            "file": feed.file,
-        },
-    )
-    return tuple(found)
+    is asked about one of them is asked about this one."""
+    bound = {
+        "source": feed.source,
+        "feed": feed.id,
+        "mode": feed.mode,
+        "is_full": feed.mode == "full",
+        "file": feed.file,
+    }
+    return tuple(connection.scalars(_SUPERSEDED_BY, bound))
 
 
 def close(connection: Connection, *, feed: int, state: str) -> None:
@@ -103,20 +118,25 @@ def confirm(connection: Connection, *, feed: int) -> None:
     )
 
 
+_REJECTED_ALIKE = text(f"""
+-- rides on ix_sync_run_held
+SELECT {_COLUMNS}
+FROM accountsync.sync_run
+WHERE source = :source
+  AND state = 'rejected'
+  AND fingerprint = :fingerprint
+  AND finished_at >= :since
+ORDER BY id DESC
+LIMIT 1
+""")
+
+
 def rejected_alike(
     connection: Connection, *, source: str, fingerprint: str, since: datetime
 ) -> HeldFeed | None:
-    """A feed of the same rows that was rejected, and read at or after `since`. Rides on
-    ix_sync_run_held."""
-    row = connection.execute(
-        text(
-            f"SELECT {_COLUMNS} FROM accountsync.sync_run WHERE source = :source"
-            " AND state = 'rejected' AND fingerprint = :fingerprint AND finished_at >= :since"
-            " ORDER BY id DESC LIMIT 1"
-        ),
-        {"source": source, "fingerprint": fingerprint, "since": since},
-    ).mappings()
-    found = row.one_or_none()
+    """A feed of the same rows that was rejected, and read at or after `since`."""
+    bound = {"source": source, "fingerprint": fingerprint, "since": since}
+    found = connection.execute(_REJECTED_ALIKE, bound).mappings().one_or_none()
     return HeldFeed(**found) if found else None
 
 

@@ -10,72 +10,126 @@ from sqlalchemy import Connection, text
 
 from accountsync.store.persons.feeds import MAY_REPLACE, table
 
+# Persons whose number a row of this feed has, and who are a request's or another source's. Left
+# alone where two rows have the number, or the row's key is somebody already; what they are is
+# merged afterwards, like any difference: hence the empty hash and the oldest of times.
 _TAKE_OVER = """
+-- rides on ix_person_requested and the unique index of source and key
 WITH taken AS (
   SELECT p.id, p.source AS old_source, p.source_key AS old_key, s.source_key, p.presumed_left_at
-  FROM accountsync.person p JOIN {table} s ON s.employee_number = p.employee_number
-  WHERE s.problems IS NULL AND (p.origin = 'request' OR p.source = ANY(:takes_over))
+  FROM accountsync.person p
+  JOIN {table} s ON s.employee_number = p.employee_number
+  WHERE s.problems IS NULL
+    AND (p.origin = 'request' OR p.source = ANY(:takes_over))
     AND NOT EXISTS (
       SELECT FROM {table} twin
-      WHERE twin.employee_number = s.employee_number AND twin.problems IS NULL
-        AND twin.ctid <> s.ctid)
+      WHERE twin.employee_number = s.employee_number
+        AND twin.problems IS NULL
+        AND twin.ctid <> s.ctid
+    )
     AND NOT EXISTS (
       SELECT FROM accountsync.person known
-      WHERE known.source = :source AND known.source_key = s.source_key)
+      WHERE known.source = :source AND known.source_key = s.source_key
+    )
 ), recorded AS (
   INSERT INTO accountsync.person_change (person_id, run_id, changes)
-  SELECT id, :run_id, jsonb_build_object(
-    'source', jsonb_build_array(old_source, CAST(:source AS text)),
-    'source_key', jsonb_build_array(old_key, source_key)) || CASE
+  SELECT
+    id, :run_id,
+    jsonb_build_object(
+      'source', jsonb_build_array(old_source, CAST(:source AS text)),
+      'source_key', jsonb_build_array(old_key, source_key)
+    ) || CASE
       WHEN presumed_left_at IS NULL THEN '{{}}'
-      ELSE jsonb_build_object('presumed_left_at', jsonb_build_array(presumed_left_at, NULL)) END
+      ELSE jsonb_build_object('presumed_left_at', jsonb_build_array(presumed_left_at, NULL))
+    END
   FROM taken
 )
 UPDATE accountsync.person p
-SET source = :source, source_key = taken.source_key, origin = 'hr', source_updated_at = NULL,
-  content_hash = '', updated_at = 'epoch', absent_since_snapshot = NULL, presumed_left_at = NULL
-FROM taken WHERE p.id = taken.id
+SET
+  source = :source,
+  source_key = taken.source_key,
+  origin = 'hr',
+  source_updated_at = NULL,
+  content_hash = '',
+  updated_at = 'epoch',
+  absent_since_snapshot = NULL,
+  presumed_left_at = NULL
+FROM taken
+WHERE p.id = taken.id
 RETURNING p.employee_number
-"""  # rides on ix_person_requested and the unique index of source and key
+"""
 
+# A row may not take a number that another one wants or has:
+#
+#   twin      numbers that several rows of this feed have
+#   taker     rows that newly want their number: of a person who had another one, or of nobody known
+#   refused   takers of a twin's number; takers whose number has a holder, unless the holder's own
+#             row in this feed gives it up
 _REJECT_TAKEN_NUMBERS = """
 WITH twin AS (
-  SELECT employee_number FROM {table} WHERE problems IS NULL
-  GROUP BY employee_number HAVING count(*) > 1
+  SELECT employee_number
+  FROM {table}
+  WHERE problems IS NULL
+  GROUP BY employee_number
+  HAVING count(*) > 1
 ), taker AS (
   SELECT s.ctid AS row, s.employee_number, p.id AS person_id
-  FROM {table} s LEFT JOIN accountsync.person p
-    ON p.source = :source AND p.source_key = s.source_key
-  WHERE s.problems IS NULL AND s.attributes IS NOT NULL
-    AND (p.id IS NULL OR p.employee_number <> s.employee_number) AND {taker_may_replace}
+  FROM {table} s
+  LEFT JOIN accountsync.person p ON p.source = :source AND p.source_key = s.source_key
+  WHERE s.problems IS NULL
+    AND s.attributes IS NOT NULL
+    AND (p.id IS NULL OR p.employee_number <> s.employee_number)
+    AND {taker_may_replace}
 ), refused AS (
-  SELECT row, 'another row' AS owner FROM taker JOIN twin USING (employee_number)
+  SELECT row, 'another row' AS owner
+  FROM taker
+  JOIN twin USING (employee_number)
   UNION ALL
-  SELECT row, CASE WHEN holder.source = :source THEN 'another person'
-    WHEN holder.origin = 'request' THEN 'another person, made by a request'
-    ELSE 'a person of ' || holder.source END
+  SELECT
+    row,
+    CASE
+      WHEN holder.source = :source THEN 'another person'
+      WHEN holder.origin = 'request' THEN 'another person, made by a request'
+      ELSE 'a person of ' || holder.source
+    END
   FROM taker t
   JOIN accountsync.person holder ON holder.employee_number = t.employee_number
   WHERE NOT EXISTS (
     SELECT FROM {table} moving
-    WHERE holder.source = :source AND moving.source_key = holder.source_key
-      AND moving.problems IS NULL AND moving.employee_number <> holder.employee_number
-      AND {mover_may_replace})
+    WHERE holder.source = :source
+      AND moving.source_key = holder.source_key
+      AND moving.problems IS NULL
+      AND moving.employee_number <> holder.employee_number
+      AND {mover_may_replace}
+  )
 )
-UPDATE {table} s SET problems = ARRAY['employee_number: belongs to ' || refused.owner]
-FROM (SELECT row, min(owner) AS owner FROM refused GROUP BY row) refused WHERE s.ctid = refused.row
+UPDATE {table} s
+SET problems = ARRAY['employee_number: belongs to ' || refused.owner]
+FROM (SELECT row, min(owner) AS owner FROM refused GROUP BY row) refused
+WHERE s.ctid = refused.row
 """
 
 
-_OF_OTHERS = text(  # from one source to the next on the unique index of source and key
-    "WITH RECURSIVE found (source) AS ("
-    " (SELECT source FROM accountsync.person ORDER BY source LIMIT 1)"
-    " UNION ALL SELECT (SELECT p.source FROM accountsync.person p WHERE p.source > found.source"
-    "  ORDER BY p.source LIMIT 1) FROM found WHERE found.source IS NOT NULL)"
-    " SELECT source, (SELECT count(*) FROM accountsync.person p WHERE p.source = found.source)"
-    "  AS persons"
-    " FROM found WHERE source <> ALL(CAST(:known AS text[]))"
+_OF_OTHERS = text("""
+-- from one source to the next on the unique index of source and key
+WITH RECURSIVE found (source) AS (
+  (SELECT source FROM accountsync.person ORDER BY source LIMIT 1)
+  UNION ALL
+  SELECT (
+    SELECT p.source
+    FROM accountsync.person p
+    WHERE p.source > found.source
+    ORDER BY p.source
+    LIMIT 1
+  )
+  FROM found
+  WHERE found.source IS NOT NULL
 )
+SELECT
+  source, (SELECT count(*) FROM accountsync.person p WHERE p.source = found.source) AS persons
+FROM found
+WHERE source <> ALL(CAST(:known AS text[]))
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

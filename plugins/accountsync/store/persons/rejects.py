@@ -17,50 +17,77 @@ _REASONS_TOLD = 20
 _KEY = "coalesce(s.source_key, encode(s.content_hash, 'hex'))"
 
 _OPEN = """
-INSERT INTO accountsync.rejected_record
-  (source, record_key, raw, reasons, first_run_id, last_run_id)
-SELECT DISTINCT ON ({key}) :source, {key}, coalesce(s.raw, s.attributes::json), s.problems,
-  :run_id, :run_id
-FROM {table} s WHERE s.problems IS NOT NULL AND NOT s.repeated ORDER BY {key}, s.retried, s.position
-ON CONFLICT (source, record_key) WHERE closed_at IS NULL
-DO UPDATE SET raw = excluded.raw, reasons = excluded.reasons, last_run_id = excluded.last_run_id
+INSERT INTO accountsync.rejected_record (
+  source, record_key, raw, reasons, first_run_id, last_run_id
+)
+SELECT DISTINCT ON ({key})
+  :source, {key}, coalesce(s.raw, s.attributes::json), s.problems, :run_id, :run_id
+FROM {table} s
+WHERE s.problems IS NOT NULL AND NOT s.repeated
+ORDER BY {key}, s.retried, s.position
+-- the predicate of uq_rejected_record_open
+ON CONFLICT (source, record_key) WHERE closed_at IS NULL DO UPDATE SET
+  raw = excluded.raw,
+  reasons = excluded.reasons,
+  last_run_id = excluded.last_run_id
+-- what a newer run rejected stays, and nothing is written where nothing differs
 WHERE rejected_record.last_run_id <= :run_id
   AND (rejected_record.raw::text, rejected_record.reasons)
-  IS DISTINCT FROM (excluded.raw::text, excluded.reasons)
+    IS DISTINCT FROM (excluded.raw::text, excluded.reasons)
 """
 
 _CLOSE_FIXED = """
-UPDATE accountsync.rejected_record r SET closed_at = now(), closed_because = 'fixed'
+UPDATE accountsync.rejected_record r
+SET closed_at = now(), closed_because = 'fixed'
 FROM {table} s
-WHERE r.source = :source AND r.closed_at IS NULL AND s.problems IS NULL
-  AND s.source_key = r.record_key AND (s.retried OR r.last_run_id <= :run_id)
+WHERE r.source = :source
+  AND r.closed_at IS NULL
+  AND s.problems IS NULL
+  AND s.source_key = r.record_key
+  AND (s.retried OR r.last_run_id <= :run_id)
 """
 
 _CLOSE_GONE = """
-UPDATE accountsync.rejected_record r SET closed_at = now(), closed_because = 'gone from HR'
-WHERE r.source = :source AND r.closed_at IS NULL
-  AND r.last_run_id <= :run_id AND NOT EXISTS (
-  SELECT FROM {table} s WHERE NOT s.retried AND {key} = r.record_key)
+UPDATE accountsync.rejected_record r
+SET closed_at = now(), closed_because = 'gone from HR'
+WHERE r.source = :source
+  AND r.closed_at IS NULL
+  AND r.last_run_id <= :run_id
+  AND NOT EXISTS (SELECT FROM {table} s WHERE NOT s.retried AND {key} = r.record_key)
 """
 
 
 _REASONS = """
-SELECT reason, count(*), (array_agg(s.employee_number ORDER BY s.employee_number)
-  FILTER (WHERE s.employee_number IS NOT NULL))[1:{examples}]
-FROM {table} s CROSS JOIN LATERAL unnest(s.problems) reason GROUP BY 1 ORDER BY 2 DESC, 1
+SELECT
+  reason,
+  count(*),
+  (
+    array_agg(s.employee_number ORDER BY s.employee_number)
+    FILTER (WHERE s.employee_number IS NOT NULL)
+  )[1:{examples}]
+FROM {table} s
+CROSS JOIN LATERAL unnest(s.problems) reason
+GROUP BY 1
+ORDER BY 2 DESC, 1
 LIMIT {reasons}
 """
 
 _NEW = """
-SELECT count(*) FROM {table} s
-WHERE s.problems IS NOT NULL AND NOT s.retried AND NOT s.repeated AND NOT EXISTS (
-  SELECT FROM accountsync.rejected_record r
-  WHERE r.source = :source AND r.closed_at IS NULL AND r.record_key = {key})
+SELECT count(*)
+FROM {table} s
+WHERE s.problems IS NOT NULL
+  AND NOT s.retried
+  AND NOT s.repeated
+  AND NOT EXISTS (
+    SELECT FROM accountsync.rejected_record r
+    WHERE r.source = :source AND r.closed_at IS NULL AND r.record_key = {key}
+  )
 """
 
 
 _CLOSE_BY_HAND = """
-UPDATE accountsync.rejected_record SET closed_at = now(), closed_because = 'closed by hand'
+UPDATE accountsync.rejected_record
+SET closed_at = now(), closed_because = 'closed by hand'
 WHERE source = :source AND record_key = :key AND closed_at IS NULL
 """
 
@@ -76,18 +103,18 @@ class OpenReject:
     raw: Any
 
 
+_OPEN_ONES = text("""
+-- of one source: rides on uq_rejected_record_open
+SELECT r.source, r.record_key, r.reasons, first.started_at AS since, r.raw
+FROM accountsync.rejected_record r
+JOIN accountsync.sync_run first ON first.id = r.first_run_id
+WHERE r.closed_at IS NULL AND (CAST(:source AS text) IS NULL OR r.source = :source)
+ORDER BY r.source, r.id
+""")
+
+
 def open_ones(connection: Connection, *, source: str | None = None) -> Iterator[OpenReject]:
-    """Of one source: rides on uq_rejected_record_open."""
-    rows = connection.execute(
-        text(
-            "SELECT r.source, r.record_key, r.reasons, first.started_at AS since, r.raw"
-            " FROM accountsync.rejected_record r"
-            " JOIN accountsync.sync_run first ON first.id = r.first_run_id"
-            " WHERE r.closed_at IS NULL AND (CAST(:source AS text) IS NULL OR r.source = :source)"
-            " ORDER BY r.source, r.id"
-        ),
-        {"source": source},
-    ).mappings()
+    rows = connection.execute(_OPEN_ONES, {"source": source}).mappings()
     return (OpenReject(**row) for row in rows)
 
 
