@@ -12,19 +12,23 @@ from sqlalchemy import Connection, RowMapping, text
 from accountsync.domain.names.chinese_names import Readings
 from accountsync.store.engine import bigints
 
-_SAY = text(
-    "INSERT INTO accountsync.name_reading AS r (kind, characters, reading)"
-    " VALUES (:kind, :characters, :reading) ON CONFLICT (kind, characters) DO UPDATE"
-    " SET reading = excluded.reading, updated_at = now() WHERE r.reading <> excluded.reading"
-)
+_SAY = text("""
+INSERT INTO accountsync.name_reading AS r (kind, characters, reading)
+VALUES (:kind, :characters, :reading)
+ON CONFLICT (kind, characters) DO UPDATE SET reading = excluded.reading, updated_at = now()
+WHERE r.reading <> excluded.reading
+""")
 _FORGET = text(
     "DELETE FROM accountsync.name_reading WHERE kind = :kind AND characters = :characters"
 )
-_OVERRIDE = text(
-    "INSERT INTO accountsync.person_name AS p (person_id, reading, names)"
-    " VALUES (:person, :reading, CAST(:names AS jsonb)) ON CONFLICT (person_id) DO UPDATE"
-    " SET reading = excluded.reading, names = excluded.names, updated_at = now()"
-)
+_OVERRIDE = text("""
+INSERT INTO accountsync.person_name AS p (person_id, reading, names)
+VALUES (:person, :reading, CAST(:names AS jsonb))
+ON CONFLICT (person_id) DO UPDATE SET
+  reading = excluded.reading,
+  names = excluded.names,
+  updated_at = now()
+""")
 _PLAN_AGAIN = "UPDATE accountsync.person SET planned_revision = 0 WHERE "
 
 

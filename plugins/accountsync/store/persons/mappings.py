@@ -53,6 +53,18 @@ def read(connection: Connection, table: MappingTable) -> dict[str, Mapping[str, 
     return {row[table.key]: dict(row) for row in rows.mappings()}
 
 
+_WRITE = """
+INSERT INTO accountsync.{table} AS old ({columns})
+VALUES ({values})
+ON CONFLICT ({key}) DO UPDATE SET
+  version = old.version + 1,
+  updated_at = now(),
+  {assignments}
+WHERE ({old}) IS DISTINCT FROM ({new})
+RETURNING {key}
+"""
+
+
 def write(connection: Connection, table: MappingTable, rows: Sequence[Mapping[str, Any]]) -> int:
     """Inserts and changes; unchanged rows keep their version. Returns how many changed.
 
@@ -60,19 +72,23 @@ def write(connection: Connection, table: MappingTable, rows: Sequence[Mapping[st
     """
     if not rows:
         return 0
-    changing = [column for column in table.columns if column != table.key]
-    statement = text(
-        f"INSERT INTO accountsync.{table.name} AS old ({', '.join(table.columns)})"
-        f" VALUES ({', '.join(f':{column}' for column in table.columns)})"
-        f" ON CONFLICT ({table.key}) DO UPDATE SET version = old.version + 1, updated_at = now(),"
-        f" {', '.join(f'{column} = excluded.{column}' for column in changing)}"
-        f" WHERE ({', '.join(f'old.{column}' for column in changing)})"
-        f" IS DISTINCT FROM ({', '.join(f'excluded.{column}' for column in changing)})"
-        f" RETURNING {table.key}"
-    )
+    statement = text(_write_of(table))
     changed = [key for row in rows for key in connection.scalars(statement, dict(row))]
     _plan_again(connection, table, changed)
     return len(changed)
+
+
+def _write_of(table: MappingTable) -> str:
+    changing = [column for column in table.columns if column != table.key]
+    return _WRITE.format(
+        table=table.name,
+        key=table.key,
+        columns=", ".join(table.columns),
+        values=", ".join(f":{column}" for column in table.columns),
+        assignments=", ".join(f"{column} = excluded.{column}" for column in changing),
+        old=", ".join(f"old.{column}" for column in changing),
+        new=", ".join(f"excluded.{column}" for column in changing),
+    )
 
 
 def remove(connection: Connection, table: MappingTable, keys: Sequence[str]) -> None:
@@ -96,25 +112,40 @@ def affected(connection: Connection, table: MappingTable, keys: Sequence[str]) -
     return int(connection.scalar(text(query), {"keys": list(keys)}) or 0)
 
 
+_GAPS = """
+SELECT
+  p.{code} AS code,
+  count(DISTINCT p.id) AS persons,
+  count(t.id) AS tasks,
+  (array_agg(DISTINCT p.employee_number))[1:CAST(:n AS int)] AS examples
+FROM accountsync.person p
+LEFT JOIN accountsync.{table} m ON m.{key} = p.{code}{active}
+LEFT JOIN accountsync.account_task t ON t.person_id = p.id AND t.state = 'needs_data'
+WHERE m.{key} IS NULL
+GROUP BY 1
+ORDER BY tasks DESC, persons DESC, 1
+"""
+
+
 def gaps(connection: Connection, table: MappingTable, *, examples: int) -> Sequence[RowMapping]:
     """Codes of persons that no active mapping knows: code (null: HR gives none), persons, tasks
     that wait for data, and a few employee numbers."""
-    active = " AND m.active" if "active" in table.columns else ""
-    query = (
-        f"SELECT p.{table.person_column} AS code, count(DISTINCT p.id) AS persons,"
-        " count(t.id) AS tasks, (array_agg(DISTINCT p.employee_number))[1:CAST(:n AS int)]"
-        " AS examples FROM accountsync.person p"
-        f" LEFT JOIN accountsync.{table.name} m ON m.{table.key} = p.{table.person_column}{active}"
-        " LEFT JOIN accountsync.account_task t ON t.person_id = p.id AND t.state = 'needs_data'"
-        f" WHERE m.{table.key} IS NULL GROUP BY 1 ORDER BY tasks DESC, persons DESC, 1"
+    query = _GAPS.format(
+        table=table.name,
+        key=table.key,
+        code=table.person_column,
+        active=" AND m.active" if "active" in table.columns else "",
     )
     return connection.execute(text(query), {"n": examples}).mappings().all()
 
 
-HISTORY = text(  # ix_audit_event_action_id
-    "SELECT id, at, actor, details FROM accountsync.audit_event"
-    " WHERE action = 'mapping.import' AND details->>'table' = :table ORDER BY id DESC"
-)
+HISTORY = text("""
+-- rides on ix_audit_event_action_id
+SELECT id, at, actor, details
+FROM accountsync.audit_event
+WHERE action = 'mapping.import' AND details->>'table' = :table
+ORDER BY id DESC
+""")
 
 
 def history(connection: Connection, table: MappingTable) -> Sequence[RowMapping]:

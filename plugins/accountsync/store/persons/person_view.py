@@ -12,34 +12,49 @@ from accountsync.store.persons.persons import PLANNED_COLUMNS
 from accountsync.store.tables import OPEN_STATES, WAITING_SINCE
 
 _PERSON = f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE "
-_NEWCOMER = text(
-    "INSERT INTO accountsync.person (source, source_key, employee_number, full_name, english_name,"
-    " person_type, department_code, attributes, content_hash)"
-    " VALUES ('', :employee_number, :employee_number, :full_name, :english_name, :person_type,"
-    " :department_code, '{}', '\\x00') RETURNING id"
+_NEWCOMER = text("""
+INSERT INTO accountsync.person (
+  source, source_key, employee_number, full_name, english_name, person_type, department_code,
+  attributes, content_hash
 )
-_TASKS = text(  # rides on ix_account_task_person_id_system_id
-    "SELECT id, system, operation, state, reason, cause, error_kind, waits_for, attempts, desired,"
-    f" {WAITING_SINCE} AS waiting_since, next_attempt_at, created_at, finished_at"
-    " FROM accountsync.account_task"
-    " WHERE person_id = :person ORDER BY system, id DESC"
+VALUES (
+  '', :employee_number, :employee_number, :full_name, :english_name, :person_type,
+  :department_code, '{}', '\\x00'
 )
-_ATTEMPTS = text(
-    "SELECT t.system, t.operation, a.number, a.kind, a.started_at, a.finished_at, a.outcome,"
-    " a.error_kind, a.code, a.message FROM accountsync.task_attempt a"
-    " JOIN accountsync.account_task t ON t.id = a.task_id WHERE t.person_id = :person"
-    "  AND (CAST(:task AS bigint) IS NULL OR t.id = :task)"
-    " ORDER BY a.started_at DESC LIMIT :limit"
-)
-_ACCOUNTS = text(
-    "SELECT system, state, identifier, provenance, disabled_by, disabled_reason, updated_at"
-    " FROM accountsync.account WHERE person_id = :person ORDER BY system"
-)
+RETURNING id
+""")
+_TASKS = text(f"""
+-- rides on ix_account_task_person_id_system_id
+SELECT
+  id, system, operation, state, reason, cause, error_kind, waits_for, attempts, desired,
+  {WAITING_SINCE} AS waiting_since, next_attempt_at, created_at, finished_at
+FROM accountsync.account_task
+WHERE person_id = :person
+ORDER BY system, id DESC
+""")
+_ATTEMPTS = text("""
+SELECT
+  t.system, t.operation, a.number, a.kind, a.started_at, a.finished_at, a.outcome, a.error_kind,
+  a.code, a.message
+FROM accountsync.task_attempt a
+JOIN accountsync.account_task t ON t.id = a.task_id
+WHERE t.person_id = :person AND (CAST(:task AS bigint) IS NULL OR t.id = :task)
+ORDER BY a.started_at DESC
+LIMIT :limit
+""")
+_ACCOUNTS = text("""
+SELECT system, state, identifier, provenance, disabled_by, disabled_reason, updated_at
+FROM accountsync.account
+WHERE person_id = :person
+ORDER BY system
+""")
 
-_ABSENT_SINCE = text(
-    "SELECT s.taken_at FROM accountsync.person p"
-    " JOIN accountsync.snapshot s ON s.id = p.absent_since_snapshot WHERE p.id = :person"
-)
+_ABSENT_SINCE = text("""
+SELECT s.taken_at
+FROM accountsync.person p
+JOIN accountsync.snapshot s ON s.id = p.absent_since_snapshot
+WHERE p.id = :person
+""")
 
 
 def by_number(connection: Connection, number: str) -> dict[str, Any] | None:

@@ -14,12 +14,19 @@ from accountsync.domain.persons.account_request import SOURCE
 from accountsync.domain.plans.planning import IN_DOUBT
 from accountsync.store.tables import OPEN_STATES
 
-_ADD = text(  # a twin waits here for the first one's transaction
-    "INSERT INTO accountsync.account_request (origin_system, business_key, account_type,"
-    " employee_type, systems, content_hash, submitted_by, submitted_at) VALUES (:origin_system,"
-    " :business_key, :account_type, :employee_type, :systems, :content_hash, :actor, :now)"
-    " ON CONFLICT (origin_system, business_key) DO NOTHING RETURNING id"
+_ADD = text("""
+INSERT INTO accountsync.account_request (
+  origin_system, business_key, account_type, employee_type, systems, content_hash, submitted_by,
+  submitted_at
 )
+VALUES (
+  :origin_system, :business_key, :account_type, :employee_type, :systems, :content_hash, :actor,
+  :now
+)
+-- a twin waits here for the first one's transaction
+ON CONFLICT (origin_system, business_key) DO NOTHING
+RETURNING id
+""")
 
 _COLUMNS = """
 r.id, r.origin_system, r.business_key, r.account_type, r.employee_type, r.systems, r.submitted_by,
@@ -32,72 +39,125 @@ _KNOWN = text(
 )
 
 _ASKED = """
-WITH asked AS (SELECT * FROM unnest(CAST(:numbers AS text[]), CAST(:names AS text[]),
-  CAST(:departments AS text[]), CAST(:phones AS text[]), CAST(:attributes AS text[]))
-  WITH ORDINALITY a (employee_number, full_name, department_code, phone, attributes, position))
+WITH asked AS (
+  SELECT *
+  FROM unnest(
+    CAST(:numbers AS text[]), CAST(:names AS text[]), CAST(:departments AS text[]),
+    CAST(:phones AS text[]), CAST(:attributes AS text[])
+  ) WITH ORDINALITY a (employee_number, full_name, department_code, phone, attributes, position)
+)
 """
 
-_ADD_PERSONS = text(
-    f"{_ASKED} INSERT INTO accountsync.person (source, source_key, origin, employee_number,"
-    " full_name, person_type, department_code, phone, attributes, content_hash)"
-    f" SELECT '{SOURCE}', employee_number, 'request', employee_number, full_name, :person_type,"
-    " department_code, phone, attributes::jsonb, '' FROM asked a WHERE NOT EXISTS ("
-    "  SELECT FROM accountsync.person p WHERE p.employee_number = a.employee_number)"
-    " ORDER BY position"
+_ADD_PERSONS = text(f"""
+{_ASKED}
+INSERT INTO accountsync.person (
+  source, source_key, origin, employee_number, full_name, person_type, department_code, phone,
+  attributes, content_hash
 )
+SELECT
+  '{SOURCE}', employee_number, 'request', employee_number, full_name, :person_type,
+  department_code, phone, attributes::jsonb, ''
+FROM asked a
+-- rides on uq_person_employee_number
+WHERE NOT EXISTS (
+  SELECT FROM accountsync.person p
+  WHERE p.employee_number = a.employee_number
+)
+ORDER BY position
+""")
 
-_RENEW_PERSONS = text(
-    f"{_ASKED} UPDATE accountsync.person p SET person_type = :person_type,"
-    " department_code = a.department_code, phone = a.phone, attributes = a.attributes::jsonb,"
-    " revision = revision + 1, updated_at = now() FROM asked a"
-    f" WHERE p.employee_number = a.employee_number AND p.source = '{SOURCE}'"
-    " AND (p.person_type, p.department_code, p.phone, p.attributes)"
-    " IS DISTINCT FROM (:person_type, a.department_code, a.phone, a.attributes::jsonb)"
-)
+_RENEW_PERSONS = text(f"""
+{_ASKED}
+UPDATE accountsync.person p
+SET
+  person_type = :person_type,
+  department_code = a.department_code,
+  phone = a.phone,
+  attributes = a.attributes::jsonb,
+  revision = revision + 1,
+  updated_at = now()
+FROM asked a
+WHERE p.employee_number = a.employee_number
+  AND p.source = '{SOURCE}'
+  AND (p.person_type, p.department_code, p.phone, p.attributes)
+    IS DISTINCT FROM (:person_type, a.department_code, a.phone, a.attributes::jsonb)
+""")
 
-_ADD_ITEMS = text(
-    "INSERT INTO accountsync.account_request_item (request_id, position, person_id,"
-    " employee_number, note) SELECT :request_id, a.position, p.id, a.employee_number, a.note"
-    " FROM unnest(CAST(:numbers AS text[]), CAST(:notes AS text[])) WITH ORDINALITY"
-    " a (employee_number, note, position)"
-    " JOIN accountsync.person p ON p.employee_number = a.employee_number"
+_ADD_ITEMS = text("""
+INSERT INTO accountsync.account_request_item (
+  request_id, position, person_id, employee_number, note
 )
+SELECT :request_id, a.position, p.id, a.employee_number, a.note
+FROM unnest(CAST(:numbers AS text[]), CAST(:notes AS text[]))
+  WITH ORDINALITY a (employee_number, note, position)
+JOIN accountsync.person p ON p.employee_number = a.employee_number
+""")
 
-_WANTED = text(  # rides on ix_account_request_item_person_id
-    "UPDATE accountsync.person p SET requested_systems = wanted.systems,"
-    " revision = p.revision + 1, updated_at = now() FROM ("
-    " SELECT i.person_id, ARRAY(SELECT DISTINCT s FROM accountsync.account_request_item other"
-    "  JOIN accountsync.account_request r ON r.id = other.request_id AND r.cancelled_at IS NULL"
-    "  CROSS JOIN unnest(r.systems) s WHERE other.person_id = i.person_id ORDER BY s) AS systems"
-    " FROM accountsync.account_request_item i WHERE i.request_id = :request_id) wanted"
-    " WHERE p.id = wanted.person_id AND p.requested_systems <> wanted.systems"
-)
+_WANTED = text("""
+UPDATE accountsync.person p
+SET requested_systems = wanted.systems, revision = p.revision + 1, updated_at = now()
+FROM (
+  SELECT
+    i.person_id,
+    -- what all requests in force ask for: rides on ix_account_request_item_person_id
+    ARRAY(
+      SELECT DISTINCT s
+      FROM accountsync.account_request_item other
+      JOIN accountsync.account_request r ON r.id = other.request_id AND r.cancelled_at IS NULL
+      CROSS JOIN unnest(r.systems) s
+      WHERE other.person_id = i.person_id
+      ORDER BY s
+    ) AS systems
+  FROM accountsync.account_request_item i
+  WHERE i.request_id = :request_id
+) wanted
+WHERE p.id = wanted.person_id AND p.requested_systems <> wanted.systems
+""")
 
-_CANCEL_TASKS = text(  # rides on uq_account_task_open
-    "UPDATE accountsync.account_task t SET state = 'cancelled', waits_for = '{}',"
-    " cause = 'the account request was cancelled', finished_at = :now"
-    " FROM accountsync.account_request_item i JOIN accountsync.account_request r"
-    "  ON r.id = i.request_id JOIN accountsync.person p ON p.id = i.person_id"
-    f" WHERE i.request_id = :request_id AND p.source = '{SOURCE}' AND t.person_id = p.id"
-    " AND t.system = ANY(r.systems) AND t.system <> ALL(p.requested_systems)"
-    f" AND t.operation IN ('create', 'enable') AND t.state IN {OPEN_STATES!r}"
-    f" AND t.state NOT IN {tuple(sorted(IN_DOUBT))!r}"
-)
+_STARTED = tuple(sorted(IN_DOUBT))
+_CANCEL_TASKS = text(f"""
+-- rides on uq_account_task_open
+UPDATE accountsync.account_task t
+SET
+  state = 'cancelled',
+  waits_for = '{{}}',
+  cause = 'the account request was cancelled',
+  finished_at = :now
+FROM accountsync.account_request_item i
+JOIN accountsync.account_request r ON r.id = i.request_id
+JOIN accountsync.person p ON p.id = i.person_id
+WHERE i.request_id = :request_id
+  AND p.source = '{SOURCE}'
+  AND t.person_id = p.id
+  AND t.system = ANY(r.systems)
+  AND t.system <> ALL(p.requested_systems)
+  AND t.operation IN ('create', 'enable')
+  AND t.state IN {OPEN_STATES!r}
+  AND t.state NOT IN {_STARTED!r}
+""")
 
-_PROGRESS = text(  # rides on ix_account_task_person_id_system_id
-    "SELECT i.request_id, i.position, i.employee_number, i.note, s.system,"
-    " a.state AS account_state, a.disabled_reason, t.state AS task_state, t.cause, t.error_kind,"
-    f" coalesce(t.state IN {OPEN_STATES!r}, false) AS is_open,"
-    " p.planned_revision = p.revision AS is_planned"
-    " FROM accountsync.account_request_item i"
-    " JOIN accountsync.account_request r ON r.id = i.request_id"
-    " JOIN accountsync.person p ON p.id = i.person_id"
-    " CROSS JOIN LATERAL unnest(r.systems) s (system)"
-    " LEFT JOIN accountsync.account a ON a.person_id = i.person_id AND a.system = s.system"
-    " LEFT JOIN LATERAL (SELECT state, cause, error_kind FROM accountsync.account_task t"
-    "  WHERE t.person_id = i.person_id AND t.system = s.system ORDER BY t.id DESC LIMIT 1) t"
-    "  ON true WHERE i.request_id = ANY(:requests) ORDER BY 1, 2, s.system"
-)
+_PROGRESS = text(f"""
+SELECT
+  i.request_id, i.position, i.employee_number, i.note, s.system, a.state AS account_state,
+  a.disabled_reason, t.state AS task_state, t.cause, t.error_kind,
+  coalesce(t.state IN {OPEN_STATES!r}, false) AS is_open,
+  p.planned_revision = p.revision AS is_planned
+FROM accountsync.account_request_item i
+JOIN accountsync.account_request r ON r.id = i.request_id
+JOIN accountsync.person p ON p.id = i.person_id
+CROSS JOIN LATERAL unnest(r.systems) s (system)
+LEFT JOIN accountsync.account a ON a.person_id = i.person_id AND a.system = s.system
+LEFT JOIN LATERAL (
+  -- the last task: rides on ix_account_task_person_id_system_id
+  SELECT state, cause, error_kind
+  FROM accountsync.account_task t
+  WHERE t.person_id = i.person_id AND t.system = s.system
+  ORDER BY t.id DESC
+  LIMIT 1
+) t ON true
+WHERE i.request_id = ANY(:requests)
+ORDER BY 1, 2, s.system
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,13 @@ def keep(connection: Connection, fingerprints: Mapping[str, str], *, now: dateti
         connection.execute(statement, bound)
 
 
+_KEEP_ORDER = text("""
+INSERT INTO accountsync.planned_rules (system, fingerprint, goes_after, reads)
+VALUES (:system, '', :after, CAST(:reads AS jsonb))
+ON CONFLICT (system) DO UPDATE SET goes_after = excluded.goes_after, reads = excluded.reads
+""")
+
+
 def keep_order(
     connection: Connection,
     order: Mapping[str, Sequence[str]],
@@ -42,11 +49,7 @@ def keep_order(
 ) -> None:
     """`order`: system → those that it comes after, without needing an account there. `reads`:
     system → system → the facts of an account there that its mapping reads."""
-    statement = text(
-        "INSERT INTO accountsync.planned_rules (system, fingerprint, goes_after, reads)"
-        " VALUES (:system, '', :after, CAST(:reads AS jsonb)) ON CONFLICT (system)"
-        " DO UPDATE SET goes_after = excluded.goes_after, reads = excluded.reads"
-    )
     for system, others in order.items():
         read = orjson.dumps(reads.get(system, {})).decode()
-        connection.execute(statement, {"system": system, "after": list(others), "reads": read})
+        bound = {"system": system, "after": list(others), "reads": read}
+        connection.execute(_KEEP_ORDER, bound)
