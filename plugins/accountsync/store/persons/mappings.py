@@ -130,13 +130,16 @@ ORDER BY tasks DESC, persons DESC, 1
 def gaps(connection: Connection, table: MappingTable, *, examples: int) -> Sequence[RowMapping]:
     """Codes of persons that no active mapping knows: code (null: HR gives none), persons, tasks
     that wait for data, and a few employee numbers."""
-    query = _GAPS.format(
+    return connection.execute(text(_gaps_of(table)), {"n": examples}).mappings().all()
+
+
+def _gaps_of(table: MappingTable) -> str:
+    return _GAPS.format(
         table=table.name,
         key=table.key,
         code=table.person_column,
         active=" AND m.active" if "active" in table.columns else "",
     )
-    return connection.execute(text(query), {"n": examples}).mappings().all()
 
 
 HISTORY = text("""
