@@ -32,7 +32,8 @@ WHERE a.task_id = expired.id AND a.outcome IS NULL
 """)
 
 # What _RECORD does with a result. It is one statement, so that every part of it sees the store as
-# it was before: the attempt still open, the account still the old one.
+# it was before: the attempt still open, the account still the old one. With a statement for each
+# table, a lot of 1,000 takes about three times as long.
 #
 #   the task is            attempt          task         account      person
 #   the worker's, begun    ended            as it says   see below    planned again if `replan`
