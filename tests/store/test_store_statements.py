@@ -41,15 +41,6 @@ _FILLED = {  # what stands in the templates, other than the tables that operator
     "mover_may_replace": feeds.MAY_REPLACE.format(row="moving", person="holder"),
 }
 _FILLED_THEMSELVES = {"_CLAIM", "_PEEK"}  # their modules keep what was made of them
-_TYPES = {  # of parameters that only the driver's value gives a type to
-    "now": "timestamptz",
-    "latest": "timestamptz",
-    "cut_short": "boolean",
-    "decides": "boolean",
-    "is_full": "boolean",
-    "share": "float8",
-    "overlap": "interval",
-}
 _STARTS = re.compile(r"\s*(--[^\n]*\s*)*(WITH|SELECT|INSERT|UPDATE|DELETE)\b")
 _SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|FROM|WHERE|SET)\s")
 
@@ -112,12 +103,9 @@ def _statements() -> dict[str, str]:
 def _prepare(connection: Connection, statement: str) -> None:
     """Raises what PostgreSQL finds wrong with it. Nothing is carried out."""
     compiled = text(statement).compile(dialect=postgresql.dialect(paramstyle="numeric_dollar"))
-    names = compiled.positiontup or []
-    types = ", ".join(_TYPES.get(name, "unknown") for name in names)
-    sql = f"PREPARE read_only{f' ({types})' if names else ''} AS {compiled}"
     with driver(connection).cursor() as cursor:
-        cursor.execute(sql.encode())
-        cursor.execute(b"DEALLOCATE read_only")
+        cursor.execute(f"PREPARE statement AS {compiled}".encode())
+        cursor.execute(b"DEALLOCATE statement")
 
 
 def test_postgresql_understands_every_statement(engine: Engine) -> None:
