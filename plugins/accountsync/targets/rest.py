@@ -24,7 +24,8 @@ from accountsync.targets.rest_check import check
 from accountsync.targets.rest_list import listed
 from accountsync.wire.answer import Answer
 from accountsync.wire.api import Api
-from accountsync.wire.request import Rendered, RequestTemplate
+from accountsync.wire.dry_run import Refusals
+from accountsync.wire.request import MASK, Rendered, RequestTemplate
 
 
 class RestConnector:
@@ -64,7 +65,13 @@ class RestConnector:
                 code="not_declared",
             )
         context = self._context(attributes) | {"enabled": enabled}
-        answer = await self._change(call, context)
+        refusals = Refusals()
+        answer = await refusals.of(self._change(call, context))
+        if answer is None:
+            if not (enabled or call.reads_enabled):
+                new = _account(identifier, MASK, attributes)
+                await refusals.of(self.disable(new, attributes))
+            raise refusals.error()
         decided = call.identifier(answer)
         identifier = decided if decided and isinstance(decided, str) else identifier
         made = RemoteAccount(
@@ -77,12 +84,7 @@ class RestConnector:
         return made if made.enabled == enabled else await self._disabled(made, attributes)
 
     async def _disabled(self, made: RemoteAccount, attributes: Mapping[str, Any]) -> RemoteAccount:
-        account = Account(
-            state="active",
-            identifier=made.identifier,
-            remote_id=made.remote_id,
-            attributes=attributes,
-        )
+        account = _account(made.identifier, made.remote_id, attributes)
         try:
             await self.disable(account, attributes)
         except AccountSyncError as error:
@@ -96,9 +98,13 @@ class RestConnector:
         return await self._changed("rename", account, attributes)
 
     async def enable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        refusals = Refusals()
         if "update" in self._calls and _differing(account, attributes):
-            await self._changed("update", account, attributes)
-        return replace(await self._changed("enable", account, attributes), enabled=True)
+            await refusals.of(self._changed("update", account, attributes))
+        enabled = await refusals.of(self._changed("enable", account, attributes))
+        if enabled is None or refusals:
+            raise refusals.error()
+        return replace(enabled, enabled=True)
 
     async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
         changed = await self._changed("disable", account, attributes)
@@ -190,6 +196,13 @@ class RestConnector:
 
     def _render(self, request: RequestTemplate, context: Mapping[str, Any]) -> Rendered:
         return request.render({"conn": self._api.endpoint.as_context(), **context})
+
+
+def _account(identifier: str, remote_id: str | None, attributes: Mapping[str, Any]) -> Account:
+    """One that was just made."""
+    return Account(
+        state="active", identifier=identifier, remote_id=remote_id, attributes=attributes
+    )
 
 
 def _differing(account: Account, attributes: Mapping[str, Any]) -> dict[str, Any]:
