@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from accountsync.domain.account import Account
+from accountsync.domain.accounts.account import Account
 from accountsync.errors import DryRunError, NeedsHumanError
 from accountsync.settings.targets import HttpTarget, RestTarget, ScimTarget
 from accountsync.targets import catalog, scim_dialects
