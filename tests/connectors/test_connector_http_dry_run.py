@@ -12,6 +12,7 @@ from accountsync.domain.accounts.account import Account
 from accountsync.errors import DryRunError, NeedsHumanError
 from accountsync.settings.targets import HttpTarget, RestTarget, ScimTarget
 from accountsync.targets import catalog, scim_dialects
+from accountsync.testing import Act
 from accountsync.wire.answer import Answer
 from accountsync.wire.api import Api
 from accountsync.wire.auth import authenticator
@@ -19,7 +20,7 @@ from accountsync.wire.request import Rendered, shown
 from simulators.client import SimClient
 from tests.connectors import scim_service
 from tests.connectors.recorder import recording
-from tests.connectors.subjects import Act, connected, endpoint
+from tests.connectors.subjects import connected, endpoint
 
 PERSON: Mapping[str, Any] = {
     "externalId": "00100001",
@@ -31,7 +32,6 @@ PERSON: Mapping[str, Any] = {
 }
 MOVED = {**PERSON, "userName": "z2", "displayName": "李四", "title": None}
 SECRETS = ("00100001", "z1", "z2", "张三", "李四", "工程师", "example.com")
-_GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 _DIALECTS = get_args(scim_dialects.Name)
 
 
@@ -90,25 +90,18 @@ def _service() -> Iterator[SimClient]:
 def service(_service: SimClient) -> SimClient:
     _service.reset()
     for name in ("staff", "sales"):
-        _raw(_service, "POST", "/Groups", {"schemas": [_GROUP], "displayName": name})
+        scim_service.make(_service.url, "/Groups", {"displayName": name})
     return _service
 
 
-def _raw(service: SimClient, method: str, path: str, body: Any = None) -> Any:
-    headers = {
-        "Authorization": f"Bearer {scim_service.TOKEN}",
-        "Content-Type": "application/scim+json",
-    }
-    return scim_service.asked(service.url, method, path, body, headers)
-
-
 def _content(service: SimClient) -> list[Any]:
-    return [_raw(service, "GET", path) for path in ("/Users", "/Groups")]
+    accounts: list[Any] = service.call("GET", "/_sim/accounts")["accounts"]
+    return accounts
 
 
 def _account(service: SimClient, target: ScimTarget) -> Account:
     _sent(target, service.url, lambda c: c.create(PERSON, enabled=False))
-    (user,) = _raw(service, "GET", "/Users")["Resources"]
+    (user,) = [one for one in _content(service) if "userName" in one]
     return Account(state="disabled", identifier="z1", remote_id=user["id"], attributes=PERSON)
 
 

@@ -15,10 +15,11 @@ from accountsync.settings.parts import Rate
 from accountsync.targets.catalog import dialect
 from accountsync.targets.connector import Connector
 from accountsync.targets.ldap import LdapConnector
+from accountsync.testing import known
 from accountsync.wire.directory import Directory
 from accountsync.wire.ldap_messages import Entry, Request
 from accountsync.wire.ldap_shown import shown
-from tests.connectors.ldap_subjects import NAME, PHONE, PINYIN, SALES, LdapSubject, known
+from tests.connectors.ldap_subjects import NAME, PHONE, PINYIN, SALES, LdapSubject
 
 NUMBER = "20001"
 Act = Callable[[Connector], Awaitable[Any]]
