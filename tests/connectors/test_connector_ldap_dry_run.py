@@ -60,18 +60,18 @@ def _content(ldap: LdapSubject) -> Content:
     """Everything the directory has, with what it writes down about changes."""
 
     async def read(directory: Directory) -> Content:
-        found: Content = {}
+        content: Content = {}
         for base in (ldap.dialect.base, ldap.dialect.groups):
             pages = directory.pages(
                 base, tests={"objectClass": None}, attributes=["*", "+"], page_size=20
             )
             async for rows in pages:
                 entries = [row for row in rows if isinstance(row, Entry)]
-                found |= {
+                content |= {
                     one.dn: {name: sorted(values) for name, values in one.attributes.items()}
                     for one in entries
                 }
-        return found
+        return content
 
     content: Content = ldap.wire(read)
     return content

@@ -36,8 +36,8 @@ from accountsync.testing.subject import (  # noqa: E402
     SeenAccount,
     Subject,
     Traffic,
-    done,
     known,
+    perform,
 )
 
 __all__ = [
@@ -55,7 +55,7 @@ __all__ = [
     "SeenAccount",
     "Subject",
     "Traffic",
-    "done",
+    "perform",
     "known",
 ]
 

@@ -14,10 +14,10 @@ from accountsync.testing.subject import (
     NUMBER,
     Subject,
     changing,
-    created,
-    done,
-    found,
-    only,
+    create_account,
+    find_account,
+    only_account,
+    perform,
 )
 
 
@@ -32,42 +32,42 @@ class ChangeContract:
     target (I18); who cannot be found is said to be missing; disabled means disabled (I17)."""
 
     def test_it_offers_every_operation_it_declares(self, subject: Subject) -> None:
-        offered: set[str] = done(subject, _offered)
+        offered: set[str] = perform(subject, _offered)
         assert offered | ({"rename"} if subject.rename is None else set()) == set(OPERATIONS)
 
     def test_an_account_made_before_the_hire_date_cannot_be_used(self, subject: Subject) -> None:
-        account = created(subject, enabled=False)
-        shown = found(subject, dict(account.attributes))
+        account = create_account(subject, enabled=False)
+        shown = find_account(subject, dict(account.attributes))
         assert shown is not None
         assert shown.enabled is False
-        assert only(subject).enabled is False
+        assert only_account(subject).enabled is False
 
     def test_a_change_is_there_and_nothing_else_has_changed(self, subject: Subject) -> None:
-        account = created(subject)
-        before = only(subject)
+        account = create_account(subject)
+        before = only_account(subject)
         moved = subject.person(NUMBER) | subject.change
         for _ in range(2):
-            changed = done(subject, changing("update", account, moved))
+            changed = perform(subject, changing("update", account, moved))
             assert changed.identifier == account.identifier
             assert changed.remote_id == account.remote_id
-        shown = found(subject, moved)
+        shown = find_account(subject, moved)
         assert shown is not None
         assert shown.enabled is True
         assert {name: shown.attributes[name] for name in subject.change} == subject.change
-        _is_changed(before.attributes, only(subject).attributes, subject.change)
-        assert only(subject).enabled
+        _is_changed(before.attributes, only_account(subject).attributes, subject.change)
+        assert only_account(subject).enabled
 
     def test_a_new_name_is_the_same_account(self, subject: Subject) -> None:
         """I8: it is renamed, not made anew."""
         if subject.rename is None:
             pytest.skip("its identifier is the employee number, which never changes")
-        account = created(subject)
+        account = create_account(subject)
         renamed = subject.person(NUMBER) | subject.rename
-        changed = done(subject, changing("rename", account, renamed))
+        changed = perform(subject, changing("rename", account, renamed))
         assert changed.identifier == renamed[subject.target.identifier] != account.identifier
         assert changed.remote_id == account.remote_id
-        assert found(subject, renamed) == replace(changed, enabled=True)
-        there = only(subject).attributes
+        assert find_account(subject, renamed) == replace(changed, enabled=True)
+        there = only_account(subject).attributes
         assert {name: there[name] for name in subject.rename} == subject.rename
         assert there[subject.target.key] == renamed[subject.target.key]
 
@@ -75,60 +75,60 @@ class ChangeContract:
         self, subject: Subject
     ) -> None:
         """I17: it is so in the target, and a look shows it."""
-        account = created(subject)
+        account = create_account(subject)
         for operation, enabled in (("disable", False), ("enable", True)):
             for _ in range(2):
-                changed = done(subject, changing(operation, account))
+                changed = perform(subject, changing(operation, account))
                 assert changed.enabled is enabled
                 assert changed.identifier == account.identifier
-                shown = found(subject, dict(account.attributes))
+                shown = find_account(subject, dict(account.attributes))
                 assert shown is not None
                 assert shown.enabled is enabled
                 assert shown.ours
-                assert only(subject).enabled is enabled
+                assert only_account(subject).enabled is enabled
 
     def test_a_leaver_keeps_what_the_account_holds(self, subject: Subject) -> None:
         """Disabling changes the state and nothing else."""
-        account = created(subject)
-        before = only(subject)
-        done(subject, changing("disable", account, subject.person(NUMBER) | subject.change))
+        account = create_account(subject)
+        before = only_account(subject)
+        perform(subject, changing("disable", account, subject.person(NUMBER) | subject.change))
         names = [subject.target.key, subject.target.identifier, *subject.change]
-        after = only(subject)
+        after = only_account(subject)
         assert [after.attributes[name] for name in names] == [
             before.attributes[name] for name in names
         ]
 
     def test_a_rehire_comes_back_with_what_has_changed_meanwhile(self, subject: Subject) -> None:
-        account = created(subject)
-        done(subject, changing("disable", account))
+        account = create_account(subject)
+        perform(subject, changing("disable", account))
         moved = subject.person(NUMBER) | subject.change
-        done(subject, changing("enable", account, moved))
-        shown = found(subject, moved)
+        perform(subject, changing("enable", account, moved))
+        shown = find_account(subject, moved)
         assert shown is not None
         assert shown.enabled is True
         assert {name: shown.attributes[name] for name in subject.change} == subject.change
-        there = only(subject)
+        there = only_account(subject)
         assert there.enabled
         assert {name: there.attributes[name] for name in subject.change} == subject.change
 
     def test_a_deleted_account_is_gone_and_a_second_time_missing(self, subject: Subject) -> None:
-        account = created(subject)
-        done(subject, changing("delete", account))
-        assert found(subject, dict(account.attributes)) is None
+        account = create_account(subject)
+        perform(subject, changing("delete", account))
+        assert find_account(subject, dict(account.attributes)) is None
         with pytest.raises(AccountMissingError):
-            done(subject, changing("delete", account))
+            perform(subject, changing("delete", account))
         assert len(subject.accounts()) == 0
 
     def test_other_peoples_accounts_are_left_alone(self, subject: Subject) -> None:
         """I9: whatever is done to one account, its neighbour stays as it is."""
-        created(subject, "20002")
-        neighbour = only(subject)
-        account = created(subject)
+        create_account(subject, "20002")
+        neighbour = only_account(subject)
+        account = create_account(subject)
         moved = subject.person(NUMBER) | subject.change
         for operation in ("update", "disable", "enable", "delete"):
-            done(subject, changing(operation, account, moved))
+            perform(subject, changing(operation, account, moved))
             assert neighbour in subject.accounts()
-        assert only(subject) == neighbour
+        assert only_account(subject) == neighbour
 
     @pytest.mark.parametrize("operation", ["update", "rename", "enable", "disable", "delete"])
     def test_an_account_that_has_gone_is_said_to_be_missing(
@@ -137,22 +137,22 @@ class ChangeContract:
         """For disable and delete that is a success, for the others not: the caller decides."""
         if operation == "rename" and subject.rename is None:
             pytest.skip("it has no rename")
-        account = created(subject)
-        done(subject, changing("delete", account))
+        account = create_account(subject)
+        perform(subject, changing("delete", account))
         with pytest.raises(AccountMissingError):
-            done(subject, changing(operation, account))
+            perform(subject, changing(operation, account))
         assert len(subject.accounts()) == 0
 
     def test_an_account_known_without_the_targets_own_id_is_found_by_its_key(
         self, subject: Subject
     ) -> None:
         """Adopted ones may be."""
-        account = replace(created(subject), remote_id=None)
-        done(subject, changing("disable", account))
-        shown = found(subject, dict(account.attributes))
+        account = replace(create_account(subject), remote_id=None)
+        perform(subject, changing("disable", account))
+        shown = find_account(subject, dict(account.attributes))
         assert shown is not None
         assert shown.enabled is False
-        assert only(subject).enabled is False
+        assert only_account(subject).enabled is False
 
 
 def _is_changed(before: Any, after: Any, change: Any) -> None:

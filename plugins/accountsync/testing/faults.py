@@ -24,11 +24,11 @@ from accountsync.testing.subject import (
     FaultySubject,
     Place,
     changing,
-    created,
-    done,
-    found,
-    listed,
-    only,
+    create_account,
+    find_account,
+    list_accounts,
+    only_account,
+    perform,
 )
 
 UNKNOWN: Mapping[str, tuple[Fault, bool]] = {
@@ -48,16 +48,16 @@ _FAULTS = [fault for fault, _ in UNKNOWN.values()]
 _PLACES: Sequence[Place] = ("create", "find")
 
 
-def _created(subject: FaultySubject, **options: Any) -> Any:
+def _create(subject: FaultySubject, **options: Any) -> Any:
     person = subject.person(NUMBER)
-    return done(subject, lambda c: c.create(person), **options)
+    return perform(subject, lambda c: c.create(person), **options)
 
 
-def _found(subject: FaultySubject, **options: Any) -> Any:
-    return found(subject, subject.person(NUMBER), **options)
+def _find(subject: FaultySubject, **options: Any) -> Any:
+    return find_account(subject, subject.person(NUMBER), **options)
 
 
-_ACTS: tuple[Callable[..., Any], ...] = (_created, _found)
+_ACTS: tuple[Callable[..., Any], ...] = (_create, _find)
 
 
 class FaultContract:
@@ -71,8 +71,8 @@ class FaultContract:
         """I9."""
         faulty.misbehave(fault, "create", times=1)
         with pytest.raises(UnknownOutcomeError):
-            _created(faulty, timeout_s=0.5)
-        account = _found(faulty)
+            _create(faulty, timeout_s=0.5)
+        account = _find(faulty)
         assert (account is not None) == is_done == (len(faulty.accounts()) == 1)
         assert account is None or account.ours
 
@@ -81,28 +81,28 @@ class FaultContract:
         """I9: an error is not an absence."""
         faulty.misbehave(fault, "find")
         with pytest.raises(TransientError):
-            _found(faulty, timeout_s=0.5)
+            _find(faulty, timeout_s=0.5)
 
     def test_an_error_in_the_body_of_a_look_never_says_absent(self, faulty: FaultySubject) -> None:
         """I9: HTTP 200, in the target's own style."""
         faulty.misbehave({"kind": "ok_with_error"}, "find")
         with pytest.raises(TransientError):
-            _found(faulty)
+            _find(faulty)
 
     @pytest.mark.parametrize("fault", _FAULTS, ids=UNKNOWN)
     def test_a_list_that_breaks_off_never_ends_normally(
         self, faulty: FaultySubject, fault: Fault
     ) -> None:
         """I2: who is missing from it would be taken for somebody without an account."""
-        _created(faulty)
+        _create(faulty)
         faulty.misbehave(fault, "list")
         with pytest.raises(TransientError):
-            listed(faulty, timeout_s=0.5)
+            list_accounts(faulty, timeout_s=0.5)
 
     def test_an_error_in_the_body_of_a_list_is_no_empty_list(self, faulty: FaultySubject) -> None:
         faulty.misbehave({"kind": "ok_with_error"}, "list")
         with pytest.raises(TransientError):
-            listed(faulty)
+            list_accounts(faulty)
 
     @pytest.mark.parametrize("form", ["seconds", "date"])
     def test_a_target_says_when_to_come_back(self, faulty: FaultySubject, form: str) -> None:
@@ -121,7 +121,7 @@ class FaultContract:
     def test_not_now_is_not_an_unknown_outcome(self, faulty: FaultySubject, code: int) -> None:
         faulty.misbehave({"kind": "status", "code": code}, "create")
         with pytest.raises(TransientError):
-            _created(faulty)
+            _create(faulty)
 
     def test_a_redirect_is_not_followed(self, faulty: FaultySubject) -> None:
         for place in _PLACES:
@@ -142,7 +142,7 @@ class FaultContract:
             await connector.create(faulty.person("20002"))
             await connector.find(faulty.person("20002"))
 
-        done(faulty, act)
+        perform(faulty, act)
         assert len(faulty.accounts()) == 2
 
     def test_credentials_that_are_never_accepted_are_a_matter_of_configuration(
@@ -151,7 +151,7 @@ class FaultContract:
         """The same fixed ones are not sent twice: accounts get locked by that."""
         faulty.misbehave({"kind": "status", "code": 401}, "create")
         with pytest.raises(ConfigurationError, match="401"):
-            _created(faulty)
+            _create(faulty)
         assert faulty.felt() == (2 if faulty.renews else 1)
 
     def test_many_at_once_share_one_token_and_keep_to_the_limit(
@@ -164,7 +164,7 @@ class FaultContract:
             faulty.misbehave({"kind": "latency", "seconds": 0.03}, "create")
             await asyncio.gather(*(connector.create(person) for person in people))
 
-        done(faulty, act, concurrency=6)
+        perform(faulty, act, concurrency=6)
         traffic = faulty.traffic()
         assert len(faulty.accounts()) == 24
         assert traffic.in_flight_max <= 6
@@ -173,18 +173,18 @@ class FaultContract:
     def test_a_slow_answer_is_given_up_in_time(self, faulty: FaultySubject) -> None:
         faulty.misbehave({"kind": "latency", "seconds": 0.9}, "create", times=1)
         with pytest.raises(UnknownOutcomeError):
-            _created(faulty, timeout_s=0.3)
+            _create(faulty, timeout_s=0.3)
 
     def test_a_change_without_an_answer_is_an_unknown_outcome(self, faulty: FaultySubject) -> None:
         """I9: whether it was made or not; the account is there in any case."""
-        account = created(faulty)
+        account = create_account(faulty)
         for kind, is_done in (("drop_before", False), ("drop_after", True)):
             faulty.misbehave({"kind": kind}, "disable", times=1)
             with pytest.raises(UnknownOutcomeError):
-                done(faulty, changing("disable", account))
-            shown = _found(faulty)
+                perform(faulty, changing("disable", account))
+            shown = _find(faulty)
             assert shown is not None
-            assert shown.enabled is only(faulty).enabled is not is_done
+            assert shown.enabled is only_account(faulty).enabled is not is_done
 
     def test_neither_log_nor_error_tells_anything_about_anybody(
         self, faulty: FaultySubject, caplog: pytest.LogCaptureFixture
@@ -193,7 +193,7 @@ class FaultContract:
         caplog.set_level(logging.DEBUG)
         acts = _all_acts(faulty)
         told = [_told(act, faulty, reachable=False) for act in acts]
-        _created(faulty)
+        _create(faulty)
         refused = {"kind": "ok_with_error", "code": 400, "message": f"{faulty.secrets[0]} is bad"}
         for fault in [refused, *_FAULTS]:
             faulty.misbehave(fault, "anywhere")
@@ -218,13 +218,13 @@ def _all_acts(subject: FaultySubject) -> list[Callable[..., Any]]:
 
     def changed(operation: str) -> Callable[..., Any]:
         act = changing(operation, account, wanted.get(operation))
-        return lambda faulty, **options: done(faulty, act, **options)
+        return lambda faulty, **options: perform(faulty, act, **options)
 
     changes = [changed(one) for one in ("update", "enable", "disable", "delete")]
-    checked: Callable[..., Any] = lambda faulty, **options: done(  # noqa: E731
+    checked: Callable[..., Any] = lambda faulty, **options: perform(  # noqa: E731
         faulty, lambda c: c.check(), **options
     )
-    return [_created, *changes, _found, listed, checked]
+    return [_create, *changes, _find, list_accounts, checked]
 
 
 def _told(act: Callable[..., Any], subject: FaultySubject, **options: Any) -> str:

@@ -6,9 +6,9 @@ from accountsync.testing.subject import (
     NUMBER,
     Subject,
     changing,
-    created,
-    done,
-    listed,
+    create_account,
+    list_accounts,
+    perform,
 )
 
 
@@ -16,9 +16,9 @@ class ListContract:
     """A list names every account of the target once, whoever made it (I2, I18)."""
 
     def test_everybody_is_listed_once(self, subject: Subject) -> None:
-        accounts = [created(subject, str(number)) for number in range(30_001, 30_006)]
-        done(subject, changing("disable", accounts[0]))
-        shown, key = listed(subject), subject.target.key
+        accounts = [create_account(subject, str(number)) for number in range(30_001, 30_006)]
+        perform(subject, changing("disable", accounts[0]))
+        shown, key = list_accounts(subject), subject.target.key
         assert {one.attributes[key]: one.enabled for one in shown} == {
             account.attributes[key]: n > 0 for n, account in enumerate(accounts)
         }
@@ -30,8 +30,8 @@ class ListContract:
     def test_an_account_that_an_administrator_made_is_listed(self, subject: Subject) -> None:
         """Who is missing from a list is taken for somebody without an account."""
         subject.make(subject.person(NUMBER))
-        (account,), key = listed(subject), subject.target.key
+        (account,), key = list_accounts(subject), subject.target.key
         assert account.attributes[key] == subject.person(NUMBER)[key]
 
     def test_a_target_without_accounts_lists_none(self, subject: Subject) -> None:
-        assert listed(subject) == []
+        assert list_accounts(subject) == []

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from accountsync.errors import AccountExistsError, NeedsDataError, TargetDownError
-from accountsync.testing.subject import NUMBER, Subject, created, done, found, only
+from accountsync.testing.subject import (
+    NUMBER,
+    Subject,
+    create_account,
+    find_account,
+    only_account,
+    perform,
+)
 
 
 class LookUpContract:
@@ -15,28 +22,28 @@ class LookUpContract:
     is down costs no attempt (I13)."""
 
     def test_what_is_not_there_is_not_found(self, subject: Subject) -> None:
-        assert found(subject, subject.person(NUMBER)) is None
-        created(subject, "20002")
-        assert found(subject, subject.person(NUMBER)) is None
+        assert find_account(subject, subject.person(NUMBER)) is None
+        create_account(subject, "20002")
+        assert find_account(subject, subject.person(NUMBER)) is None
 
     def test_what_was_created_is_there_and_found_as_ours(self, subject: Subject) -> None:
         person, target = subject.person(NUMBER), subject.target
-        made = done(subject, lambda c: c.create(person))
-        account = found(subject, person)
+        made = perform(subject, lambda c: c.create(person))
+        account = find_account(subject, person)
         assert account == made
         assert account is not None
         assert account.ours
-        there = only(subject)
+        there = only_account(subject)
         assert there.enabled
         for name in (target.key, target.identifier, *subject.change):
             assert there.attributes[name] == person[name]
 
     def test_creating_twice_says_that_it_exists(self, subject: Subject) -> None:
         """I10."""
-        created(subject)
+        create_account(subject)
         with pytest.raises(AccountExistsError):
-            created(subject)
-        only(subject)
+            create_account(subject)
+        only_account(subject)
 
     def test_an_account_that_an_administrator_made_is_found_and_not_made_again(
         self, subject: Subject
@@ -44,13 +51,13 @@ class LookUpContract:
         """I9, I10: the key decides, not who made it."""
         person = subject.person(NUMBER)
         subject.make(person)
-        account = found(subject, person)
+        account = find_account(subject, person)
         assert account is not None
         assert account.ours
         assert account.enabled is not False
         before = subject.accounts()
         with pytest.raises(AccountExistsError):
-            created(subject)
+            create_account(subject)
         assert subject.accounts() == before
 
     def test_somebody_elses_account_with_the_same_names_is_not_ours(self, subject: Subject) -> None:
@@ -60,8 +67,8 @@ class LookUpContract:
         subject.make(subject.person(NUMBER) | subject.change_key)
         before = subject.accounts()
         with pytest.raises(AccountExistsError):
-            created(subject)
-        account = found(subject, subject.person(NUMBER))
+            create_account(subject)
+        account = find_account(subject, subject.person(NUMBER))
         assert account is None or not account.ours
         assert subject.accounts() == before
 
@@ -74,7 +81,7 @@ class LookUpContract:
         person = subject.person(NUMBER)
         del person[key]
         with pytest.raises(NeedsDataError, match=key):
-            done(subject, lambda c: getattr(c, operation)(person))
+            perform(subject, lambda c: getattr(c, operation)(person))
         assert len(subject.accounts()) == 0
 
     @pytest.mark.parametrize("operation", ["create", "find"])
@@ -84,11 +91,11 @@ class LookUpContract:
         """I13: no attempt is burnt."""
         person: Any = subject.person(NUMBER)
         with pytest.raises(TargetDownError, match="cannot connect"):
-            done(subject, lambda c: getattr(c, operation)(person), reachable=False)
+            perform(subject, lambda c: getattr(c, operation)(person), reachable=False)
         assert len(subject.accounts()) == 0
 
     def test_a_connection_test_says_what_answered(self, subject: Subject) -> None:
-        created(subject)
+        create_account(subject)
         before = subject.accounts()
-        assert done(subject, lambda c: c.check())
+        assert perform(subject, lambda c: c.check())
         assert subject.accounts() == before

@@ -15,7 +15,7 @@ from accountsync.targets.connector import Connector
 Attributes = dict[str, Any]
 Act = Callable[[Connector], Awaitable[Any]]
 Fault = Mapping[str, Any]
-"""How a target misbehaves: `kind`, and what belongs to it (docs/connectors.md has the kinds)."""
+"""How a target misbehaves: `kind`, and what belongs to it; `simulators/faults.py` lists them."""
 Place = Literal["create", "find", "disable", "list", "anywhere"]
 """The requests that a fault meets."""
 
@@ -114,7 +114,7 @@ class FaultySubject(Subject, Protocol):
     def traffic(self) -> Traffic: ...
 
 
-def done(subject: Subject, act: Act, **options: Any) -> Any:
+def perform(subject: Subject, act: Act, **options: Any) -> Any:
     """What one act returns, with a connector that is opened and closed for it."""
 
     async def run() -> Any:
@@ -134,22 +134,22 @@ def known(made: RemoteAccount, attributes: Mapping[str, Any], *, enabled: bool =
     )
 
 
-def created(subject: Subject, number: str = NUMBER, *, enabled: bool = True) -> Account:
+def create_account(subject: Subject, number: str = NUMBER, *, enabled: bool = True) -> Account:
     person = subject.person(number)
-    made: RemoteAccount = done(subject, lambda c: c.create(person, enabled=enabled))
+    made: RemoteAccount = perform(subject, lambda c: c.create(person, enabled=enabled))
     return known(made, person, enabled=enabled)
 
 
-def found(subject: Subject, attributes: Attributes, **options: Any) -> RemoteAccount | None:
-    account: RemoteAccount | None = done(subject, lambda c: c.find(attributes), **options)
+def find_account(subject: Subject, attributes: Attributes, **options: Any) -> RemoteAccount | None:
+    account: RemoteAccount | None = perform(subject, lambda c: c.find(attributes), **options)
     return account
 
 
-def listed(subject: Subject, **options: Any) -> list[RemoteAccount]:
+def list_accounts(subject: Subject, **options: Any) -> list[RemoteAccount]:
     async def act(connector: Connector) -> list[RemoteAccount]:
         return [account async for account in connector.list()]
 
-    accounts: list[RemoteAccount] = done(subject, act, **options)
+    accounts: list[RemoteAccount] = perform(subject, act, **options)
     return accounts
 
 
@@ -165,7 +165,7 @@ def changing(operation: str, account: Account, attributes: Attributes | None = N
     return act
 
 
-def only(subject: Subject) -> SeenAccount:
+def only_account(subject: Subject) -> SeenAccount:
     """The one account that the target has."""
     accounts = subject.accounts()
     assert len(accounts) == 1, f"{len(accounts)} accounts are there instead of one"
