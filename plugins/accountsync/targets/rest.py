@@ -58,30 +58,36 @@ class RestConnector:
             return await self._by_hand("create", attributes)
         call = self._call("create")
         identifier = required(attributes, self._target.identifier)
-        if not (enabled or call.reads_enabled or "disable" in self._calls):
+        is_disabled_next = not (enabled or call.reads_enabled)
+        if is_disabled_next and "disable" not in self._calls:
             raise RejectedByTargetError(
                 "the target cannot make an account that is not usable yet: let `create` read"
                 " `enabled`, or declare `disable`",
                 code="not_declared",
             )
-        context = self._context(attributes) | {"enabled": enabled}
         refusals = Refusals()
+        context = self._context(attributes) | {"enabled": enabled}
         answer = await refusals.of(self._change(call, context))
         if answer is None:
-            if not (enabled or call.reads_enabled):
+            if is_disabled_next:
                 new = _account(identifier, MASK, attributes)
                 await refusals.of(self.disable(new, attributes))
             raise refusals.error()
+        made = self._made(call, answer, identifier, enabled=enabled or is_disabled_next)
+        return await self._disabled(made, attributes) if is_disabled_next else made
+
+    def _made(
+        self, call: DeclaredCall, answer: Answer, identifier: str, *, enabled: bool
+    ) -> RemoteAccount:
         decided = call.identifier(answer)
         identifier = decided if decided and isinstance(decided, str) else identifier
-        made = RemoteAccount(
+        return RemoteAccount(
             identifier=identifier,
             remote_id=_remote_id(call, answer),
             ours=True,
-            enabled=True if call.reads_enabled is False else enabled,
+            enabled=enabled,
             attributes={self._target.identifier: identifier},
         )
-        return made if made.enabled == enabled else await self._disabled(made, attributes)
 
     async def _disabled(self, made: RemoteAccount, attributes: Mapping[str, Any]) -> RemoteAccount:
         account = _account(made.identifier, made.remote_id, attributes)
