@@ -25,12 +25,13 @@ from accountsync.domain.accounts.account import OPERATIONS, Account, RemoteAccou
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
-    SafetyStopError,
     TargetDownError,
 )
 from accountsync.settings.targets import CustomTarget
 from accountsync.targets.connector import required
 from accountsync.wire.api import Api
+from accountsync.wire.dry_run import refused
+from accountsync.wire.request import masked
 
 
 class FolderConnector:
@@ -44,10 +45,11 @@ class FolderConnector:
         self._folder = Path(folder)
 
     async def create(self, attributes: Mapping[str, Any], *, enabled: bool = True) -> RemoteAccount:
-        file = self._changing(attributes)
+        file, content = self._file(attributes), {"enabled": enabled, "attributes": dict(attributes)}
+        self._refuse_in_a_dry_run("make a file", attributes)
         try:
             with file.open("x", encoding="utf-8") as new:
-                json.dump({"enabled": enabled, "attributes": dict(attributes)}, new)
+                json.dump(content, new)
         except FileExistsError as error:
             raise AccountExistsError("there is such a file") from error
         return self._account(file)
@@ -65,7 +67,9 @@ class FolderConnector:
         return self._changed(attributes, enabled=False)
 
     async def delete(self, account: Account) -> None:
-        self._present(account.attributes).unlink()
+        file = self._present(account.attributes)
+        self._refuse_in_a_dry_run("delete the file", None)
+        file.unlink()
 
     async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
         file = self._file(attributes)
@@ -80,20 +84,20 @@ class FolderConnector:
 
     def _changed(self, wanted: Mapping[str, Any], **facts: Any) -> RemoteAccount:
         file = self._present(wanted)
+        self._refuse_in_a_dry_run("change the file", facts)
         file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | facts), "utf-8")
         return self._account(file)
 
     def _present(self, attributes: Mapping[str, Any]) -> Path:
-        file = self._changing(attributes)
+        file = self._file(attributes)
         if not file.exists():
             raise AccountMissingError("there is no such file")
         return file
 
-    def _changing(self, attributes: Mapping[str, Any]) -> Path:
-        file = self._file(attributes)
+    def _refuse_in_a_dry_run(self, what: str, content: Any) -> None:
+        """Names of fields are shown, values are not."""
         if self._api.dry_run:
-            raise SafetyStopError("not written, this is a dry run")
-        return file
+            raise refused(f"{self._target.conn_id} {what}: {masked(content)}")
 
     def _file(self, attributes: Mapping[str, Any]) -> Path:
         """The key of the account found is always the one asked for: it is the file's name."""

@@ -47,7 +47,11 @@ class SafetyStopError(AccountSyncError):
 
 
 class DryRunError(SafetyStopError):
-    """Says what would have been sent: method and shape, every value masked."""
+    """Shows what would have been sent. `requests`: each by its shape, every value masked."""
+
+    def __init__(self, message: str, *, requests: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.requests = requests or (message,)
 
 
 class SilentSourceError(SafetyStopError):

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from accountsync.testing import Subject
 from tests.connectors.ldap_subjects import LDAP, LdapSubject
-from tests.connectors.subjects import HTTP, SUBJECTS, HttpSubject, Subject
+from tests.connectors.subjects import HTTP, SUBJECTS, HttpSubject
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +33,7 @@ def subject(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> Su
 
 
 @pytest.fixture(params=HTTP)
-def http(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> HttpSubject:
+def faulty(request: pytest.FixtureRequest, _opened: Callable[[str], Any]) -> HttpSubject:
     """Those whose target has a door that misbehaves on command."""
     return _opened(request.param)
 

@@ -15,11 +15,15 @@ from typing import Any
 import yaml
 
 from accountsync import settings as configuration
-from accountsync.domain.accounts.account import Account, RemoteAccount
+from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.accounts.distinguished_name import joined, rdn
 from accountsync.settings.ldap import LdapTarget
 from accountsync.settings.parts import Rate
 from accountsync.targets import catalog
 from accountsync.targets.connector import Connector
+from accountsync.targets.ldap_container import container_dn
+from accountsync.testing import Attributes, SeenAccount
+from accountsync.testing.subject import NUMBER
 from accountsync.wire import ldap_messages as messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.endpoint import Endpoint
@@ -27,7 +31,6 @@ from accountsync.wire.ldap_messages import Entry
 from tests.connectors import openldap, samba
 from tests.connectors.directory_server import DirectoryServer
 
-Attributes = dict[str, Any]
 NAME, PHONE, PINYIN = "欧阳娜娜", "10098765432", "ouyangnana"
 CONFIG = Path(__file__).parents[2] / "config" / "accountsync.yaml"
 RESEARCH, SALES = "集团/研发", "OU=销售,OU=集团"
@@ -118,8 +121,9 @@ DIALECTS = [
 
 
 class LdapSubject:
-    """As the contract wants it (`subjects.Subject`), and what only directories have."""
+    """As the contract wants it (`testing.Subject`), and what only directories have."""
 
+    secrets = (NAME, PHONE, PINYIN, f"o{NUMBER}", "-secret")
     change: Attributes = {"displayName": "欧阳"}
 
     def __init__(self, dialect: Dialect, server: DirectoryServer) -> None:
@@ -204,8 +208,38 @@ class LdapSubject:
         step: messages.Step = ("replace", name, [value.encode() for value in values])
         self.wire(lambda d: d.change(messages.modify(dn, [step])))
 
-    def accounts(self) -> int:
-        return len(self.entries())
+    def accounts(self) -> list[SeenAccount]:
+        async def read(directory: Directory) -> list[SeenAccount]:
+            dialect = catalog.dialect(self.target, directory)
+            return [
+                SeenAccount(enabled=bool(dialect.is_enabled(entry)), attributes=self._shown(entry))
+                for entry in await self.entries_of(directory)
+            ]
+
+        accounts: list[SeenAccount] = self.wire(read)
+        return accounts
+
+    def _shown(self, entry: Entry) -> Attributes:
+        """A value, or all of them where there are several, or none."""
+        shown = {name: entry.texts(name) for name in self.target.written}
+        return {name: texts[0] if len(texts) == 1 else texts for name, texts in shown.items()}
+
+    def make(self, attributes: Attributes) -> None:
+        """Its login has a password only where a directory asks for one."""
+
+        async def add(directory: Directory) -> None:
+            target = self.target
+            dn = joined(rdn(target.rdn, attributes[target.rdn]), container_dn(target, attributes))
+            values = {
+                name: messages.as_values(attributes[name])
+                for name in target.written
+                if attributes[name] != ""
+            }
+            classes = {"objectClass": [one.encode() for one in target.object_classes]}
+            birth = catalog.dialect(target, directory).birth(enabled=True)
+            await directory.change(messages.add(dn, {**values, **classes, **birth}))
+
+        self.wire(add)
 
     def reset(self) -> None:
         """Samba empties the groups by itself."""
@@ -223,16 +257,6 @@ class LdapSubject:
     @property
     def key(self) -> str:
         return self.target.key
-
-
-def known(made: RemoteAccount, attributes: Attributes) -> Account:
-    """What the store would know."""
-    return Account(
-        state="active",
-        identifier=made.identifier,
-        remote_id=made.remote_id,
-        attributes=attributes,
-    )
 
 
 def _started(dialect: Dialect) -> Callable[[], AbstractContextManager[LdapSubject]]:

@@ -115,6 +115,14 @@ def _forwarded(port: int, request: web.Request, body: bytes) -> web.Response:
         connection.close()
 
 
+def make(url: str, path: str, resource: dict[str, Any]) -> Any:
+    """What an administrator would make."""
+    schema = "User" if path == "/Users" else "Group"
+    body = {"schemas": [f"urn:ietf:params:scim:schemas:core:2.0:{schema}"], **resource}
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/scim+json"}
+    return asked(url, "POST", path, body, headers)
+
+
 def asked(url: str, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
     """One request past our own code."""
     connection = HTTPConnection(url.removeprefix("http://"), timeout=10)

@@ -1,29 +1,29 @@
-"""The connectors under contract, each with a target of its own and what tests must know of it."""
+"""Our connectors under contract, each with a target of its own and what tests must know of it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
-    AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     contextmanager,
 )
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
 from accountsync import settings as configuration
 from accountsync.settings import Settings
-from accountsync.settings.targets import AnyTarget, CustomTarget, HttpTarget
+from accountsync.settings.ldap import LdapTarget
+from accountsync.settings.parts import TokenAuth
+from accountsync.settings.targets import HttpTarget
 from accountsync.targets import catalog
 from accountsync.targets.connector import Connector
+from accountsync.testing import Attributes, Fault, Place, SeenAccount, Traffic
+from accountsync.testing.subject import NUMBER
 from accountsync.wire.api import Api
 from accountsync.wire.auth import authenticator
 from accountsync.wire.endpoint import Endpoint
@@ -35,7 +35,6 @@ from tests.connectors import scim_service
 from tests.connectors.ldap_subjects import LDAP
 from tests.integration.world import until
 
-Attributes = dict[str, Any]
 NAME, PHONE, PINYIN = "欧阳娜娜", "10098765432", "ouyangnana"
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -47,6 +46,12 @@ def example() -> Settings:
     scim = yaml.safe_load((CONFIG / "demo-scim.yaml").read_text("utf-8"))["systems"]["scim"]
     document["systems"]["scim"] = scim
     return configuration.parse(document, origin="test")
+
+
+def http_target(name: str) -> HttpTarget:
+    target = example().systems[name]
+    assert not isinstance(target, LdapTarget)
+    return target
 
 
 def _idaas(number: str) -> Attributes:
@@ -89,49 +94,6 @@ def _scim(number: str) -> Attributes:
         "emails": [{"value": f"{PINYIN}{number}@example.com", "primary": True}],
         "phoneNumbers": [{"value": PHONE}],
     }
-
-
-class Subject(Protocol):
-    """A connector under contract, with an empty target of its own.
-
-    To put another one under contract: write such a class and enter what opens it in `SUBJECTS`.
-    `person`: what the planner would send for an employee number. `change_key`: the same names for
-    somebody else, where the target keeps names apart from its key. `change`: what an update may
-    change. `rename`: what changes with the name, where there is one beside the key.
-    """
-
-    name: str
-    target: AnyTarget
-    change_key: Attributes | None
-    change: Attributes
-    rename: Attributes | None
-
-    def person(self, number: str) -> Attributes: ...
-
-    def reset(self) -> None:
-        """Empties the target; whatever misbehaves behaves again."""
-        ...
-
-    def accounts(self) -> int:
-        """How many the target really has, not asked through the connector."""
-        ...
-
-    def connector(
-        self, *, reachable: bool = True, dry_run: bool = False
-    ) -> AbstractAsyncContextManager[Connector]: ...
-
-
-Act = Callable[[Connector], Awaitable[Any]]
-
-
-def do(subject: Subject, act: Act, **options: Any) -> Any:
-    """One act with a connector that is opened and closed for it."""
-
-    async def run() -> Any:
-        async with subject.connector(**options) as connector:
-            return await act(connector)
-
-    return asyncio.run(run())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,21 +162,64 @@ KINDS = {
 DEAD_PORT = "http://127.0.0.1:9"
 
 
+_ANYWHERE = "/(?!_sim).*(?<!token)(?<!tickets)$"
+
+
 class HttpSubject:
     """`server`: it misbehaves on command."""
 
-    def __init__(self, kind: Kind, server: SimClient, target: AnyTarget) -> None:
+    secrets = (NAME, PHONE, PINYIN, f"o{NUMBER}", "-secret", "example.com")
+    other_loggers = ("aiohttp.server", "scim2_server")
+
+    def __init__(self, kind: Kind, server: SimClient, target: HttpTarget) -> None:
         self.kind, self.server, self.target = kind, server, target
         self.name, self.person = kind.name, kind.person
         self.change_key, self.change, self.rename = kind.change_key, kind.change, kind.rename
+        self.renews = isinstance(target.auth, TokenAuth)
 
     def reset(self) -> None:
-        self.server.heal()
+        self.heal()
         until(lambda: self.server.state()["in_flight"] == 0)
         self.server.reset()
 
-    def accounts(self) -> int:
-        return len(self.server.call("GET", "/_sim/accounts")["accounts"])
+    def make(self, attributes: Attributes) -> None:
+        if self.name == "scim":
+            scim_service.make(self.server.url, "/Users", {"active": True, **attributes})
+        else:
+            self.server.call("POST", "/_sim/accounts", {"enabled": True, **attributes})
+
+    def accounts(self) -> list[SeenAccount]:
+        there = self.server.call("GET", "/_sim/accounts")["accounts"]
+        mapped = self.target.attributes
+        return [
+            SeenAccount(
+                enabled=one["active" if self.name == "scim" else "enabled"],
+                attributes={name: one[name] for name in mapped if name in one},
+            )
+            for one in there
+        ]
+
+    def misbehave(self, fault: Fault, at: Place, *, times: int | None = None) -> None:
+        path = {
+            "create": self.kind.create_path,
+            "find": self.kind.find_path,
+            "disable": self.kind.disable_path,
+            "list": self.kind.list_path,
+            "anywhere": _ANYWHERE,
+        }[at]
+        self.server.faults({**fault, "path": path, **({"times": times} if times else {})})
+
+    def heal(self) -> None:
+        self.server.heal()
+
+    def felt(self) -> int:
+        return sum(rule["fired"] for rule in self.server.faults())
+
+    def traffic(self) -> Traffic:
+        state = self.server.state()
+        routes = state["requests"].items()
+        tokens = sum(n for route, n in routes if route.endswith(("token", "tickets")))
+        return Traffic(in_flight_max=state["in_flight_max"], tokens=tokens)
 
     @asynccontextmanager
     async def connector(
@@ -264,7 +269,7 @@ def _simulated(kind: Kind, option: str) -> Opened:
     def opened() -> Iterator[HttpSubject]:
         options: dict[str, Any] = {option: TargetOptions()}
         with run.running(**options) as sims:
-            yield HttpSubject(kind, getattr(sims, option), example().systems[kind.name])
+            yield HttpSubject(kind, getattr(sims, option), http_target(kind.name))
 
     return opened
 
@@ -272,50 +277,7 @@ def _simulated(kind: Kind, option: str) -> Opened:
 @contextmanager
 def _scim_server() -> Iterator[HttpSubject]:
     with scim_service.running() as server:
-        yield HttpSubject(KINDS["scim"], server, example().systems["scim"])
-
-
-class FolderSubject:
-    """The example of a custom connector in docs/, declared as its documentation declares it."""
-
-    name, change_key, change, rename = "custom", None, {"name": "欧阳"}, None
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        module = import_module("docs.examples.folder_connector")
-        declared = yaml.safe_load(
-            str(module.__doc__).partition("\n\n")[2].partition("\n\n`api`")[0]
-        )
-        document = {
-            **declared["systems"]["badges"],
-            "connector": f"{module.__name__}:FolderConnector",
-        }
-        self.target = CustomTarget.model_validate(document)
-
-    def person(self, number: str) -> Attributes:
-        return {"number": number, "name": NAME}
-
-    def reset(self) -> None:
-        for file in self._folder.iterdir():
-            file.unlink()
-
-    def accounts(self) -> int:
-        return len(list(self._folder.iterdir()))
-
-    @asynccontextmanager
-    async def connector(
-        self, *, reachable: bool = True, dry_run: bool = False
-    ) -> AsyncIterator[Connector]:
-        folder = self._folder if reachable else self._folder / "gone"
-        target = self.target.model_copy(update={"options": {"folder": str(folder)}})
-        async with connected(target, endpoint("badges", DEAD_PORT), dry_run=dry_run) as connector:
-            yield connector
-
-
-@contextmanager
-def _folder() -> Iterator[FolderSubject]:
-    with TemporaryDirectory() as folder:
-        yield FolderSubject(Path(folder))
+        yield HttpSubject(KINDS["scim"], server, http_target("scim"))
 
 
 Opened = Callable[[], AbstractContextManager[Any]]
@@ -328,5 +290,5 @@ HTTP: Mapping[str, Opened] = {
 }
 """Name → what opens the subject; each is opened once in a session."""
 
-SUBJECTS: Mapping[str, Opened] = {**HTTP, **LDAP, "custom": _folder}
-"""Every connector under contract."""
+SUBJECTS: Mapping[str, Opened] = {**HTTP, **LDAP}
+"""Every connector of ours under contract; one of an author's own is in docs/examples."""

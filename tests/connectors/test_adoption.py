@@ -23,8 +23,9 @@ from accountsync.jobs.plans.create_account_tasks import create_account_tasks
 from accountsync.settings.target import Correlation
 from accountsync.settings.targets import AnyTarget
 from accountsync.store import locks
+from accountsync.testing import Attributes, Subject, perform
 from simulators.departments import IDAAS_DEPARTMENTS
-from tests.connectors.subjects import CONFIG, NAME, PHONE, Attributes, Subject, do, example
+from tests.connectors.subjects import CONFIG, NAME, PHONE, example
 from tests.installation import http_connection
 from tests.integration.crashing import dying
 
@@ -78,7 +79,7 @@ class Site:
         """Accounts in the target that nobody of us made."""
         for number in numbers:
             attributes: Attributes = {**self.subject.person(number), **changes}
-            do(self.subject, lambda connector, a=attributes: connector.create(a))
+            perform(self.subject, lambda connector, a=attributes: connector.create(a))
 
     def adopts(self, **options: Any) -> Adoption:
         return adopt_accounts.adopt_accounts(
@@ -190,7 +191,7 @@ def test_existing_accounts_are_adopted_and_nothing_is_planned_for_them(site: Sit
     assert account["disabled_by"] is None
     assert account["attributes"][site.target.key] == "E1"
     assert site.plans() == ["E3"]
-    assert site.subject.accounts() == 3
+    assert len(site.subject.accounts()) == 3
 
 
 def _open_task(site: Site) -> RowMapping:
@@ -275,9 +276,9 @@ def test_a_disabled_account_stays_disabled_and_its_disabling_is_not_ours(site: S
         remote_id=None,
         attributes=site.subject.person("E1"),
     )
-    found = do(site.subject, lambda connector: connector.find(site.subject.person("E1")))
+    found = perform(site.subject, lambda connector: connector.find(site.subject.person("E1")))
     known = replace(known, identifier=found.identifier, remote_id=found.remote_id)
-    do(site.subject, lambda connector: connector.disable(known, known.attributes))
+    perform(site.subject, lambda connector: connector.disable(known, known.attributes))
     site.adopts()
     account = site.accounts()["E1"]
     assert (account["state"], account["disabled_by"]) == ("disabled", None)

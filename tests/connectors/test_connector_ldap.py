@@ -16,9 +16,10 @@ from accountsync.errors import (
     TransientError,
 )
 from accountsync.targets.connector import Connector
+from accountsync.testing import known
 from accountsync.wire import ldap_messages as messages
 from tests.connectors.faulty_line import faulty_line
-from tests.connectors.ldap_subjects import NAME, SALES, LdapSubject, known
+from tests.connectors.ldap_subjects import NAME, SALES, LdapSubject
 
 NUMBER = "20001"
 

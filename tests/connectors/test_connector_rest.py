@@ -24,8 +24,9 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.settings.targets import CustomTarget, RestTarget
+from accountsync.testing import Act
 from tests.connectors.recorder import Answer, Recorder, recording
-from tests.connectors.subjects import Act, connected, endpoint
+from tests.connectors.subjects import connected, endpoint
 
 PERSON = {"number": "00100001", "login": "z1", "phone": None}
 OURS = {"id": "7", "number": "00100001", "login": "z1", "on": True}

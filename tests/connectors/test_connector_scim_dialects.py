@@ -23,10 +23,11 @@ from accountsync.errors import (
 from accountsync.settings.targets import ScimTarget
 from accountsync.targets import scim_dialects
 from accountsync.targets.connector import Connector
+from accountsync.testing import Act
 from simulators.client import SimClient
 from tests.connectors import scim_service
 from tests.connectors.recorder import Answer, Recorder, recording
-from tests.connectors.subjects import Act, connected, endpoint
+from tests.connectors.subjects import connected, endpoint
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PERSON: Mapping[str, Any] = {

@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "plugin": set(),
     "cli": {"wiring", "jobs", "store", "settings", "domain", "errors"},
     "__main__": {"cli", "connections", "errors"},
+    "testing": {"targets", "settings", "domain", "errors"},
     "__init__": set(),
 }
 ROOMS: dict[str, dict[str, set[str]]] = {
@@ -146,6 +147,14 @@ def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
     while free := {module for module, needed in uses.items() if not needed & set(uses)}:
         uses = {module: needed for module, needed in uses.items() if module not in free}
     assert uses == {}
+
+
+def test_what_needs_pytest_is_for_authors_of_connectors_and_nothing_imports_it() -> None:
+    """A production machine has no pytest."""
+    for file in FILES:
+        used = {".".join(module.split(".")[:2]) for module in _imports(file)}
+        if _part(file) != "testing":
+            assert not used & {"pytest", "accountsync.testing"}, file
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))

@@ -86,6 +86,11 @@ class LdapTarget(Target):
                 yield Problem(("attributes", attribute), "is set by the connector itself")
 
     @property
+    def named(self) -> list[str]:
+        """The distinguished names that the configuration itself names, and that tell of nobody."""
+        return [self.base, *(self.groups.managed if self.groups else ())]
+
+    @property
     def written(self) -> list[str]:
         """The attributes that stand in an entry."""
         groups = self.groups.attribute if self.groups else None

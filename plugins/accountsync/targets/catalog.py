@@ -36,7 +36,13 @@ async def opened(
     """The connector with its connection, at the target's own rate and patience."""
     timeout_s = target.timeout.total_seconds()
     if isinstance(target, LdapTarget):
-        directory = Directory(point, rate=target.rate, timeout_s=timeout_s, dry_run=dry_run)
+        directory = Directory(
+            point,
+            rate=target.rate,
+            timeout_s=timeout_s,
+            dry_run=dry_run,
+            configured=target.named,
+        )
         async with directory:
             yield LdapConnector(target, directory, dialect(target, directory))
         return

@@ -28,6 +28,7 @@ from accountsync.targets.ldap_dialect import Dialect
 from accountsync.targets.ldap_groups import Memberships
 from accountsync.wire import ldap_messages as messages
 from accountsync.wire.directory import Directory
+from accountsync.wire.dry_run import Refusals
 from accountsync.wire.ldap_messages import Entry, Step
 
 
@@ -40,7 +41,11 @@ class LdapConnector:
         self._target = target
         self._directory = directory
         self._dialect = dialect
-        self._groups = Memberships(target.groups, directory) if target.groups else None
+        self._groups = (
+            Memberships(target.groups, directory, follow=dialect.groups_follow)
+            if target.groups
+            else None
+        )
         self._read = [*target.written, dialect.id_attribute, *dialect.shown]
         self._root: Entry | None = None
 
@@ -49,11 +54,16 @@ class LdapConnector:
         container (namesakes), it gets the identifier behind it."""
         self._ready_to_write(attributes)
         container = container_dn(self._target, attributes)
+        refusals = Refusals()
         for name in self._entry_names(attributes):
             dn = joined(rdn(self._target.rdn, name), container)
-            if await self._added(dn, name, attributes, enabled=enabled):
+            added = await refusals.of(self._added(dn, name, attributes, enabled=enabled))
+            if refusals:
+                await self._join(dn, attributes, refusals=refusals)
+                raise refusals.error()
+            if added:
                 entry = await self._entry_just_made(dn, name, attributes)
-                await self._join(dn, attributes)
+                await self._join(dn, attributes, refusals=refusals)
                 return self._account(entry, ours=True)
             await self._refuse_if_there(attributes)
         raise AccountExistsError("the name is taken within its container", code="68")
@@ -66,14 +76,14 @@ class LdapConnector:
         entry, ours = found
         if ours and not self._differences(entry, attributes):
             with suppress(AccountSyncError):  # a look shows what it lacks
-                await self._join(entry.dn, attributes)
+                await self._join(entry.dn, attributes, refusals=Refusals())
         raise AccountExistsError("an entry with this key or identifier", code="68")
 
-    async def _join(self, dn: str, attributes: Mapping[str, Any]) -> None:
+    async def _join(self, dn: str, attributes: Mapping[str, Any], *, refusals: Refusals) -> None:
         """Whatever goes wrong here, the entry is there: a look shows what it lacks."""
         try:
             if self._groups:
-                await self._groups.join(dn, attributes)
+                await self._groups.join(dn, attributes, refusals=refusals)
         except UnknownOutcomeError as error:
             raise TransientError(f"made, its memberships are not complete: {error}") from None
 
@@ -136,21 +146,31 @@ class LdapConnector:
     ) -> RemoteAccount:
         self._ready_to_write(attributes)
         entry = await self._entry(account, attributes)
-        dn = await self._moved(entry, attributes)
+        refusals = Refusals()
+        dn = await self._moved(entry, attributes, refusals=refusals)
         steps = self._differences(entry, attributes)
         if enabled is not None:
             steps += self._dialect.switch(entry, enabled=enabled)
         if steps:
-            await self._directory.change(messages.modify(dn, steps))
+            await refusals.of(self._directory.change(messages.modify(dn, steps)))
         if self._groups:
-            await self._groups.settle(dn, attributes, formerly=entry.dn)
+            await self._groups.settle(dn, attributes, formerly=entry.dn, refusals=refusals)
+        if refusals:
+            raise refusals.error()
+        return self._changed_account(entry, dn, attributes, enabled=enabled)
+
+    def _changed_account(
+        self, entry: Entry, dn: str, attributes: Mapping[str, Any], *, enabled: bool | None
+    ) -> RemoteAccount:
         now = {name.lower(): values for name, values in self._values(attributes).items()}
         if dn != entry.dn:
             now[self._target.rdn.lower()] = [parsed(dn)[0][0][1].encode()]
         after = Entry(dn=dn, attributes={**entry.attributes, **now})
         return self._account(after, ours=True, enabled=enabled)
 
-    async def _moved(self, entry: Entry, attributes: Mapping[str, Any]) -> str:
+    async def _moved(
+        self, entry: Entry, attributes: Mapping[str, Any], *, refusals: Refusals
+    ) -> str:
         """Where no container is declared it stays in the one that an administrator chose."""
         there = parent(entry.dn)
         container = container_dn(self._target, attributes) if self._target.container else there
@@ -161,7 +181,8 @@ class LdapConnector:
         for name in names:
             own = rdn(self._target.rdn, name)
             try:
-                await self._directory.change(messages.move(entry.dn, rdn=own, parent=container))
+                move = messages.move(entry.dn, rdn=own, parent=container)
+                await refusals.of(self._directory.change(move))
             except AccountExistsError:
                 continue
             except AccountMissingError as error:
@@ -307,7 +328,7 @@ class LdapConnector:
     def _values(self, attributes: Mapping[str, Any]) -> dict[str, builtins.list[bytes]]:
         """The entry's own name is not among them: it changes by moving the entry."""
         return {
-            name: _as_values(attributes.get(name))
+            name: messages.as_values(attributes.get(name))
             for name in self._target.written
             if name != self._target.rdn
         }
@@ -325,12 +346,3 @@ class LdapConnector:
                 if values
             },
         )
-
-
-def _as_values(value: Any) -> builtins.list[bytes]:
-    """No value and an empty one are the same to a directory: the attribute is not there."""
-    if isinstance(value, bool):
-        return [b"TRUE" if value else b"FALSE"]
-    if isinstance(value, builtins.list | tuple):
-        return [raw for one in value for raw in _as_values(one)]
-    return [] if value is None or value == "" else [str(value).encode()]

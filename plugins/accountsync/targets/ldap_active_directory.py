@@ -21,6 +21,7 @@ _LOGON_NAME = re.compile(r'[^"/\\\[\]:;|=,+*?<>@\x00-\x1f]{1,20}(?<!\.)')
 
 class ActiveDirectory:
     id_attribute = "objectGUID"
+    groups_follow = True
     skips_references = True
     """A search from the domain's root names the partitions of DNS: nobody's account is there."""
     tests: Mapping[str, bytes | None] = {"objectClass": b"user", "objectCategory": b"person"}

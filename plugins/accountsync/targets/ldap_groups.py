@@ -16,6 +16,7 @@ from accountsync.errors import (
 from accountsync.settings.ldap import Groups
 from accountsync.wire import ldap_messages as messages
 from accountsync.wire.directory import Directory
+from accountsync.wire.dry_run import Refusals
 from accountsync.wire.ldap_messages import Step
 
 _ALREADY = "20"
@@ -24,31 +25,34 @@ Kind = Literal["add", "delete"]
 
 
 class Memberships:
-    def __init__(self, groups: Groups, directory: Directory) -> None:
+    """`follow`: the server keeps an entry that moves in its groups (`Dialect.groups_follow`)."""
+
+    def __init__(self, groups: Groups, directory: Directory, *, follow: bool) -> None:
         self._groups = groups
         self._directory = directory
+        self._follow = follow
         self._managed = {folded(dn): dn for dn in groups.managed}
         self.attribute = groups.attribute
 
     async def settle(
-        self, dn: str, attributes: Mapping[str, Any], *, formerly: str | None = None
+        self, dn: str, attributes: Mapping[str, Any], *, formerly: str, refusals: Refusals
     ) -> None:
         """`formerly`: where the entry was. Not every directory follows it in its groups."""
         wanted = self.wanted(attributes)
-        has_moved = formerly is not None and folded(formerly) != folded(dn)
+        has_moved = folded(formerly) != folded(dn)
+        if has_moved and refusals and self._follow:  # a dry run: it has not moved yet
+            dn, has_moved = formerly, False
         for folded_dn, group in self._managed.items():
-            if formerly and has_moved and await self._has(group, formerly):
-                await self._change(group, ("delete", self._groups.member, [formerly.encode()]))
+            if has_moved and await self._has(group, formerly):
+                await refusals.of(self._change(group, "delete", formerly))
             if (folded_dn in wanted) != await self._has(group, dn):
-                step: Kind = "add" if folded_dn in wanted else "delete"
-                await self._change(group, (step, self._groups.member, [dn.encode()]))
+                kind: Kind = "add" if folded_dn in wanted else "delete"
+                await refusals.of(self._change(group, kind, dn))
 
-    async def join(self, dn: str, attributes: Mapping[str, Any]) -> None:
+    async def join(self, dn: str, attributes: Mapping[str, Any], *, refusals: Refusals) -> None:
         """For an entry that is new, and in no group yet."""
         for folded_dn in self.wanted(attributes):
-            await self._change(
-                self._managed[folded_dn], ("add", self._groups.member, [dn.encode()])
-            )
+            await refusals.of(self._change(self._managed[folded_dn], "add", dn))
 
     async def of(self, dn: str, attributes: Mapping[str, Any]) -> Any:
         """The managed groups it is in: in the words they are wanted in, if they are as wanted."""
@@ -73,7 +77,8 @@ class Memberships:
         found = await self._directory.search(group, scope="entry", tests=tests, attributes=["1.1"])
         return bool(found)
 
-    async def _change(self, group: str, step: Step) -> None:
+    async def _change(self, group: str, kind: Kind, dn: str) -> None:
+        step: Step = (kind, self._groups.member, [dn.encode()])
         try:
             await self._directory.change(messages.modify(group, [step]))
         except AccountExistsError:

@@ -16,6 +16,8 @@ class OpenLdap:
 
     id_attribute = "entryUUID"
     skips_references = False
+    groups_follow = False
+    """Only where the overlay refint is loaded."""
 
     def __init__(self, target: LdapTarget) -> None:
         self._disabling = target.disabling

@@ -24,7 +24,8 @@ from accountsync.targets.rest_check import check
 from accountsync.targets.rest_list import listed
 from accountsync.wire.answer import Answer
 from accountsync.wire.api import Api
-from accountsync.wire.request import Rendered, RequestTemplate
+from accountsync.wire.dry_run import Refusals
+from accountsync.wire.request import MASK, Rendered, RequestTemplate
 
 
 class RestConnector:
@@ -57,32 +58,39 @@ class RestConnector:
             return await self._by_hand("create", attributes)
         call = self._call("create")
         identifier = required(attributes, self._target.identifier)
-        if not (enabled or call.reads_enabled or "disable" in self._calls):
+        is_disabled_next = not (enabled or call.reads_enabled)
+        if is_disabled_next and "disable" not in self._calls:
             raise RejectedByTargetError(
                 "the target cannot make an account that is not usable yet: let `create` read"
                 " `enabled`, or declare `disable`",
                 code="not_declared",
             )
+        refusals = Refusals()
         context = self._context(attributes) | {"enabled": enabled}
-        answer = await self._change(call, context)
+        answer = await refusals.of(self._change(call, context))
+        if answer is None:
+            if is_disabled_next:
+                new = _account(identifier, MASK, attributes)
+                await refusals.of(self.disable(new, attributes))
+            raise refusals.error()
+        made = self._made(call, answer, identifier, enabled=enabled or is_disabled_next)
+        return await self._disabled(made, attributes) if is_disabled_next else made
+
+    def _made(
+        self, call: DeclaredCall, answer: Answer, identifier: str, *, enabled: bool
+    ) -> RemoteAccount:
         decided = call.identifier(answer)
         identifier = decided if decided and isinstance(decided, str) else identifier
-        made = RemoteAccount(
+        return RemoteAccount(
             identifier=identifier,
             remote_id=_remote_id(call, answer),
             ours=True,
-            enabled=True if call.reads_enabled is False else enabled,
+            enabled=enabled,
             attributes={self._target.identifier: identifier},
         )
-        return made if made.enabled == enabled else await self._disabled(made, attributes)
 
     async def _disabled(self, made: RemoteAccount, attributes: Mapping[str, Any]) -> RemoteAccount:
-        account = Account(
-            state="active",
-            identifier=made.identifier,
-            remote_id=made.remote_id,
-            attributes=attributes,
-        )
+        account = _account(made.identifier, made.remote_id, attributes)
         try:
             await self.disable(account, attributes)
         except AccountSyncError as error:
@@ -96,9 +104,13 @@ class RestConnector:
         return await self._changed("rename", account, attributes)
 
     async def enable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        refusals = Refusals()
         if "update" in self._calls and _differing(account, attributes):
-            await self._changed("update", account, attributes)
-        return replace(await self._changed("enable", account, attributes), enabled=True)
+            await refusals.of(self._changed("update", account, attributes))
+        enabled = await refusals.of(self._changed("enable", account, attributes))
+        if enabled is None or refusals:
+            raise refusals.error()
+        return replace(enabled, enabled=True)
 
     async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
         changed = await self._changed("disable", account, attributes)
@@ -190,6 +202,13 @@ class RestConnector:
 
     def _render(self, request: RequestTemplate, context: Mapping[str, Any]) -> Rendered:
         return request.render({"conn": self._api.endpoint.as_context(), **context})
+
+
+def _account(identifier: str, remote_id: str | None, attributes: Mapping[str, Any]) -> Account:
+    """One that was just made."""
+    return Account(
+        state="active", identifier=identifier, remote_id=remote_id, attributes=attributes
+    )
 
 
 def _differing(account: Account, attributes: Mapping[str, Any]) -> dict[str, Any]:

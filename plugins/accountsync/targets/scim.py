@@ -26,6 +26,8 @@ from accountsync.targets.scim_list import by_cursor, by_index
 from accountsync.targets.scim_messages import Features
 from accountsync.wire.answer import Answer
 from accountsync.wire.api import Api
+from accountsync.wire.dry_run import Refusals
+from accountsync.wire.request import MASK
 
 _NEEDED = ("externalId", "userName")
 _CANNOT_FILTER = (400, 403, 501)
@@ -55,7 +57,11 @@ class ScimConnector:
         groups = messages.declared_groups(attributes)
         await self._groups.known(groups)
         body = messages.new_user(attributes, enabled=enabled)
-        answer = await self._api.change(messages.request("POST", "/Users", body=body))
+        refusals = Refusals()
+        answer = await refusals.of(self._api.change(messages.request("POST", "/Users", body=body)))
+        if answer is None:
+            await self._groups.change(MASK, join=groups, leave=(), refusals=refusals)
+            raise refusals.error()
         if answer.status == 201 and messages.has_user(answer):
             made = self._account(answer.body, attributes, ours=True)
             await self._joined(made, groups)
@@ -66,7 +72,9 @@ class ScimConnector:
 
     async def _joined(self, made: RemoteAccount, groups: list[str]) -> None:
         try:
-            await self._groups.change(str(made.remote_id), join=groups, leave=())
+            await self._groups.change(
+                str(made.remote_id), join=groups, leave=(), refusals=Refusals()
+            )
         except AccountSyncError as error:
             raise UnknownOutcomeError(f"created, but not yet in its groups: {error}") from error
 
@@ -101,23 +109,36 @@ class ScimConnector:
         groups = messages.declared_groups(attributes)
         await self._groups.known(groups)
         remote_id = await self._remote_id(account, known or attributes)
-        answer = await self._sent(_path(remote_id), attributes, enabled=enabled)
-        if answer.status != 204 and not (answer.status == 200 and messages.has_user(answer)):
+        refusals = Refusals()
+        answer = await refusals.of(
+            self._sent(_path(remote_id), attributes, enabled=enabled, refusals=refusals)
+        )
+        if answer is not None and not messages.is_changed(answer):
             raise messages.refusal(answer)
         if attributes:
             left = set(messages.declared_groups(account.attributes)) - set(groups)
-            await self._groups.change(remote_id, join=groups, leave=sorted(left))
+            await self._groups.change(remote_id, join=groups, leave=sorted(left), refusals=refusals)
+        if answer is None:
+            raise refusals.error()
         return self._after(account, answer, attributes, enabled=enabled)
 
     async def _sent(
-        self, path: str, attributes: Mapping[str, Any], *, enabled: bool | None
+        self,
+        path: str,
+        attributes: Mapping[str, Any],
+        *,
+        enabled: bool | None,
+        refusals: Refusals,
     ) -> Answer:
-        """By PATCH where the provider can, and its dialect does."""
+        """By PATCH where the provider can, and its dialect does. Raises DryRunError for the last
+        change; those before it are among the refusals."""
         can_patch = (await self._provider()).patch
         if can_patch and self._dialect.put_attributes and attributes:
             if enabled is not None:
-                switched = await self._sent(path, {}, enabled=enabled)
-                if switched.status not in (200, 204):
+                switched = await refusals.of(
+                    self._sent(path, {}, enabled=enabled, refusals=refusals)
+                )
+                if switched is not None and switched.status not in (200, 204):
                     return switched
             can_patch = False
         if not can_patch:

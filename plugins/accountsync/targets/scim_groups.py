@@ -10,6 +10,7 @@ from accountsync.errors import RejectedByTargetError, TransientError
 from accountsync.targets import scim_messages as messages
 from accountsync.targets.scim_dialects import Dialect
 from accountsync.wire.api import Api
+from accountsync.wire.dry_run import Refusals
 
 
 class Groups:
@@ -38,17 +39,20 @@ class Groups:
         joined = [name for name in named if name in there or self._ids.get(name) in there]
         return {} if joined == named else {"groups": joined}
 
-    async def change(self, user: str, *, join: Iterable[str], leave: Iterable[str]) -> None:
+    async def change(
+        self, user: str, *, join: Iterable[str], leave: Iterable[str], refusals: Refusals
+    ) -> None:
         """Sets a state: safe to repeat."""
         for name in join:
-            await self._patch(name, self._dialect.member_added(user))
+            await refusals.of(self._patch(name, self._dialect.member_added(user)))
         for name in leave:
-            await self._patch(name, self._dialect.member_removed(user))
+            await refusals.of(self._patch(name, self._dialect.member_removed(user)))
 
     async def _patch(self, name: str, operation: dict[str, Any]) -> None:
         path = f"/Groups/{quote(await self._id(name), safe='')}"
         body = {"schemas": [messages.PATCH_OP], "Operations": [operation]}
-        answer = await self._api.change(messages.request("PATCH", path, body=body))
+        route = f"/Groups {messages.equals('displayName', name)}"
+        answer = await self._api.change(messages.request("PATCH", path, body=body, route=route))
         if answer.status in (404, 410):
             self._ids.pop(name, None)
             raise TransientError(f"the group {name!r} has just gone")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +20,14 @@ from accountsync.errors import (
 )
 from accountsync.targets.scim_dialects import Dialect, leaves
 from accountsync.wire.answer import Answer
-from accountsync.wire.request import Rendered
+from accountsync.wire.request import MASK, Rendered
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 _MEDIA_TYPE = "application/scim+json"
 _HEADERS = {"Content-Type": _MEDIA_TYPE, "Accept": _MEDIA_TYPE}
+_ID_IN_PATH = re.compile(r"(?<=\w)/[^/]+$")
+_PROTOCOL_WORDS = frozenset({("schemas",), ("Operations", "op"), ("Operations", "path")})
 _STATE = "active"
 _PAGE_SIZE = 100
 _READ_ONLY = frozenset({"id", "meta", "groups", "schemas"})
@@ -77,9 +80,19 @@ def request(
     query: dict[str, str] | None = None,
     body: Any = None,
     if_match: str | None = None,
+    route: str | None = None,
 ) -> Rendered:
+    """`route`: the path for everybody to see; by default without the resource's id."""
     headers = _HEADERS if if_match is None else _HEADERS | {"If-Match": if_match}
-    return Rendered(method=method, path=path, headers=headers, query=query or {}, body=body)
+    return Rendered(
+        method=method,
+        path=path,
+        headers=headers,
+        query=query or {},
+        body=body,
+        route=_ID_IN_PATH.sub(f"/{MASK}", path) if route is None else route,
+        words=_PROTOCOL_WORDS,
+    )
 
 
 def equals(attribute: str, wanted: str) -> str:
@@ -167,6 +180,10 @@ def account(
 
 def has_user(answer: Answer) -> bool:
     return isinstance(answer.body, dict) and "id" in answer.body
+
+
+def is_changed(answer: Answer) -> bool:
+    return answer.status == 204 or (answer.status == 200 and has_user(answer))
 
 
 def listed(answer: Answer, act: str) -> tuple[list[dict[str, Any]], int]:

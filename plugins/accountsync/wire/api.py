@@ -32,7 +32,6 @@ from aiolimiter import AsyncLimiter
 from accountsync.domain.tasks import departure
 from accountsync.errors import (
     ConfigurationError,
-    DryRunError,
     TargetDownError,
     ThrottledError,
     TransientError,
@@ -41,8 +40,9 @@ from accountsync.errors import (
 from accountsync.settings.parts import Rate
 from accountsync.wire.answer import Answer, retry_after
 from accountsync.wire.auth import Authenticator
+from accountsync.wire.dry_run import refused
 from accountsync.wire.endpoint import Endpoint, tls_context
-from accountsync.wire.request import Rendered, encoded, masked
+from accountsync.wire.request import Rendered, encoded, shown
 
 LONGEST_ANSWER = 256 * 2**20
 """Bytes."""
@@ -122,10 +122,10 @@ class Api:
         return await self._authenticated(request, change=False)
 
     async def change(self, request: Rendered) -> Answer:
-        """Raises DryRunError in a dry run."""
+        """Raises DryRunError in a dry run, and InvalidPersonError where it would be raised else."""
         if self.dry_run:
-            said = f"{self._place(request)}: not sent, this is a dry run"
-            raise DryRunError(f"{said}: {masked(request.body)}")
+            encoded(request)
+            raise refused(f"{self.endpoint.conn_id} {shown(request)}")
         return await self._authenticated(request, change=True)
 
     async def _authenticated(self, request: Rendered, *, change: bool) -> Answer:

@@ -35,7 +35,6 @@ from accountsync.errors import (
     ConfigurationError,
     IncompleteReadError,
     RejectedByTargetError,
-    SafetyStopError,
     TargetDownError,
     TransientError,
     UnknownOutcomeError,
@@ -43,10 +42,12 @@ from accountsync.errors import (
 from accountsync.settings.parts import Rate
 from accountsync.wire import ldap_messages as messages
 from accountsync.wire.api import limiter
+from accountsync.wire.dry_run import refused
 from accountsync.wire.endpoint import Endpoint, tls_context
 from accountsync.wire.ldap_link import Address, Link, LinkLostError, Rows, StartTlsRefusedError
 from accountsync.wire.ldap_link import connected as connected_link
 from accountsync.wire.ldap_messages import Entry, Request, Result, Scope
+from accountsync.wire.ldap_shown import shown
 
 _MISSING, _EXISTS, _CONSTRAINT, _NO_RIGHT, _UNAVAILABLE = 32, 68, 19, 50, 52
 _INVALID_CREDENTIALS = 49
@@ -68,14 +69,22 @@ _HINTS = {
 class Directory:
     """Use as an async context manager. Reconnects by itself; repeats nothing.
 
-    `dry_run`: a change is refused here, below everything that could forget to ask.
+    `dry_run`: a change is refused here, below everything that could forget to ask. `configured`:
+    distinguished names of the configuration, which a dry run may show.
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, rate: Rate, timeout_s: float, dry_run: bool = False
+        self,
+        endpoint: Endpoint,
+        *,
+        rate: Rate,
+        timeout_s: float,
+        dry_run: bool = False,
+        configured: Sequence[str] = (),
     ) -> None:
         self.endpoint = endpoint
         self._dry_run = dry_run
+        self._configured = configured
         self._address = _address(endpoint)
         self._timeout_s = timeout_s
         self._in_flight = asyncio.Semaphore(rate.concurrency)
@@ -149,9 +158,9 @@ class Directory:
         return now
 
     async def change(self, request: Request) -> None:
-        """Raises SafetyStopError in a dry run."""
+        """Raises DryRunError in a dry run."""
         if self._dry_run:
-            raise SafetyStopError(f"{self._place}: not sent, this is a dry run")
+            raise refused(f"{self._place} {shown(request, configured=self._configured)}")
         await self._asked(request, change=True)
 
     async def _asked(

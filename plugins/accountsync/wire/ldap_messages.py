@@ -23,7 +23,7 @@ Step = tuple[Literal["add", "delete", "replace"], str, Values]
 PAGED_RESULTS = "1.2.840.113556.1.4.319"  # RFC 2696
 START_TLS = "1.3.6.1.4.1.1466.20037"
 _SCOPES = {"entry": 0, "children": 1, "subtree": 2}
-_STEPS = {"add": 0, "delete": 1, "replace": 2}
+STEPS = {"add": 0, "delete": 1, "replace": 2}
 Scope = Literal["entry", "children", "subtree"]
 
 
@@ -242,7 +242,7 @@ def modify(dn: str, steps: Sequence[Step]) -> Request:
     request = _OPERATIONS["modifyRequest"].clone()
     request["object"] = dn.encode()
     for n, (step, name, values) in enumerate(steps):
-        request["changes"][n]["operation"] = _STEPS[step]
+        request["changes"][n]["operation"] = STEPS[step]
         _fill(request["changes"][n]["modification"], name, values)
     return "modifyRequest", request
 
@@ -257,6 +257,15 @@ def move(dn: str, *, rdn: str, parent: str) -> Request:
 
 def delete(dn: str) -> Request:
     return "delRequest", _OPERATIONS["delRequest"].clone(dn.encode())
+
+
+def as_values(value: Any) -> list[bytes]:
+    """No value and an empty one are the same to a directory: the attribute is not there."""
+    if isinstance(value, bool):
+        return [b"TRUE" if value else b"FALSE"]
+    if isinstance(value, list | tuple):
+        return [raw for one in value for raw in as_values(one)]
+    return [] if value is None or value == "" else [str(value).encode()]
 
 
 def _fill(attribute: Any, name: str, values: Values) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +14,20 @@ from accountsync.domain.mapping.values import Context, Value, compile_tree, comp
 from accountsync.errors import InvalidPersonError
 from accountsync.settings.parts import Request
 
+MASK = "***"
+Place = tuple[str, ...]
+"""The way to a value in a body, by names of fields; lists have none."""
+_INSERTED = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_QUOTED = re.compile(r'"[^"]*"')
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """All but the method may be about a person."""
+    """All but the method may be about a person.
+
+    `route`: the path without any value, for everybody to see. `words`: places in the body that hold
+    words of the protocol and no values.
+    """
 
     method: str
     path: str = field(repr=False)
@@ -24,6 +35,8 @@ class Rendered:
     query: dict[str, str] = field(repr=False)
     body: Any = field(repr=False)
     form: bool = False
+    route: str = ""
+    words: Collection[Place] = ()
 
 
 class RequestTemplate:
@@ -32,6 +45,7 @@ class RequestTemplate:
         self._form = request.body_as == "form"
         self._keeps_nulls = request.nulls == "send"
         self._path = compile_url_path(request.path, roots=roots)
+        self._route = _route(request.path)
         self._headers: Value = compile_tree(request.headers, roots=roots)
         self._query: Value = compile_tree(request.query, roots=roots)
         self._body: Value = compile_tree(request.body, roots=roots)
@@ -47,7 +61,13 @@ class RequestTemplate:
             query={key: str(value) for key, value in query.items()},
             body=body if self._keeps_nulls else _without_none(body),
             form=self._form,
+            route=self._route,
         )
+
+
+def _route(path: str) -> str:
+    """A declared path as everybody may see it: what it inserts is masked."""
+    return MASK if "{%" in path else _INSERTED.sub(MASK, path)
 
 
 def _header(value: Any) -> str:
@@ -85,19 +105,34 @@ def _unspeakable(node: Any) -> list[str]:
     return []
 
 
-def masked(body: Any) -> str:
+def shown(request: Rendered) -> str:
+    """A request as a dry run shows it: method, route and names of fields, no values (I15)."""
+    parts = [request.method, request.route]
+    if request.query:
+        parts.append(f"with the query {masked(request.query)}")
+    return " ".join(part for part in (*parts, masked(request.body, words=request.words)) if part)
+
+
+def masked(body: Any, *, words: Collection[Place] = ()) -> str:
     """The shape of a body: names of fields, no values (I15)."""
     if body is None:
         return "without a body"
-    return orjson.dumps(_masked(body)).decode()
+    return orjson.dumps(_masked(body, words, ())).decode()
 
 
-def _masked(node: Any) -> Any:
+def _masked(node: Any, words: Collection[Place], place: Place) -> Any:
     if isinstance(node, dict):
-        return {key: _masked(value) for key, value in node.items()}
+        return {key: _masked(value, words, (*place, key)) for key, value in node.items()}
     if isinstance(node, list):
-        return [_masked(value) for value in node]
-    return node if node is None or isinstance(node, bool) else "***"
+        return [_masked(value, words, place) for value in node]
+    if isinstance(node, str) and place in words:
+        return _QUOTED.sub(f'"{MASK}"', node)
+    return masked_value(node)
+
+
+def masked_value(value: Any) -> Any:
+    """Whether there is one, and yes and no, tell nothing about anybody."""
+    return value if value is None or isinstance(value, bool) else MASK
 
 
 def _without_none(node: Any) -> Any:

@@ -133,6 +133,37 @@ def test_everybody_who_works_here_gets_one_entry_and_loses_its_use_with_the_job(
     assert world.unexplained() == []
 
 
+def test_a_dry_run_shows_every_change_and_the_directory_stays_as_it_is(
+    world: DirectoryWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """I15: attributes by name, groups, and nobody's value."""
+    caplog.set_level("INFO")
+    entitled = len(world.entitled())
+    assert world.process("directory", dry_run=True).outcomes == {"would_create": entitled}
+    assert world.entries() == []
+    assert 'dc=com","attributes":{"employeeNumber":"***"' in caplog.text
+    assert f'; then directory LDAP modify {{"entry":"{STAFF}","changes":[{{"add":' in caplog.text
+    assert set(world.tasks("directory").values()) == {"ready"}
+    persons = world.rows("SELECT full_name, phone FROM accountsync.person")
+    values = {value for row in persons for value in row.values() if value}
+    assert not [value for value in values if value in caplog.text]
+
+
+def test_a_dry_run_tells_apart_what_changes_and_what_is_as_wanted(
+    world: DirectoryWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.drain()
+    before = sorted((entry.dn, entry.attributes) for entry in world.entries())
+    changed = world.ask("directory", "update", persons=3, displayName="Somebody Else")
+    caplog.set_level("INFO")
+    assert world.process("directory", dry_run=True).outcomes == {"would_update": changed}
+    assert '"changes":[{"replace":{"displayName":"***"}}]' in caplog.text
+    world.execute("DELETE FROM accountsync.account_task WHERE state = 'ready'")
+    as_wanted = world.ask("directory", "update", persons=4)
+    assert world.process("directory", dry_run=True).outcomes == {"would_change_nothing": as_wanted}
+    assert sorted((entry.dn, entry.attributes) for entry in world.entries()) == before
+
+
 def test_however_often_the_line_breaks_nobody_gets_two_entries_or_none(
     world: DirectoryWorld,
 ) -> None:

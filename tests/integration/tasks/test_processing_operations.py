@@ -240,6 +240,18 @@ def test_a_dry_run_shows_what_it_would_send_and_changes_nothing(
     assert '"name":"***"' in caplog.text
 
 
+def test_a_dry_run_says_what_a_human_has_to_do_and_what_is_done_already(
+    made: TargetsWorld,
+) -> None:
+    """An account that has gone needs no disabling; one that is there, a human."""
+    by_hand = {"disable": None, "manual": {"disable": "ask the help desk"}}
+    world = replace(made, changes={"idaas": by_hand})
+    world.ask("idaas", "disable", persons=2)
+    assert world.process("idaas", dry_run=True).outcomes == {"would_need_a_human": 2}
+    world.sims.idaas.reset()
+    assert world.process("idaas", dry_run=True).outcomes == {"would_change_nothing": 2}
+
+
 def test_only_the_persons_asked_for_are_processed(planned: TargetsWorld) -> None:
     numbers = sorted(planned.entitled())[:3]
     planned.process("idaas", employee_numbers=numbers)

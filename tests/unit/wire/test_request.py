@@ -35,6 +35,7 @@ def test_every_part_is_rendered() -> None:
         headers={"X-Level": "7"},
         query={"n": "7", "key": "E1"},
         body={"user": {"name": "单小明", "codes": ["D1"]}, "const": "+86"},
+        route="/***/user/***",
     )
 
 

@@ -10,7 +10,13 @@ from contextlib import AbstractAsyncContextManager
 
 from sqlalchemy import Engine
 
-from accountsync.errors import AccountSyncError, SafetyStopError
+from accountsync.domain.tasks.outcomes import TAKING_AWAY, Outcome, Result
+from accountsync.errors import (
+    AccountMissingError,
+    AccountSyncError,
+    NeedsHumanError,
+    SafetyStopError,
+)
 from accountsync.jobs.tasks.operations import call, with_late_bound
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 from accountsync.jobs.tasks.task_queue import Limits
@@ -30,8 +36,9 @@ def preview_account_tasks(
     open_connector: Callable[[], AbstractAsyncContextManager[Connector]],
     limits: Limits,
 ) -> ProcessSummary:
-    """`outcomes`: `would_<operation>`, `would_look` (after an unknown outcome), `would_fail`,
-    `would_need_a_human`. The connector must be one that refuses changes at the wire."""
+    """`outcomes`: `would_<operation>` with what would be sent, `would_change_nothing` (nothing has
+    to be sent), `would_adopt`, `would_look` (after an unknown outcome), `would_need_a_human`,
+    `would_fail`. The connector must be one that refuses changes at the wire."""
     with engine.connect() as connection:
         found = claimed_tasks.peek(
             connection,
@@ -67,9 +74,27 @@ async def _would(connector: Connector, claim: Claim) -> tuple[str, str]:
     if claim.probe:
         return "would_look", "the outcome of an earlier call is unknown"
     try:
-        result = await call(connector, claim.as_task(with_late_bound(claim)))
+        task = claim.as_task(with_late_bound(claim))
+        return _without_a_change(await call(connector, task))
     except SafetyStopError as refused:
         return f"would_{claim.row['operation']}", str(refused)
     except AccountSyncError as error:
-        return "would_fail", f"{type(error).__name__}: {error}"
-    return "would_need_a_human", result.message or ""
+        return _without_success(error, claim.row["operation"])
+
+
+def _without_a_change(result: Result) -> tuple[str, str]:
+    """The connector came to its end although nothing may be sent."""
+    if result.state == "needs_human":
+        return "would_need_a_human", result.message or ""
+    if result.outcome is Outcome.ADOPTED:
+        return "would_adopt", "the target has this account already"
+    return "would_change_nothing", "the target shows the account as it is wanted"
+
+
+def _without_success(error: AccountSyncError, operation: str) -> tuple[str, str]:
+    """What has to be done by hand, and what is done already, are no failures."""
+    if isinstance(error, NeedsHumanError):
+        return "would_need_a_human", str(error)
+    if isinstance(error, AccountMissingError) and operation in TAKING_AWAY:
+        return "would_change_nothing", "the target has no such account any more"
+    return "would_fail", f"{type(error).__name__}: {error}"

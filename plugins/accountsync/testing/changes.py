@@ -1,0 +1,162 @@
+"""What a connector does to an account that is there, seen in the target."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from accountsync.domain.accounts.account import OPERATIONS
+from accountsync.errors import AccountMissingError
+from accountsync.targets.connector import Connector
+from accountsync.testing.subject import (
+    NUMBER,
+    Subject,
+    changing,
+    create_account,
+    find_account,
+    only_account,
+    perform,
+)
+
+
+async def _offered(connector: Connector) -> set[str]:
+    assert connector.can_find
+    assert connector.can_list
+    return set(connector.operations)
+
+
+class ChangeContract:
+    """A change sets a state and may be repeated (I9), touches nothing else, and is seen in the
+    target (I18); who cannot be found is said to be missing; disabled means disabled (I17)."""
+
+    def test_it_offers_every_operation_it_declares(self, subject: Subject) -> None:
+        offered: set[str] = perform(subject, _offered)
+        assert offered | ({"rename"} if subject.rename is None else set()) == set(OPERATIONS)
+
+    def test_an_account_made_before_the_hire_date_cannot_be_used(self, subject: Subject) -> None:
+        account = create_account(subject, enabled=False)
+        shown = find_account(subject, dict(account.attributes))
+        assert shown is not None
+        assert shown.enabled is False
+        assert only_account(subject).enabled is False
+
+    def test_a_change_is_there_and_nothing_else_has_changed(self, subject: Subject) -> None:
+        account = create_account(subject)
+        before = only_account(subject)
+        moved = subject.person(NUMBER) | subject.change
+        for _ in range(2):
+            changed = perform(subject, changing("update", account, moved))
+            assert changed.identifier == account.identifier
+            assert changed.remote_id == account.remote_id
+        shown = find_account(subject, moved)
+        assert shown is not None
+        assert shown.enabled is True
+        assert {name: shown.attributes[name] for name in subject.change} == subject.change
+        _is_changed(before.attributes, only_account(subject).attributes, subject.change)
+        assert only_account(subject).enabled
+
+    def test_a_new_name_is_the_same_account(self, subject: Subject) -> None:
+        """I8: it is renamed, not made anew."""
+        if subject.rename is None:
+            pytest.skip("its identifier is the employee number, which never changes")
+        account = create_account(subject)
+        renamed = subject.person(NUMBER) | subject.rename
+        changed = perform(subject, changing("rename", account, renamed))
+        assert changed.identifier == renamed[subject.target.identifier] != account.identifier
+        assert changed.remote_id == account.remote_id
+        assert find_account(subject, renamed) == replace(changed, enabled=True)
+        there = only_account(subject).attributes
+        assert {name: there[name] for name in subject.rename} == subject.rename
+        assert there[subject.target.key] == renamed[subject.target.key]
+
+    def test_a_leaver_is_disabled_and_a_rehire_enabled_however_often_it_is_said(
+        self, subject: Subject
+    ) -> None:
+        """I17: it is so in the target, and a look shows it."""
+        account = create_account(subject)
+        for operation, enabled in (("disable", False), ("enable", True)):
+            for _ in range(2):
+                changed = perform(subject, changing(operation, account))
+                assert changed.enabled is enabled
+                assert changed.identifier == account.identifier
+                shown = find_account(subject, dict(account.attributes))
+                assert shown is not None
+                assert shown.enabled is enabled
+                assert shown.ours
+                assert only_account(subject).enabled is enabled
+
+    def test_a_leaver_keeps_what_the_account_holds(self, subject: Subject) -> None:
+        """Disabling changes the state and nothing else."""
+        account = create_account(subject)
+        before = only_account(subject)
+        perform(subject, changing("disable", account, subject.person(NUMBER) | subject.change))
+        names = [subject.target.key, subject.target.identifier, *subject.change]
+        after = only_account(subject)
+        assert [after.attributes[name] for name in names] == [
+            before.attributes[name] for name in names
+        ]
+
+    def test_a_rehire_comes_back_with_what_has_changed_meanwhile(self, subject: Subject) -> None:
+        account = create_account(subject)
+        perform(subject, changing("disable", account))
+        moved = subject.person(NUMBER) | subject.change
+        perform(subject, changing("enable", account, moved))
+        shown = find_account(subject, moved)
+        assert shown is not None
+        assert shown.enabled is True
+        assert {name: shown.attributes[name] for name in subject.change} == subject.change
+        there = only_account(subject)
+        assert there.enabled
+        assert {name: there.attributes[name] for name in subject.change} == subject.change
+
+    def test_a_deleted_account_is_gone_and_a_second_time_missing(self, subject: Subject) -> None:
+        account = create_account(subject)
+        perform(subject, changing("delete", account))
+        assert find_account(subject, dict(account.attributes)) is None
+        with pytest.raises(AccountMissingError):
+            perform(subject, changing("delete", account))
+        assert len(subject.accounts()) == 0
+
+    def test_other_peoples_accounts_are_left_alone(self, subject: Subject) -> None:
+        """I9: whatever is done to one account, its neighbour stays as it is."""
+        create_account(subject, "20002")
+        neighbour = only_account(subject)
+        account = create_account(subject)
+        moved = subject.person(NUMBER) | subject.change
+        for operation in ("update", "disable", "enable", "delete"):
+            perform(subject, changing(operation, account, moved))
+            assert neighbour in subject.accounts()
+        assert only_account(subject) == neighbour
+
+    @pytest.mark.parametrize("operation", ["update", "rename", "enable", "disable", "delete"])
+    def test_an_account_that_has_gone_is_said_to_be_missing(
+        self, subject: Subject, operation: str
+    ) -> None:
+        """For disable and delete that is a success, for the others not: the caller decides."""
+        if operation == "rename" and subject.rename is None:
+            pytest.skip("it has no rename")
+        account = create_account(subject)
+        perform(subject, changing("delete", account))
+        with pytest.raises(AccountMissingError):
+            perform(subject, changing(operation, account))
+        assert len(subject.accounts()) == 0
+
+    def test_an_account_known_without_the_targets_own_id_is_found_by_its_key(
+        self, subject: Subject
+    ) -> None:
+        """Adopted ones may be."""
+        account = replace(create_account(subject), remote_id=None)
+        perform(subject, changing("disable", account))
+        shown = find_account(subject, dict(account.attributes))
+        assert shown is not None
+        assert shown.enabled is False
+        assert only_account(subject).enabled is False
+
+
+def _is_changed(before: Any, after: Any, change: Any) -> None:
+    """As far as both are attributes that the person has."""
+    assert {name: after[name] for name in change} == change
+    others = [name for name in before if name in after and name not in change]
+    assert {name: after[name] for name in others} == {name: before[name] for name in others}
