@@ -65,8 +65,7 @@ class Databases:
         url = server.set(database=self._template)
         execute(server, f"CREATE DATABASE {self._template}")
         engine = store_engine.create(url.render_as_string(hide_password=False))
-        with engine.begin() as connection:
-            schema.upgrade(connection)
+        schema.upgrade(engine)
         engine.dispose()
         with connected(url) as connection:
             self._shape = connection.execute(_SHAPE.encode()).fetchall()

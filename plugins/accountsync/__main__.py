@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from psycopg import OperationalError
 from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 
+import accountsync
 from accountsync.cli import (
     adopt,
     config,
@@ -31,6 +33,26 @@ from accountsync.errors import AccountSyncError
 app = typer.Typer(
     name="accountsync", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"accountsync {accountsync.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Of the program itself."""
+
+
 app.add_typer(adopt.app, name="adopt")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
@@ -79,6 +101,7 @@ def _fail(said: str) -> None:
 
 
 if __name__ == "__main__":
-    if not {"config", "--help"}.intersection(sys.argv):  # Airflow takes a second to be imported
+    without_airflow = {"config", "--help", "--version"}  # importing it takes a second
+    if not without_airflow.intersection(sys.argv):
         be_a_command()
     main()
