@@ -80,6 +80,14 @@ class Databases:
         yield self._server.set(database=name)
         self._used.append(name)
 
+    @contextmanager
+    def empty(self) -> Iterator[URL]:
+        """Without our schema."""
+        name = f"empty_{uuid4().hex[:12]}"
+        execute(self._server, f"CREATE DATABASE {name}")
+        yield self._server.set(database=name)
+        execute(self._server, f"DROP DATABASE {name} WITH (FORCE)")
+
     def drop(self) -> None:
         for name in (*self._used, self._template):
             execute(self._server, f"DROP DATABASE {name} WITH (FORCE)")

@@ -98,7 +98,8 @@ def test_what_came_later_holds_what_was_meant_without_it(empty: Engine) -> None:
             text(
                 "SELECT value, made_from, current FROM accountsync.name_registry"
                 " WHERE namespace IN ('email', 'alias') AND person_id IN ("
-                "  SELECT id FROM accountsync.person WHERE source = 'files') ORDER BY value COLLATE \"C\""
+                "  SELECT id FROM accountsync.person WHERE source = 'files')"
+                ' ORDER BY value COLLATE "C"'
             )
         ).all()
     assert [(operation, priority) for operation, priority, _ in priorities if priority != 4] == [
