@@ -84,6 +84,7 @@ def main(scale: str) -> None:
         _progress("filling")
         setup(dsn, persons)
         stage.settle(dsn)
+        _execute(server.dsn("postgres"), "CREATE DATABASE copy TEMPLATE accountsync")
         with _beside(dsn, persons) as alone:
             time.sleep(ALONE_SECONDS[scale])
         _progress("upgrading")
@@ -91,9 +92,7 @@ def main(scale: str) -> None:
             upgraded = stage.case(MODULE, "upgrade", dsn)
         asked = stage.case(MODULE, "ask", dsn)
         _progress("the table of tasks at once")
-        setup(dsn, persons)
-        stage.settle(dsn)
-        at_once = _seconds(dsn, _AT_ONCE)
+        at_once = _execute(server.dsn("copy"), _AT_ONCE)
     waits = meanwhile.waits()
     report.write(
         "migration",
@@ -201,11 +200,11 @@ def _most(waits: list[float]) -> float:
     return sorted(waits)[int(len(waits) * 0.99)]
 
 
-def _seconds(dsn: str, statements: str) -> float:
-    with psycopg.connect(dsn) as connection:
+def _execute(dsn: str, statements: str) -> float:
+    """Seconds that it took."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
         begin = time.perf_counter()
         connection.execute(statements.encode())
-        connection.commit()
         return time.perf_counter() - begin
 
 

@@ -129,7 +129,9 @@ class Mending:
                 statement = f"UPDATE {place} SET {name} = {column.default} WHERE {name} IS NULL"
                 if "id" in wanted.columns:
                     statement += " AND id > :above AND id <= :upto"
-                    online.fill(self._connection, table=place, statement=statement, say=self._say)
+                    online.in_lots(
+                        self._connection, statement, table=place, what=table, say=self._say
+                    )
                 else:
                     self._connection.execute(text(statement))
             online.require_values(self._connection, table=place, column=name, say=self._say)

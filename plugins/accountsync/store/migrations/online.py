@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import psycopg
 from psycopg.errors import LockNotAvailable, UniqueViolation
@@ -26,11 +27,13 @@ from accountsync.errors import ConfigurationError, TransientError
 from accountsync.store.engine import driver
 
 Say = Callable[[str], object]
+Result = TypeVar("Result")
 
 LOCK_TIMEOUT_MS = 300
 _PAUSE = 1.0
 _TRIES = 300
-LOT = 20_000
+LOT = 2_000
+"""Rows: who writes one of them waits for the rest of its lot."""
 _TELL_EVERY = 5.0
 _COLON = re.compile(r"(?<!:):(?=\w)")
 
@@ -45,14 +48,33 @@ def briefly(
 ) -> None:
     """All statements in one transaction, each waiting LOCK_TIMEOUT_MS for a table at most. Raises
     TransientError when the table was in use at every try."""
+
+    def step() -> None:
+        for statement in statements:
+            run(connection, statement)
+
+    patiently(connection, step, what=what, say=say, tries=tries, pause=pause)
+
+
+def patiently(
+    connection: Connection,
+    step: Callable[[], Result],
+    *,
+    what: str,
+    say: Say,
+    tries: int = _TRIES,
+    pause: float = _PAUSE,
+) -> Result:
+    """The step in a transaction that gives way to whoever has a lock it wants. It gives up before
+    PostgreSQL looks for deadlocks (a second), so it is never the others who are broken off."""
     for attempt in range(tries):
         try:
-            _transaction(connection, statements)
+            with driver(connection).transaction():
+                connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+                return step()
         except DBAPIError as error:
             if not isinstance(error.orig, LockNotAvailable):
                 raise
-        else:
-            return
         if attempt % 30 == 0:
             say(f"  {what}: the table is in use; trying again every {pause:.0f} s")
         time.sleep(pause)
@@ -62,11 +84,24 @@ def briefly(
     )
 
 
-def _transaction(connection: Connection, statements: Sequence[str]) -> None:
-    with driver(connection).transaction():
-        connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-        for statement in statements:
-            run(connection, statement)
+def in_lots(
+    connection: Connection, statement: str, *, table: str, what: str, say: Say, lot: int = LOT
+) -> int:
+    """The statement for all rows of the table, `id > :above AND id <= :upto` at a time, each lot in
+    a transaction of its own. Returns how many rows it wrote."""
+    last = int(connection.scalar(text(f"SELECT coalesce(max(id), 0) FROM {table}")) or 0)
+    written, told_at = 0, time.monotonic()
+    for above in range(0, last, lot):
+        bound = {"above": above, "upto": above + lot}
+
+        def step(bound: dict[str, int] = bound) -> int:
+            return connection.execute(text(statement), bound).rowcount
+
+        written += patiently(connection, step, what=what, say=say)
+        if time.monotonic() - told_at > _TELL_EVERY:
+            say(f"  {what}: up to {min(above + lot, last):,} of {last:,}")
+            told_at = time.monotonic()
+    return written
 
 
 @contextmanager
@@ -175,20 +210,6 @@ def require_values(connection: Connection, *, table: str, column: str, say: Say)
         what=f"{table}.{column}",
         say=say,
     )
-
-
-def fill(connection: Connection, *, table: str, statement: str, say: Say, lot: int = LOT) -> int:
-    """Writes rows in lots of `id`, each in a transaction of its own. `statement` writes those with
-    `id > :above AND id <= :upto` that were not written yet. Returns how many it wrote."""
-    last = int(connection.scalar(text(f"SELECT coalesce(max(id), 0) FROM {table}")) or 0)
-    written, told = 0, time.monotonic()
-    for above in range(0, last, lot):
-        bound = {"above": above, "upto": above + lot}
-        written += connection.execute(text(statement), bound).rowcount
-        if time.monotonic() - told > _TELL_EVERY:
-            say(f"  {table}: looked at {above + lot:,} of {last:,}")
-            told = time.monotonic()
-    return written
 
 
 def broken(what: str, definition: str) -> ConfigurationError:

@@ -12,11 +12,10 @@ Interrupted anywhere, the old table is as it was; the next start throws the half
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from psycopg.errors import DependentObjectsStillExist
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from accountsync.errors import ConfigurationError
@@ -25,7 +24,6 @@ from accountsync.store.migrations.catalog import TableShape, qualified
 from accountsync.store.migrations.online import Say
 
 SCRATCH = "accountsync_rebuild"
-_TELL_EVERY = 5.0
 
 _POINTING = """
 SELECT o.conrelid::regclass::text AS table, o.conname AS name, pg_get_constraintdef(o.oid) AS rule
@@ -145,28 +143,23 @@ class _Rebuild:
         by_id = self._key == ["id"]
         condition = " WHERE id > :above AND id <= :upto" if by_id else ""
         source = ", ".join(f"{n}::{self._shape.columns[n].type}" for n in self._carried)
-        statement = text(
+        statement = (
             f"INSERT INTO {self._new} ({', '.join(self._carried)}) OVERRIDING SYSTEM VALUE"
             f" SELECT {source} FROM {self._old}{condition}"
             f" ON CONFLICT ({', '.join(self._key)}) DO NOTHING"
         )
+        what = f"table {self._name}"
         try:
-            with online.told(self._say, f"table {self._name} is copied"):
+            with online.told(self._say, f"{what} is copied"):
                 if by_id:
-                    self._copy_by_id(statement, lot)
+                    online.in_lots(
+                        self._connection, statement, table=self._old, what=what, say=self._say,
+                        lot=lot,
+                    )  # fmt: skip
                 else:
-                    self._connection.execute(statement)
+                    online.briefly(self._connection, statement, what=what, say=self._say)
         except IntegrityError as error:
-            raise online.broken(f"table {self._name}", "its rules") from error
-
-    def _copy_by_id(self, statement: TextClause, lot: int) -> None:
-        last = int(self._connection.scalar(text(f"SELECT max(id) FROM {self._old}")) or 0)
-        told = time.monotonic()
-        for above in range(0, last, lot):
-            self._connection.execute(statement, {"above": above, "upto": above + lot})
-            if time.monotonic() - told > _TELL_EVERY:
-                told = time.monotonic()
-                self._say(f"  table {self._name}: up to {above + lot:,} of {last:,}")
+            raise online.broken(what, "its rules") from error
 
     def swap(self) -> None:
         pointing = self._connection.execute(text(_POINTING), {"table": self._old}).all()

@@ -91,8 +91,8 @@ def repair(connection: Connection, say: Say) -> None:
 
 def _fill(connection: Connection, say: Say) -> None:
     table = f"{SCHEMA}.name_registry"
-    known = online.fill(connection, table=table, statement=_MADE_FROM, say=say)
-    retired = online.fill(connection, table=table, statement=_ONE_IN_USE, say=say)
+    known = online.in_lots(connection, _MADE_FROM, table=table, what="names", say=say)
+    retired = online.in_lots(connection, _ONE_IN_USE, table=table, what="names", say=say)
     if known or retired:
         say(f"  names: of {known} the base is known, {retired} are no longer in use")
 
