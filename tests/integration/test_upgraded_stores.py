@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from accountsync.errors import ConfigurationError
-from accountsync.jobs import held_feeds
+from accountsync.jobs.persons import held_feeds
 from accountsync.store import schema
 from tests.installation import Installation, installed
 from tests.store import stores

@@ -19,9 +19,9 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from accountsync.errors import ConfigurationError
-from accountsync.store import locks, shape
+from accountsync.store import locks
 from accountsync.store.migrations import catalog
-from accountsync.store.tables import SCHEMA, Table
+from accountsync.store.tables import SCHEMA, Table, shape
 
 _MIGRATIONS = str(Path(__file__).parent / "migrations")
 _LOCK = "migrations"
