@@ -8,7 +8,12 @@ from typing import Annotated
 
 import typer
 from psycopg import OperationalError
-from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
+from psycopg.errors import (
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    UndefinedColumn,
+    UndefinedTable,
+)
 from sqlalchemy.exc import DBAPIError
 
 import accountsync
@@ -82,7 +87,7 @@ def main(run: Callable[[], None] = app) -> None:
 def _refused(error: BaseException | None) -> str:
     if isinstance(error, OperationalError) and error.sqlstate is None:  # no server answered
         return f"the store cannot be reached; see Connection `database.conn_id`: {error}"
-    if isinstance(error, UndefinedTable | InvalidSchemaName):
+    if isinstance(error, UndefinedTable | UndefinedColumn | InvalidSchemaName):
         return "the store has no tables yet, or old ones: bin/accountsync db upgrade"
     if isinstance(error, InsufficientPrivilege):
         return (

@@ -12,10 +12,11 @@ Interrupted anywhere, the old table is as it was; the next start throws the half
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from psycopg.errors import DependentObjectsStillExist
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from accountsync.errors import ConfigurationError
@@ -163,23 +164,10 @@ class _Rebuild:
 
     def swap(self) -> None:
         pointing = self._connection.execute(text(_POINTING), {"table": self._old}).all()
-        match = " AND ".join(f"n.{name} = g.{name}" for name in self._key)
         try:
             online.briefly(
                 self._connection,
-                f"LOCK TABLE {', '.join([self._old, *(row.table for row in pointing)])}"
-                " IN ACCESS EXCLUSIVE MODE",
-                f"DELETE FROM {self._new} n USING {SCRATCH}.gone g WHERE {match}",
-                *self._numbering(),
-                *(f"ALTER TABLE {row.table} DROP CONSTRAINT {row.name}" for row in pointing),
-                f"DROP TABLE {self._old}",
-                f"ALTER TABLE {self._new} SET SCHEMA {self._schema}",
-                *(
-                    f"ALTER TABLE {row.table} ADD CONSTRAINT {row.name} {row.rule} NOT VALID"
-                    for row in pointing
-                ),
-                *(qualified(rule, self._schema) for rule in self._shape.triggers.values()),
-                f"DROP SCHEMA {SCRATCH} CASCADE",
+                *self._exchange(pointing),
                 what=f"table {self._name}",
                 say=self._say,
             )
@@ -194,6 +182,23 @@ class _Rebuild:
             online.prove_rule(
                 self._connection, table=row.table, name=row.name, definition=row.rule, say=self._say
             )
+
+    def _exchange(self, pointing: Sequence[Row[Any]]) -> Iterator[str]:
+        """`pointing`: foreign keys of other tables that point to this one."""
+        places = ", ".join([self._old, *(row.table for row in pointing)])
+        match = " AND ".join(f"n.{name} = g.{name}" for name in self._key)
+        yield f"LOCK TABLE {places} IN ACCESS EXCLUSIVE MODE"
+        yield f"DELETE FROM {self._new} n USING {SCRATCH}.gone g WHERE {match}"
+        yield from self._numbering()
+        for row in pointing:
+            yield f"ALTER TABLE {row.table} DROP CONSTRAINT {row.name}"
+        yield f"DROP TABLE {self._old}"
+        yield f"ALTER TABLE {self._new} SET SCHEMA {self._schema}"
+        for row in pointing:
+            yield f"ALTER TABLE {row.table} ADD CONSTRAINT {row.name} {row.rule} NOT VALID"
+        for rule in self._shape.triggers.values():
+            yield qualified(rule, self._schema)
+        yield f"DROP SCHEMA {SCRATCH} CASCADE"
 
     def _numbering(self) -> Iterator[str]:
         """Identity columns go on where the old ones were."""

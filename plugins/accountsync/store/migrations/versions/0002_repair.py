@@ -94,7 +94,7 @@ def _fill(connection: Connection, say: Say) -> None:
     known = online.in_lots(connection, _MADE_FROM, table=table, what="names", say=say)
     retired = online.in_lots(connection, _ONE_IN_USE, table=table, what="names", say=say)
     if known or retired:
-        say(f"  names: of {known} the base is known, {retired} are no longer in use")
+        say(f"  names: {known} got their base, {retired} give way to a later name of the person")
 
 
 _STAGED = """
