@@ -165,8 +165,7 @@ def _prepare(dsn: str) -> None:
     from accountsync.store import engine, schema
 
     store = engine.create(dsn)
-    with store.begin() as connection:
-        schema.upgrade(connection)
+    schema.upgrade(store)
     store.dispose()
     with psycopg.connect(dsn) as connection:
         connection.execute(bare.SETUP.encode())

@@ -80,8 +80,7 @@ def setup(dsn: str, joiners: int) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS accountsync CASCADE")
     engine = store_engine.create(dsn)
-    with engine.begin() as opened:
-        schema.upgrade(opened)
+    schema.upgrade(engine)
     engine.dispose()
     statement = (
         "COPY accountsync.person (source, source_key, employee_number, full_name, person_type,"

@@ -143,8 +143,7 @@ def _prepare(dsn: str, persons: int) -> None:
     from accountsync.store import engine, schema
 
     store = engine.create(dsn)
-    with store.begin() as connection:
-        schema.upgrade(connection)
+    schema.upgrade(store)
     store.dispose()
     _copy_persons(dsn, persons)
     _execute(dsn, _MAPPINGS)

@@ -58,8 +58,7 @@ def _store() -> Iterator[str]:
     with stage.database() as server:
         dsn = server.dsn("accountsync")
         store = engine.create(dsn)
-        with store.begin() as connection:
-            schema.upgrade(connection)
+        schema.upgrade(store)
         store.dispose()
         yield dsn
 

@@ -124,6 +124,15 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def empty(_databases: Databases) -> Iterator[Engine]:
+    """Of a database without our schema."""
+    with _databases.empty() as url:
+        engine = store_engine.create(url.render_as_string(hide_password=False))
+        yield engine
+        engine.dispose()
+
+
+@pytest.fixture
 def installation(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
     with installed(engine, monkeypatch) as installation:
         yield installation

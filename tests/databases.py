@@ -65,8 +65,7 @@ class Databases:
         url = server.set(database=self._template)
         execute(server, f"CREATE DATABASE {self._template}")
         engine = store_engine.create(url.render_as_string(hide_password=False))
-        with engine.begin() as connection:
-            schema.upgrade(connection)
+        schema.upgrade(engine)
         engine.dispose()
         with connected(url) as connection:
             self._shape = connection.execute(_SHAPE.encode()).fetchall()
@@ -80,6 +79,14 @@ class Databases:
             execute(self._server, f"CREATE DATABASE {name} TEMPLATE {self._template}")
         yield self._server.set(database=name)
         self._used.append(name)
+
+    @contextmanager
+    def empty(self) -> Iterator[URL]:
+        """Without our schema."""
+        name = f"empty_{uuid4().hex[:12]}"
+        execute(self._server, f"CREATE DATABASE {name}")
+        yield self._server.set(database=name)
+        execute(self._server, f"DROP DATABASE {name} WITH (FORCE)")
 
     def drop(self) -> None:
         for name in (*self._used, self._template):

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from psycopg import OperationalError
-from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
+from psycopg.errors import (
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    UndefinedColumn,
+    UndefinedTable,
+)
 from sqlalchemy.exc import DBAPIError
 
+import accountsync
 from accountsync.cli import (
     adopt,
     config,
@@ -31,6 +38,26 @@ from accountsync.errors import AccountSyncError
 app = typer.Typer(
     name="accountsync", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"accountsync {accountsync.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Of the program itself."""
+
+
 app.add_typer(adopt.app, name="adopt")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
@@ -60,7 +87,7 @@ def main(run: Callable[[], None] = app) -> None:
 def _refused(error: BaseException | None) -> str:
     if isinstance(error, OperationalError) and error.sqlstate is None:  # no server answered
         return f"the store cannot be reached; see Connection `database.conn_id`: {error}"
-    if isinstance(error, UndefinedTable | InvalidSchemaName):
+    if isinstance(error, UndefinedTable | UndefinedColumn | InvalidSchemaName):
         return "the store has no tables yet, or old ones: bin/accountsync db upgrade"
     if isinstance(error, InsufficientPrivilege):
         return (
@@ -79,6 +106,7 @@ def _fail(said: str) -> None:
 
 
 if __name__ == "__main__":
-    if not {"config", "--help"}.intersection(sys.argv):  # Airflow takes a second to be imported
+    without_airflow = {"config", "--help", "--version"}  # importing it takes a second
+    if not without_airflow.intersection(sys.argv):
         be_a_command()
     main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import hr_sync, processing, stage
+from benchmarks import hr_sync, migration, processing, stage
 
 PERSONS = 60
 
@@ -29,3 +29,16 @@ def test_carrying_out_is_measured_in_a_cell_and_out_of_a_queue() -> None:
     assert [row.unit for row in rows] == ["tasks/s", "tasks/s", "ms"]
     assert all(row.value > 0 and row.ratio for row in rows)
     assert claimed.extra["tasks"] == 50
+
+
+def test_an_upgrade_is_measured_beside_those_who_use_the_store() -> None:
+    """A store of an earlier checkout, with somebody who writes and somebody who reads."""
+    persons = migration.PERSONS["tiny"] // 10
+    with stage.database() as server:
+        dsn = server.dsn("accountsync")
+        migration.setup(dsn, persons)
+        with migration._beside(dsn, persons) as beside:
+            stage.case(migration.MODULE, "upgrade", dsn)
+        asked = stage.case(migration.MODULE, "ask", dsn)
+    assert all(beside.waits().values())
+    assert 0 < asked.extra["ms"] < 1000

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from psycopg.errors import UndefinedColumn
+from sqlalchemy.exc import ProgrammingError
 from typer import BadParameter
 
 import accountsync
@@ -35,6 +37,29 @@ def test_a_command_sees_the_connections_of_the_web_ui() -> None:
     run = [sys.executable, "-c", code]
     said = subprocess.run(run, capture_output=True, text=True, check=True, env=env)
     assert "MetastoreBackend" in said.stdout
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    main(lambda: app(["--version"], standalone_mode=False))
+    assert capsys.readouterr().out == f"accountsync {accountsync.__version__}\n"
+
+
+def test_the_changelog_has_the_version_on_top() -> None:
+    changelog = (Path(accountsync.__file__).parents[2] / "CHANGELOG.md").read_text("utf-8")
+    release = next(line for line in changelog.splitlines() if line.startswith("## "))
+    assert release.startswith(f"## {accountsync.__version__} (")
+
+
+def test_an_old_store_is_a_message_that_says_what_to_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command() -> None:
+        raise ProgrammingError("SELECT file FROM sync_run", {}, UndefinedColumn("no column"))
+
+    with pytest.raises(SystemExit):
+        main(command)
+    said = capsys.readouterr().err
+    assert said == "the store has no tables yet, or old ones: bin/accountsync db upgrade\n"
 
 
 def test_a_misspelt_filter_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

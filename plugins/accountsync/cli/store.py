@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from accountsync import settings as configuration
 from accountsync import wiring
@@ -18,8 +18,11 @@ def sources() -> list[str]:
     return [SOURCE, *(source.name for source in settings.hr)]
 
 
+def opened() -> Engine:
+    return wiring.open_store(configuration.load(configuration.config_path()))
+
+
 @contextmanager
 def transaction() -> Iterator[Connection]:
-    engine = wiring.open_store(configuration.load(configuration.config_path()))
-    with engine.begin() as connection:
+    with opened().begin() as connection:
         yield connection

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +15,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, text
 
 from accountsync.errors import ConfigurationError
-from accountsync.store.tables import SCHEMA, Table
+from accountsync.store import locks
+from accountsync.store.migrations import catalog
+from accountsync.store.tables import SCHEMA, Table, shape
 
 _MIGRATIONS = str(Path(__file__).parent / "migrations")
+_LOCK = "migrations"
+_LOOK_AGAIN = 1.0
+
+Say = Callable[[str], object]
 
 
 def _ours(name: str | None, kind: str, parents: Any) -> bool:
@@ -36,13 +47,60 @@ COMPARISON: dict[str, Any] = {
 }
 
 
-def upgrade(connection: Connection, revision: str = "head") -> None:
-    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-    command.upgrade(_config(connection), revision)
+def _nobody(line: str) -> None:
+    """Is told."""
 
 
-def downgrade(connection: Connection, revision: str) -> None:
-    command.downgrade(_config(connection), revision)
+def upgrade(engine: Engine, revision: str = "head", *, say: Say = _nobody) -> None:
+    """Each migration commits by itself: what an interrupted one did is kept, and it goes on from
+    there when it is run again. Two at once wait for each other. `say`: hears what is done."""
+    with _migrating(engine, say) as connection:
+        _make_schema(connection)
+        _known_here(connection)
+        command.upgrade(_config(connection, say), revision)
+
+
+def downgrade(engine: Engine, revision: str, *, say: Say = _nobody) -> None:
+    with _migrating(engine, say) as connection:
+        _known_here(connection)
+        command.downgrade(_config(connection, say), revision)
+
+
+@contextmanager
+def _migrating(engine: Engine, say: Say) -> Iterator[Connection]:
+    """A connection of its own, closed afterwards. Who waits asks again and again instead of waiting
+    inside of PostgreSQL: the statement that waits there would keep the other one's indexes from
+    being finished, and both would wait for ever."""
+    with _alone(engine, say), engine.connect() as connection:
+        with connection.begin():
+            connection.execute(text("SET statement_timeout = 0"))
+        try:
+            yield connection
+        except CommandError as error:
+            raise ConfigurationError(str(error)) from error
+        finally:
+            connection.invalidate()
+
+
+@contextmanager
+def _alone(engine: Engine, say: Say) -> Iterator[None]:
+    told = False
+    while True:
+        with locks.held_or_not(engine, _LOCK) as lock:
+            if lock:
+                yield
+                return
+        if not told:
+            say("another upgrade is at work; waiting until it has ended")
+            told = True
+        time.sleep(_LOOK_AGAIN)
+
+
+def _make_schema(connection: Connection) -> None:
+    """Not asked for where it exists: to make one takes a right on the whole database."""
+    with connection.begin():
+        if not connection.scalar(text(f"SELECT to_regnamespace('{SCHEMA}') IS NOT NULL")):
+            connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 
 
 def current(connection: Connection) -> str | None:
@@ -59,18 +117,74 @@ def head() -> str | None:
     return ScriptDirectory(_MIGRATIONS).get_current_head()
 
 
+@cache
+def _revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory(_MIGRATIONS).walk_revisions())
+
+
 def differences(connection: Connection) -> list[Any]:
     """What autogenerate would change: empty when the database equals the models."""
     return list(compare_metadata(_context(connection), Table.metadata))
 
 
-def require_head(connection: Connection) -> None:
-    """Raises ConfigurationError when the store is not at the version of this code."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """`differences`: one line each; `added_indexes`: beside ours, which disturb nobody."""
+
+    differences: list[str]
+    added_indexes: list[str]
+
+
+def compare(connection: Connection) -> Comparison:
+    """The store and the models to the last rule: the models are made as temporary tables, which are
+    gone again at once, and both are read from the catalog."""
+    have = catalog.read(connection, SCHEMA)
+    with connection.begin_nested() as attempt:
+        shape.make(connection, "pg_temp")
+        wanted = catalog.read(connection, "pg_temp")
+        attempt.rollback()
+    return Comparison(
+        differences=[*catalog.lacks(have, wanted), *catalog.more(have, wanted)],
+        added_indexes=catalog.more_indexes(have, wanted),
+    )
+
+
+def require_version(connection: Connection) -> None:
+    """Raises ConfigurationError when the store does not say that it is at this code's version."""
     found, wanted = current(connection), head()
-    if found != wanted:
+    if found == wanted:
+        return
+    _refuse_newer(found)
+    raise ConfigurationError(
+        f"the store is at version {found or 'none'}, this code needs {wanted};"
+        " run: bin/accountsync db upgrade"
+    )
+
+
+def require_head(connection: Connection) -> None:
+    """Raises ConfigurationError when the store is not at the version of this code, or has not the
+    tables of that version. Every job asks this first: one query of the catalog, a few ms."""
+    require_version(connection)
+    lacking = shape.lacking(connection)
+    if lacking:
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         raise ConfigurationError(
-            f"the store is at version {found or 'none'}, this code needs {wanted};"
-            " run: bin/accountsync db upgrade"
+            f"the store says that it is at version {head()}, but its tables are other ones:"
+            f" {'; '.join(lacking[:3])}{more}. Somebody changed them by hand. All differences:"
+            " bin/accountsync db check. How they are mended: docs/deployment.md, Upgrade"
+        )
+
+
+def _known_here(connection: Connection) -> None:
+    with connection.begin():
+        _refuse_newer(current(connection))
+
+
+def _refuse_newer(found: str | None) -> None:
+    if found is not None and found not in _revisions():
+        raise ConfigurationError(
+            f"the store is at version {found}, which this code does not know: newer code has"
+            " upgraded it. Install that code, or restore the backup from before its upgrade"
         )
 
 
@@ -78,8 +192,8 @@ def _context(connection: Connection) -> MigrationContext:
     return MigrationContext.configure(connection, opts=COMPARISON)
 
 
-def _config(connection: Connection) -> Config:
-    config = Config(attributes={"connection": connection})
+def _config(connection: Connection, say: Say) -> Config:
+    config = Config(attributes={"connection": connection, "say": say})
     config.set_main_option("script_location", _MIGRATIONS.replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config

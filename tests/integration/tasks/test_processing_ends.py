@@ -170,8 +170,7 @@ def own_server(tmp_path: Path, planned: TargetsWorld) -> Iterator[tuple[TargetsW
     folder = tmp_path / "postgres"
     server = postgres.start(folder, databases=("accountsync",))
     engine = store_engine.create(server.url("accountsync"))
-    with engine.begin() as connection:
-        schema.upgrade(connection)
+    schema.upgrade(engine)
     world = replace(planned, engine=engine)
     world.import_mappings()
     world.sync()

@@ -1,0 +1,104 @@
+"""Whether the tables are those of the models, asked in a few ms.
+
+What should be there is taken from the models of this code, never from what the store says of
+itself: a store that was changed by hand, or made by an earlier checkout, would say the same as
+before. Tests prove that migrations make exactly the models. Names, types and whether a value has to
+be there are compared; what a rule says, `db check` compares. What is there beside, such as an index
+that was added or the table of a staged feed, is nobody's concern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Column, Connection, Dialect, text
+
+from accountsync.store.tables import SCHEMA, Table
+
+APPEND_ONLY = {"name_registry": "DELETE OR TRUNCATE", "audit_event": "UPDATE OR DELETE OR TRUNCATE"}
+"""Tables with a trigger that refuses to take anything back (I8), and what it refuses."""
+
+_REFUSE = """
+CREATE FUNCTION {schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '% is append only', TG_TABLE_NAME;
+END $$
+"""
+
+# Kinds of constraints are those that the models name; PostgreSQL 18 also lists NOT NULL as one. An
+# index that was not finished, a rule that was not proven and a trigger that is off are not there.
+_LACKING = text("""
+WITH ours AS MATERIALIZED (
+  SELECT oid, relname FROM pg_class WHERE relnamespace = to_regnamespace(:schema) AND relkind = 'r'
+), found (part) AS (
+  SELECT format('column %s.%s %s%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+    CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END)
+    || CASE WHEN a.attidentity <> '' THEN ' IDENTITY' WHEN a.attgenerated <> '' THEN ' GENERATED'
+      WHEN a.atthasdef THEN ' DEFAULT' ELSE '' END
+  FROM ours c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  UNION ALL
+  SELECT format('constraint %s of %s', o.conname, c.relname) FROM ours c
+  JOIN pg_constraint o ON o.conrelid = c.oid AND o.convalidated AND o.contype <> 'n'
+  UNION ALL
+  SELECT format('index %s of %s', i.relname, c.relname) FROM ours c
+  JOIN pg_index x ON x.indrelid = c.oid AND x.indisvalid JOIN pg_class i ON i.oid = x.indexrelid
+  UNION ALL
+  SELECT format('trigger %s of %s', t.tgname, c.relname) FROM ours c
+  JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A'))
+SELECT part FROM unnest(CAST(:wanted AS text[])) AS wanted (part)
+EXCEPT SELECT part FROM found ORDER BY part
+""")
+
+
+def make(connection: Connection, schema: str) -> None:
+    """All that the models say, in another schema."""
+    connection.execution_options(schema_translate_map={SCHEMA: schema})
+    try:
+        Table.metadata.create_all(connection, checkfirst=False)
+    finally:
+        connection.execution_options(schema_translate_map={})
+    connection.execute(text(_REFUSE.format(schema=schema)))
+    for table, operations in APPEND_ONLY.items():
+        connection.execute(
+            text(
+                f"CREATE TRIGGER refuse_{table} BEFORE {operations} ON {schema}.{table}"
+                f" FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse()"
+            )
+        )
+
+
+def lacking(connection: Connection) -> list[str]:
+    """What the models have and the store has not, in words."""
+    wanted = {"schema": SCHEMA, "wanted": _wanted(connection.dialect)}
+    return [f"no {part}" for part in connection.scalars(_LACKING, wanted)]
+
+
+@cache
+def _wanted(dialect: Dialect) -> list[str]:
+    return [part for table in Table.metadata.sorted_tables for part in _parts(table, dialect)]
+
+
+def _parts(table: sqlalchemy.Table, dialect: Dialect) -> Iterator[str]:
+    names = dialect.identifier_preparer
+    for column in table.columns:
+        yield f"column {table.name}.{column.name} {_declared(column, dialect)}"
+    for constraint in table.constraints:
+        yield f"constraint {names.format_constraint(constraint)} of {table.name}"
+    for index in table.indexes:
+        yield f"index {names.format_index(index)} of {table.name}"
+    if table.name in APPEND_ONLY:
+        yield f"trigger refuse_{table.name} of {table.name}"
+
+
+def _declared(column: Column[Any], dialect: Dialect) -> str:
+    words = [str(column.type.compile(dialect)).lower(), *([] if column.nullable else ["NOT NULL"])]
+    if column.identity is not None:
+        words.append("IDENTITY")
+    elif column.computed is not None:
+        words.append("GENERATED")
+    elif column.server_default is not None:
+        words.append("DEFAULT")
+    return " ".join(words)
