@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from sqlalchemy import Engine, RowMapping
 
@@ -15,9 +14,11 @@ from accountsync.errors import AccountSyncError
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
 from accountsync.jobs.plans.person_facts import nobody
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
+from accountsync.jobs.reason_texts import all_english
 from accountsync.settings import Settings
 from accountsync.store import locks
 from accountsync.store.persons import persons
+from accountsync.store.plans.plan_view import PlanLine
 from accountsync.store.tasks import task_commands, tasks
 from accountsync.store.tasks.task_commands import TaskFilter
 
@@ -122,17 +123,16 @@ def _step(name: str, do: Callable[[], str]) -> Step:
 def told_of_plan(plan: PlanSummary) -> str:
     """What it wrote for the person, and why; in lines of the plan's own words."""
     wrote = [
-        f"{operation} in {system} ({_because(line)})"
-        for system, operations in sorted(plan.lines.items())
-        for operation, line in operations.items()
+        f"{line.operation} in {line.system} ({_because(line)})"
+        for line in sorted(plan.lines, key=lambda line: line.system)
     ]
     return f"plan {plan.plan_id}: {', '.join(wrote) or 'nothing new'}"
 
 
-def _because(line: Mapping[str, Any]) -> str:
-    if line["held"]:
-        return f"held for a human: {line['held_because']}"
-    return ", ".join(line["reasons"])
+def _because(line: PlanLine) -> str:
+    if line.held:
+        return f"held for a human: {all_english(line.held_because)}"
+    return ", ".join(line.reasons)
 
 
 def _told(summary: ProcessSummary) -> str:
