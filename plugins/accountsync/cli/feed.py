@@ -121,6 +121,7 @@ def _lines(feed: HeldFeed) -> Iterator[str]:
             yield f"    {old or 'nothing'} → {new or 'nothing'}: {persons}"
     for reject in feed.differences.get("rejected", []):
         examples = ", ".join(reject["examples"]) or "rows without a number"
-        yield f"  rejected, {english(from_document(reject['reason']))}: {reject['rows']}; for example {examples}"
+        why = english(from_document(reject["reason"]))
+        yield f"  rejected, {why}: {reject['rows']}; for example {examples}"
     if newcomers := feed.differences.get("inserted"):
         yield f"  new: for example {', '.join(newcomers)}"

@@ -172,7 +172,9 @@ def _record_failure(engine: Engine, feed: StagedFeed, error: Exception) -> None:
         ) from error
 
 
-def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome, silent: Reason | None) -> SyncResult:
+def _result(
+    feed: StagedFeed, order: SyncOrder, outcome: Outcome, silent: Reason | None
+) -> SyncResult:
     counts = outcome.counts
     log.info(
         "event=%s source=%s run=%s fetched=%s retried=%s inserted=%s updated=%s unchanged=%s"

@@ -120,7 +120,7 @@ def release_dry_run(
     """
     found = describe(engine=engine, plan=plan)
     if found.state != "dry_run":
-        raise ConfigurationError(f"plan {plan} is no dry run: it is {found['state']}")
+        raise ConfigurationError(f"plan {plan} is no dry run: it is {found.state}")
     summary = create_account_tasks(
         engine=engine,
         settings=settings,
@@ -144,7 +144,7 @@ def _find(connection: Connection, plan: int, *, lock: bool = False) -> PlanView:
 def _held_one(connection: Connection, plan: int, reviewed: str | None) -> PlanView:
     found = _find(connection, plan, lock=True)
     if found.state != "held":
-        raise SafetyStopError(f"plan {plan} is not held: it is {found['state']}")
+        raise SafetyStopError(f"plan {plan} is not held: it is {found.state}")
     if not found.held:
         raise SafetyStopError(
             f"plan {plan} holds nothing any more: what it held was superseded or cancelled"

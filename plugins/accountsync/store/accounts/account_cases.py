@@ -12,6 +12,8 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.accounts.correlation import account_key
+from accountsync.domain.reasons import Kind
+from accountsync.store import causes
 from accountsync.store.accounts import accounts
 from accountsync.store.engine import bigints
 from accountsync.store.names import name_registry
@@ -84,7 +86,7 @@ UPDATE accountsync.account_task
 SET
   state = 'superseded',
   waits_for = '{{}}',
-  cause = 'an account that is or may be theirs was found',
+  {causes.because(Kind.ACCOUNT_FOUND)},
   finished_at = now()
 WHERE system = :system
   AND person_id = ANY(CAST(:persons AS bigint[]))
