@@ -68,6 +68,18 @@ class Kind(StrEnum):
     NO_NEW_FILE = "no_new_file"
     """And `pattern`, `path`."""
 
+    # Why only a human can say whose an account in a target is (I10).
+    MATCHES_SEVERAL_PERSONS = "matches_several_persons"
+    """`persons`: how many."""
+    MATCH_IS_NOT_SURE = "match_is_not_sure"
+    """`attribute`: the only one that matches."""
+    HAS_ANOTHER_KEY = "has_another_key"
+    """`attribute`: the key's."""
+    ANOTHER_ACCOUNT_MATCHES = "another_account_matches"
+    PERSON_HAS_AN_ACCOUNT = "person_has_an_account"
+    NAME_IS_ANOTHERS = "name_is_anothers"
+    """`namespace`."""
+
     # Why a task ended, or is as it is.
     DEPENDENCY_FAILED = "dependency_failed"
     """`system`: the target that it waited for (I12)."""

@@ -132,6 +132,21 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
         "文件是否完整（`complete`）、位置是否正确（`path`、`pattern`）；"
         "若文件本来就更少，请修改 `expected_every`",
     ),
+    Kind.MATCHES_SEVERAL_PERSONS: ("{persons} persons match", "有 {persons} 人匹配"),
+    Kind.MATCH_IS_NOT_SURE: (
+        "only {attribute} matches, which is not sure",
+        "只有 {attribute} 匹配，不足以确定",
+    ),
+    Kind.HAS_ANOTHER_KEY: ("it carries another {attribute}", "该账号带有另一个 {attribute}"),
+    Kind.ANOTHER_ACCOUNT_MATCHES: (
+        "another account matches the same person",
+        "另有账号与同一人匹配",
+    ),
+    Kind.PERSON_HAS_AN_ACCOUNT: ("the person has an account already", "此人已有账号"),
+    Kind.NAME_IS_ANOTHERS: (
+        "its {namespace} is another person's name",
+        "其 {namespace} 是另一人的名称",
+    ),
     Kind.DEPENDENCY_FAILED: ("{system} failed for good", "{system} 最终失败"),
     Kind.REASON_GONE: ("its reason has gone", "原因已不存在"),
     Kind.REPLACED: ("another task takes its place", "由另一任务代替"),

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.accounts.correlation import account_key
-from accountsync.domain.reasons import Kind
+from accountsync.domain.reasons import Kind, Reason, as_documents
 from accountsync.store import causes
 from accountsync.store.accounts import accounts
 from accountsync.store.engine import bigints
@@ -54,7 +54,7 @@ SELECT
   account_key,
   account,
   ARRAY(SELECT jsonb_array_elements_text(candidates)::bigint),
-  ARRAY(SELECT jsonb_array_elements_text(reasons)),
+  reasons,
   :now
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (
   account_key text, account jsonb, candidates jsonb, reasons jsonb
@@ -127,7 +127,7 @@ class Doubt:
 
     account: RemoteAccount
     persons: Sequence[int]
-    reasons: Sequence[str]
+    reasons: Sequence[Reason]
 
 
 def contexts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -178,7 +178,7 @@ def put_cases(
             "account_key": account_key(doubt.account),
             "account": _as_json(doubt.account),
             "candidates": [str(person) for person in doubt.persons],
-            "reasons": list(doubt.reasons),
+            "reasons": as_documents(doubt.reasons),
         }
         for doubt in doubts
     ]
