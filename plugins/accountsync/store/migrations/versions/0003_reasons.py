@@ -181,12 +181,8 @@ def _runs(connection: Connection, say: Say) -> None:
 
 
 def _plans(connection: Connection, say: Say) -> None:
-    online.briefly(
-        connection,
-        f"ALTER TABLE {_PLAN} ALTER COLUMN lines SET DEFAULT '[]'",
-        what="plans",
-        say=say,
-    )
+    statement = f"ALTER TABLE {_PLAN} ALTER COLUMN lines SET DEFAULT '[]'"
+    online.briefly(connection, statement, what="plans", say=say)
     online.fill(connection, table=_PLAN, statement=_LINES, say=say)
 
 
