@@ -155,7 +155,7 @@ def _tasks(connection: Connection, say: Say) -> None:
         what="causes of tasks",
         say=say,
     )
-    online.fill(connection, table=_TASK, statement=_CAUSES, say=say)
+    online.in_lots(connection, _CAUSES, table=_TASK, what="causes of tasks", say=say)
     online.add_rule(
         connection,
         table=_TASK,
@@ -175,15 +175,15 @@ def _runs(connection: Connection, say: Say) -> None:
         what="silences",
         say=say,
     )
-    online.fill(connection, table=_RUN, statement=_SILENCE, say=say)
-    online.fill(connection, table=_RUN, statement=_DIFFERENCES, say=say)
+    online.in_lots(connection, _SILENCE, table=_RUN, what="silences", say=say)
+    online.in_lots(connection, _DIFFERENCES, table=_RUN, what="differences of feeds", say=say)
     _replace(connection, _RUN, "stopped_by", _STOPPED, default="'[]'", say=say)
 
 
 def _plans(connection: Connection, say: Say) -> None:
     statement = f"ALTER TABLE {_PLAN} ALTER COLUMN lines SET DEFAULT '[]'"
     online.briefly(connection, statement, what="plans", say=say)
-    online.fill(connection, table=_PLAN, statement=_LINES, say=say)
+    online.in_lots(connection, _LINES, table=_PLAN, what="plans", say=say)
 
 
 def _replace(
@@ -208,7 +208,8 @@ def _replace(
         what=f"{table}.{column}",
         say=say,
     )
-    online.fill(connection, table=table, statement=f"{statement} AND {_LOT}", say=say)
+    lot = f"{statement} AND {_LOT}"
+    online.in_lots(connection, lot, table=table, what=f"{table}.{column}", say=say)
     alter = f"ALTER TABLE {table}"
     steps = [
         f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
