@@ -127,5 +127,5 @@ def _line(rows: Sequence[Row[Any]]) -> PlanLine:
         held=sum(row.held for row in rows),
         reasons={row.reason: row.tasks for row in rows},
         examples=examples[:_EXAMPLES],
-        held_because=from_documents(because),
+        held_because=list(from_documents(because)),  # XCom shows a tuple as what it is made of
     )
