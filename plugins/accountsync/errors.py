@@ -83,11 +83,15 @@ class UnknownOutcomeError(AccountSyncError):
 
 
 class RecordError(AccountSyncError):
-    """`code`: what the other side called it (HTTP status, body code), for grouping."""
+    """`code`: what the other side called it (HTTP status, body code), for grouping. `reason`: the
+    message as a value of domain.reasons, where it is one of ours."""
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, reason: object | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.reason = reason
 
 
 class InvalidPersonError(RecordError):

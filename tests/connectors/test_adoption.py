@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from accountsync.__main__ import app
 from accountsync.domain.accounts.account import Account
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.errors import AccountSyncError, SafetyStopError, TransientError
 from accountsync.jobs.commands import adopt_accounts
 from accountsync.jobs.commands.adopt_accounts import Adoption, Case
@@ -240,7 +241,8 @@ def test_missing_data_keeps_no_adopted_account_of_a_leaver_open(idaas: Site) -> 
     idaas.has("E1")
     idaas.adopts()
     idaas.plans()
-    assert "department 'D2' has no active mapping" in _open_task(idaas)["cause"]
+    assert _open_task(idaas)["cause_kind"] == Kind.NOT_MAPPED
+    assert _open_task(idaas)["cause_facts"] == {"what": "department", "code": "D2"}
     idaas.execute("UPDATE accountsync.person SET status = '9', revision = revision + 1")
     assert idaas.plans() == ["E1"]
     (task,) = idaas.rows(
@@ -310,7 +312,7 @@ def test_a_name_that_is_another_persons_makes_a_case(scim: Site) -> None:
     )
     assert _counts(scim.adopts()) == (0, 0, 1, 0)
     (case,) = scim.cases
-    assert list(case.reasons) == ["its username is another person's name"]
+    assert list(case.reasons) == [Reason.of(Kind.NAME_IS_ANOTHERS, namespace="username")]
     with pytest.raises(SafetyStopError, match="another person's name"):
         scim.resolves(case, "E1")
     assert scim.accounts() == {}
@@ -344,7 +346,8 @@ def test_a_doubtful_account_is_a_case_and_no_second_account_is_planned(doubtful:
     assert site.creates() == ["E2"]
     (case,) = site.cases
     assert list(case.candidates) == ["E1"]
-    assert f"only {_MAIL[site.system]} matches, which is not sure" in case.reasons
+    unsure = Reason.of(Kind.MATCH_IS_NOT_SURE, attribute=_MAIL[site.system])
+    assert unsure in case.reasons
     to_plan = "SELECT employee_number FROM accountsync.person WHERE revision > planned_revision"
     assert {row["employee_number"] for row in site.rows(to_plan)} == {"E1", "E3"}
     site.plans()

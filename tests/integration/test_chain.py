@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.domain.reasons import Kind
 from accountsync.errors import ConfigurationError, TargetDownError
 from tests.installation import Installation
 
@@ -86,10 +87,13 @@ def test_dependants_of_a_failed_task_fail_with_that_cause(installation: Installa
     installation.plan()
     installation.process("idaas")
     failed = installation.rows(
-        "SELECT system, cause FROM accountsync.account_task WHERE state = 'failed' ORDER BY system"
+        "SELECT system, cause_kind, cause_facts FROM accountsync.account_task"
+        " WHERE state = 'failed' ORDER BY system"
     )
-    assert [row["system"] for row in failed] == ["email", "idaas", "welink"]
-    assert failed[0]["cause"] == failed[2]["cause"] == "idaas failed for good"
+    because_of_idaas = (Kind.DEPENDENCY_FAILED, {"system": "idaas"})
+    assert [tuple(row.values()) for row in failed] == [
+        ("email", *because_of_idaas), ("idaas", None, None), ("welink", *because_of_idaas),
+    ]  # fmt: skip
 
 
 def test_namesakes_get_different_names_with_one_number_for_all(installation: Installation) -> None:
@@ -119,10 +123,11 @@ def test_a_missing_mapping_holds_only_its_people_and_heals_by_itself(
     installation.sync()
     installation.plan()
     causes = installation.rows(
-        "SELECT DISTINCT cause FROM accountsync.account_task WHERE state = 'needs_data'"
+        "SELECT DISTINCT cause_kind, cause_facts FROM accountsync.account_task"
+        " WHERE state = 'needs_data'"
     )
-    assert [row["cause"] for row in causes] == [
-        "person type '12' has no active mapping; import one"
+    assert [tuple(row.values()) for row in causes] == [
+        (Kind.NOT_MAPPED, {"what": "person type", "code": "12"})
     ]
     installation.drain()
     _import_interns(installation)

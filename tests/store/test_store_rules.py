@@ -134,7 +134,7 @@ def test_one_open_rejection_per_row(engine: Engine) -> None:
     """I3."""
     insert = (
         "INSERT INTO accountsync.rejected_record (source, record_key, raw, reasons, first_run_id,"
-        " last_run_id, closed_at) VALUES ('hieds', '1', '{}', '{x}', :run_id, :run_id, :closed_at)"
+        " last_run_id, closed_at) VALUES ('hieds', '1', '{}', '[]', :run_id, :run_id, :closed_at)"
     )
     with engine.begin() as connection:
         run_id = connection.scalar(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,14 @@ _NOT_KEPT = {
     ("account_task", "priority"): "5 for every task, is computed now",
     ("name_registry", "current"): "a person had two in use in one namespace",
     ("name_registry", "made_from"): "was not known, is worked out",
+    ("staged_", "position"): "counts the rows of one read",
 }
+# Sentences that became kinds and facts; test_store_reasons.py compares what they say.
+_SAID_OTHERWISE = {
+    ("account_task", "held_because"), ("account_task", "cause"), ("sync_run", "stopped_by"),
+    ("sync_run", "differences"), ("sync_run", "error"), ("rejected_record", "reasons"),
+    ("correlation_case", "reasons"), ("plan", "lines"), ("staged_", "problems"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FROZEN)
@@ -49,6 +57,9 @@ def test_an_earlier_store_becomes_what_the_models_say_and_keeps_its_rows(
     restore(empty, number)
     with empty.connect() as connection:
         before, numbers = rows(connection), _numbers(connection)
+    schema.upgrade(empty, "0002")
+    with empty.connect() as connection:
+        _assert_kept(before, rows(connection), but=_NOT_KEPT)
     schema.upgrade(empty)
     with empty.connect() as connection, engine.connect() as fresh:
         assert schema.differences(connection) == []
@@ -56,7 +67,7 @@ def test_an_earlier_store_becomes_what_the_models_say_and_keeps_its_rows(
         assert whole_catalog(connection) == whole_catalog(fresh)
         schema.require_head(connection)
         assert all(before.values())
-        _assert_kept(before, rows(connection))
+        _assert_kept(before, rows(connection), but=_NOT_KEPT.keys() | _SAID_OTHERWISE)
         assert numbers.items() <= _numbers(connection).items()
 
 
@@ -67,14 +78,16 @@ def _numbers(connection: Any) -> dict[str, int]:
 
 
 def _assert_kept(
-    before: dict[str, list[dict[str, Any]]], after: dict[str, list[dict[str, Any]]]
+    before: dict[str, list[dict[str, Any]]],
+    after: dict[str, list[dict[str, Any]]],
+    *,
+    but: Collection[tuple[str, str]],
 ) -> None:
     for table, old in before.items():
         if not old:
             continue
-        kept = [name for name in old[0] if (table, name) not in _NOT_KEPT]
-        if table.startswith("staged_"):
-            kept.remove("position")
+        kind = "staged_" if table.startswith("staged_") else table
+        kept = [name for name in old[0] if (kind, name) not in but]
         assert _only(kept, after[table]) == _only(kept, old), table
 
 
@@ -121,23 +134,21 @@ def test_a_store_that_is_right_is_left_alone(empty: Engine) -> None:
     said: list[str] = []
     with empty.connect() as connection:
         before = [connection.scalar(text(shape.format(table))) for table in tables]
-    schema.upgrade(empty, say=said.append)
+    schema.upgrade(empty, "0002", say=said.append)
     with empty.connect() as connection:
         assert [connection.scalar(text(shape.format(table))) for table in tables] == before
     assert said == ["store is at 0002"]
 
 
-def test_a_repaired_store_goes_back_a_version_and_stays_right(
-    engine: Engine, empty: Engine
-) -> None:
+def test_a_repaired_store_goes_back_a_version_and_stays_right(empty: Engine) -> None:
     restore(empty, 9)
-    schema.upgrade(empty)
+    schema.upgrade(empty, "0002")
     with empty.connect() as connection:
-        before = rows(connection)
+        before, repaired = rows(connection), whole_catalog(connection)
     schema.downgrade(empty, "0001")
-    with empty.connect() as connection, engine.connect() as fresh:
+    with empty.connect() as connection:
         assert schema.current(connection) == "0001"
-        assert whole_catalog(connection) == whole_catalog(fresh)
+        assert whole_catalog(connection) == repaired
         assert rows(connection) == before
     schema.upgrade(empty)
     with empty.connect() as connection:
@@ -161,7 +172,7 @@ def test_an_upgrade_may_end_at_any_step_and_goes_on_from_there(
     assert attempts > 8
     with empty.connect() as connection, engine.connect() as fresh:
         assert whole_catalog(connection) == whole_catalog(fresh)
-        _assert_kept(before, rows(connection))
+        _assert_kept(before, rows(connection), but=_NOT_KEPT.keys() | _SAID_OTHERWISE)
 
 
 def _upgraded(store: Engine, *, steps: int) -> bool:
@@ -199,7 +210,7 @@ def test_an_upgrade_that_is_killed_while_it_copies_harms_nobody(
     schema.upgrade(empty)
     with empty.connect() as connection, engine.connect() as fresh:
         assert whole_catalog(connection) == whole_catalog(fresh)
-        _assert_kept(before, rows(connection))
+        _assert_kept(before, rows(connection), but=_NOT_KEPT.keys() | _SAID_OTHERWISE)
 
 
 _UPGRADE = """

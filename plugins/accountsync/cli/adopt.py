@@ -13,6 +13,7 @@ from accountsync import wiring
 from accountsync.cli.audited import Comment
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.commands import adopt_accounts
+from accountsync.jobs.reason_texts import all_english
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -50,7 +51,7 @@ def adopt_cases(
     found = adopt_accounts.list_cases(engine=engine, system=system)
     for case in found:
         typer.echo(f"{case.id}  {case.system}  account {case.account}")
-        typer.echo(f"    may belong to {', '.join(case.candidates)}: {'; '.join(case.reasons)}")
+        typer.echo(f"    may belong to {', '.join(case.candidates)}: {all_english(case.reasons)}")
     if not found:
         typer.echo("no case is open")
 

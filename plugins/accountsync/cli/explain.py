@@ -15,6 +15,7 @@ from accountsync import wiring
 from accountsync.domain.plans.planning import US
 from accountsync.jobs.commands import explanation
 from accountsync.jobs.commands.explanation import Explanation, Row, SystemExplanation
+from accountsync.jobs.reason_texts import all_english, english
 
 
 def explain(
@@ -64,7 +65,7 @@ def _standing(found: Explanation) -> Iterator[str]:
     if not found.rejected:
         yield "  " + ("planned as HR has it now" if found.planned else changed)
         return
-    why = "; ".join(found.rejected["reasons"])
+    why = all_english(found.rejected["reasons"])
     yield f"  HR's newest row is rejected since {_moment(found.rejected['since'])}: {why}"
     used = found.rejected["used"]
     of = f", of {_moment(used)}" if used else ""
@@ -132,7 +133,7 @@ def _task(row: Row) -> str:
     if row["waits_for"]:
         since = _moment(row["waiting_since"])
         parts.append(f"waits for {', '.join(row['waits_for'])} since {since}")
-    parts += [f"cause: {row['cause']}"] if row["cause"] else []
+    parts += [f"cause: {english(row['cause'])}"] if row["cause"] else []
     parts += [f"{row['attempts']} attempts"] if row["attempts"] else []
     return "; ".join(parts)
 

@@ -12,7 +12,9 @@ import typer
 from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli.audited import Actor, Comment
+from accountsync.domain.reasons import from_document
 from accountsync.jobs.persons import absences, held_feeds
+from accountsync.jobs.reason_texts import english
 from accountsync.settings import Settings
 from accountsync.store.persons.absences import Absent
 from accountsync.store.persons.held_feeds import HeldFeed
@@ -35,7 +37,7 @@ def feed_list() -> None:
             f"{feed.id}  {feed.source}  {feed.mode}  read {feed.started_at:%Y-%m-%d %H:%M} UTC"
         )
         for reason in feed.stopped_by:
-            typer.echo(f"    {reason}")
+            typer.echo(f"    {english(reason)}")
     if not found:
         typer.echo("no feed is held")
 
@@ -108,7 +110,7 @@ def _absence_line(absent: Absent) -> str:
 
 def _lines(feed: HeldFeed) -> Iterator[str]:
     yield f"feed {feed.id} of {feed.source}: {feed.mode}, {held_feeds.state(feed)}"
-    yield from (f"  stopped: {reason}" for reason in feed.stopped_by)
+    yield from (f"  stopped: {english(reason)}" for reason in feed.stopped_by)
     yield f"  {held_feeds.counts(feed)}"
     for field, change in feed.differences.get("fields", {}).items():
         yield (
@@ -119,6 +121,7 @@ def _lines(feed: HeldFeed) -> Iterator[str]:
             yield f"    {old or 'nothing'} → {new or 'nothing'}: {persons}"
     for reject in feed.differences.get("rejected", []):
         examples = ", ".join(reject["examples"]) or "rows without a number"
-        yield f"  rejected, {reject['reason']}: {reject['rows']}; for example {examples}"
+        why = english(from_document(reject["reason"]))
+        yield f"  rejected, {why}: {reject['rows']}; for example {examples}"
     if newcomers := feed.differences.get("inserted"):
         yield f"  new: for example {', '.join(newcomers)}"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator
+from typing import Annotated
 
 import typer
-from sqlalchemy import RowMapping
 
 from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli.audited import Actor, Comment
 from accountsync.jobs.plans import held_plans
+from accountsync.jobs.reason_texts import all_english
 from accountsync.settings import Settings
+from accountsync.store.plans.plan_view import PlanLine, PlanView
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -33,8 +34,8 @@ def plan_list(
     read = held_plans.list_held if held else held_plans.list_recent
     for plan in read(engine=engine):
         typer.echo(
-            f"{plan['id']}  {plan['created_at']:%F %H:%M} UTC  {plan['state']}"
-            f"  {plan['persons']} persons, {_total(plan)} tasks, {_held(plan)}"
+            f"{plan.id}  {plan.created_at:%F %H:%M} UTC  {plan.state}"
+            f"  {plan.persons} persons, {plan.tasks} tasks, {_held(plan)}"
         )
 
 
@@ -42,10 +43,10 @@ def plan_list(
 def plan_show(plan: Plan) -> None:
     """Print a plan: how many tasks, why, whom for example (employee numbers), what is held."""
     found = held_plans.describe(engine=wiring.open_store(_settings()), plan=plan)
-    typer.echo(f"plan {plan}: {found['state']}, {found['persons']} persons, {_total(found)} tasks")
-    typer.echo("\n".join(_lines(found["lines"])))
-    if found["reviewed_by"]:
-        typer.echo(f"  {found['state']} by {found['reviewed_by']}: {found['comment']}")
+    typer.echo(f"plan {plan}: {found.state}, {found.persons} persons, {found.tasks} tasks")
+    typer.echo("\n".join(_lines(found.lines)))
+    if found.reviewed_by:
+        typer.echo(f"  {found.state} by {found.reviewed_by}: {found.comment}")
 
 
 @app.command("approve")
@@ -92,23 +93,17 @@ def plan_release(plan: Plan, actor: Actor = "") -> None:
         )
 
 
-def _held(plan: RowMapping) -> str:
+def _held(plan: PlanView) -> str:
     """A dry run has no tasks; what it would hold stands in its lines."""
-    if plan["state"] != "dry_run":
-        return f"{plan['held']} held"
-    lines = [line for operations in plan["lines"].values() for line in operations.values()]
-    return f"{sum(line['held'] for line in lines)} would be held"
+    if plan.state != "dry_run":
+        return f"{plan.held} held"
+    return f"{sum(line.held for line in plan.lines)} would be held"
 
 
-def _total(plan: RowMapping) -> int:
-    return sum(number for states in plan["counts"].values() for number in states.values())
-
-
-def _lines(lines: Mapping[str, Any]) -> Iterator[str]:
-    for system, operations in lines.items():
-        for operation, line in operations.items():
-            reasons = ", ".join(f"{why or '-'} {n}" for why, n in line["reasons"].items())
-            yield f"  {system} {operation}: {line['tasks']} ({reasons})"
-            yield f"    for example {', '.join(line['examples'])}"
-            if line["held"]:
-                yield f"    {line['held']} held: {line['held_because']}"
+def _lines(lines: Iterable[PlanLine]) -> Iterator[str]:
+    for line in lines:
+        reasons = ", ".join(f"{why or '-'} {tasks}" for why, tasks in line.reasons.items())
+        yield f"  {line.system} {line.operation}: {line.tasks} ({reasons})"
+        yield f"    for example {', '.join(line.examples)}"
+        if line.held:
+            yield f"    {line.held} held: {all_english(line.held_because)}"

@@ -19,6 +19,7 @@ from accountsync.cli.audited import Actor, Comment
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.persons import rejected_records
 from accountsync.jobs.persons.rejected_records import RejectedRecord
+from accountsync.jobs.reason_texts import all_english, english
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -38,7 +39,7 @@ def reject_list() -> None:
         reject, number = one.reject, one.employee_number or "no number"
         typer.echo(f"{reject.source}  {reject.record_key}  {number}  since {reject.since:%F}")
         for reason in reject.reasons:
-            typer.echo(f"    {reason}")
+            typer.echo(f"    {english(reason)}")
     typer.echo(f"{len(found)} rows are rejected")
 
 
@@ -102,7 +103,7 @@ def _cells(one: RejectedRecord, *, raw: bool) -> Iterator[str]:
     yield reject.record_key
     yield one.employee_number or ""
     yield reject.since.isoformat(timespec="seconds")
-    yield "; ".join(reject.reasons)
+    yield all_english(reject.reasons)
     if raw:
         yield json.dumps(reject.raw, ensure_ascii=False)
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
 import typer
-from sqlalchemy import Engine, RowMapping
+from sqlalchemy import Engine
 
 from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli import explain
 from accountsync.cli.audited import Actor, Comment
 from accountsync.errors import ConfigurationError
+from accountsync.jobs.reason_texts import all_english, english
 from accountsync.jobs.tasks import task_commands as levers
 from accountsync.jobs.tasks.task_commands import Pull
 from accountsync.settings import Settings
 from accountsync.store.persons import person_view
 from accountsync.store.tables.base import OPERATIONS, TASK_STATES
-from accountsync.store.tasks import task_commands
+from accountsync.store.tasks import task_view
 from accountsync.store.tasks.task_commands import TaskFilter
+from accountsync.store.tasks.task_view import TaskView
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -59,65 +62,73 @@ def task_list(
     """List tasks, the newest first."""
     chosen = _filter(task, system, operation, state, error, person, request)
     with _store(_settings(), chosen).connect() as connection:
-        found = task_commands.find(connection, chosen, limit=limit)
-    for row in found:
-        typer.echo(_line(row))
+        found = task_view.find(connection, chosen, limit=limit)
+    for shown in found:
+        typer.echo(_line(shown))
     more = "; there may be more: --limit" if len(found) == limit else ""
     typer.echo(f"{len(found)} tasks{more}")
 
 
-def _line(row: RowMapping) -> str:
+def _line(task: TaskView) -> str:
     return (
-        f"{row['id']}  {row['employee_number']}  {row['system']}  {row['operation']}"
-        f"  {row['state']}  {row['error_kind'] or ''}  {_why(row)}".rstrip()
+        f"{task.id}  {task.employee_number}  {task.system}  {task.operation}"
+        f"  {task.state}  {task.error_kind or ''}  {_why(task)}".rstrip()
     )
 
 
-def _why(row: RowMapping) -> str:
-    if not row["waits_for"]:
-        return row["cause"] or ""
-    waits = f"for {', '.join(row['waits_for'])} since {row['waiting_since']:%F %H:%M} UTC"
-    return f"{waits}; {row['cause']}" if row["cause"] else waits
+def _why(task: TaskView) -> str:
+    cause = english(task.cause) if task.cause else ""
+    if not task.waits_for:
+        return cause
+    waits = f"for {', '.join(task.waits_for)} since {task.waiting_since:%F %H:%M} UTC"
+    return f"{waits}; {cause}" if cause else waits
 
 
 @app.command("show")
 def task_show(task: Annotated[int, typer.Argument(help="its number, from `task list`")]) -> None:
     """Print one task: what asked for it, what it waits for and since when, all its attempts."""
     with wiring.open_store(_settings()).connect() as connection:
-        found = task_commands.find(connection, TaskFilter(task=task), limit=1)
+        found = task_view.find(connection, TaskFilter(task=task), limit=1)
         if not found:
             raise ConfigurationError(
                 f"there is no task {task}; list them: bin/accountsync task list"
             )
-        (row,) = found
-        attempts = person_view.attempts(connection, row["person_id"], limit=100, task=task)
-    typer.echo(_line(row))
-    for name in _SHOWN:
-        if row[name] is not None:
-            value = row[name]
-            told = f"{value:%F %H:%M} UTC" if isinstance(value, datetime) else value
-            typer.echo(f"  {name.replace('_', ' ')}: {told}")
+        (shown,) = found
+        attempts = person_view.attempts(connection, shown.person_id, limit=100, task=task)
+    typer.echo(_line(shown))
+    for line in _details(shown):
+        typer.echo(f"  {line}")
     for one in attempts:
         typer.echo(f"  {explain.attempt(dict(one))}")
 
 
-_SHOWN = (
-    "plan_id", "reason", "account_state", "held_because", "attempts", "created_at",
-    "next_attempt_at", "finished_at",
+_DETAILS = (
+    "plan_id", "reason", "account_state", "attempts", "created_at", "next_attempt_at",
+    "finished_at",
 )  # fmt: skip
+
+
+def _details(task: TaskView) -> Iterator[str]:
+    if task.held_because:
+        yield f"held because: {all_english(task.held_because)}"
+    for name in _DETAILS:
+        value = getattr(task, name)
+        if value is not None:
+            told = f"{value:%F %H:%M} UTC" if isinstance(value, datetime) else value
+            yield f"{name.replace('_', ' ')}: {told}"
 
 
 @app.command("failures")
 def task_failures(system: System = None) -> None:
     """Group what does not work by what went wrong; the largest group first."""
     with _store(_settings(), TaskFilter(system=system)).connect() as connection:
-        found = task_commands.failures(connection, system=system)
-    for row in found:
-        code = f" code {row['code']}" if row["code"] else ""
+        found = task_view.failures(connection, system=system)
+    for group in found:
+        code = f" code {group.code}" if group.code else ""
         typer.echo(
-            f"{row['tasks']:6d}  {row['system']} {row['operation']} {row['state']}"
-            f"  {row['error_kind'] or ''}{code}: {row['said']}"
-            f"  (e.g. task {row['example']}, person {row['person']})"
+            f"{group.tasks:6d}  {group.system} {group.operation} {group.state}"
+            f"  {group.error_kind or ''}{code}: {english(group.cause) if group.cause else ''}"
+            f"  (e.g. task {group.example}, person {group.person})"
         )
     if not found:
         typer.echo("nothing failed, and nothing needs a human")

@@ -9,11 +9,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from accountsync.domain.persons.person import PERSON_FIELDS, REQUIRED_FIELDS
-from accountsync.hr.values import ValueReader, at_path, is_usual, offsets_of_hours, text_of
+from accountsync.domain.reasons import Kind, Reason
+from accountsync.hr.values import (
+    Unfit,
+    ValueReader,
+    at_path,
+    is_usual,
+    offsets_of_hours,
+    text_of,
+)
 from accountsync.settings.hr import AnySource
 
-Problems = Sequence[list[str]]
-"""Of each row: `field: reason`."""
+Problems = Sequence[list[Reason]]
+"""Of each row."""
 Column = Callable[[Sequence[Any], Problems], list[str]]
 _REMEMBERED = 20_000
 
@@ -64,8 +72,8 @@ class Columns:
 def _require(name: str, column: Sequence[str], problems: Problems) -> None:
     if "" in column:
         for value, said in zip(column, problems, strict=True):
-            if not value and not any(problem.startswith(name) for problem in said):
-                said.append(f"{name}: is missing")
+            if not value and not any(problem.facts["field"] == name for problem in said):
+                said.append(Reason.of(Kind.IS_MISSING, field=name))
 
 
 def _column(reader: ValueReader, zone: ZoneInfo) -> Column:
@@ -84,7 +92,7 @@ def _texts(reader: ValueReader) -> Column:
             return [
                 v.strip() if v.__class__ is str else "" if v is None else text_of(v) for v in found
             ]
-        except TypeError:
+        except Unfit:
             return list(map(reader.read, found, problems))
 
     return read
@@ -94,7 +102,7 @@ def _repeating(reader: ValueReader) -> Column:
     """A million dates, or codes, have few thousand different values."""
     known: dict[Any, str] = {}
 
-    def read_new(value: Any, problems: list[str]) -> str:
+    def read_new(value: Any, problems: list[Reason]) -> str:
         may_repeat = value is None or value.__class__ is str
         if may_repeat and value in known:
             return known[value]

@@ -14,6 +14,7 @@ from glob import escape
 from itertools import islice
 from typing import IO, Any, TypeVar
 
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
 from accountsync.hr import storage
 from accountsync.hr.source import Ask, Page
@@ -267,7 +268,7 @@ def _json_line(line: str, number: int) -> Any:
     except json.JSONDecodeError:
         if not line.endswith("\n"):
             raise
-        return Unreadable(line.rstrip("\n"), f"line {number} of the file is no JSON")
+        return Unreadable(line.rstrip("\n"), Reason.of(Kind.IS_NO_JSON_LINE, line=number))
 
 
 def _records(document: Any, path: str | None) -> Iterator[Any]:

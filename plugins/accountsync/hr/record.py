@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from accountsync.domain.persons.person import PERSON_FIELDS
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.hr.columns import Columns
 from accountsync.hr.known import Known
+from accountsync.hr.values import of_field
 from accountsync.settings.hr import AnySource
-from accountsync.wire.unreadable import HALF_CHARACTER, Unreadable, marked, read_again, written
+from accountsync.wire.unreadable import Unreadable, marked, read_again, written
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _AS_ROW = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # Unreadable is one
@@ -21,7 +23,11 @@ _IDENTITY = ("source_key", "employee_number", "source_updated_at")
 """What a merge asks even of a row that holds nothing new."""
 _NOTHING = ("",) * len(PERSON_FIELDS)
 _SOURCE_KEY_AT = list(PERSON_FIELDS).index("source_key")
-_TOO_DEEP = "is nested too deep to be kept"
+_ROW = "row"
+"""The field of what is wrong with a row as a whole."""
+_TOO_DEEP = Reason.of(Kind.IS_NESTED_TOO_DEEP)
+_NOT_KEPT = "is nested too deep to be kept"
+"""Stands in the store for a row that is."""
 _LONGEST_TEXT = 500
 _LONG_ROW = 2_000
 """Bytes. A shorter row holds nothing that is too long for an index of the store."""
@@ -29,12 +35,12 @@ _LONG_ROW = 2_000
 
 class StagedRecord(NamedTuple):
     """`values`: in the order of PERSON_FIELDS, dates and moments (in UTC) as ISO 8601, empty where
-    there is none. `raw`: JSON; empty where nothing is new. `problems`: `field: reason`."""
+    there is none. `raw`: JSON; empty where nothing is new. `problems`: each with its field."""
 
     values: Sequence[str]
     raw: bytes
     content_hash: bytes
-    problems: list[str]
+    problems: list[Reason]
 
     @property
     def source_key(self) -> str:
@@ -58,7 +64,7 @@ class RowMapper:
     def map(self, rows: Sequence[Any], known: Known = frozenset()) -> list[StagedRecord]:
         """`known`: content hashes of persons in the store; of a row that has one of them, and so
         holds nothing new, only the identity is read."""
-        problems: list[list[str]] = [[] for _ in rows]
+        problems: list[list[Reason]] = [[] for _ in rows]
         raws, rows = _written(rows, problems)
         hashes = [self._hash_of(raw) for raw in raws]
         values: list[Sequence[str]] = [_NOTHING] * len(rows)
@@ -84,7 +90,7 @@ class RowMapper:
 
 
 def _written(
-    rows: Sequence[Any], problems: Sequence[list[str]]
+    rows: Sequence[Any], problems: Sequence[list[Reason]]
 ) -> tuple[list[bytes], Sequence[Any]]:
     """As JSON that any database keeps; and the rows as they are read on."""
     try:
@@ -94,46 +100,42 @@ def _written(
         return [raw for raw, _ in one_by_one], [row for _, row in one_by_one]
 
 
-def _one_written(row: Any, problems: list[str]) -> tuple[bytes, Any]:
+def _one_written(row: Any, problems: list[Reason]) -> tuple[bytes, Any]:
     try:
         return orjson.dumps(row, option=_AS_ROW), row
     except TypeError:
         return _unreadable(row, problems)
 
 
-def _unreadable(row: Any, problems: list[str]) -> tuple[bytes, Any]:
+def _unreadable(row: Any, problems: list[Reason]) -> tuple[bytes, Any]:
     """A row that is no JSON: a text that can be kept, and values that know what is wrong with them
     (I3)."""
     try:
         raw, readable = written(row), marked(row)
     except RecursionError:
-        problems.append(f"row: {_TOO_DEEP}")
-        return written(Unreadable(_TOO_DEEP, _TOO_DEEP)), None
-    said = (
-        row.reason
-        if isinstance(row, Unreadable)
-        else f"{HALF_CHARACTER}, or a number that cannot be kept"
-    )
-    problems.append(f"row: {said}")
+        problems.append(of_field(_ROW, _TOO_DEEP))
+        return written(Unreadable(_NOT_KEPT, _TOO_DEEP)), None
+    whole = isinstance(row, Unreadable)
+    problems.append(of_field(_ROW, row.reason if whole else Reason.of(Kind.IS_NO_JSON_VALUE)))
     return raw, readable
 
 
-def _objects(rows: Sequence[Any], problems: Sequence[list[str]]) -> list[int]:
+def _objects(rows: Sequence[Any], problems: Sequence[list[Reason]]) -> list[int]:
     """Their positions."""
     for row, said in zip(rows, problems, strict=True):
         if not said and not isinstance(row, dict):
-            said.append("row: not an object")
+            said.append(Reason.of(Kind.IS_NOT_AN_OBJECT, field=_ROW))
     return [n for n, row in enumerate(rows) if isinstance(row, dict)]
 
 
-def _storable(values: Sequence[str], raw: bytes, problems: list[str]) -> list[str]:
+def _storable(values: Sequence[str], raw: bytes, problems: list[Reason]) -> list[str]:
     """What PostgreSQL would refuse is rejected here, before it stops the good rows (I3)."""
     if _NUL.search(raw):
-        problems.append("row: holds a NUL character")
+        problems.append(Reason.of(Kind.HAS_A_NUL_CHARACTER, field=_ROW))
     kept = list(values)
     for position, (name, value) in enumerate(zip(PERSON_FIELDS, values, strict=True)):
         if len(value) > _LONGEST_TEXT:
-            problems.append(f"{name}: is longer than {_LONGEST_TEXT} characters")
+            problems.append(Reason.of(Kind.IS_TOO_LONG, field=name, allowed=_LONGEST_TEXT))
         if len(value) > _LONGEST_TEXT or "\x00" in value:
             kept[position] = ""
     return kept

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from accountsync.domain.persons.person import PERSON_FIELDS
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.settings.hr_source import EPOCHS, SourceField
 from accountsync.wire.unreadable import Unreadable
 
@@ -19,15 +20,23 @@ _MINUTE = timedelta(minutes=1)
 _ISO = re.compile(r"\d{4}-|\d{8}(?!\d)")
 """fromisoformat alone would read some times in milliseconds as days of the 18th century."""
 _JSON = {
-    bool: "true or false",
-    float: "a number with a fraction",
-    list: "a list",
-    dict: "an object",
+    bool: Kind.IS_TRUE_OR_FALSE,
+    float: Kind.IS_A_FRACTION,
+    list: Kind.IS_A_LIST,
+    dict: Kind.IS_AN_OBJECT,
 }
 """What there is in JSON besides texts, whole numbers and nothing."""
 
 is_usual = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:[0-5]\d:[0-5]\d", re.ASCII).fullmatch
 """Whether a moment is written so that `offsets_of_hours` will do."""
+
+
+class Unfit(Exception):
+    """The value can be none of its field; why, without the field."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.kind)
+        self.reason = reason
 
 
 class ValueReader:
@@ -43,12 +52,14 @@ class ValueReader:
         self.translates = bool(field.translate)
         self.is_plain_text = self._convert is text_of and not (field.default or field.translate)
 
-    def read(self, value: Any, problems: list[str]) -> str:
+    def read(self, value: Any, problems: list[Reason]) -> str:
         try:
             return self._read(value)
-        except (ValueError, TypeError, OverflowError) as error:
-            problems.append(f"{self._name}: {error}")
-            return ""
+        except Unfit as error:
+            problems.append(of_field(self._name, error.reason))
+        except (ValueError, OverflowError):  # of Python's own dates and times
+            problems.append(Reason.of(Kind.IS_BEYOND_THE_CALENDAR, field=self._name))
+        return ""
 
     def _read(self, value: Any) -> str:
         if value.__class__ is str:
@@ -58,6 +69,10 @@ class ValueReader:
         if self._translate and value is not None:
             value = self._translate.get(_spelt(value), value)
         return "" if value is None else self._convert(value)
+
+
+def of_field(name: str, reason: Reason) -> Reason:
+    return Reason.of(reason.kind, field=name, **reason.facts)
 
 
 def _spelt(value: Any) -> str:
@@ -96,15 +111,15 @@ def text_of(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, Unreadable):
-        raise TypeError(value.reason)
-    raise TypeError(f"is {_JSON.get(type(value), 'something else')}, expected a text")
+        raise Unfit(value.reason)
+    raise Unfit(Reason.of(_JSON.get(type(value), Kind.IS_NO_TEXT)))
 
 
 def _zone(value: Any) -> str:
     """Whose days begin when: dates of the person's life are days in it."""
     name = text_of(value)
     if name and name not in _zones():
-        raise ValueError("is no time zone of the IANA database")
+        raise Unfit(Reason.of(Kind.IS_NO_TIME_ZONE))
     return name
 
 
@@ -118,7 +133,7 @@ def _date(text: str, formats: Sequence[str], zone: ZoneInfo) -> str:
         try:
             return date.fromisoformat(text).isoformat()
         except ValueError:
-            raise ValueError("is not a date of the calendar") from None
+            raise Unfit(Reason.of(Kind.IS_NO_DATE)) from None
     moment = _moment(text, formats)
     return (moment.astimezone(zone) if moment.tzinfo else moment).date().isoformat()
 
@@ -181,4 +196,4 @@ def _strptime(text: str, formats: Sequence[str]) -> datetime:
             return datetime.strptime(text, form)  # noqa: DTZ007 (the caller adds the source's zone)
         except ValueError:
             continue
-    raise ValueError("is neither ISO 8601 nor one of the configured formats")
+    raise Unfit(Reason.of(Kind.IS_IN_NO_KNOWN_FORMAT))

@@ -9,8 +9,10 @@ from typing import Any
 
 import orjson
 
-HALF_CHARACTER = "holds half a character, or bytes that are none"
-NO_NUMBER = "is no number that can be kept"
+from accountsync.domain.reasons import Kind, Reason
+
+_HALF_CHARACTER = Reason.of(Kind.HAS_HALF_A_CHARACTER)
+NO_NUMBER = Reason.of(Kind.IS_NO_NUMBER)
 _INTEGERS = range(-(2**63), 2**64)
 """What orjson reads as integers; beyond, it reads numbers with a fraction."""
 
@@ -18,10 +20,10 @@ _INTEGERS = range(-(2**63), 2**64)
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """Stands where a value was sent that is none. `kept`: as it was written, perhaps with lone
-    surrogates: bytes that are no character are U+DC80 … U+DCFF."""
+    surrogates: bytes that are no character are U+DC80 … U+DCFF. `reason`: without a field."""
 
     kept: str = field(repr=False)
-    reason: str
+    reason: Reason
 
 
 def parse(document: bytes | str) -> Any:
@@ -59,7 +61,7 @@ def _int(text: str) -> float | int | Unreadable:
 def marked(node: Any) -> Any:
     """The same with each text that cannot be encoded as `Unreadable`."""
     if isinstance(node, str):
-        return node if _is_whole(node) else Unreadable(node, HALF_CHARACTER)
+        return node if _is_whole(node) else Unreadable(node, _HALF_CHARACTER)
     if isinstance(node, dict):
         return {name: marked(value) for name, value in node.items()}
     if isinstance(node, list):

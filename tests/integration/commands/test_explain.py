@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.domain.reasons import Kind
 from accountsync.errors import ConfigurationError
 from tests.integration.plans.planned_people import People
 
@@ -83,18 +84,20 @@ def test_of_whom_hrs_row_is_rejected_it_is_said_and_what_is_used_instead(
         "  VALUES ('hieds', 'full', '2026-03-01 08:00+08') RETURNING id)"
         " INSERT INTO accountsync.rejected_record (source, record_key, raw, reasons, first_run_id,"
         "  last_run_id) SELECT 'hieds', :key, CAST(:raw AS json),"
-        "  '{hire_date: 2025-13-45 is no date}', id, id FROM run",
+        '  \'[{"kind": "is_no_date", "facts": {"field": "hire_date"}}]\', id, id FROM run',
         key="E1" if has_a_key else "5f0c",
         raw='{"personId": "E1", "employeeNumber": "E1"}'
         if has_a_key
         else '{"employeeNumber": "E1"}',
     )
     text = people.command("explain", "E1").output
-    reason = "hire_date: 2025-13-45 is no date"
+    reason = "hire_date: is not a date of the calendar"
     assert f"\n  HR's newest row is rejected since 2026-03-01 00:00 UTC: {reason}\n" in text
     assert "\n  the one before it is used: planned\n" in text
     assert "as HR has it now" not in text
-    assert explained(people, "E1")["rejected"]["reasons"] == [reason]
+    assert explained(people, "E1")["rejected"]["reasons"] == [
+        {"kind": Kind.IS_NO_DATE, "facts": {"field": "hire_date"}}
+    ]
     people.execute("UPDATE accountsync.person SET source_updated_at = '2026-02-01 08:00+08'")
     people.change("E1", full_name="张三")
     text = people.command("explain", "E1").output
@@ -129,7 +132,10 @@ def test_an_open_task_says_what_it_waits_for_and_why(people: People) -> None:
     people.plan()
     waiting = systems(people, "E1")["idaas"]
     said = "person type '77' has no active mapping; import one"
-    assert (waiting["open_task"]["state"], waiting["open_task"]["cause"]) == ("needs_data", said)
+    assert (waiting["open_task"]["state"], waiting["open_task"]["cause"]) == (
+        "needs_data",
+        {"kind": Kind.NOT_MAPPED, "facts": {"what": "person type", "code": "77"}},
+    )
     assert f"cannot be given: {said}" in people.command("explain", "E1").output
     dependant = systems(people, "E2")["welink"]
     assert dependant["open_task"]["waits_for"] == dependant["depends_on"] == ["idaas"]

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Engine, text
 
 from accountsync import settings, wiring
+from accountsync.domain.reasons import Reason, from_documents
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 
 ROWS = [
@@ -75,10 +76,10 @@ class Drop:
         with self.engine.connect() as connection:
             return connection.scalar(text(query))
 
-    def reasons(self) -> dict[str, list[str]]:
+    def reasons(self) -> dict[str, tuple[Reason, ...]]:
         """Of open rejects, by key."""
         found = self.scalar(
             "SELECT json_object_agg(record_key, reasons) FROM accountsync.rejected_record"
             " WHERE closed_at IS NULL"
         )
-        return found or {}
+        return {key: from_documents(reasons) for key, reasons in (found or {}).items()}

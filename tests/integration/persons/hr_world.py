@@ -42,7 +42,7 @@ class HrWorld(World):
         return self.rows(query, key=str(row["personId"]))[0]
 
     def open_rejects(self) -> dict[str, RowMapping]:
-        """Key → the rejected row."""
+        """Key → the rejected row; its reasons are documents."""
         rows = self.rows(
             "SELECT record_key, raw, reasons, first_run_id, last_run_id"
             " FROM accountsync.rejected_record WHERE closed_at IS NULL"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.domain.reasons import Kind
 from accountsync.settings.hr_source import CLOCK_TOLERANCE
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.world import SHANGHAI, HrRow, stamp, until, utc_now
@@ -317,7 +318,9 @@ def test_a_number_that_its_holder_keeps_stops_only_the_new_row(world: HrWorld) -
     assert (counts.updated, counts.rejected) == (1, 1)
     assert world.differences() == {"700001": "not in the store"}
     reject = world.open_rejects()["700001"]
-    assert reject["reasons"] == ["employee_number: belongs to another person"]
+    assert reject["reasons"] == [
+        {"kind": Kind.IS_ANOTHER_PERSONS, "facts": {"field": "employee_number"}}
+    ]
     assert reject["raw"]["employeeNumber"] == holder["employeeNumber"]
     world.change(holder, employeeNumber="99000001")
     counts = world.sync(overlap=NONE)
@@ -400,8 +403,8 @@ def test_more_rejected_rows_than_are_held_in_memory_are_all_tried_again(world: H
     world.execute(
         "INSERT INTO accountsync.rejected_record"
         " (source, record_key, raw, reasons, first_run_id, last_run_id)"
-        " SELECT 'hieds', n, json_build_object('personId', n), '{\"employee_number: is missing\"}',"
-        " :run, :run FROM generate_series(1, :many) n",
+        " SELECT 'hieds', n, json_build_object('personId', n), '[]', :run, :run"
+        " FROM generate_series(1, :many) n",
         run=world.last_run["id"],
         many=many,
     )

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from accountsync import connections
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from tests.conftest import DATABASE_VARIABLE
@@ -116,9 +117,9 @@ def test_a_line_that_cannot_be_read_is_one_rejected_row(drop: Drop) -> None:
     drop.put("persons-1", b"\n".join(lines), marker=b"5")
     first = drop.sync(format="jsonl")
     assert (first.inserted, first.rejected) == (1, 4)
-    assert "full_name: holds half a character, or bytes that are none" in drop.reasons()["2"]
+    assert Reason.of(Kind.HAS_HALF_A_CHARACTER, field="full_name") in drop.reasons()["2"]
     assert [reasons for key, reasons in drop.reasons().items() if len(key) > 1] == [
-        ["row: line 3 of the file is no JSON"]
+        (Reason.of(Kind.IS_NO_JSON_LINE, field="row", line=3),)
     ]
     drop.put("persons-2", b"\n".join([*lines[1:], b""]))
     assert drop.sync(format="jsonl").rejected == 4

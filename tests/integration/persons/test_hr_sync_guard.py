@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from accountsync.domain.reasons import Kind, Reason, from_documents
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.persons.run_request import Window
@@ -63,7 +64,9 @@ def test_departments_suddenly_blank_stop_the_feed_and_change_nothing(
     assert world.staged_tables() == [f"staged_{feed}"]
     run = world.last_run
     assert (run["id"], run["state"], run["mode"]) == (feed, "held", mode)
-    assert run["stopped_by"][0].startswith("department_code: 25 of")
+    (reason,) = from_documents(run["stopped_by"])
+    assert (reason.kind, reason.facts["field"]) == (Kind.FIELD_EMPTIED, "department_code")
+    assert (reason.facts["affected"], reason.facts["allowed"]) == (25, 10)
 
 
 STOPS: dict[str, dict[str, Any]] = {
@@ -105,21 +108,27 @@ def test_people_marked_as_left_do_not_stop_the_merge(world: HrWorld) -> None:
     assert world.sync().updated == 38
     _spoil(world, 20, disableDate=None)
     _held(world)
-    assert world.last_run["stopped_by"][0].startswith("leave_date: 20 of 38 persons lose it")
+    assert from_documents(world.last_run["stopped_by"]) == (
+        _twenty_of_38(Kind.FIELD_EMPTIED, "leave_date", allowed=10),
+    )
+
+
+def _twenty_of_38(kind: Kind, field: str, *, allowed: int) -> Reason:
+    return Reason.of(kind, field=field, affected=20, of=38, allowed=allowed)
 
 
 LEFT = {"left_statuses": ["2"]}
 
 
 @pytest.mark.parametrize(
-    ("back", "reason"),
+    ("back", "field"),
     [
-        ({"disableDate": "9999-12-31"}, "leave_date: 20 of 38 persons who had left are back"),
-        ({"employeeStatus": "1"}, "status: 20 of 38 persons who had left are back"),
-        ({"employeeStatus": None}, "status: 20 of 38 persons who had left are back"),
+        ({"disableDate": "9999-12-31"}, "leave_date"),
+        ({"employeeStatus": "1"}, "status"),
+        ({"employeeStatus": None}, "status"),
     ],
 )
-def test_leavers_do_not_all_come_back(world: HrWorld, back: Row, reason: str) -> None:
+def test_leavers_do_not_all_come_back(world: HrWorld, back: Row, field: str) -> None:
     """I7: no guard of plans would keep their accounts disabled, however HR says it."""
     world.sync()
     _spoil(world, 38, employeeStatus="2", disableDate="2026-01-31")
@@ -130,7 +139,9 @@ def test_leavers_do_not_all_come_back(world: HrWorld, back: Row, reason: str) ->
     assert world.sync(**LEFT).updated == 38
     _spoil(world, 20, **back)
     _held(world, **LEFT, feed_guard={"emptied_percent": 50})
-    assert world.last_run["stopped_by"][0].startswith(reason)
+    assert from_documents(world.last_run["stopped_by"]) == (
+        _twenty_of_38(Kind.LEAVERS_BACK, field, allowed=50),
+    )
     assert world.sync("full", feed_guard={"fields": ["email"]}, **LEFT).updated == 20
 
 
@@ -326,7 +337,7 @@ def test_the_same_feed_again_leaves_the_held_one_in_place(world: HrWorld) -> Non
     first = _held(world)
     again = world.sync("full")
     assert (again.fetched, again.updated) == (0, 0)
-    assert again.stopped_by[0].startswith("department_code: 25 of")
+    assert [reason.facts["field"] for reason in again.stopped_by] == ["department_code"]
     assert world.last_run["state"] == "failed"
     assert world.staged_tables() == [f"staged_{first}"]
     _approve(world, first)
@@ -452,7 +463,8 @@ def test_a_dry_run_says_that_the_feed_would_be_held(world: HrWorld) -> None:
     world.sync()
     _spoil(world)
     result = world.sync("full", dry_run=True)
-    assert result.stopped_by[0].startswith("department_code: 25 of")
+    assert [reason.kind for reason in result.stopped_by] == [Kind.FIELD_EMPTIED]
+    assert result.stopped_by[0].facts["affected"] == 25
     assert held_feeds.list_held(engine=world.engine) == []
     assert world.staged_tables() == []
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.domain.reasons import Kind
 from accountsync.errors import AccountSyncError
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.persons.test_hr_sync_windows import last_hours
@@ -147,7 +148,11 @@ def test_a_dry_run_names_newcomers_and_reasons_by_number_only(world: HrWorld) ->
     dry = world.sync("full", dry_run=True)
     assert len(dry.differences["inserted"]) == 2
     assert dry.differences["rejected"] == [
-        {"reason": "full_name: is missing", "rows": 1, "examples": ["00100002"]}
+        {
+            "reason": {"kind": Kind.IS_MISSING, "facts": {"field": "full_name"}},
+            "rows": 1,
+            "examples": ["00100002"],
+        }
     ]
     assert "王五" not in str(dry)
     assert row["fullName"] not in str(dry)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.domain.reasons import Kind
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.world import HrRow
 
@@ -86,7 +87,7 @@ def test_a_requests_person_whom_hr_knows_by_another_number_is_left_to_a_human(
     world.change(row, employeeNumber="99000001")
     assert world.sync().rejected == 1
     assert world.open_rejects()[str(row["personId"])]["reasons"] == [
-        "employee_number: belongs to another person, made by a request"
+        {"kind": Kind.IS_A_REQUESTED_PERSONS, "facts": {"field": "employee_number"}}
     ]
 
 
@@ -96,6 +97,9 @@ def test_two_rows_with_the_number_of_a_requests_person_adopt_nobody(world: HrWor
     _requested(world, row)
     world.change({"personId": 700_002}, employeeNumber=row["employeeNumber"])
     assert world.sync().rejected == 2
+    assert [reject["reasons"][0]["kind"] for reject in world.open_rejects().values()] == [
+        Kind.IS_A_REQUESTED_PERSONS, Kind.IS_A_REQUESTED_PERSONS,
+    ]  # fmt: skip
     assert _owners(world) == {"hieds": 40, "supplier_portal": 1}
 
 
@@ -108,7 +112,15 @@ def test_a_number_of_another_sources_person_is_rejected_with_the_owners_name(
     assert _owners(world) == {"hieds": 40}
     reasons = world.rows("SELECT DISTINCT source, reasons FROM accountsync.rejected_record")
     assert [tuple(row.values()) for row in reasons] == [
-        ("contractors", ["employee_number: belongs to a person of hieds"])
+        (
+            "contractors",
+            [
+                {
+                    "kind": Kind.IS_OF_ANOTHER_SOURCE,
+                    "facts": {"field": "employee_number", "source": "hieds"},
+                }
+            ],
+        )
     ]
 
 

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, RowMapping, text
 
+from accountsync.domain.reasons import Kind, from_document
 from accountsync.errors import SafetyStopError, SilentSourceError
 from accountsync.hr.file import FileHrSource
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.persons.run_request import SyncOrder, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
+from accountsync.jobs.reason_texts import english
 from accountsync.settings.hr_files import FileSource
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.world import utc_now
@@ -35,7 +37,9 @@ def let_pass(engine: Engine, **time: float) -> None:
 
 def last_run(engine: Engine) -> RowMapping:
     with engine.connect() as connection:
-        query = "SELECT state, silent_since, error FROM accountsync.sync_run ORDER BY id DESC"
+        query = (
+            "SELECT state, silent_since, silence, error FROM accountsync.sync_run ORDER BY id DESC"
+        )
         return connection.execute(text(query)).mappings().first()  # type: ignore[return-value]
 
 
@@ -79,6 +83,10 @@ def drop(engine: Engine, tmp_path: Path) -> Drop:
     return Drop(engine=engine, folder=tmp_path)
 
 
+def kind_of(result: SyncResult) -> Kind | None:
+    return result.silent.kind if result.silent else None
+
+
 def test_a_folder_in_which_no_file_comes_any_more_fails_the_run(drop: Drop) -> None:
     """I14. The error says source, folder, since when, what was expected and what to do; a login in
     the address is not said (I15)."""
@@ -95,7 +103,12 @@ def test_a_folder_in_which_no_file_comes_any_more_fails_the_run(drop: Drop) -> N
     assert "export runs" in said
     assert "`path`, `pattern`" in said
     assert "hr_drop@" not in said
-    assert (last_run(drop.engine)["state"], last_run(drop.engine)["error"]) == ("succeeded", said)
+    run = last_run(drop.engine)
+    assert (run["state"], run["error"]) == ("succeeded", None)
+    silence = from_document(run["silence"])
+    assert (silence.kind, english(silence)) == (Kind.NO_NEW_FILE, said)
+    assert silence.facts["expected_every"] == 26 * 3600
+    assert 27 * 3600 <= int(silence.facts["seconds"]) < 27 * 3600 + 60
     drop.put("2.csv", "1,E1,A")
     assert drop.sync().silent is None
 
@@ -119,7 +132,7 @@ def test_one_silence_fails_one_run_in_each_time_that_passes(drop: Drop) -> None:
             drop.sync()
         for _ in range(2):
             let_pass(drop.engine, hours=10)
-            assert "no file" in (drop.sync().silent or "")
+            assert kind_of(drop.sync()) is Kind.NO_NEW_FILE
             assert last_run(drop.engine)["silent_since"] is not None
         let_pass(drop.engine, hours=-20)
 
@@ -148,7 +161,7 @@ def test_a_dry_run_shows_it_and_is_nobodys_news(drop: Drop) -> None:
     drop.sync()
     let_pass(drop.engine, hours=27)
     for _ in range(2):
-        assert "no file" in (drop.sync(dry_run=True).silent or "")
+        assert kind_of(drop.sync(dry_run=True)) is Kind.NO_NEW_FILE
         assert last_run(drop.engine)["silent_since"] is None
     drop.put("1.csv", "1,E1,A")
     assert drop.sync(dry_run=True).silent is None

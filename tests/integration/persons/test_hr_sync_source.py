@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, RowMapping, text
 
+from accountsync.domain.reasons import Kind
 from accountsync.errors import (
     ConfigurationError,
     IncompleteReadError,
@@ -278,7 +279,7 @@ def test_of_many_reasons_the_most_frequent_are_told(drop: Drop) -> None:
     assert result.rejected == 32
     told = [one["reason"] for one in result.differences["rejected"]]
     assert len(told) == 20
-    assert "full_name: is missing" in told[:3]
+    assert {"kind": Kind.IS_MISSING, "facts": {"field": "full_name"}} in told[:3]
 
 
 def test_a_file_that_is_read_again_after_it_was_approved_is_one_snapshot(drop: Drop) -> None:
@@ -394,7 +395,7 @@ def test_where_it_is_declared_the_newest_row_counts_and_the_others_are_reported(
     assert drop.persons() == {"E1": "新", "E2": "赵六"}
     assert result.differences["rejected"] == [
         {
-            "reason": "source_key: a newer row has it too, which is used",
+            "reason": {"kind": Kind.HAS_A_NEWER_ROW, "facts": {"field": "source_key"}},
             "rows": 2,
             "examples": ["E1", "E1"],
         }
@@ -423,7 +424,8 @@ def test_a_newest_row_that_is_bad_is_rejected_and_nothing_older_is_used(drop: Dr
     drop.sync(repeated_keys="newest")
     assert drop.persons() == {"E2": "赵六"}
     (rejected,) = drop.rows("SELECT record_key, reasons FROM accountsync.rejected_record")
-    assert tuple(rejected.values()) == ("1", ["full_name: is missing"])
+    missing = {"kind": Kind.IS_MISSING, "facts": {"field": "full_name"}}
+    assert tuple(rejected.values()) == ("1", [missing])
 
 
 def test_many_rows_that_are_not_used_do_not_stop_a_feed(drop: Drop) -> None:

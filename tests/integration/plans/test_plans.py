@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from accountsync.domain.reasons import Kind
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.plans import held_plans
+from accountsync.jobs.plans.create_account_tasks import PlanSummary
 from accountsync.jobs.tasks import task_commands
+from accountsync.store.plans.plan_view import PlanLine
 from accountsync.store.tasks.task_commands import TaskFilter
 from tests.installation import example_settings
 from tests.integration.plans.planned_people import People
@@ -139,10 +142,19 @@ def test_mass_disables_are_held_while_joiners_go_on(settled: TargetsWorld) -> No
     found = open_tasks(settled)
     assert found["idaas", "disable", "held"] == found["email", "disable", "held"] == 10
     assert found["idaas", "create", "ready"] == 1
-    line = plan.lines["idaas"]["disable"]
-    assert (line["held"], line["reasons"]) == (10, {"not_entitled": 10})
-    assert "more than 20 %" in line["held_because"]
+    line = line_of(plan, "idaas")
+    assert (line.held, line.reasons) == (10, {"not_entitled": 10})
+    assert [reason.kind for reason in line.held_because] == [Kind.MORE_THAN_SHARE]
+    assert {**line.held_because[0].facts} | {"active": 0} == {
+        "asked": 10, "active": 0, "allowed": 20,
+    }  # fmt: skip
     assert settled.plan().counts == {}  # nobody is planned twice for it
+
+
+def line_of(plan: PlanSummary, system: str) -> PlanLine:
+    """Of what it disables there."""
+    (line,) = [one for one in plan.lines if (one.system, one.operation) == (system, "disable")]
+    return line
 
 
 def test_approving_lets_exactly_what_was_reviewed_go(settled: TargetsWorld) -> None:
@@ -286,9 +298,11 @@ def test_a_slow_leak_is_held_by_the_days_budget(settled: TargetsWorld) -> None:
     )
     change(settled, 3, status="9")
     plan = settled.plan()
-    assert plan.lines["idaas"]["disable"]["held"] == 3
-    assert "within 24 hours" in plan.lines["idaas"]["disable"]["held_because"]
-    assert plan.lines["email"]["disable"]["held"] == 0
+    line = line_of(plan, "idaas")
+    assert (line.held, [reason.kind for reason in line.held_because]) == (
+        3, [Kind.MORE_IN_24_HOURS],
+    )  # fmt: skip
+    assert line_of(plan, "email").held == 0
 
 
 def test_a_date_that_passes_brings_the_person_back(settled: TargetsWorld) -> None:

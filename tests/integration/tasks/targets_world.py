@@ -151,7 +151,8 @@ class TargetsWorld(World):
         """For a test that fails: what every target holds, and how tasks and attempts stand."""
         held = {system: len(self.target(system).accounts()) for system in _CREATE}
         stand = self.rows(
-            "SELECT system, state, t.cause, kind, outcome, a.error_kind, count(*) AS attempts,"
+            "SELECT system, state, coalesce(t.cause, t.cause_kind) AS cause, kind, outcome,"
+            " a.error_kind, count(*) AS attempts,"
             " count(DISTINCT t.id) AS tasks FROM accountsync.account_task t"
             " LEFT JOIN accountsync.task_attempt a ON a.task_id = t.id GROUP BY 1, 2, 3, 4, 5, 6"
             " ORDER BY 1, 2"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.domain.reasons import Kind
 from tests.integration.tasks.targets_world import TargetsWorld
 from tests.integration.world import World
 
@@ -124,10 +125,12 @@ def test_nothing_is_deleted_while_what_depends_on_it_is_there(made: TargetsWorld
     assert made.states("welink", "delete") == {"failed": everybody}
     assert made.states("idaas", "delete") == {"failed": everybody}
     causes = made.rows(
-        "SELECT DISTINCT cause FROM accountsync.account_task WHERE system = 'idaas'"
-        " AND operation = 'delete'"
+        "SELECT DISTINCT cause_kind, cause_facts FROM accountsync.account_task"
+        " WHERE system = 'idaas' AND operation = 'delete'"
     )
-    assert [row["cause"] for row in causes] == ["welink failed for good"]
+    assert [tuple(row.values()) for row in causes] == [
+        (Kind.DEPENDENCY_FAILED, {"system": "welink"})
+    ]
 
 
 @pytest.mark.parametrize(("operation", "state"), [("disable", "absent"), ("delete", "deleted")])

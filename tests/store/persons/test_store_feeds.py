@@ -7,12 +7,17 @@ import pytest
 from sqlalchemy import Engine, text
 
 from accountsync.domain.persons.person import PERSON_FIELDS
+from accountsync.domain.reasons import Kind, Reason, from_documents, said
 from accountsync.store.persons import feeds
 
 TEXTS = [
     "a", "单小明", "\\", "\\N", "\\.", "a\tb", "a\nb", "a\r\nb", "\\t", "a\\\tb", '"', "{}",
     "NULL", "'", "\x0b", "\u2028", "𠮷", "",
 ]  # fmt: skip
+
+
+def _problems(value: str) -> list[Reason]:
+    return [said(value), Reason.of(Kind.IS_MISSING, field="second")] if value else []
 
 
 @pytest.mark.parametrize("at_once", [1, 1000])
@@ -27,7 +32,7 @@ def test_what_is_copied_is_what_was_there(engine: Engine, at_once: int) -> None:
                     [str(at), value, *rest],
                     orjson.dumps({"value": value}),
                     value.encode(),
-                    [value, "second"] if value and is_bad else [],
+                    _problems(value) if is_bad else [],
                 )
                 for at, value in enumerate(TEXTS[n : n + at_once], start=n)
             ]
@@ -47,7 +52,9 @@ def test_what_is_copied_is_what_was_there(engine: Engine, at_once: int) -> None:
         assert [bytes(row.content_hash).decode() for row in found] == TEXTS
     assert [row.attributes for row in good] == [{"value": value} for value in TEXTS]
     assert [row.raw or row.attributes for row in bad] == [{"value": value} for value in TEXTS]
-    assert [row.problems for row in bad] == [[v, "second"] if v else None for v in TEXTS]
+    assert [from_documents(row.problems or ()) for row in bad] == [
+        tuple(_problems(value)) for value in TEXTS
+    ]
     assert {(row.raw, row.problems, row.retried, row.full_name) for row in good} == {
         (None, None, False, None)
     }

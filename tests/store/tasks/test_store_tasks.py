@@ -14,9 +14,10 @@ import pytest
 from sqlalchemy import Connection, Engine, RowMapping, text
 
 from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.domain.tasks.outcomes import Outcome, Result
 from accountsync.jobs.tasks.task_queue import Limits, TaskQueue
-from accountsync.store import locks
+from accountsync.store import causes, locks
 from accountsync.store.accounts import accounts
 from accountsync.store.persons import person_view
 from accountsync.store.plans import planned_rules
@@ -128,7 +129,7 @@ def test_nobody_gets_an_account_while_a_human_has_to_say_whose_another_one_is(
     ]
     open_case = text(
         "INSERT INTO accountsync.correlation_case (system, account_key, account, candidates,"
-        " reasons, found_at) VALUES ('idaas', 'x', '{}', :persons, '{}', :now)"
+        " reasons, found_at) VALUES ('idaas', 'x', '{}', :persons, '[]', :now)"
     )
     connection.execute(open_case, {"persons": [doubtful, looked_for], "now": NOW})
     for numbers in (None, ["1", "2", "3"]):
@@ -241,7 +242,7 @@ def test_a_lease_that_ran_out_becomes_an_unknown_outcome(
     for task_id in (call, probe):
         task = _task(connection, task_id)
         assert (task["state"], task["lease_until"], task["claimed_by"]) == ("unknown", None, None)
-        assert task["cause"] == "the worker died while the call was under way"
+        assert causes.read(task) == Reason.of(Kind.WORKER_DIED)
         (attempt,) = _attempts(connection, task_id)
         assert (attempt["outcome"], attempt["error_kind"]) == ("unknown", "LeaseExpired")
         assert attempt["finished_at"] == late
@@ -484,8 +485,9 @@ def test_failure_for_good_fails_who_waits_and_says_for_whom(
     )
     (claim,) = _claim(connection)
     _record(connection, _result(claim, Outcome.FAILED, "failed", message="no"))
-    assert _task(connection, near)["cause"] == "idaas failed for good"
-    assert _task(connection, far)["cause"] == "email failed for good"
+    for task_id, system in ((near, "idaas"), (far, "email")):
+        cause = causes.read(_task(connection, task_id))
+        assert cause == Reason.of(Kind.DEPENDENCY_FAILED, system=system)
     assert {_task(connection, t)["state"] for t in (near, far)} == {"failed"}
     assert {_task(connection, t)["state"] for t in (other, somebody)} == {"waiting"}
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.names.numbering import fold
+from accountsync.domain.reasons import Kind, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class Correlated:
 
     account: RemoteAccount
     persons: Sequence[int]
-    reasons: Sequence[str]
+    reasons: Sequence[Reason]
 
 
 def account_key(account: RemoteAccount) -> str:
@@ -95,20 +96,20 @@ class Matcher:
 
     def _doubts(
         self, n: int, by_rule: Sequence[Sequence[int]], persons: Sequence[int]
-    ) -> Iterator[str]:
+    ) -> Iterator[Reason]:
         deciding = next(i for i, found in enumerate(by_rule) if found)
         rule = self.rules[deciding]
         if len(persons) > 1:
-            yield f"{len(persons)} persons match"
+            yield Reason.of(Kind.MATCHES_SEVERAL_PERSONS, persons=len(persons))
         if not rule.is_sure:
-            yield f"only {rule.attribute} matches, which is not sure"
+            yield Reason.of(Kind.MATCH_IS_NOT_SURE, attribute=rule.attribute)
         key = set(values(self.accounts[n].attributes.get(self.key)))
         if rule.attribute != self.key and key and not key & self._keys.get(persons[0], key):
-            yield f"it carries another {self.key}"
+            yield Reason.of(Kind.HAS_ANOTHER_KEY, attribute=self.key)
 
     def _alone(self, one: Correlated, times: Mapping[int, int]) -> Correlated:
         """Several accounts for one person: which is the right one, a human has to say."""
         if all(times[person] == 1 for person in one.persons):
             return one
-        reasons = [*one.reasons, "another account matches the same person"]
+        reasons = [*one.reasons, Reason.of(Kind.ANOTHER_ACCOUNT_MATCHES)]
         return Correlated(account=one.account, persons=one.persons, reasons=reasons)

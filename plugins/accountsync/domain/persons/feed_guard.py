@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
+
+from accountsync.domain.reasons import Kind, Reason
 
 LEAVING_FIELDS = frozenset({"status", "leave_date"})
 """That these change is what leaving looks like: the plan's guard looks at it. What counts here is
@@ -63,48 +66,45 @@ class Limits:
     fields: Sequence[str]
 
 
-def reasons_to_stop(feed: Feed, limits: Limits) -> list[str]:
+def reasons_to_stop(feed: Feed, limits: Limits) -> list[Reason]:
     """None: it may be merged."""
     if feed.is_complete and feed.received == 0 and feed.known > 0:
-        return [f"not one row, where {feed.known} persons are known"]
-    found = []
+        return [Reason.of(Kind.NOT_ONE_ROW, known=feed.known)]
+    reasons = []
     if _exceeds(feed.rejected, feed.received, limits.rejects_percent, limits.floor):
-        found.append(
-            f"{feed.rejected} of {feed.received} rows are newly rejected,"
-            f" allowed are {limits.rejects_percent:g} %"
+        reasons.append(
+            Reason.of(
+                Kind.NEWLY_REJECTED,
+                affected=feed.rejected,
+                of=feed.received,
+                allowed=limits.rejects_percent,
+            )
         )
     watched = [change for change in feed.changes if change.field in limits.fields]
     for change in sorted(watched, key=lambda change: change.field):
-        found += _about(change, feed, limits)
-    return found
+        reasons += _about(change, feed, limits)
+    return reasons
 
 
-def _about(change: FieldChange, feed: Feed, limits: Limits) -> list[str]:
-    population = max(feed.known, feed.matched)
+def _about(change: FieldChange, feed: Feed, limits: Limits) -> list[Reason]:
+    beyond = partial(_beyond, field=change.field, floor=limits.floor)
     bearers = feed.matched if change.had is None else min(feed.matched, change.had)
-    if _exceeds(change.emptied, bearers, limits.emptied_percent, limits.floor):
-        return [
-            f"{change.field}: {change.emptied} of {bearers} persons lose it,"
-            f" allowed are {limits.emptied_percent:g} %"
-        ]
+    lost = beyond(Kind.FIELD_EMPTIED, change.emptied, bearers, limits.emptied_percent)
+    if lost:
+        return lost
     if change.field in LEAVING_FIELDS:
-        return _about_leavers(change, feed, limits)
-    if _exceeds(change.changed, population, limits.changed_percent, limits.floor):
-        return [
-            f"{change.field}: changes for {change.changed} of {population} persons,"
-            f" allowed are {limits.changed_percent:g} %"
-        ]
-    return []
+        leavers = feed.matched if change.had_left is None else min(feed.matched, change.had_left)
+        return beyond(Kind.LEAVERS_BACK, change.back, leavers, limits.emptied_percent)
+    population = max(feed.known, feed.matched)
+    return beyond(Kind.FIELD_CHANGED, change.changed, population, limits.changed_percent)
 
 
-def _about_leavers(change: FieldChange, feed: Feed, limits: Limits) -> list[str]:
-    leavers = feed.matched if change.had_left is None else min(feed.matched, change.had_left)
-    if _exceeds(change.back, leavers, limits.emptied_percent, limits.floor):
-        return [
-            f"{change.field}: {change.back} of {leavers} persons who had left are back,"
-            f" allowed are {limits.emptied_percent:g} %"
-        ]
-    return []
+def _beyond(
+    kind: Kind, affected: int, of: int, percent: float, *, field: str, floor: int
+) -> list[Reason]:
+    if not _exceeds(affected, of, percent, floor):
+        return []
+    return [Reason.of(kind, field=field, affected=affected, of=of, allowed=percent)]
 
 
 def _exceeds(affected: int, of: int, percent: float, floor: int) -> bool:

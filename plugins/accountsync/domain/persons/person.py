@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
+from accountsync.domain.reasons import Reason
 from accountsync.errors import NeedsDataError
 
 PERSON_FIELDS: Mapping[str, type] = {
@@ -37,16 +38,23 @@ RULE_FIELDS = (frozenset(PERSON_FIELDS) - {"source_key"}) | {
 
 class Unavailable(Mapping[str, Any]):
     """Stands in for missing data: a look-up of anything but what is `known` raises the
-    NeedsDataError that says what to add."""
+    NeedsDataError that says what to add. `reason`: the message as a value, where it is one."""
 
-    def __init__(self, message: str, *, known: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Reason | None = None,
+        known: Mapping[str, Any] | None = None,
+    ) -> None:
         self.message = message
+        self._reason = reason
         self._known = dict(known or {})
 
     def __getitem__(self, key: str) -> Any:
         if key in self._known:
             return self._known[key]
-        raise NeedsDataError(self.message)
+        raise NeedsDataError(self.message, reason=self._reason)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)

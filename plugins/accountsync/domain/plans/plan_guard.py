@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from accountsync.domain.reasons import Kind, Reason
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
@@ -38,19 +40,22 @@ class Facts:
     week: int = 0
 
 
-def reasons(facts: Facts, rule: GuardRule) -> list[str]:
+def reasons(facts: Facts, rule: GuardRule) -> list[Reason]:
     """Why the operation is held; nothing: it goes on."""
     return list(_reasons(facts, rule)) if facts.planned else []
 
 
-def _reasons(facts: Facts, rule: GuardRule) -> Iterator[str]:
-    asked, active = facts.planned + facts.held, facts.active
-    said = f"{asked} of {active} active accounts"
+def _reasons(facts: Facts, rule: GuardRule) -> Iterator[Reason]:
+    asked, active, percent = facts.planned + facts.held, facts.active, rule.hard_percent
     if asked > rule.once.of(active):
-        yield f"{said}, more than {rule.once.of(active):.0f} at once"
-    hard = active * rule.hard_percent / 100
-    if asked > rule.floor and asked > hard:
-        yield f"{said}, more than {rule.hard_percent:g} %"
-    for what, done, limit in (("24 hours", facts.day, rule.day), ("7 days", facts.week, rule.week)):
-        if done + asked > limit.of(active):
-            yield f"{done + asked} within {what}, more than {limit.of(active):.0f}"
+        yield _more(Kind.MORE_AT_ONCE, asked, active, rule.once.of(active))
+    if asked > rule.floor and asked > active * percent / 100:
+        yield _more(Kind.MORE_THAN_SHARE, asked, active, percent)
+    if facts.day + asked > rule.day.of(active):
+        yield _more(Kind.MORE_IN_24_HOURS, facts.day + asked, active, rule.day.of(active))
+    if facts.week + asked > rule.week.of(active):
+        yield _more(Kind.MORE_IN_7_DAYS, facts.week + asked, active, rule.week.of(active))
+
+
+def _more(kind: Kind, asked: int, active: int, allowed: float) -> Reason:
+    return Reason.of(kind, asked=asked, active=active, allowed=allowed)

@@ -12,6 +12,7 @@ from accountsync.domain.mapping.values import Context
 from accountsync.domain.persons.lifecycle import Lifecycle
 from accountsync.domain.plans.desired import Difference, SystemRule, attributes, difference, same
 from accountsync.domain.plans.entitlement import Wanted
+from accountsync.domain.reasons import Reason, said
 from accountsync.errors import RecordError
 
 GUARDED = ("disable", "delete")
@@ -52,7 +53,7 @@ class OpenTask:
     late_bound: Mapping[str, Any] = field(default_factory=dict)
     account_state: str = "active"
     reason: str | None = None
-    cause: str | None = None
+    cause: Reason | None = None
     waits_for: Sequence[str] = ()
     kept_back: bool = False
 
@@ -69,7 +70,7 @@ class PlannedTask:
     late_bound: Mapping[str, Any]
     state: str
     waits_for: Sequence[str]
-    cause: str | None
+    cause: Reason | None
     account_state: str = "active"
     reason: str | None = None
 
@@ -171,7 +172,7 @@ def plan_task(
     except RecordError as error:
         asked = bound or "update"
         return _task(
-            rule, person_id, asked, wanted, desired={}, state="needs_data", cause=str(error)
+            rule, person_id, asked, wanted, desired={}, state="needs_data", cause=_lacking(error)
         )
     if bound is None and account is not None:
         bound = operation(wanted, account, difference(rule, desired, account.attributes))
@@ -183,6 +184,10 @@ def plan_task(
         rule, person_id, bound, wanted,
         desired=desired, late_bound=late, state=state, waits_for=waits_for,
     )  # fmt: skip
+
+
+def _lacking(error: RecordError) -> Reason:
+    return error.reason if isinstance(error.reason, Reason) else said(str(error))
 
 
 def _may_change(wanted: Wanted, account: Account | None) -> bool:
@@ -241,7 +246,7 @@ def _task(
     state: str,
     late_bound: Mapping[str, Any] | None = None,
     waits_for: Sequence[str] = (),
-    cause: str | None = None,
+    cause: Reason | None = None,
 ) -> PlannedTask:
     return PlannedTask(
         person_id=person_id,

@@ -24,8 +24,9 @@ from accountsync.domain.persons.account_request import (
 from accountsync.errors import InvalidRequestError
 from accountsync.jobs.commands import request_document as documents
 from accountsync.jobs.commands.request_document import RequestDocument, RequestedPerson
+from accountsync.jobs.reason_texts import english
 from accountsync.settings.problems import Problem
-from accountsync.store import audit, locks, schema
+from accountsync.store import audit, causes, locks, schema
 from accountsync.store.persons import requests
 from accountsync.store.persons.requests import Asked
 
@@ -281,5 +282,6 @@ def _system(row: RowMapping) -> SystemStatus:
     names = ("account_state", "disabled_reason", "task_state", "is_open", "is_planned")
     state = fulfilment(Progress(**{name: row[name] for name in names}))
     explained = state in (Fulfilment.BLOCKED, Fulfilment.FAILED)
-    cause = row["cause"] or row["error_kind"] or row["task_state"]
+    reason = causes.read(row)
+    cause = english(reason) if reason else row["error_kind"] or row["task_state"]
     return SystemStatus(system=row["system"], state=state, cause=cause if explained else None)

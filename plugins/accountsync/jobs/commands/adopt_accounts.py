@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, RowMapping
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.accounts.correlation import Correlated, Matcher, Rule, account_key
 from accountsync.domain.mapping.values import Value, compile_tree
+from accountsync.domain.reasons import Kind, Reason, from_documents
 from accountsync.errors import ConfigurationError, RecordError, SafetyStopError, TransientError
 from accountsync.jobs.plans import person_facts
 from accountsync.settings.target import PERSON_ROOTS, Correlation
@@ -59,7 +60,7 @@ class Case:
     system: str
     account: str
     candidates: Sequence[str]
-    reasons: Sequence[str]
+    reasons: Sequence[Reason]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +171,7 @@ def _is_known(account: RemoteAccount, ours: accounts.Present) -> bool:
 def _sort(result: _Sorted, one: Correlated, having: frozenset[int]) -> None:
     reasons = [
         *one.reasons,
-        *("the person has an account already" for p in one.persons if p in having),
+        *(Reason.of(Kind.PERSON_HAS_AN_ACCOUNT) for p in one.persons if p in having),
     ]
     if not one.persons:
         result.foreign.append(one.account)
@@ -220,7 +221,7 @@ def _without_taken_names(
         Doubt(
             account=sure.pop(person_id),
             persons=[person_id],
-            reasons=[f"its {namespace} is another person's name"],
+            reasons=[Reason.of(Kind.NAME_IS_ANOTHERS, namespace=namespace)],
         )
         for person_id, namespace in refused.items()
         if person_id is not None
@@ -262,7 +263,7 @@ def _case(row: RowMapping) -> Case:
         system=row["system"],
         account=row["account_key"],
         candidates=row["numbers"],
-        reasons=row["reasons"],
+        reasons=from_documents(row["reasons"]),
     )
 
 

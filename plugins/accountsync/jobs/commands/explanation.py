@@ -22,6 +22,7 @@ from accountsync.jobs.plans.candidates import Candidate, read_candidates
 from accountsync.jobs.plans.person_facts import Facts, nobody
 from accountsync.jobs.plans.plan_rules import Rules, compile_rules
 from accountsync.settings import Settings
+from accountsync.store import causes
 from accountsync.store.names import name_registry
 from accountsync.store.persons import person_view
 
@@ -33,6 +34,7 @@ _SHOWN = (
     "leave_date", "time_zone", "presumed_left_at",
 )  # fmt: skip
 _SINCE = {"active": "hire_date", "left": "leave_date"}
+_NOT_SHOWN = ("desired", "cause_kind", "cause_facts")
 Row = Mapping[str, Any]
 
 
@@ -209,7 +211,9 @@ def _system(
 
 
 def _task(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != "desired"}
+    """With its cause as a reason."""
+    shown = {name: value for name, value in row.items() if name not in _NOT_SHOWN}
+    return shown | {"cause": causes.read(row)}
 
 
 def _in_scope(rule: SystemRule, context: Mapping[str, Any]) -> bool | None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from sqlalchemy import Engine, RowMapping
+from sqlalchemy import Engine
 
 from accountsync.domain.tasks.outcomes import Outcome
 from accountsync.errors import AccountSyncError
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
 from accountsync.jobs.plans.person_facts import nobody
+from accountsync.jobs.reason_texts import all_english, english
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 from accountsync.settings import Settings
 from accountsync.store import locks
 from accountsync.store.persons import persons
-from accountsync.store.tasks import task_commands, tasks
+from accountsync.store.plans.plan_view import PlanLine
+from accountsync.store.tasks import task_view, tasks
 from accountsync.store.tasks.task_commands import TaskFilter
+from accountsync.store.tasks.task_view import TaskView
 
 _ROUNDS = 5
 """Enough for a probe and a repeat; what takes longer, such as a second look, is left to the DAG."""
@@ -122,17 +124,16 @@ def _step(name: str, do: Callable[[], str]) -> Step:
 def told_of_plan(plan: PlanSummary) -> str:
     """What it wrote for the person, and why; in lines of the plan's own words."""
     wrote = [
-        f"{operation} in {system} ({_because(line)})"
-        for system, operations in sorted(plan.lines.items())
-        for operation, line in operations.items()
+        f"{line.operation} in {line.system} ({_because(line)})"
+        for line in sorted(plan.lines, key=lambda line: line.system)
     ]
     return f"plan {plan.plan_id}: {', '.join(wrote) or 'nothing new'}"
 
 
-def _because(line: Mapping[str, Any]) -> str:
-    if line["held"]:
-        return f"held for a human: {line['held_because']}"
-    return ", ".join(line["reasons"])
+def _because(line: PlanLine) -> str:
+    if line.held:
+        return f"held for a human: {all_english(line.held_because)}"
+    return ", ".join(line.reasons)
 
 
 def _told(summary: ProcessSummary) -> str:
@@ -160,24 +161,24 @@ def _make_due(
 def _outcome(engine: Engine, settings: Settings, employee_number: str) -> Iterator[Step]:
     """How each target stands in the end, and why."""
     with engine.connect() as connection:
-        found = task_commands.find(connection, TaskFilter(person=employee_number), limit=1000)
+        found = task_view.find(connection, TaskFilter(person=employee_number), limit=1000)
         has = tasks.accounts_of(connection, number=employee_number)
-    newest: dict[str, RowMapping] = {}
-    for row in found:
-        newest.setdefault(row["system"], row)
+    newest: dict[str, TaskView] = {}
+    for task in found:
+        newest.setdefault(task.system, task)
     for system in settings.systems:
         yield _stand(system, has.get(system), newest.get(system))
 
 
-def _stand(system: str, account: str | None, task: RowMapping | None) -> Step:
+def _stand(system: str, account: str | None, task: TaskView | None) -> Step:
     said = f"account {account}" if account else "no account"
     if task is None:
         why = "" if account else ": no rule gives one today"
         return Step(name=f"in {system}", said=said + why)
-    said += f"; {task['operation']} {task['state']}"
-    if task["waits_for"]:
-        said += f" for {', '.join(task['waits_for'])} since {task['waiting_since']:%F %H:%M} UTC"
-    if task["state"] != "succeeded" and task["cause"]:
-        said += f": {task['cause']}"
-    is_well = task["state"] in ("succeeded", "superseded", "cancelled")
+    said += f"; {task.operation} {task.state}"
+    if task.waits_for:
+        said += f" for {', '.join(task.waits_for)} since {task.waiting_since:%F %H:%M} UTC"
+    if task.state != "succeeded" and task.cause:
+        said += f": {english(task.cause)}"
+    is_well = task.state in ("succeeded", "superseded", "cancelled")
     return Step(name=f"in {system}", said=said, is_well=is_well)

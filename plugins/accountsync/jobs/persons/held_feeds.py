@@ -15,6 +15,7 @@ from accountsync.hr.record import RowMapper
 from accountsync.jobs.persons.merging import merge
 from accountsync.jobs.persons.read_scope import ReadPlan
 from accountsync.jobs.persons.staging import StagedFeed
+from accountsync.jobs.reason_texts import all_english
 from accountsync.jobs.tasks.task_queue import Clock
 from accountsync.settings.hr import AnySource
 from accountsync.store import audit, locks
@@ -220,7 +221,7 @@ def _stop(found: HeldFeed) -> SafetyStopError:
         return SafetyStopError(f"{found.source}: the same rows as feed {found.id}, rejected")
     return SafetyStopError(
         f"{found.source}: feed {found.id} is held, nothing of it was merged:"
-        f" {'; '.join(found.stopped_by)}. Look at it: bin/accountsync feed show {found.id};"
+        f" {all_english(found.stopped_by)}. Look at it: bin/accountsync feed show {found.id};"
         " then approve or reject it there, or in Airflow"
     )
 

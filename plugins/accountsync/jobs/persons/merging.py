@@ -36,6 +36,7 @@ from accountsync.domain.persons.feed_guard import (
     Limits,
     reasons_to_stop,
 )
+from accountsync.domain.reasons import Reason
 from accountsync.jobs.persons.staging import StagedFeed, require_rows
 from accountsync.store import locks
 from accountsync.store.persons import absences, feeds, merges, ownership, rejects, runs
@@ -180,7 +181,7 @@ def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
         feeds.keep_newest_of_retried(connection, run_id=feed.run_id)
 
 
-def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -> list[str]:
+def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -> list[Reason]:
     counts = merged.counts
     limits = Limits(**feed.settings.feed_guard.model_dump())
     return reasons_to_stop(

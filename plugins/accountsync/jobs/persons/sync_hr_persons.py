@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from accountsync.domain.reasons import Reason
 from accountsync.errors import AccountSyncError, SafetyStopError, TargetDownError, TransientError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs.persons import held_feeds
@@ -41,8 +42,8 @@ class SyncResult(MergeCounts):
     mode: str
     dry_run: bool
     differences: Mapping[str, Any]
-    stopped_by: Sequence[str]
-    silent: str | None
+    stopped_by: Sequence[Reason]
+    silent: Reason | None
 
 
 def sync_hr_persons(
@@ -171,7 +172,9 @@ def _record_failure(engine: Engine, feed: StagedFeed, error: Exception) -> None:
         ) from error
 
 
-def _result(feed: StagedFeed, order: SyncOrder, outcome: Outcome, silent: str | None) -> SyncResult:
+def _result(
+    feed: StagedFeed, order: SyncOrder, outcome: Outcome, silent: Reason | None
+) -> SyncResult:
     counts = outcome.counts
     log.info(
         "event=%s source=%s run=%s fetched=%s retried=%s inserted=%s updated=%s unchanged=%s"

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from accountsync.domain.names.numbering import FirstNumbers
 from accountsync.domain.plans import plan_guard, planning
 from accountsync.domain.plans.planning import OpenTask, PlannedTask, Step
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.interpreter_tuning import rare_collections
 from accountsync.jobs.plans import name_giving, person_facts
@@ -27,11 +28,13 @@ from accountsync.jobs.plans.candidates import (
     take_over_adopted,
 )
 from accountsync.jobs.plans.plan_rules import Rules, compile_rules
+from accountsync.jobs.reason_texts import all_english
 from accountsync.settings import Settings
 from accountsync.store import locks, schema
 from accountsync.store.persons import ownership, persons
 from accountsync.store.persons.persons import Evaluation
 from accountsync.store.plans import guarded_tasks, planned_rules, planned_tasks, plans
+from accountsync.store.plans.plan_view import PlanLine
 from accountsync.store.plans.planned_tasks import Digest
 from accountsync.store.tasks import dependants
 
@@ -45,13 +48,13 @@ _FEW_PERSONS = 50_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSummary:
     """`counts`: system → task state → tasks. `released`: tasks that can be carried out now. `held`:
-    tasks that the guard holds. `lines`: see `store.plans.plans.lines`. `unknown_sources`: HR
-    sources that are not configured → their persons, whose accounts are kept as they are."""
+    tasks that the guard holds. `unknown_sources`: HR sources that are not configured → their
+    persons, whose accounts are kept as they are."""
 
     plan_id: int
     persons: int
     counts: Mapping[str, Mapping[str, int]]
-    lines: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    lines: Sequence[PlanLine]
     released: int
     held: int
     content_hash: str
@@ -135,8 +138,7 @@ def _keep_dry_run(
         content_hash=summary.content_hash,
         held_hash=None,
     )
-    facts = {name: getattr(summary, name) for name in PlanSummary.__slots__}
-    return PlanSummary(**facts | {"plan_id": plan_id})
+    return replace(summary, plan_id=plan_id)
 
 
 def _plan(
@@ -209,8 +211,8 @@ def _to_open_tasks(
     """Returns those that a processor has claimed since they were read."""
     claimed = []
     for gone, cause in (
-        (changes.superseded, "its reason has gone"),
-        (changes.replaced, "another task takes its place"),
+        (changes.superseded, Reason.of(Kind.REASON_GONE)),
+        (changes.replaced, Reason.of(Kind.REPLACED)),
     ):
         claimed += planned_tasks.supersede(
             connection, tasks=gone, cause=cause, now=now, digest=digest
@@ -223,12 +225,11 @@ def _to_open_tasks(
 def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:
     """Holds what the guard stops, lets everything else through (I7)."""
     for one in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
-        reasons = plan_guard.reasons(one.facts, rules.guards[one.system, one.operation])
-        if reasons:
-            because = "; ".join(reasons)
+        because = plan_guard.reasons(one.facts, rules.guards[one.system, one.operation])
+        if because:
             log.warning(
                 "event=held plan=%s system=%s operation=%s because=%r",
-                plan_id, one.system, one.operation, because,
+                plan_id, one.system, one.operation, all_english(because),
             )  # fmt: skip
             guarded_tasks.hold(
                 connection,
@@ -246,7 +247,7 @@ def _finish(
 ) -> PlanSummary:
     counts = plans.counts(connection, plan_id=plan_id)
     lines = plans.lines(connection, plan_id=plan_id)
-    held = sum(line["held"] for operations in lines.values() for line in operations.values())
+    held = sum(line.held for line in lines)
     summary = PlanSummary(
         plan_id=plan_id,
         persons=count,

@@ -6,30 +6,32 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, RowMapping
+from sqlalchemy import Connection, Engine
 
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.jobs.plans.create_account_tasks import PlanSummary, create_account_tasks
 from accountsync.jobs.plans.plan_rules import compile_rules
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
 from accountsync.store.plans import guarded_tasks
+from accountsync.store.plans.plan_view import PlanView
 from accountsync.store.tasks import dependants
 
 log = logging.getLogger(__name__)
 
 
-def list_held(*, engine: Engine) -> Sequence[RowMapping]:
+def list_held(*, engine: Engine) -> Sequence[PlanView]:
     with engine.connect() as connection:
         return guarded_tasks.held_plans(connection)
 
 
-def list_recent(*, engine: Engine, limit: int = 20) -> Sequence[RowMapping]:
+def list_recent(*, engine: Engine, limit: int = 20) -> Sequence[PlanView]:
     with engine.connect() as connection:
         return guarded_tasks.recent_plans(connection, limit=limit)
 
 
-def describe(*, engine: Engine, plan: int) -> RowMapping:
+def describe(*, engine: Engine, plan: int) -> PlanView:
     """Raises ConfigurationError when there is no such plan."""
     with engine.connect() as connection:
         return _find(connection, plan)
@@ -62,7 +64,7 @@ def approve(
         guarded_tasks.close(
             connection, plan_id=plan, state="approved", actor=actor, comment=comment, now=now
         )
-        details = {"plan": plan, "hash": found["held_hash"], "tasks": len(ids), "comment": comment}
+        details = {"plan": plan, "hash": found.held_hash, "tasks": len(ids), "comment": comment}
         audit.record(connection, actor=actor, action="plan_approved", details=details)
     log.info("event=plan_approved plan=%s tasks=%s outdated=%s", plan, len(ids), outdated)
     return len(ids)
@@ -85,7 +87,7 @@ def reject(
         guarded_tasks.close(
             connection, plan_id=plan, state="rejected", actor=actor, comment=comment, now=now
         )
-        details = {"plan": plan, "hash": found["held_hash"], "tasks": number, "comment": comment}
+        details = {"plan": plan, "hash": found.held_hash, "tasks": number, "comment": comment}
         audit.record(connection, actor=actor, action="plan_rejected", details=details)
     log.info("event=plan_rejected plan=%s tasks=%s", plan, number)
     return number
@@ -99,7 +101,7 @@ def reconsider(*, engine: Engine, plan: int, actor: str, comment: str) -> int:
     """
     with locks.held(engine, "plan"), engine.begin() as connection:
         _find(connection, plan, lock=True)
-        cause = f"reconsidered by {actor}: {comment}"
+        cause = Reason.of(Kind.COMMANDED, command="reconsider", actor=actor, comment=comment)
         number = guarded_tasks.reconsider(connection, plan_id=plan, cause=cause)
         if not number:
             raise SafetyStopError(f"nothing of plan {plan} is refused, or it lapsed since")
@@ -117,14 +119,14 @@ def release_dry_run(
     Raises SafetyStopError where something else comes out.
     """
     found = describe(engine=engine, plan=plan)
-    if found["state"] != "dry_run":
-        raise ConfigurationError(f"plan {plan} is no dry run: it is {found['state']}")
+    if found.state != "dry_run":
+        raise ConfigurationError(f"plan {plan} is no dry run: it is {found.state}")
     summary = create_account_tasks(
         engine=engine,
         settings=settings,
         now=now,
-        airflow_run_id=found["airflow_run_id"],
-        expected=found["content_hash"],
+        airflow_run_id=found.airflow_run_id,
+        expected=found.content_hash,
     )
     with engine.begin() as connection:
         details = {"dry_run": plan, "plan": summary.plan_id}
@@ -132,22 +134,22 @@ def release_dry_run(
     return summary
 
 
-def _find(connection: Connection, plan: int, *, lock: bool = False) -> RowMapping:
+def _find(connection: Connection, plan: int, *, lock: bool = False) -> PlanView:
     found = guarded_tasks.plan(connection, plan_id=plan, lock=lock)
     if found is None:
         raise ConfigurationError(f"there is no plan {plan}; list them: bin/accountsync plan list")
     return found
 
 
-def _held_one(connection: Connection, plan: int, reviewed: str | None) -> RowMapping:
+def _held_one(connection: Connection, plan: int, reviewed: str | None) -> PlanView:
     found = _find(connection, plan, lock=True)
-    if found["state"] != "held":
-        raise SafetyStopError(f"plan {plan} is not held: it is {found['state']}")
-    if not found["held"]:
+    if found.state != "held":
+        raise SafetyStopError(f"plan {plan} is not held: it is {found.state}")
+    if not found.held:
         raise SafetyStopError(
             f"plan {plan} holds nothing any more: what it held was superseded or cancelled"
         )
     present = guarded_tasks.held_hash(connection, plan_id=plan)
-    if present != found["held_hash"] or reviewed not in (None, present):
+    if present != found.held_hash or reviewed not in (None, present):
         raise SafetyStopError(f"plan {plan} is not what was reviewed; look at it again")
     return found

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from accountsync.domain.persons.person import Unavailable
+from accountsync.domain.reasons import Kind, Reason
+from accountsync.jobs.reason_texts import english
 from accountsync.store.names import name_readings
 from accountsync.store.persons import mappings
 
@@ -43,8 +45,12 @@ def _mapped(
     table: Mapping[str, Mapping[str, Any]], what: str, code: str | None
 ) -> Mapping[str, Any]:
     if code is None:
-        return Unavailable(f"HR gives no {what}")
+        return _lacking(Reason.of(Kind.NOT_GIVEN_BY_HR, what=what))
     row = table.get(code)
     if row is None or row.get("active") is False:
-        return Unavailable(f"{what} {code!r} has no active mapping; import one")
+        return _lacking(Reason.of(Kind.NOT_MAPPED, what=what, code=code))
     return row
+
+
+def _lacking(reason: Reason) -> Unavailable:
+    return Unavailable(english(reason), reason=reason)

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, RowMapping
 
 from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.domain.tasks import outcomes
 from accountsync.domain.tasks.outcomes import ClaimedTask
 from accountsync.errors import ConfigurationError
@@ -89,7 +90,7 @@ def pull(
                 name: [*target.depends_on, *target.after]
                 for name, target in settings.systems.items()
             },
-            cause=f"{lever} by {actor}: {comment}",
+            cause=Reason.of(Kind.COMMANDED, command=lever, actor=actor, comment=comment),
             now=now,
         )
         released = dependants.release_satisfied(connection, now=now, persons=persons)

@@ -12,6 +12,8 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.accounts.correlation import account_key
+from accountsync.domain.reasons import Kind, Reason, as_documents
+from accountsync.store import causes
 from accountsync.store.accounts import accounts
 from accountsync.store.engine import bigints
 from accountsync.store.names import name_registry
@@ -52,7 +54,7 @@ SELECT
   account_key,
   account,
   ARRAY(SELECT jsonb_array_elements_text(candidates)::bigint),
-  ARRAY(SELECT jsonb_array_elements_text(reasons)),
+  reasons,
   :now
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (
   account_key text, account jsonb, candidates jsonb, reasons jsonb
@@ -84,7 +86,7 @@ UPDATE accountsync.account_task
 SET
   state = 'superseded',
   waits_for = '{{}}',
-  cause = 'an account that is or may be theirs was found',
+  {causes.because(Kind.ACCOUNT_FOUND)},
   finished_at = now()
 WHERE system = :system
   AND person_id = ANY(CAST(:persons AS bigint[]))
@@ -125,7 +127,7 @@ class Doubt:
 
     account: RemoteAccount
     persons: Sequence[int]
-    reasons: Sequence[str]
+    reasons: Sequence[Reason]
 
 
 def contexts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -176,7 +178,7 @@ def put_cases(
             "account_key": account_key(doubt.account),
             "account": _as_json(doubt.account),
             "candidates": [str(person) for person in doubt.persons],
-            "reasons": list(doubt.reasons),
+            "reasons": as_documents(doubt.reasons),
         }
         for doubt in doubts
     ]

@@ -15,9 +15,10 @@ import orjson
 from sqlalchemy import Connection, text
 
 from accountsync.domain.persons.person import PERSON_FIELDS
+from accountsync.domain.reasons import Kind, Reason, as_documents
 from accountsync.store.engine import copying
 
-Record = tuple[Sequence[str], bytes, bytes, Sequence[str]]
+Record = tuple[Sequence[str], bytes, bytes, Sequence[Reason]]
 """Values in the order of PERSON_FIELDS, raw row, content hash, problems."""
 
 _TYPES: Mapping[type, str] = {str: "text", date: "date", datetime: "timestamptz"}
@@ -61,7 +62,7 @@ CREATE UNLOGGED TABLE {table} (
   raw json,
   attributes jsonb,
   content_hash bytea NOT NULL,
-  problems text[],
+  problems jsonb,
   retried boolean NOT NULL,
   repeated boolean NOT NULL DEFAULT false
 )
@@ -99,7 +100,7 @@ def lines(records: Sequence[Record], *, retried: bool) -> list[bytes]:
                 raw.replace(b"\\", b"\\\\") if problems else b"",
                 b"" if problems else raw.replace(b"\\", b"\\\\"),
                 b"\\\\x" + hexlify(content_hash),
-                _escaped(_array(problems)).encode() if problems else b"",
+                _document(problems) if problems else b"",
                 end,
             )
         )
@@ -130,9 +131,8 @@ def _escaped(value: str) -> str:
     return _CONTROL.sub(lambda found: _ESCAPES[found[0]], value)
 
 
-def _array(texts: Iterable[str]) -> str:
-    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
-    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
+def _document(problems: Sequence[Reason]) -> bytes:
+    return orjson.dumps(as_documents(problems)).replace(b"\\", b"\\\\")
 
 
 def use_memory(connection: Connection) -> None:
@@ -179,9 +179,10 @@ def tally(connection: Connection, *, run_id: int) -> tuple[int, int]:
     return rows, repeated
 
 
+_REPEATED = Reason.of(Kind.HAS_A_NEWER_ROW, field="source_key")
 _SET_REPEATED_ASIDE = """
 UPDATE {table} s
-SET repeated = true, problems = ARRAY['source_key: a newer row has it too, which is used']
+SET repeated = true, problems = CAST(:problems AS jsonb)
 FROM (
   SELECT
     ctid AS row,
@@ -198,7 +199,9 @@ WHERE s.ctid = ranked.row AND ranked.rank > 1
 def set_repeated_aside(connection: Connection, *, run_id: int) -> None:
     """Of rows with one key the newest counts, or the last where none is newer; the others are told
     of and not used."""
-    connection.execute(text(_SET_REPEATED_ASIDE.format(table=table(run_id))))
+    problems = orjson.dumps(as_documents([_REPEATED])).decode()
+    statement = text(_SET_REPEATED_ASIDE.format(table=table(run_id)))
+    connection.execute(statement, {"problems": problems})
 
 
 def add(connection: Connection, *, run_id: int, lines: Iterable[bytes]) -> None:

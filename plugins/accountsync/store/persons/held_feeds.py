@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
+
+from accountsync.domain.reasons import Reason, from_documents
 
 _COLUMNS = (
     "id, source, mode, state, fetched, retried, inserted, updated, unchanged, rejected, read_from,"
@@ -33,10 +35,14 @@ class HeldFeed:
     read_from: datetime | None
     read_to: datetime | None
     differences: dict[str, Any]
-    stopped_by: list[str]
+    stopped_by: Sequence[Reason]
     fingerprint: str
     file: str | None
     started_at: datetime
+
+
+def _feed(row: RowMapping) -> HeldFeed:
+    return HeldFeed(**{**row, "stopped_by": from_documents(row["stopped_by"])})
 
 
 def open_ones(connection: Connection, *, source: str | None = None) -> Sequence[HeldFeed]:
@@ -48,7 +54,7 @@ def open_ones(connection: Connection, *, source: str | None = None) -> Sequence[
         ),
         {"source": source},
     )
-    return [HeldFeed(**row) for row in rows.mappings()]
+    return [_feed(row) for row in rows.mappings()]
 
 
 def find(connection: Connection, feed: int) -> HeldFeed | None:
@@ -61,7 +67,7 @@ def find(connection: Connection, feed: int) -> HeldFeed | None:
         {"feed": feed},
     ).mappings()
     found = row.one_or_none()
-    return HeldFeed(**found) if found else None
+    return _feed(found) if found else None
 
 
 _SUPERSEDED_BY = text("""
@@ -137,7 +143,7 @@ def rejected_alike(
     """A feed of the same rows that was rejected, and read at or after `since`."""
     bound = {"source": source, "fingerprint": fingerprint, "since": since}
     found = connection.execute(_REJECTED_ALIKE, bound).mappings().one_or_none()
-    return HeldFeed(**found) if found else None
+    return _feed(found) if found else None
 
 
 def merged_since(connection: Connection, *, source: str, feed: int) -> bool:

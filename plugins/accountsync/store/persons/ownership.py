@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from accountsync.domain.reasons import Kind
 from accountsync.store.persons.feeds import MAY_REPLACE, table
 
 # Persons whose number a row of this feed has, and who are a request's or another source's. Left
@@ -81,17 +82,19 @@ WITH twin AS (
     AND (p.id IS NULL OR p.employee_number <> s.employee_number)
     AND {taker_may_replace}
 ), refused AS (
-  SELECT row, 'another row' AS owner
+  SELECT row, true AS by_twin, '{another_rows}' AS kind, NULL AS source
   FROM taker
   JOIN twin USING (employee_number)
   UNION ALL
   SELECT
     row,
+    false,
     CASE
-      WHEN holder.source = :source THEN 'another person'
-      WHEN holder.origin = 'request' THEN 'another person, made by a request'
-      ELSE 'a person of ' || holder.source
-    END
+      WHEN holder.source = :source THEN '{another_persons}'
+      WHEN holder.origin = 'request' THEN '{requested_persons}'
+      ELSE '{of_another_source}'
+    END,
+    CASE WHEN holder.source <> :source AND holder.origin <> 'request' THEN holder.source END
   FROM taker t
   JOIN accountsync.person holder ON holder.employee_number = t.employee_number
   WHERE NOT EXISTS (
@@ -104,9 +107,15 @@ WITH twin AS (
   )
 )
 UPDATE {table} s
-SET problems = ARRAY['employee_number: belongs to ' || refused.owner]
-FROM (SELECT row, min(owner) AS owner FROM refused GROUP BY row) refused
-WHERE s.ctid = refused.row
+SET problems = jsonb_build_array(jsonb_build_object(
+  'kind', one.kind,
+  'facts', jsonb_strip_nulls(
+    jsonb_build_object('field', 'employee_number', 'source', one.source)
+  )
+))
+-- who has the number says more than that another row wants it
+FROM (SELECT DISTINCT ON (row) * FROM refused ORDER BY row, by_twin) one
+WHERE s.ctid = one.row
 """
 
 
@@ -130,6 +139,14 @@ SELECT
 FROM found
 WHERE source <> ALL(CAST(:known AS text[]))
 """)
+
+
+_KINDS = {
+    "another_rows": Kind.IS_ANOTHER_ROWS,
+    "another_persons": Kind.IS_ANOTHER_PERSONS,
+    "requested_persons": Kind.IS_A_REQUESTED_PERSONS,
+    "of_another_source": Kind.IS_OF_ANOTHER_SOURCE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +181,7 @@ def reject_taken_numbers(
         _REJECT_TAKEN_NUMBERS.format(
             table=table(run_id),
             taker_may_replace=MAY_REPLACE.format(row="s", person="p"),
+            **_KINDS,
             mover_may_replace=MAY_REPLACE.format(row="moving", person="holder"),
         )
     )

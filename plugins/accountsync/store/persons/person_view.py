@@ -26,8 +26,8 @@ RETURNING id
 _TASKS = text(f"""
 -- rides on ix_account_task_person_id_system_id
 SELECT
-  id, system, operation, state, reason, cause, error_kind, waits_for, attempts, desired,
-  {WAITING_SINCE} AS waiting_since, next_attempt_at, created_at, finished_at
+  id, system, operation, state, reason, cause, cause_kind, cause_facts, error_kind, waits_for,
+  attempts, desired, {WAITING_SINCE} AS waiting_since, next_attempt_at, created_at, finished_at
 FROM accountsync.account_task
 WHERE person_id = :person
 ORDER BY system, id DESC

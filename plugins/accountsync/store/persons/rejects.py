@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from accountsync.domain.reasons import Reason, from_documents
 from accountsync.store.engine import bigints
 from accountsync.store.persons.feeds import table
 
@@ -66,7 +67,7 @@ SELECT
     FILTER (WHERE s.employee_number IS NOT NULL)
   )[1:{examples}]
 FROM {table} s
-CROSS JOIN LATERAL unnest(s.problems) reason
+CROSS JOIN LATERAL jsonb_array_elements(s.problems) reason
 GROUP BY 1
 ORDER BY 2 DESC, 1
 LIMIT {reasons}
@@ -98,7 +99,7 @@ class OpenReject:
 
     source: str
     record_key: str
-    reasons: Sequence[str]
+    reasons: Sequence[Reason]
     since: datetime
     raw: Any
 
@@ -115,7 +116,7 @@ ORDER BY r.source, r.id
 
 def open_ones(connection: Connection, *, source: str | None = None) -> Iterator[OpenReject]:
     rows = connection.execute(_OPEN_ONES, {"source": source}).mappings()
-    return (OpenReject(**row) for row in rows)
+    return (OpenReject(**{**row, "reasons": from_documents(row["reasons"])}) for row in rows)
 
 
 def close(connection: Connection, *, source: str, record_key: str) -> bool:

@@ -12,6 +12,8 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.persons.account_request import SOURCE
 from accountsync.domain.plans.planning import IN_DOUBT
+from accountsync.domain.reasons import Kind
+from accountsync.store import causes
 from accountsync.store.tables import OPEN_STATES
 
 _ADD = text("""
@@ -121,7 +123,7 @@ UPDATE accountsync.account_task t
 SET
   state = 'cancelled',
   waits_for = '{{}}',
-  cause = 'the account request was cancelled',
+  {causes.because(Kind.REQUEST_CANCELLED)},
   finished_at = :now
 FROM accountsync.account_request_item i
 JOIN accountsync.account_request r ON r.id = i.request_id
@@ -139,7 +141,8 @@ WHERE i.request_id = :request_id
 _PROGRESS = text(f"""
 SELECT
   i.request_id, i.position, i.employee_number, i.note, s.system, a.state AS account_state,
-  a.disabled_reason, t.state AS task_state, t.cause, t.error_kind,
+  a.disabled_reason, t.state AS task_state, t.cause, t.cause_kind, t.cause_facts,
+  t.error_kind,
   coalesce(t.state IN {OPEN_STATES!r}, false) AS is_open,
   p.planned_revision = p.revision AS is_planned
 FROM accountsync.account_request_item i
@@ -149,7 +152,7 @@ CROSS JOIN LATERAL unnest(r.systems) s (system)
 LEFT JOIN accountsync.account a ON a.person_id = i.person_id AND a.system = s.system
 LEFT JOIN LATERAL (
   -- the last task: rides on ix_account_task_person_id_system_id
-  SELECT state, cause, error_kind
+  SELECT state, cause, cause_kind, cause_facts, error_kind
   FROM accountsync.account_task t
   WHERE t.person_id = i.person_id AND t.system = s.system
   ORDER BY t.id DESC

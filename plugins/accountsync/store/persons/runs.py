@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
+from accountsync.domain.reasons import Reason, as_document, as_documents
 from accountsync.store.persons.merges import MergeCounts
 
 _END_DEAD = text("""
@@ -69,7 +70,7 @@ class Outcome:
     differences: Mapping[str, Any] = field(default_factory=dict)
     read_from: datetime | None = None
     read_to: datetime | None = None
-    stopped_by: Sequence[str] = ()
+    stopped_by: Sequence[Reason] = ()
 
 
 _RECORD = text("""
@@ -86,7 +87,7 @@ SET
   unchanged = :unchanged,
   rejected = :rejected,
   differences = CAST(:differences AS jsonb),
-  stopped_by = :stopped_by,
+  stopped_by = CAST(:stopped_by AS jsonb),
   fingerprint = coalesce(:fingerprint, fingerprint)
 WHERE id = :run_id
 """)
@@ -109,7 +110,7 @@ def _record(
         "read_from": outcome.read_from,
         "read_to": outcome.read_to,
         "differences": orjson.dumps(outcome.differences).decode(),
-        "stopped_by": list(outcome.stopped_by),
+        "stopped_by": orjson.dumps(as_documents(outcome.stopped_by)).decode(),
         "fingerprint": fingerprint,
     }
     connection.execute(_RECORD, bound)
@@ -306,12 +307,14 @@ def said_silent(
     return bool(connection.scalar(_SAID, bound))
 
 
-def say_silent(connection: Connection, *, run_id: int, since: datetime, error: str) -> None:
+def say_silent(connection: Connection, *, run_id: int, since: datetime, silence: Reason) -> None:
     """What the run read and merged stays as it is."""
+    document = orjson.dumps(as_document(silence)).decode()
+    bound = {"run_id": run_id, "since": since, "silence": document}
     connection.execute(
         text(
-            "UPDATE accountsync.sync_run SET silent_since = :since, error = :error"
-            " WHERE id = :run_id"
+            "UPDATE accountsync.sync_run SET silent_since = :since,"
+            " silence = CAST(:silence AS jsonb) WHERE id = :run_id"
         ),
-        {"run_id": run_id, "since": since, "error": error},
+        bound,
     )

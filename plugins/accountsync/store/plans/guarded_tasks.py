@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, text
+import orjson
+from sqlalchemy import Connection, text
 
 from accountsync.domain.plans.plan_guard import Facts
 from accountsync.domain.plans.planning import GUARDED
+from accountsync.domain.reasons import Kind, Reason, as_documents
 from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR
+from accountsync.store import causes
 from accountsync.store.engine import bigints
+from accountsync.store.plans.plan_view import PlanView, from_row
 from accountsync.store.tables import OPEN_STATES
 
 GUARD_HOLDS = (
@@ -64,7 +68,7 @@ WHERE t.planned > 0
 
 _HOLD = text("""
 UPDATE accountsync.account_task
-SET state = 'held', held_because = :because
+SET state = 'held', held_because = CAST(:because AS jsonb)
 WHERE plan_id = :plan_id AND state = 'planned' AND system = :system AND operation = :operation
 """)
 
@@ -115,7 +119,7 @@ RETURNING t.state
 
 _REJECT = text(f"""
 UPDATE accountsync.account_task
-SET state = 'cancelled', finished_at = :now, cause = NULL
+SET state = 'cancelled', finished_at = :now, {causes.NONE}
 WHERE plan_id = :plan_id AND {GUARD_HOLDS}
 """)
 
@@ -123,7 +127,7 @@ _RECONSIDER = text(f"""
 -- rides on ix_account_task_plan_id
 WITH again AS (
   UPDATE accountsync.account_task
-  SET state = 'superseded', cause = :cause
+  SET state = 'superseded', {causes.BOUND}
   WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {GUARDED!r}
   RETURNING person_id
 ), anew AS (
@@ -169,10 +173,16 @@ def facts(connection: Connection, *, plan_id: int, now: datetime) -> list[Judged
 
 
 def hold(
-    connection: Connection, *, plan_id: int, system: str, operation: str, because: str
+    connection: Connection,
+    *,
+    plan_id: int,
+    system: str,
+    operation: str,
+    because: Sequence[Reason],
 ) -> None:
-    bound = {"plan_id": plan_id, "system": system, "operation": operation, "because": because}
-    connection.execute(_HOLD, bound)
+    bound = {"plan_id": plan_id, "system": system, "operation": operation}
+    reasons = orjson.dumps(as_documents(because)).decode()
+    connection.execute(_HOLD, bound | {"because": reasons})
 
 
 def held_hash(connection: Connection, *, plan_id: int) -> str | None:
@@ -234,14 +244,14 @@ def reject(connection: Connection, *, plan_id: int, now: datetime) -> int:
     return connection.execute(_REJECT, {"plan_id": plan_id, "now": now}).rowcount
 
 
-def reconsider(connection: Connection, *, plan_id: int, cause: str) -> int:
+def reconsider(connection: Connection, *, plan_id: int, cause: Reason) -> int:
     """What was refused of a plan is refused no more; the persons are planned again."""
-    bound = {"plan_id": plan_id, "cause": cause}
+    bound = {"plan_id": plan_id} | causes.bound(cause)
     return int(connection.scalar(_RECONSIDER, bound) or 0)
 
 
-def held_plans(connection: Connection) -> Sequence[RowMapping]:
-    return connection.execute(_HELD_PLANS).mappings().all()
+def held_plans(connection: Connection) -> list[PlanView]:
+    return [from_row(row) for row in connection.execute(_HELD_PLANS).mappings()]
 
 
 _PLANS = f"""
@@ -265,13 +275,14 @@ LIMIT :limit
 """)
 
 
-def plan(connection: Connection, *, plan_id: int, lock: bool = False) -> RowMapping | None:
+def plan(connection: Connection, *, plan_id: int, lock: bool = False) -> PlanView | None:
     statement = text(f"{_PLAN} FOR UPDATE" if lock else _PLAN)
-    return connection.execute(statement, {"id": plan_id}).mappings().one_or_none()
+    row = connection.execute(statement, {"id": plan_id}).mappings().one_or_none()
+    return None if row is None else from_row(row)
 
 
-def recent_plans(connection: Connection, *, limit: int) -> Sequence[RowMapping]:
-    return connection.execute(_RECENT_PLANS, {"limit": limit}).mappings().all()
+def recent_plans(connection: Connection, *, limit: int) -> list[PlanView]:
+    return [from_row(row) for row in connection.execute(_RECENT_PLANS, {"limit": limit}).mappings()]
 
 
 def close(connection: Connection, **reviewed: Any) -> None:
@@ -287,7 +298,7 @@ def close(connection: Connection, **reviewed: Any) -> None:
 
 _LEAVE_TO_NEXT_PLAN = text(f"""
 UPDATE accountsync.account_task
-SET state = 'superseded', finished_at = :now, cause = 'the person changed after the review began'
+SET state = 'superseded', finished_at = :now, {causes.because(Kind.PERSON_CHANGED)}
 WHERE plan_id = :plan_id AND {GUARD_HOLDS}
 """)
 

@@ -11,14 +11,16 @@ import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.plans.planning import GUARDED, IN_DOUBT, OpenTask, PlannedTask
+from accountsync.domain.reasons import Kind, Reason, as_document
 from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR
+from accountsync.store import causes
 from accountsync.store.engine import bigints, copying
 from accountsync.store.tables import OPEN_STATES
 
 _COPY = b"""
 COPY accountsync.account_task (
   plan_id, person_id, system, operation, desired, late_bound, account_state, reason, state,
-  waits_for, cause, next_attempt_at, created_at
+  waits_for, cause, cause_kind, cause_facts, next_attempt_at, created_at
 )
 FROM STDIN
 """
@@ -27,14 +29,17 @@ _OPEN = text(f"""
 -- rides on uq_account_task_open
 SELECT
   id, person_id, system, operation, state, desired, late_bound, account_state, reason, cause,
-  waits_for, error_kind IS NOT DISTINCT FROM '{HELD_BY_OPERATOR}' AS kept_back
+  cause_kind, cause_facts, waits_for,
+  error_kind IS NOT DISTINCT FROM '{HELD_BY_OPERATOR}' AS kept_back
 FROM accountsync.account_task
 WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state IN {OPEN_STATES!r}
 """)
 
 _REFUSED = text(f"""
 -- rides on ix_account_task_refused
-SELECT id, person_id, system, operation, state, desired, late_bound, account_state, reason, cause
+SELECT
+  id, person_id, system, operation, state, desired, late_bound, account_state, reason, cause,
+  cause_kind, cause_facts
 FROM accountsync.account_task t
 WHERE person_id = ANY(CAST(:persons AS bigint[]))
   AND state = 'cancelled'
@@ -51,7 +56,7 @@ WHERE person_id = ANY(CAST(:persons AS bigint[]))
 
 _LAPSE = text(f"""
 UPDATE accountsync.account_task
-SET state = 'superseded', cause = 'its reason has gone'
+SET state = 'superseded', {causes.because(Kind.REASON_GONE)}
 WHERE state = 'cancelled'
   AND operation IN {GUARDED!r}
   AND (person_id, system) IN (
@@ -67,6 +72,8 @@ NOT_STARTED = f"state IN {OPEN_STATES!r} AND state NOT IN {_STARTED!r}"
 
 _KEPT_BACK = f"error_kind = '{HELD_BY_OPERATOR}' AND r.state_now <> 'needs_data'"
 """Of a task that is revised to `r`: an operator holds it, and it could be carried out."""
+
+_KEEPS_CAUSE = f"{_KEPT_BACK} AND state = 'held'"
 
 _LOCK = text("""
 SELECT id
@@ -87,7 +94,9 @@ SET
   reason = r.reason_now,
   -- what an operator holds stays held, with the operator's words
   state = CASE WHEN {_KEPT_BACK} THEN 'held' ELSE r.state_now END,
-  cause = CASE WHEN {_KEPT_BACK} AND state = 'held' THEN cause ELSE r.cause_now END,
+  cause = CASE WHEN {_KEEPS_CAUSE} THEN cause ELSE r.cause_now END,
+  cause_kind = CASE WHEN {_KEEPS_CAUSE} THEN cause_kind ELSE r.cause_kind_now END,
+  cause_facts = CASE WHEN {_KEEPS_CAUSE} THEN cause_facts ELSE r.cause_facts_now END,
   held_because = NULL,
   approved_at = NULL,
   attempts = 0,
@@ -102,7 +111,8 @@ SET
   END
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (
   task_id bigint, desired_now jsonb, late_bound_now jsonb, account_state_now text,
-  reason_now text, state_now text, waits_for_now jsonb, cause_now text
+  reason_now text, state_now text, waits_for_now jsonb, cause_now text, cause_kind_now text,
+  cause_facts_now jsonb
 )
 WHERE id = r.task_id AND {NOT_STARTED}
 RETURNING id
@@ -110,7 +120,7 @@ RETURNING id
 
 _SUPERSEDE = text(f"""
 UPDATE accountsync.account_task
-SET state = 'superseded', waits_for = '{{}}', cause = :cause, finished_at = :now
+SET state = 'superseded', waits_for = '{{}}', {causes.BOUND}, finished_at = :now
 WHERE id = ANY(:ids) AND {NOT_STARTED}
 RETURNING id
 """)
@@ -120,7 +130,7 @@ UPDATE accountsync.account_task
 SET
   state = 'superseded',
   waits_for = '{{}}',
-  cause = 'its target was taken out of the configuration',
+  {causes.because(Kind.TARGET_REMOVED)},
   finished_at = :now
 WHERE system = ANY(:systems) AND {NOT_STARTED}
 RETURNING id
@@ -165,7 +175,7 @@ def _open_task(row: RowMapping) -> OpenTask:
         late_bound=row["late_bound"],
         account_state=row["account_state"],
         reason=row["reason"],
-        cause=row["cause"],
+        cause=causes.read(row),
         waits_for=row.get("waits_for", ()),
         kept_back=row.get("kept_back", False),
     )
@@ -187,7 +197,8 @@ def add(
 
 
 def _content(task: PlannedTask, desired: bytes, late: bytes) -> bytes:
-    facts = (task.system, task.operation, task.account_state, task.reason, task.cause)
+    cause = task.cause and as_document(task.cause)
+    facts = (task.system, task.operation, task.account_state, task.reason, cause)
     waits = (task.state, *task.waits_for)
     return b"%d %s %s %s\n" % (task.person_id, repr(facts + waits).encode(), desired, late)
 
@@ -206,7 +217,7 @@ def _as_row(
         task.reason,
         task.state,
         f"{{{','.join(task.waits_for)}}}",
-        task.cause,
+        *causes.bound(task.cause).values(),
         now,
         now,
     )
@@ -241,7 +252,7 @@ def _revision(old: OpenTask, new: PlannedTask) -> dict[str, Any]:
         "reason_now": new.reason,
         "state_now": new.state,
         "waits_for_now": list(new.waits_for),
-        "cause_now": new.cause,
+        **{f"{column}_now": value for column, value in causes.bound(new.cause).items()},
     }
 
 
@@ -249,7 +260,7 @@ def supersede(
     connection: Connection,
     *,
     tasks: Sequence[OpenTask],
-    cause: str,
+    cause: Reason,
     now: datetime,
     digest: Digest,
 ) -> list[OpenTask]:
@@ -258,7 +269,7 @@ def supersede(
         return []
     digest.update(b"superseded %s\n" % repr([task.id for task in tasks]).encode())
     connection.execute(_LOCK, {"ids": bigints(task.id for task in tasks)})
-    bound = {"ids": [task.id for task in tasks], "cause": cause, "now": now}
+    bound = {"ids": [task.id for task in tasks], "now": now} | causes.bound(cause)
     done = frozenset(connection.scalars(_SUPERSEDE, bound))
     return [task for task in tasks if task.id not in done]
 

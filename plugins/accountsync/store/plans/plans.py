@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
+from accountsync.domain.reasons import from_documents
 from accountsync.store.plans.guarded_tasks import GUARD_HOLDS
+from accountsync.store.plans.plan_view import PlanLine, as_documents
+
+_EXAMPLES = 10
+"""Employee numbers of a line."""
 
 _START = text("""
 INSERT INTO accountsync.plan (airflow_run_id, state, persons, counts, created_at)
@@ -35,9 +42,10 @@ WITH line AS (
     coalesce(reason, '') AS reason,
     count(*) AS tasks,
     count(*) FILTER (WHERE {GUARD_HOLDS}) AS held,
-    max(held_because) AS held_because,
+    -- the guard judges a line as a whole: all that it holds has the same reasons
+    (array_agg(held_because) FILTER (WHERE held_because IS NOT NULL))[1] AS held_because,
     -- those that are known longest
-    (array_agg(person_id ORDER BY person_id))[1:10] AS persons
+    (array_agg(person_id ORDER BY person_id))[1:{_EXAMPLES}] AS persons
   FROM accountsync.account_task
   WHERE plan_id = :plan_id
   GROUP BY 1, 2, 3
@@ -62,7 +70,6 @@ WHERE id = :plan_id
 """)
 
 Counts = Mapping[str, Mapping[str, int]]
-Lines = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def start(connection: Connection, *, airflow_run_id: str | None, now: datetime) -> int:
@@ -77,7 +84,7 @@ def finish(
     persons: int,
     state: str,
     counts: Counts,
-    lines: Lines,
+    lines: Sequence[PlanLine],
     content_hash: str,
     held_hash: str | None,
 ) -> None:
@@ -88,7 +95,7 @@ def finish(
             "persons": persons,
             "state": state,
             "counts": orjson.dumps(counts).decode(),
-            "lines": orjson.dumps(lines).decode(),
+            "lines": orjson.dumps(as_documents(lines)).decode(),
             "content_hash": content_hash,
             "held_hash": held_hash,
         },
@@ -103,16 +110,22 @@ def counts(connection: Connection, *, plan_id: int) -> Counts:
     return dict(found)
 
 
-def lines(connection: Connection, *, plan_id: int) -> Lines:
-    """System → operation → tasks, held, reasons, why, and for example the employee numbers of
-    those that are known longest."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in connection.execute(_LINES, {"plan_id": plan_id}):
-        blank: dict[str, Any] = {"tasks": 0, "held": 0, "reasons": {}, "examples": []}
-        line = found.setdefault(row.system, {}).setdefault(row.operation, blank)
-        line["tasks"] += row.tasks
-        line["held"] += row.held
-        line["reasons"][row.reason] = row.tasks
-        line["examples"] = sorted([*line["examples"], *row.examples])[:10]
-        line["held_because"] = row.held_because or line.get("held_because")
-    return found
+def lines(connection: Connection, *, plan_id: int) -> list[PlanLine]:
+    """By target and operation."""
+    rows = connection.execute(_LINES, {"plan_id": plan_id})
+    return [_line([*those]) for _, those in groupby(rows, attrgetter("system", "operation"))]
+
+
+def _line(rows: Sequence[Row[Any]]) -> PlanLine:
+    """Of the rows of one target and operation, one for each rule that asks for it."""
+    because = next((row.held_because for row in rows if row.held_because), ())
+    examples = sorted(number for row in rows for number in row.examples)
+    return PlanLine(
+        system=rows[0].system,
+        operation=rows[0].operation,
+        tasks=sum(row.tasks for row in rows),
+        held=sum(row.held for row in rows),
+        reasons={row.reason: row.tasks for row in rows},
+        examples=examples[:_EXAMPLES],
+        held_because=list(from_documents(because)),  # XCom shows a tuple as what it is made of
+    )

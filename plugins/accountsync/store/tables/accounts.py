@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from accountsync.store.tables.base import Table, identity, now, one_of
+from accountsync.store.tables.base import Documents, Table, identity, now, one_of
 
 CASE_STATES = ("open", "adopted", "ignored", "settled")
 
@@ -162,7 +162,7 @@ class CorrelationCaseRow(Table):
     candidates: Mapped[list[int]] = mapped_column(
         ARRAY(BigInteger), comment="persons, the best match first"
     )
-    reasons: Mapped[list[str]]
+    reasons: Mapped[Documents] = mapped_column(comment="why it is doubtful: kinds and facts")
     state: Mapped[str] = mapped_column(server_default="open")
     found_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]

@@ -54,6 +54,9 @@ def one_of(column: str, members: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(member) for member in members)})"
 
 
+Documents = list[dict[str, Any]]
+
+
 class Table(DeclarativeBase):
     metadata = MetaData(
         schema=SCHEMA,
@@ -73,6 +76,7 @@ class Table(DeclarativeBase):
         bytes: LargeBinary,
         dict[str, Any]: JSONB,
         list[str]: ARRAY(Text),
+        Documents: JSONB,
     }
 
 

@@ -6,10 +6,10 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from accountsync.store.tables.base import Table, identity, now, one_of
+from accountsync.store.tables.base import Documents, Table, identity, now, one_of
 
 SYNC_STATES = ("running", "succeeded", "failed", "held", "rejected", "superseded")
 
@@ -139,13 +139,16 @@ class SyncRunRow(Table):
     differences: Mapped[dict[str, Any]] = mapped_column(
         server_default="{}", comment="what the feed changes, by field, and who, by employee number"
     )
-    stopped_by: Mapped[list[str]] = mapped_column(
-        server_default="{}", comment="the feed guard's reasons"
+    stopped_by: Mapped[Documents] = mapped_column(
+        server_default="[]", comment="the feed guard's reasons: kinds and facts"
     )
     fingerprint: Mapped[str | None] = mapped_column(comment="of a held feed's rows")
     file: Mapped[str | None] = mapped_column(comment="which was read, and how it stood")
     silent_since: Mapped[datetime | None] = mapped_column(
         comment="nothing new came since, longer than `expected_every` of the source"
+    )
+    silence: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB, comment="how long nothing came, and what was expected: kind and facts"
     )
     error: Mapped[str | None]
     started_at: Mapped[datetime] = now()
@@ -196,7 +199,7 @@ class RejectedRecordRow(Table):
     source: Mapped[str]
     record_key: Mapped[str]
     raw: Mapped[dict[str, Any]] = mapped_column(JSON)
-    reasons: Mapped[list[str]]
+    reasons: Mapped[Documents] = mapped_column(comment="what is wrong with it: kinds and facts")
     first_run_id: Mapped[int] = mapped_column(ForeignKey("sync_run.id"))
     last_run_id: Mapped[int] = mapped_column(ForeignKey("sync_run.id"))
     closed_at: Mapped[datetime | None]

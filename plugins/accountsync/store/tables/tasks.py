@@ -22,6 +22,7 @@ from accountsync.store.tables.base import (
     OPEN_STATES,
     OPERATIONS,
     TASK_STATES,
+    Documents,
     Table,
     identity,
     now,
@@ -60,9 +61,9 @@ class PlanRow(Table):
     state: Mapped[str]
     persons: Mapped[int]
     counts: Mapped[dict[str, Any]] = mapped_column(comment="system → state → tasks")
-    lines: Mapped[dict[str, Any]] = mapped_column(
-        server_default="{}",
-        comment="system → operation → how many, why, examples by number, why held",
+    lines: Mapped[Documents] = mapped_column(
+        server_default="[]",
+        comment="of each target and operation: how many, why, examples by number, why held",
     )
     content_hash: Mapped[str | None] = mapped_column(comment="of all that the plan does")
     held_hash: Mapped[str | None] = mapped_column(comment="of what the guard held")
@@ -101,6 +102,11 @@ class AccountTaskRow(Table):
         CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
         CheckConstraint(
             f"({one_of('state', FINAL_STATES)}) = (finished_at IS NOT NULL)", name="finished"
+        ),
+        CheckConstraint(
+            "(cause_kind IS NULL) = (cause_facts IS NULL)"
+            " AND (cause IS NULL OR cause_kind IS NULL)",
+            name="cause",
         ),
         Index(
             "uq_account_task_open",
@@ -170,7 +176,9 @@ class AccountTaskRow(Table):
     priority: Mapped[int] = mapped_column(
         SmallInteger, Computed(PRIORITY, persisted=True), comment="the lowest goes first"
     )
-    held_because: Mapped[str | None] = mapped_column(comment="the guard's reasons, kept for good")
+    held_because: Mapped[Documents | None] = mapped_column(
+        comment="the guard's reasons, kept for good: kinds and facts"
+    )
     approved_at: Mapped[datetime | None] = mapped_column(comment="by a human, past the guard")
     attempts: Mapped[int] = mapped_column(server_default="0")
     absences: Mapped[int] = mapped_column(
@@ -184,7 +192,9 @@ class AccountTaskRow(Table):
     )
     lease_until: Mapped[datetime | None]
     claimed_by: Mapped[str | None]
-    cause: Mapped[str | None]
+    cause: Mapped[str | None] = mapped_column(comment="what others said, such as a target")
+    cause_kind: Mapped[str | None] = mapped_column(comment="what we say, and with which facts")
+    cause_facts: Mapped[dict[str, Any] | None]
     error_kind: Mapped[str | None]
     created_at: Mapped[datetime] = now()
     finished_at: Mapped[datetime | None]

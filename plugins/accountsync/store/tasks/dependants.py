@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from accountsync.domain.reasons import Kind
 from accountsync.domain.tasks.outcomes import TAKING_AWAY
+from accountsync.store import causes
 from accountsync.store.tables import OPEN_STATES
 
 _LATELY = timedelta(hours=1)
@@ -108,6 +110,9 @@ ORDER BY id
 FOR UPDATE
 """)
 
+_CAUSE = causes.because(
+    Kind.DEPENDENCY_FAILED, facts="jsonb_build_object('system', CAST(:system AS text))"
+)
 _FAIL_DEPENDANTS = text(f"""
 -- rides on ix_account_task_waiting
 UPDATE accountsync.account_task t
@@ -115,7 +120,7 @@ SET
   state = 'failed',
   waits_for = '{{}}',
   finished_at = :now,
-  cause = :system || ' failed for good',
+  {_CAUSE},
   error_kind = 'DependencyFailed'
 WHERE state = 'waiting'
   AND person_id = ANY(:persons)
@@ -167,7 +172,7 @@ def fail(connection: Connection, *, system: str, persons: Sequence[int], now: da
     """And theirs in turn: each names the system it waited for."""
     failed = {system: list(persons)} if persons else {}
     while failed:
-        cause, people = failed.popitem()
-        bound = {"system": cause, "persons": people, "now": now}
+        first, people = failed.popitem()
+        bound = {"system": first, "persons": people, "now": now}
         for person_id, dependant in connection.execute(_FAIL_DEPENDANTS, bound):
             failed.setdefault(dependant, []).append(person_id)

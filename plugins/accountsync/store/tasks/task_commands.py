@@ -9,8 +9,9 @@ from datetime import datetime
 import orjson
 from sqlalchemy import Connection, RowMapping, text
 
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR, TAKING_AWAY
-from accountsync.store.tables import WAITING_SINCE
+from accountsync.store import causes
 from accountsync.store.tasks.dependants import ORDER_ONLY
 
 KNOWN_NOT_DONE = ("NeedsHumanError", "ManualOperation", "AccountExistsError")
@@ -71,7 +72,7 @@ class Lever:
     revives: bool = False
 
 
-_NEWEST = """
+NEWEST = """
 NOT EXISTS (
   SELECT FROM accountsync.account_task newer
   WHERE newer.person_id = {0}.person_id AND newer.system = {0}.system AND newer.id > {0}.id
@@ -91,15 +92,16 @@ _AGAIN = """
 RETRY = Lever(
     name="retry",
     may=f"""(
-      t.state = 'failed' AND {_NEWEST.format("t")}
+      t.state = 'failed' AND {NEWEST.format("t")}
       OR t.state = 'needs_human'
       OR t.state IN ('ready', 'unknown') AND t.next_attempt_at > :now
     )""",
     follows=f"""
       f.state = 'failed'
       AND f.error_kind = 'DependencyFailed'
-      AND f.cause = c.system || ' failed for good'
-      AND {_NEWEST.format("f")}
+      AND f.cause_kind = '{Kind.DEPENDENCY_FAILED}'
+      AND f.cause_facts ->> 'system' = c.system
+      AND {NEWEST.format("f")}
     """,
     sets=_AGAIN,
     revives=True,
@@ -130,7 +132,7 @@ RELEASE = Lever(
 )
 LEVERS = {lever.name: lever for lever in (RETRY, CANCEL, HOLD, RELEASE)}
 
-_FILTER = """
+FILTER = """
   (CAST(:task AS bigint) IS NULL OR t.id = :task)
   AND (CAST(:system AS text) IS NULL OR t.system = :system)
   AND (CAST(:operation AS text) IS NULL OR t.operation = :operation)
@@ -151,30 +153,12 @@ _FILTER = """
   )
 """
 
-_FIND = text(f"""
-SELECT
-  t.id, t.person_id, p.employee_number, t.plan_id, t.system, t.operation, t.reason, t.state,
-  t.account_state, t.attempts, t.waits_for, t.next_attempt_at, {WAITING_SINCE} AS waiting_since,
-  t.held_because, t.cause, t.error_kind, t.created_at, t.finished_at
-FROM accountsync.account_task t
-JOIN accountsync.person p ON p.id = t.person_id
-WHERE {_FILTER}
-ORDER BY t.id DESC
-LIMIT :limit
-""")
-
-
-def find(connection: Connection, chosen: TaskFilter, *, limit: int) -> list[RowMapping]:
-    """Tasks, the newest first."""
-    return list(connection.execute(_FIND, asdict(chosen) | {"limit": limit}).mappings())
-
-
 _CHOOSE = f"""
 WITH RECURSIVE c AS (
   -- the chosen ones, and those that go with them, and those that go with these
   SELECT t.id, t.person_id, t.system, t.operation, t.state, false AS follows
   FROM accountsync.account_task t
-  WHERE {_FILTER} AND {{may}}
+  WHERE {FILTER} AND {{may}}
   UNION
   SELECT f.id, f.person_id, f.system, f.operation, f.state, true
   FROM c
@@ -220,7 +204,7 @@ WITH needed AS (
   FROM jsonb_each(CAST(:comes_after AS jsonb))
 )
 UPDATE accountsync.account_task t
-SET cause = :cause, {{sets}}
+SET {causes.BOUND}, {{sets}}
 FROM (
   SELECT
     o.id,
@@ -253,7 +237,7 @@ def pull(
     states: Mapping[int, str],
     *,
     comes_after: Mapping[str, Sequence[str]],
-    cause: str,
+    cause: Reason,
     now: datetime,
 ) -> Sequence[int]:
     """Persons of the tasks changed. `states`: task → state when it was chosen; one that a processor
@@ -262,45 +246,11 @@ def pull(
     round."""
     statement = text(_PULL.format(sets=lever.sets))
     values = {
-        "tasks": list(states), "cause": cause, "now": now,
+        **causes.bound(cause), "tasks": list(states), "now": now,
         "states": orjson.dumps({str(task): state for task, state in states.items()}).decode(),
         "comes_after": orjson.dumps({k: list(v) for k, v in comes_after.items()}).decode(),
     }  # fmt: skip
     return list(connection.scalars(statement, values))
-
-
-_FAILURES = text(f"""
-SELECT
-  t.system, t.operation, t.state, t.error_kind, a.code,
-  regexp_replace(coalesce(t.cause, ''), '[0-9]+', '#', 'g') AS said,
-  count(*) AS tasks,
-  min(t.id) AS example,
-  max(p.employee_number) AS person,
-  max(a.finished_at) AS latest
-FROM accountsync.account_task t
-JOIN accountsync.person p ON p.id = t.person_id
-LEFT JOIN LATERAL (
-  -- the last attempt: rides on uq_task_attempt_task_id_number
-  SELECT code, finished_at
-  FROM accountsync.task_attempt a
-  WHERE a.task_id = t.id
-  ORDER BY number DESC
-  LIMIT 1
-) a ON true
-WHERE (
-  t.state IN ('needs_human', 'needs_data')
-  OR t.state = 'failed' AND {_NEWEST.format("t")}
-  OR t.state IN ('ready', 'unknown') AND t.error_kind IS NOT NULL
-)
-  AND (CAST(:system AS text) IS NULL OR t.system = :system)
-GROUP BY 1, 2, 3, 4, 5, 6
-ORDER BY tasks DESC, 1, 2
-""")
-
-
-def failures(connection: Connection, *, system: str | None = None) -> list[RowMapping]:
-    """What does not work now, grouped by what went wrong: numbers in messages count as equal."""
-    return list(connection.execute(_FAILURES, {"system": system}).mappings())
 
 
 _TAKE = text("""

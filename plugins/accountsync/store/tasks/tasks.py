@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from accountsync.domain.reasons import Kind
 from accountsync.domain.storable import as_json
 from accountsync.domain.tasks.outcomes import TAKING_AWAY, Outcome, Result
+from accountsync.store import causes
 from accountsync.store.tasks import dependants
 
-_EXPIRE = text("""
+_EXPIRE = text(f"""
 WITH expired AS (
   -- rides on ix_account_task_lease
   UPDATE accountsync.account_task
@@ -20,7 +22,7 @@ WITH expired AS (
     state = 'unknown',
     lease_until = NULL,
     claimed_by = NULL,
-    cause = 'the worker died while the call was under way',
+    {causes.because(Kind.WORKER_DIED)},
     next_attempt_at = :now
   WHERE system = :system AND state = 'running' AND lease_until < :now
   RETURNING id
@@ -84,6 +86,8 @@ WITH r AS (
     unanswered = r.unanswered,
     next_attempt_at = coalesce(r.next_attempt_at, t.next_attempt_at),
     cause = r.message,
+    cause_kind = NULL,
+    cause_facts = NULL,
     error_kind = r.error_kind,
     finished_at = CASE WHEN r.state IN ('succeeded', 'failed') THEN CAST(:now AS timestamptz) END
   FROM r

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.accounts.correlation import Correlated, Matcher, Rule, values
+from accountsync.domain.reasons import Kind, Reason
 
 RULES = (
     Rule(attribute="number", is_sure=True),
@@ -46,28 +47,33 @@ def _correlated(
             {"mail": [{"value": "A@x"}]},
             {7: ("1", None, "a@X")},
             [7],
-            ["only mail matches, which is not sure"],
+            [Reason.of(Kind.MATCH_IS_NOT_SURE, attribute="mail")],
         ),
         (
             {"user": "li"},
             {7: ("1", "li", None), 8: ("2", "li", None)},
             [7, 8],
-            ["2 persons match"],
+            [Reason.of(Kind.MATCHES_SEVERAL_PERSONS, persons=2)],
         ),
         (
             {"number": "1", "user": "li"},
             {7: ("1", None, None), 8: ("2", "li", None)},
             [7, 8],
-            ["2 persons match"],
+            [Reason.of(Kind.MATCHES_SEVERAL_PERSONS, persons=2)],
         ),
-        ({"number": "9", "user": "li"}, {7: ("1", "li", None)}, [7], ["it carries another number"]),
+        (
+            {"number": "9", "user": "li"},
+            {7: ("1", "li", None)},
+            [7],
+            [Reason.of(Kind.HAS_ANOTHER_KEY, attribute="number")],
+        ),
     ],
 )
 def test_an_account_is_somebodys_for_sure_or_there_is_a_reason(
     account: dict[str, Any],
     persons: dict[int, tuple[Any, Any, Any]],
     candidates: list[int],
-    reasons: list[str],
+    reasons: list[Reason],
 ) -> None:
     (found,) = _correlated([_account("a", **account)], persons)
     assert (list(found.persons), list(found.reasons)) == (candidates, reasons)
@@ -76,7 +82,7 @@ def test_an_account_is_somebodys_for_sure_or_there_is_a_reason(
 def test_of_two_accounts_of_one_person_none_is_sure() -> None:
     accounts = [_account("a", number="1"), _account("b", user="li")]
     for found in _correlated(accounts, {7: ("1", "li", None)}):
-        assert list(found.reasons) == ["another account matches the same person"]
+        assert list(found.reasons) == [Reason.of(Kind.ANOTHER_ACCOUNT_MATCHES)]
 
 
 def test_values_of_all_shapes_are_folded() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from accountsync.domain.persons.feed_guard import Feed, FieldChange, Limits, reasons_to_stop
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.settings.hr_source import FeedGuard
 
 LIMITS = Limits(**FeedGuard().model_dump())
@@ -21,38 +22,61 @@ def _with(*changes: FieldChange, matched: int = 1000) -> Feed:
     return replace(QUIET, changes=changes, matched=matched)
 
 
+def _beyond(kind: Kind, field: str, affected: int, of: int, allowed: float) -> Reason:
+    return Reason.of(kind, field=field, affected=affected, of=of, allowed=allowed)
+
+
 STOPPED = {
-    "nobody at all": (replace(QUIET, received=0, matched=0), "not one row"),
-    "nobody, where few were": (replace(QUIET, received=0, matched=0, known=3), "3 persons"),
-    "many rejected": (replace(QUIET, rejected=101), "101 of 1000 rows are newly rejected"),
+    "nobody at all": (
+        replace(QUIET, received=0, matched=0),
+        Reason.of(Kind.NOT_ONE_ROW, known=1000),
+    ),
+    "nobody, where few were": (
+        replace(QUIET, received=0, matched=0, known=3),
+        Reason.of(Kind.NOT_ONE_ROW, known=3),
+    ),
+    "many rejected": (
+        replace(QUIET, rejected=101),
+        Reason.of(Kind.NEWLY_REJECTED, affected=101, of=1000, allowed=10.0),
+    ),
     "departments blank": (
         _with(_change("department_code", 101, 101)),
-        "department_code: 101 of 1000 persons lose it",
+        _beyond(Kind.FIELD_EMPTIED, "department_code", 101, 1000, 10.0),
     ),
-    "statuses blank": (_with(_change("status", 500, 500)), "status: 500 of 1000"),
-    "e-mails changed": (_with(_change("email", 301)), "email: changes for 301 of 1000"),
-    "numbers changed": (_with(_change("employee_number", 301)), "employee_number: changes"),
+    "statuses blank": (
+        _with(_change("status", 500, 500)),
+        _beyond(Kind.FIELD_EMPTIED, "status", 500, 1000, 10.0),
+    ),
+    "e-mails changed": (
+        _with(_change("email", 301)),
+        _beyond(Kind.FIELD_CHANGED, "email", 301, 1000, 30.0),
+    ),
+    "numbers changed": (
+        _with(_change("employee_number", 301)),
+        _beyond(Kind.FIELD_CHANGED, "employee_number", 301, 1000, 30.0),
+    ),
     "those few who had one lose it": (
         _with(FieldChange(field="leave_date", changed=30, emptied=30, had=90, examples=())),
-        "leave_date: 30 of 90 persons lose it",
+        _beyond(Kind.FIELD_EMPTIED, "leave_date", 30, 90, 10.0),
     ),
     "leavers are back": (
         _with(
             FieldChange(field="status", changed=30, emptied=0, back=30, had_left=90, examples=())
         ),
-        "status: 30 of 90 persons who had left are back",
+        _beyond(Kind.LEAVERS_BACK, "status", 30, 90, 10.0),
     ),
     "few changes, all of them blank": (
         _with(_change("full_name", 25, 25), matched=25),
-        "full_name: 25 of 25 persons lose it",
+        _beyond(Kind.FIELD_EMPTIED, "full_name", 25, 25, 10.0),
     ),
 }
 
 
-@pytest.mark.parametrize(("feed", "said"), STOPPED.values(), ids=STOPPED)
-def test_a_feed_that_would_poison_the_store_is_stopped_with_a_reason(feed: Feed, said: str) -> None:
-    (reason,) = reasons_to_stop(feed, LIMITS)
-    assert said in reason
+@pytest.mark.parametrize(("feed", "reason"), STOPPED.values(), ids=STOPPED)
+def test_a_feed_that_would_poison_the_store_is_stopped_with_a_reason(
+    feed: Feed, reason: Reason
+) -> None:
+    assert reasons_to_stop(feed, LIMITS) == [reason]
 
 
 MERGED = {
@@ -76,4 +100,6 @@ def test_a_feed_that_only_looks_unusual_is_merged(feed: Feed) -> None:
 
 def test_all_reasons_are_told() -> None:
     feed = replace(_with(_change("email", 900), _change("department_code", 400, 400)), rejected=500)
-    assert len(reasons_to_stop(feed, LIMITS)) == 3
+    assert [reason.kind for reason in reasons_to_stop(feed, LIMITS)] == [
+        Kind.NEWLY_REJECTED, Kind.FIELD_EMPTIED, Kind.FIELD_CHANGED,
+    ]  # fmt: skip

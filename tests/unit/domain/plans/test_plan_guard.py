@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accountsync.domain.plans.plan_guard import Facts, reasons
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.settings.guard import Guard
 
 RULE = Guard().rule("disable")
@@ -37,14 +38,29 @@ def test_what_waits_already_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("facts", "kind", "numbers"),
     [
-        ({"day": 31, "week": 31}, "41 within 24 hours, more than 40"),
-        ({"day": 0, "week": 91}, "101 within 7 days, more than 100"),
+        ({"day": 31, "week": 31}, Kind.MORE_IN_24_HOURS, {"asked": 41, "allowed": 40}),
+        ({"day": 0, "week": 91}, Kind.MORE_IN_7_DAYS, {"asked": 101, "allowed": 100}),
     ],
 )
-def test_a_slow_leak_is_stopped_by_the_budgets(facts: dict[str, int], said: str) -> None:
-    assert reasons(Facts(active=1_000, planned=10, **facts), RULE) == [said]
+def test_a_slow_leak_is_stopped_by_the_budgets(
+    facts: dict[str, int], kind: Kind, numbers: dict[str, int]
+) -> None:
+    found = reasons(Facts(active=1_000, planned=10, **facts), RULE)
+    assert found == [Reason.of(kind, active=1_000, **numbers)]
+
+
+def test_each_limit_that_is_passed_is_told_with_its_numbers() -> None:
+    """I7: at once the larger of 20 and 2 %, 20 % however few, 40 or 4 % a day, 100 or 10 % a
+    week."""
+    found = reasons(Facts(active=100, planned=30, held=2, day=20, week=90), RULE)
+    assert found == [
+        Reason.of(Kind.MORE_AT_ONCE, asked=32, active=100, allowed=20),
+        Reason.of(Kind.MORE_THAN_SHARE, asked=32, active=100, allowed=20),
+        Reason.of(Kind.MORE_IN_24_HOURS, asked=52, active=100, allowed=40),
+        Reason.of(Kind.MORE_IN_7_DAYS, asked=122, active=100, allowed=100),
+    ]
 
 
 @given(

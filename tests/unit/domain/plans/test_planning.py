@@ -21,6 +21,7 @@ from accountsync.domain.plans.planning import (
     plan_task,
     step,
 )
+from accountsync.domain.reasons import Kind, Reason, said
 
 ACTIVE = Wanted(state="active", reason="active", makes=True)
 GONE = Wanted(state="disabled", reason="left")
@@ -33,6 +34,7 @@ NOBODY, ABSENT, WAS_DELETED = "none", "absent", "deleted"
 LIVE, OURS, THEIRS = "active", "disabled by us", "disabled by others"
 NO, ATTRIBUTES, IDENTIFIER = Difference.NONE, Difference.ATTRIBUTES, Difference.IDENTIFIER
 ALL = (NO, ATTRIBUTES, IDENTIFIER)
+NO_TYPE = Reason.of(Kind.NOT_GIVEN_BY_HR, what="person type")
 EVERYWHERE = (NOBODY, ABSENT, WAS_DELETED, LIVE, OURS, THEIRS)
 
 
@@ -178,7 +180,7 @@ def a_rule(attributes: dict[str, Any], **facts: Any) -> SystemRule:
 CONTEXT: Context = {
     "person": {
         "employee_number": "E1",
-        "type": Unavailable("HR gives no person type"),
+        "type": Unavailable("HR gives no person type", reason=NO_TYPE),
         "attributes": {"big": 2**64, "odd": {1: "x"}},
     },
     "names": {"email": "z@x.cn"},
@@ -270,24 +272,36 @@ def test_what_may_have_happened_comes_first_whatever_is_planned_now(
 
 
 def test_a_task_that_lacks_data_waits_for_that_alone() -> None:
-    lacking = planned(state="needs_data", cause="no mapping")
+    lacking = planned(state="needs_data", cause=said("no mapping"))
     rule = a_rule(MAPPED, after=["idaas"])
     assert in_order(rule, lacking, planned={"idaas": planned()}, open_tasks={}) is lacking
+
+
+NO_JSON = "an attribute is not JSON"
+
+
+def test_the_same_data_still_missing_is_the_same_task_whatever_it_is_called() -> None:
+    """A rule compares kinds and facts, never a sentence."""
+    lacking = planned(state="needs_data", cause=NO_TYPE)
+    again = Reason.of(NO_TYPE.kind, what="person type")
+    other = Reason.of(Kind.NOT_MAPPED, what="person type", code="7")
+    assert step(lacking, open_task("needs_data", cause=again)) is Step.NOTHING
+    assert step(lacking, open_task("needs_data", cause=other)) is Step.REVISE
 
 
 @pytest.mark.parametrize(
     ("attribute", "cause"),
     [
-        ("person.type.email_domain", "HR gives no person type"),
-        ("person.phone", "'person.phone' has no value here"),
-        ("person.type", "an attribute is not JSON: Type is not JSON serializable: Unavailable"),
-        ("person.attributes.big", "an attribute is not JSON: Integer exceeds 64-bit range"),
-        ("a\x00b", "an attribute holds a NUL character"),
-        ("person.attributes.odd", "an attribute is not JSON: Dict key must be str"),
+        ("person.type.email_domain", NO_TYPE),
+        ("person.phone", said("'person.phone' has no value here")),
+        ("person.type", said(f"{NO_JSON}: Type is not JSON serializable: Unavailable")),
+        ("person.attributes.big", said(f"{NO_JSON}: Integer exceeds 64-bit range")),
+        ("a\x00b", said("an attribute holds a NUL character")),
+        ("person.attributes.odd", said(f"{NO_JSON}: Dict key must be str")),
     ],
 )
 def test_a_task_that_lacks_data_says_which_and_waits_for_nothing(
-    attribute: str, cause: str
+    attribute: str, cause: Reason
 ) -> None:
     """PREDECESSOR fault 10; I3: one who cannot be written stops nobody else's plan."""
     rule = a_rule(MAPPED | {"domain": attribute}, depends_on=["idaas"], late=LATE)

@@ -1,0 +1,118 @@
+"""What a human reads who is asked to decide about a held plan or feed, in English and Chinese.
+
+Markdown; people by employee number only (I15).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from accountsync.domain.reasons import from_document
+from accountsync.jobs.persons import held_feeds
+from accountsync.jobs.reason_texts import both
+from accountsync.store.persons.held_feeds import HeldFeed
+from accountsync.store.plans.plan_view import PlanLine, PlanView
+
+_HEADS = (
+    "target 目标", "operation 操作", "held 已拦截", "why 原因", "the guard 防护",
+    "employee numbers 工号",
+)  # fmt: skip
+_OPERATIONS = {"disable": "disable 禁用", "delete": "delete 删除"}
+_MEANWHILE = {
+    "full": (
+        "Until then changes are read on, and who is missing is not looked for.",
+        "在此之前继续读取变化，但不检查谁已不在 HR 中。",
+    ),
+    "incremental": (
+        "Until then nothing newer of this source is merged, joiners and leavers neither; after a"
+        " rejection HR's next change brings the same rows again until HR has corrected them.",
+        "在此之前该数据源的新变化（包括入职和离职）都不会合并；拒绝后，HR 修正之前，"
+        "下一次变化仍会带来同样的数据。",
+    ),
+}
+_NOBODY_WAITS = ("Everything else of this source goes on.", "该数据源的其余读取照常进行。")
+"""For windows and some persons, whom no other read waits for."""
+_REJECTS_SHOWN = 5
+_RULES = {
+    "left": "left 已离职",
+    "leave": "on leave 休假",
+    "prehire": "not begun yet 未入职",
+    "not_entitled": "rule no longer holds 不再符合授权规则",
+    "retention": "retention is over 保留期已满",
+}
+
+
+def of_plan(plan: PlanView) -> str:
+    return "\n".join(_rows(plan.lines, plan.id))
+
+
+def of_feed(feed: HeldFeed) -> str:
+    return "\n".join(_feed_lines(feed))
+
+
+def _rows(lines: Iterable[PlanLine], plan: int) -> Iterator[str]:
+    yield f"| {' | '.join(_HEADS)} |"
+    yield "|---|---|---|---|---|---|"
+    yield from (_row(line) for line in lines if line.held)
+    again = f"`bin/accountsync plan reconsider {plan}`"
+    yield (
+        "\nApprove: exactly these go on, as far as they still hold. Reject: exactly these are"
+        f" cancelled, and not planned again until something about them changes (or {again})."
+    )
+    yield (
+        "\n批准（Approve）：仅放行上述任务中目前仍然成立的。拒绝（Reject）：仅取消上述任务，"
+        f"相关情况变化之前不再计划（或执行 {again}）。"
+    )
+
+
+def _row(line: PlanLine) -> str:
+    rules = ", ".join(f"{_RULES.get(rule, rule)}: {n}" for rule, n in line.reasons.items())
+    operation = _OPERATIONS.get(line.operation, line.operation)
+    cells = (
+        line.system, operation, line.held, rules, both(line.held_because), _people(line)
+    )  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _people(line: PlanLine) -> str:
+    more = line.tasks - len(line.examples)
+    return ", ".join(line.examples) + (f" and {more} more / 另有 {more} 人" if more else "")
+
+
+def _feed_lines(feed: HeldFeed) -> Iterator[str]:
+    yield from (f"- {both([reason])}" for reason in feed.stopped_by)
+    yield f"\n{held_feeds.counts(feed)}. {_counts_in_chinese(feed)}\n"
+    for name, change in feed.differences.get("fields", {}).items():
+        yield from _field_lines(name, change)
+    for reject in feed.differences.get("rejected", [])[:_REJECTS_SHOWN]:
+        examples = ", ".join(reject["examples"]) or "–"
+        why = both([from_document(reject["reason"])])
+        yield f"- rejected 拒收 {reject['rows']}: {why}; e.g. {examples}"
+    english, chinese = _MEANWHILE.get(feed.mode, _NOBODY_WAITS)
+    yield (
+        "\nApprove: exactly this feed is merged. Reject: it is thrown away."
+        f" {english} More of it: `bin/accountsync feed show {feed.id}`"
+    )
+    yield (
+        f"\n批准（Approve）：仅合并这一批数据。拒绝（Reject）：丢弃这一批数据。{chinese}"
+        f"详情：`bin/accountsync feed show {feed.id}`"
+    )
+
+
+def _field_lines(name: str, change: Mapping[str, Any]) -> Iterator[str]:
+    changed, emptied = change["changed"], change["emptied"]
+    yield (
+        f"- {name}: {changed} changed, {emptied} emptied"
+        f" 改变 {changed} 人，变空 {emptied} 人; e.g. {', '.join(change['examples'])}"
+    )
+    for old, new, persons in change.get("shifts", []):
+        yield f"    - {old or '–'} → {new or '–'}: {persons}"
+
+
+def _counts_in_chinese(feed: HeldFeed) -> str:
+    again = f"，另有以前拒收的 {feed.retried} 行" if feed.retried else ""
+    return (
+        f"共 {feed.fetched} 行{again}：新增 {feed.inserted}，更新 {feed.updated}，"
+        f"不变 {feed.unchanged}，拒收 {feed.rejected}。"
+    )
