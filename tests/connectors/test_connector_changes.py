@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from accountsync.domain.accounts.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, Operation, RemoteAccount
 from accountsync.errors import AccountMissingError, UnknownOutcomeError
 from accountsync.targets.connector import Connector
 from tests.connectors.subjects import Act, HttpSubject, Subject, do
@@ -36,7 +36,7 @@ def _moved(subject: Subject) -> dict[str, Any]:
 
 def test_it_offers_every_operation_it_declares(subject: Subject) -> None:
     offered = do(subject, _offered)
-    assert offered | ({"rename"} if subject.rename is None else set()) == set(OPERATIONS)
+    assert offered | ({"rename"} if subject.rename is None else set()) == set(Operation)
 
 
 async def _offered(connector: Connector) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Engine, RowMapping
 
+from accountsync.domain.accounts.account import Operation
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.plans import held_plans
@@ -22,7 +23,7 @@ _HEADS = (
     "target 目标", "operation 操作", "held 已拦截", "why 原因", "the guard 防护",
     "employee numbers 工号",
 )  # fmt: skip
-_OPERATIONS = {"disable": "disable 禁用", "delete": "delete 删除"}
+_OPERATIONS = {Operation.DISABLE: "disable 禁用", Operation.DELETE: "delete 删除"}
 _GUARD = (
     (
         r"(\d+) of (\d+) active accounts, more than ([\d.]+) at once",

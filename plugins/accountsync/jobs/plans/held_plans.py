@@ -13,6 +13,7 @@ from accountsync.jobs.plans.create_account_tasks import PlanSummary, create_acco
 from accountsync.jobs.plans.plan_rules import compile_rules
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
+from accountsync.store.audit import AuditAction
 from accountsync.store.plans import guarded_tasks
 from accountsync.store.tasks import dependants
 
@@ -63,7 +64,7 @@ def approve(
             connection, plan_id=plan, state="approved", actor=actor, comment=comment, now=now
         )
         details = {"plan": plan, "hash": found["held_hash"], "tasks": len(ids), "comment": comment}
-        audit.record(connection, actor=actor, action="plan_approved", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.PLAN_APPROVED, details=details)
     log.info("event=plan_approved plan=%s tasks=%s outdated=%s", plan, len(ids), outdated)
     return len(ids)
 
@@ -86,7 +87,7 @@ def reject(
             connection, plan_id=plan, state="rejected", actor=actor, comment=comment, now=now
         )
         details = {"plan": plan, "hash": found["held_hash"], "tasks": number, "comment": comment}
-        audit.record(connection, actor=actor, action="plan_rejected", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.PLAN_REJECTED, details=details)
     log.info("event=plan_rejected plan=%s tasks=%s", plan, number)
     return number
 
@@ -104,7 +105,7 @@ def reconsider(*, engine: Engine, plan: int, actor: str, comment: str) -> int:
         if not number:
             raise SafetyStopError(f"nothing of plan {plan} is refused, or it lapsed since")
         details = {"plan": plan, "tasks": number, "comment": comment}
-        audit.record(connection, actor=actor, action="plan_reconsidered", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.PLAN_RECONSIDERED, details=details)
     log.info("event=plan_reconsidered plan=%s tasks=%s", plan, number)
     return number
 
@@ -128,7 +129,7 @@ def release_dry_run(
     )
     with engine.begin() as connection:
         details = {"dry_run": plan, "plan": summary.plan_id}
-        audit.record(connection, actor=actor, action="dry_run_released", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.DRY_RUN_RELEASED, details=details)
     return summary
 
 

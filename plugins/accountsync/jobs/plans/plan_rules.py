@@ -9,13 +9,13 @@ from datetime import timedelta
 
 import orjson
 
+from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.mapping.values import compile_condition, compile_tree, paths, roots_in
 from accountsync.domain.persons import account_request
 from accountsync.domain.persons.lifecycle import Statuses
 from accountsync.domain.plans.desired import SystemRule
 from accountsync.domain.plans.entitlement import Policy
 from accountsync.domain.plans.plan_guard import GuardRule
-from accountsync.domain.plans.planning import GUARDED
 from accountsync.jobs.plans import name_giving
 from accountsync.jobs.plans.name_giving import NameRules
 from accountsync.settings import Settings
@@ -88,7 +88,7 @@ def compile_rules(settings: Settings) -> Rules:
         guards={
             (name, operation): (target.guard or settings.guard).rule(operation)
             for name, target in settings.systems.items()
-            for operation in GUARDED
+            for operation in TAKES_AWAY
         },
         fingerprints={
             name: _fingerprint(settings, target) for name, target in settings.systems.items()

@@ -9,15 +9,16 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
 
+from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.plans.plan_guard import Facts
-from accountsync.domain.plans.planning import GUARDED
-from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR
+from accountsync.domain.task_states import OPEN_STATES
+from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.store.engine import bigints
-from accountsync.store.tables import OPEN_STATES
+from accountsync.store.tables import listed
 
 GUARD_HOLDS = (
-    f"(state = 'held' AND held_because IS NOT NULL AND operation IN {GUARDED!r}"
-    f" AND error_kind IS DISTINCT FROM '{HELD_BY_OPERATOR}')"
+    f"(state = 'held' AND held_because IS NOT NULL AND operation IN {listed(TAKES_AWAY)}"
+    f" AND error_kind IS DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}')"
 )
 """What is decided with the plan; what an operator holds is let go by the operator only."""
 
@@ -37,7 +38,7 @@ FROM (
     count(*) FILTER (WHERE plan_id = :plan_id) AS planned,
     count(*) FILTER (WHERE {GUARD_HOLDS}) AS held
   FROM accountsync.account_task
-  WHERE state IN ('planned', 'held') AND operation IN {GUARDED!r}
+  WHERE state IN ('planned', 'held') AND operation IN {listed(TAKES_AWAY)}
   GROUP BY 1, 2
 ) t,
   LATERAL (
@@ -55,7 +56,7 @@ FROM (
       AND done.operation = t.operation
       AND approved_at IS NULL
       AND created_at > CAST(:now AS timestamptz) - interval '7 days'
-      AND done.operation IN {GUARDED!r}
+      AND done.operation IN {listed(TAKES_AWAY)}
       AND state NOT IN ('planned', 'superseded', 'cancelled')
       AND NOT {GUARD_HOLDS}
   ) done
@@ -97,8 +98,8 @@ FROM (
       JOIN unnest(CAST(:systems AS text[]), CAST(:dependants AS text[])) AS x (system, dependant)
         ON x.system = going.system AND x.dependant = d.system
       WHERE d.person_id = going.person_id
-        AND d.operation IN {GUARDED!r}
-        AND d.state IN {OPEN_STATES!r}
+        AND d.operation IN {listed(TAKES_AWAY)}
+        AND d.state IN {listed(OPEN_STATES)}
         AND (
           going.operation = 'delete'
           OR d.state NOT IN ('needs_human', 'needs_data')
@@ -124,7 +125,7 @@ _RECONSIDER = text(f"""
 WITH again AS (
   UPDATE accountsync.account_task
   SET state = 'superseded', cause = :cause
-  WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {GUARDED!r}
+  WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {listed(TAKES_AWAY)}
   RETURNING person_id
 ), anew AS (
   UPDATE accountsync.person

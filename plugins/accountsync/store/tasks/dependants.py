@@ -8,8 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from accountsync.domain.tasks.outcomes import TAKING_AWAY
-from accountsync.store.tables import OPEN_STATES
+from accountsync.domain.accounts.account import TAKES_AWAY
+from accountsync.domain.task_states import FOR_A_HUMAN, OPEN_STATES
+from accountsync.domain.tasks.error_kinds import ErrorKind
+from accountsync.store.tables import listed
 
 _LATELY = timedelta(hours=1)
 """A plan that takes longer to be written is beyond all budgets."""
@@ -29,21 +31,21 @@ ORDER_ONLY = "(SELECT system, unnest(goes_after) FROM accountsync.planned_rules)
 _SATISFIED = f"""
 CASE
   -- rides on uq_account_task_open
-  WHEN w.operation IN {TAKING_AWAY!r} THEN NOT EXISTS (
+  WHEN w.operation IN {listed(TAKES_AWAY)} THEN NOT EXISTS (
     SELECT FROM accountsync.account_task going
     WHERE going.person_id = w.person_id
       AND going.system = s
-      AND going.operation IN {TAKING_AWAY!r}
-      AND going.state IN {OPEN_STATES!r}
-      AND (w.operation = 'delete' OR going.state NOT IN ('held', 'needs_human', 'needs_data'))
+      AND going.operation IN {listed(TAKES_AWAY)}
+      AND going.state IN {listed(OPEN_STATES)}
+      AND (w.operation = 'delete' OR going.state NOT IN {listed(FOR_A_HUMAN)})
   )
   -- rides on uq_account_task_open
   WHEN (w.system, s) IN {ORDER_ONLY} THEN NOT EXISTS (
     SELECT FROM accountsync.account_task first
     WHERE first.person_id = w.person_id
       AND first.system = s
-      AND first.operation NOT IN {TAKING_AWAY!r}
-      AND first.state IN {OPEN_STATES!r}
+      AND first.operation NOT IN {listed(TAKES_AWAY)}
+      AND first.state IN {listed(OPEN_STATES)}
   )
   -- rides on uq_account_person_id_system
   ELSE EXISTS (
@@ -116,7 +118,7 @@ SET
   waits_for = '{{}}',
   finished_at = :now,
   cause = :system || ' failed for good',
-  error_kind = 'DependencyFailed'
+  error_kind = '{ErrorKind.DEPENDENCY_FAILED}'
 WHERE state = 'waiting'
   AND person_id = ANY(:persons)
   AND :system = ANY(waits_for)
@@ -129,7 +131,7 @@ WHERE state = 'waiting'
     SELECT FROM accountsync.account_task going
     WHERE going.person_id = t.person_id
       AND going.system = :system
-      AND going.state IN {OPEN_STATES!r}
+      AND going.state IN {listed(OPEN_STATES)}
   )
 RETURNING person_id, system
 """)

@@ -9,12 +9,10 @@ from datetime import datetime
 import orjson
 from sqlalchemy import Connection, RowMapping, text
 
-from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR, TAKING_AWAY
-from accountsync.store.tables import WAITING_SINCE
+from accountsync.domain.accounts.account import TAKES_AWAY
+from accountsync.domain.tasks.error_kinds import NOTHING_DONE, ErrorKind
+from accountsync.store.tables import WAITING_SINCE, listed
 from accountsync.store.tasks.dependants import ORDER_ONLY
-
-KNOWN_NOT_DONE = ("NeedsHumanError", "ManualOperation", "AccountExistsError")
-"""Of tasks that need a human, those whose call surely did nothing; others are looked up (I9)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +95,7 @@ RETRY = Lever(
     )""",
     follows=f"""
       f.state = 'failed'
-      AND f.error_kind = 'DependencyFailed'
+      AND f.error_kind = '{ErrorKind.DEPENDENCY_FAILED}'
       AND f.cause = c.system || ' failed for good'
       AND {_NEWEST.format("f")}
     """,
@@ -110,7 +108,7 @@ CANCEL = Lever(
     follows=f"""
       f.state = 'waiting'
       AND c.system = ANY(f.waits_for)
-      AND f.operation NOT IN {TAKING_AWAY!r}
+      AND f.operation NOT IN {listed(TAKES_AWAY)}
       AND (f.system, c.system) NOT IN {ORDER_ONLY}
     """,
     sets="state = 'cancelled', waits_for = '{}', finished_at = :now, error_kind = NULL",
@@ -119,11 +117,11 @@ HOLD = Lever(
     name="hold",
     may="t.state IN ('waiting', 'ready')",
     follows="false",
-    sets=f"state = 'held', waits_for = '{{}}', error_kind = '{HELD_BY_OPERATOR}'",
+    sets=f"state = 'held', waits_for = '{{}}', error_kind = '{ErrorKind.HELD_BY_OPERATOR}'",
 )
 RELEASE = Lever(
     name="release",
-    may=f"t.state = 'held' AND t.error_kind = '{HELD_BY_OPERATOR}'",
+    may=f"t.state = 'held' AND t.error_kind = '{ErrorKind.HELD_BY_OPERATOR}'",
     follows="false",
     sets=_AGAIN,
     revives=True,
@@ -226,14 +224,14 @@ FROM (
     o.id,
     CASE
       WHEN o.state IN ('needs_human', 'ready', 'unknown') THEN '{{{{}}}}'
-      WHEN o.operation IN {TAKING_AWAY!r} THEN ARRAY(
+      WHEN o.operation IN {listed(TAKES_AWAY)} THEN ARRAY(
         SELECT n.system FROM needed n WHERE o.system = ANY(n.systems)
       )
       ELSE coalesce((SELECT n.systems FROM needed n WHERE n.system = o.system), '{{{{}}}}')
     END AS systems,
     CASE
       WHEN o.state = 'unknown'
-        OR o.state = 'needs_human' AND o.error_kind NOT IN {KNOWN_NOT_DONE!r} THEN 'unknown'
+        OR o.state = 'needs_human' AND o.error_kind NOT IN {listed(NOTHING_DONE)} THEN 'unknown'
       ELSE 'ready'
     END AS state
   FROM accountsync.account_task o
