@@ -50,9 +50,9 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     "domain": {
         "names": set(),
         "mapping": {"names"},
-        "persons": set(),
+        "persons": {"accounts"},
         "accounts": {"names"},
-        "plans": {"accounts", "mapping", "persons"},
+        "plans": {"accounts", "mapping", "persons", "tasks"},
         "tasks": {"accounts"},
     },
     "store": {
@@ -60,8 +60,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "names": set(),
         "persons": {"tables"},
         "tasks": {"tables"},
-        "plans": {"tables"},
-        "accounts": {"names", "plans"},
+        "plans": {"tables", "tasks"},
+        "accounts": {"names", "plans", "tables"},
     },
     "jobs": {
         "persons": {"tasks"},

@@ -27,6 +27,9 @@ from typing import Protocol
 from accountsync.domain.accounts.account import GIVES, TAKES_AWAY, THERE, AccountState, Operation
 from accountsync.domain.task_states import FOR_A_HUMAN, TaskState
 
+Candidates = Mapping[str, Mapping[Operation, Sequence[str]]]
+"""System → operation → the systems that such a task may have to wait for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -36,7 +39,7 @@ class Order:
     depends_on: Mapping[str, Sequence[str]]
     after: Mapping[str, Sequence[str]]
 
-    def candidates(self, system: str, operation: str) -> list[str]:
+    def candidates(self, system: str, operation: Operation) -> list[str]:
         """The systems that a task may have to wait for; taking away runs in reverse order."""
         if operation in TAKES_AWAY:
             return sorted(
@@ -47,6 +50,13 @@ class Order:
         if operation in GIVES:
             return [*self.depends_on[system], *self.after[system]]
         return []
+
+    def table(self) -> Candidates:
+        """The candidates of every operation in every system."""
+        return {
+            system: {operation: self.candidates(system, operation) for operation in Operation}
+            for system in self.depends_on
+        }
 
 
 class Task(Protocol):

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, Engine, RowMapping
 
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.jobs.plans.create_account_tasks import PlanSummary, create_account_tasks
-from accountsync.jobs.plans.plan_rules import compile_rules
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
 from accountsync.store.audit import AuditAction
@@ -52,11 +51,10 @@ def approve(
     a person whom HR changed since is left to the next one, which judges anew. Raises
     SafetyStopError, and changes nothing, when the plan holds nothing or is another one.
     """
-    rules = compile_rules(settings)
     with locks.held(engine, "plan"), engine.begin() as connection:
         found = _held_one(connection, plan, reviewed)
         ids = guarded_tasks.releasable(connection, plan_id=plan)
-        guarded_tasks.let_through(connection, ids=ids, dependants=rules.dependants, now=now)
+        guarded_tasks.let_through(connection, ids=ids, candidates=settings.order.table(), now=now)
         let_go = guarded_tasks.persons_of(connection, ids=ids)
         dependants.release_satisfied(connection, now=now, persons=let_go)
         outdated = guarded_tasks.leave_to_next_plan(connection, plan_id=plan, now=now)

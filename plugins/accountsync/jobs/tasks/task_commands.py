@@ -92,10 +92,7 @@ def pull(
             connection,
             LEVERS[lever],
             {row["id"]: row["state"] for row in found},
-            comes_after={
-                name: [*target.depends_on, *target.after]
-                for name, target in settings.systems.items()
-            },
+            candidates=settings.order.table(),
             cause=f"{lever} by {actor}: {comment}",
             now=now,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,10 +11,12 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.plans.plan_guard import Facts
-from accountsync.domain.task_states import OPEN_STATES
 from accountsync.domain.tasks.error_kinds import ErrorKind
+from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store.engine import bigints
 from accountsync.store.tables import listed
+from accountsync.store.tasks import dependants
+from accountsync.store.tasks.dependants import CANDIDATES_OF
 
 GUARD_HOLDS = (
     f"(state = 'held' AND held_because IS NOT NULL AND operation IN {listed(TAKES_AWAY)}"
@@ -79,9 +81,9 @@ FROM accountsync.account_task
 WHERE plan_id = :plan_id AND held_because IS NOT NULL
 """)
 
-# In reverse order (I12): what depends on a target loses its account first. A delete waits for all
-# that is still to be taken away there, a disable for nothing that waits for a human, other than
-# what is let through with it.
+# What goes on may have to wait for the systems that come after its own. Which of them it does wait
+# for is decided next (`store.tasks.dependants`), once all that go on together are let through: the
+# one is not held any more for which another waits.
 _LET_THROUGH = text(f"""
 UPDATE accountsync.account_task t
 SET
@@ -90,28 +92,11 @@ SET
   state = CASE WHEN cardinality(w.systems) = 0 THEN 'ready' ELSE 'waiting' END,
   approved_at = CASE WHEN t.state = 'held' THEN CAST(:now AS timestamptz) END
 FROM (
-  SELECT
-    going.id,
-    ARRAY(
-      SELECT d.system
-      FROM accountsync.account_task d
-      JOIN unnest(CAST(:systems AS text[]), CAST(:dependants AS text[])) AS x (system, dependant)
-        ON x.system = going.system AND x.dependant = d.system
-      WHERE d.person_id = going.person_id
-        AND d.operation IN {listed(TAKES_AWAY)}
-        AND d.state IN {listed(OPEN_STATES)}
-        AND (
-          going.operation = 'delete'
-          OR d.state NOT IN ('needs_human', 'needs_data')
-          AND (d.state <> 'held' OR d.id = ANY(:ids))
-        )
-      ORDER BY 1
-    ) AS systems
+  SELECT going.id, {CANDIDATES_OF.format("going")} AS systems
   FROM accountsync.account_task going
   WHERE going.id = ANY(:ids)
 ) w
 WHERE t.id = w.id
-RETURNING t.state
 """)
 
 _REJECT = text(f"""
@@ -205,22 +190,13 @@ def releasable(connection: Connection, *, plan_id: int) -> list[int]:
 
 
 def let_through(
-    connection: Connection,
-    *,
-    ids: Sequence[int],
-    dependants: Mapping[str, Sequence[str]],
-    now: datetime,
-) -> int:
-    """`dependants`: system → those that depend on it. Returns how many can be carried out now."""
-    pairs = [(system, one) for system, others in dependants.items() for one in others]
-    bound = {
-        "ids": list(ids),
-        "systems": [system for system, _ in pairs],
-        "dependants": [one for _, one in pairs],
-        "now": now,
-    }
-    states = connection.scalars(_LET_THROUGH, bound) if ids else ()
-    return sum(state == "ready" for state in states)
+    connection: Connection, *, ids: Sequence[int], candidates: Candidates, now: datetime
+) -> None:
+    """They wait for their candidates: `dependants.release_satisfied` of their persons has to
+    follow in the same transaction."""
+    if ids:
+        bound = {"ids": list(ids), "candidates": dependants.as_bound(candidates), "now": now}
+        connection.execute(_LET_THROUGH, bound)
 
 
 def persons_of(connection: Connection, *, ids: Sequence[int]) -> list[int]:

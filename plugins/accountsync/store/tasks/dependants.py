@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, text
 
 from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.task_states import FOR_A_HUMAN, OPEN_STATES
 from accountsync.domain.tasks.error_kinds import ErrorKind
+from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store.tables import listed
 
 _LATELY = timedelta(hours=1)
@@ -19,15 +21,15 @@ _LATELY = timedelta(hours=1)
 ORDER_ONLY = "(SELECT system, unnest(goes_after) FROM accountsync.planned_rules)"
 """Pairs of systems of which the first comes after the second, without needing an account there."""
 
-# Of a waiting task `w`, whether what it waits for in system `s` has come about (I12):
-#
-#   what waits                  waits there for
-#   takes away (delete)         all that is still to be taken away
-#   takes away (disable)        the same, but never for a human, so that access ends
-#   comes after, order only     what gives or changes to end, however it ends
-#   gives an active account     an active account
-#   gives a disabled account,   any account: a prehire's, or that of one that only changes
-#     or changes
+CANDIDATES_OF = """ARRAY(
+    SELECT jsonb_array_elements_text(CAST(:candidates AS jsonb) -> {0}.system -> {0}.operation)
+  )"""
+"""Of a task, the systems that it may have to wait for; nothing where its target is configured no
+more. Who lets tasks go writes these, and has `release_satisfied` decide in the same transaction."""
+
+# Of a waiting task `w`, whether what it waits for in system `s` has come about: the table of
+# `domain.tasks.waiting`, of which every line is one branch (I12). A task that only changes waits
+# for nothing; an older one that does goes on with any account that is there.
 _SATISFIED = f"""
 CASE
   -- rides on uq_account_task_open
@@ -135,6 +137,11 @@ WHERE state = 'waiting'
   )
 RETURNING person_id, system
 """)
+
+
+def as_bound(candidates: Candidates) -> str:
+    """For `CANDIDATES_OF`."""
+    return orjson.dumps(candidates, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def lock(connection: Connection, *, persons: Sequence[int]) -> None:

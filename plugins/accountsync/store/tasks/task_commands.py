@@ -11,8 +11,10 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.tasks.error_kinds import NOTHING_DONE, ErrorKind
+from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store.tables import WAITING_SINCE, listed
-from accountsync.store.tasks.dependants import ORDER_ONLY
+from accountsync.store.tasks import dependants
+from accountsync.store.tasks.dependants import CANDIDATES_OF, ORDER_ONLY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,21 +204,14 @@ def choose(
     return list(connection.execute(statement, asdict(chosen) | {"now": now}).mappings())
 
 
-# What a task waits for from now on, and whether it is sent or looked up first (I9):
+# What a task may have to wait for from now on, and whether it is sent or looked up first (I9):
 #
-#   the task was                  waits for                                   comes back as
-#   needs_human                   nothing                                     ready, where its call
-#                                                                             surely did nothing,
-#                                                                             else unknown
-#   ready                         nothing                                     ready
-#   unknown                       nothing                                     unknown
-#   another, takes away           the systems that wait for its own           ready
-#   another, gives or changes     the systems that its own waits for          ready
+#   the task was    may wait for         comes back as
+#   needs_human     nothing              ready where its call surely did nothing, else unknown
+#   ready           nothing              ready
+#   unknown         nothing              unknown
+#   another         its candidates       ready
 _PULL = f"""
-WITH needed AS (
-  SELECT key AS system, ARRAY(SELECT jsonb_array_elements_text(value)) AS systems
-  FROM jsonb_each(CAST(:comes_after AS jsonb))
-)
 UPDATE accountsync.account_task t
 SET cause = :cause, {{sets}}
 FROM (
@@ -224,10 +219,7 @@ FROM (
     o.id,
     CASE
       WHEN o.state IN ('needs_human', 'ready', 'unknown') THEN '{{{{}}}}'
-      WHEN o.operation IN {listed(TAKES_AWAY)} THEN ARRAY(
-        SELECT n.system FROM needed n WHERE o.system = ANY(n.systems)
-      )
-      ELSE coalesce((SELECT n.systems FROM needed n WHERE n.system = o.system), '{{{{}}}}')
+      ELSE {CANDIDATES_OF.format("o")}
     END AS systems,
     CASE
       WHEN o.state = 'unknown'
@@ -250,19 +242,18 @@ def pull(
     lever: Lever,
     states: Mapping[int, str],
     *,
-    comes_after: Mapping[str, Sequence[str]],
+    candidates: Candidates,
     cause: str,
     now: datetime,
 ) -> Sequence[int]:
-    """Persons of the tasks changed. `states`: task → state when it was chosen; one that a processor
-    has claimed or ended meanwhile is left alone.
-    `comes_after`: system → the systems it waits for; those that take away wait the other way
-    round."""
+    """Persons of the tasks changed; `dependants.release_satisfied` of them has to follow in the
+    same transaction. `states`: task → state when it was chosen; one that a processor has claimed or
+    ended meanwhile is left alone."""
     statement = text(_PULL.format(sets=lever.sets))
     values = {
         "tasks": list(states), "cause": cause, "now": now,
         "states": orjson.dumps({str(task): state for task, state in states.items()}).decode(),
-        "comes_after": orjson.dumps({k: list(v) for k, v in comes_after.items()}).decode(),
+        "candidates": dependants.as_bound(candidates),
     }  # fmt: skip
     return list(connection.scalars(statement, values))
 
