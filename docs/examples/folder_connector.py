@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from accountsync.domain.accounts.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, Operation, RemoteAccount
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
@@ -35,7 +35,7 @@ from accountsync.wire.request import masked
 
 
 class FolderConnector:
-    operations = frozenset(OPERATIONS)
+    operations = frozenset(Operation)
     can_find = True
     can_list = True
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from accountsync.store.tables import OPEN_STATES
+from accountsync.domain.task_states import OPEN_STATES
 from tests.store.people import add_account, add_persons, add_plan, add_task
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

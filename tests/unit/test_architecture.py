@@ -51,9 +51,9 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     "domain": {
         "names": set(),
         "mapping": {"names"},
-        "persons": set(),
+        "persons": {"accounts"},
         "accounts": {"names"},
-        "plans": {"accounts", "mapping", "persons"},
+        "plans": {"accounts", "mapping", "persons", "tasks"},
         "tasks": {"accounts"},
     },
     "store": {
@@ -61,8 +61,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "names": set(),
         "persons": {"tables"},
         "tasks": {"tables"},
-        "plans": {"tables"},
-        "accounts": {"names", "plans"},
+        "plans": {"tables", "tasks"},
+        "accounts": {"names", "plans", "tables"},
     },
     "jobs": {
         "persons": {"tasks"},

@@ -12,6 +12,7 @@ import typer
 
 from accountsync import settings as configuration
 from accountsync import wiring
+from accountsync.domain.accounts.account import AccountState
 from accountsync.domain.plans.planning import US
 from accountsync.jobs.commands import explanation
 from accountsync.jobs.commands.explanation import Explanation, Row, SystemExplanation
@@ -115,8 +116,10 @@ def _wanted(system: SystemExplanation) -> str:
 
 def _is_anothers_disable(system: SystemExplanation) -> bool:
     row = system.account
-    disabled = row is not None and row["state"] == "disabled" and row["disabled_by"] != US
-    return disabled and system.wanted == "active"
+    disabled = (
+        row is not None and row["state"] == AccountState.DISABLED and row["disabled_by"] != US
+    )
+    return disabled and system.wanted == AccountState.ACTIVE
 
 
 def _account(row: Row | None) -> str:

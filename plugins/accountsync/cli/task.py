@@ -14,13 +14,14 @@ from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli import explain
 from accountsync.cli.audited import Actor, Comment
+from accountsync.domain.accounts.account import Operation
+from accountsync.domain.task_states import TaskState
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.reason_texts import all_english, english
 from accountsync.jobs.tasks import task_commands as levers
 from accountsync.jobs.tasks.task_commands import Pull
 from accountsync.settings import Settings
 from accountsync.store.persons import person_view
-from accountsync.store.tables.base import OPERATIONS, TASK_STATES
 from accountsync.store.tasks import task_view
 from accountsync.store.tasks.task_commands import TaskFilter
 from accountsync.store.tasks.task_view import TaskView
@@ -29,7 +30,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Task = Annotated[int | None, typer.Option(help="its number, from `task list`")]
 System = Annotated[str | None, typer.Option(help="the target")]
-Operation = Annotated[str | None, typer.Option(help="create, update, rename, enable, …")]
+OfOperation = Annotated[str | None, typer.Option(help="create, update, rename, enable, …")]
 State = Annotated[str | None, typer.Option(help="ready, waiting, failed, needs_human, …")]
 Error = Annotated[str | None, typer.Option(help="the kind of error, as `task failures` shows it")]
 Person = Annotated[str | None, typer.Option(help="an employee number")]
@@ -52,7 +53,7 @@ def _store(settings: Settings, chosen: TaskFilter) -> Engine:
 def task_list(
     task: Task = None,
     system: System = None,
-    operation: Operation = None,
+    operation: OfOperation = None,
     state: State = None,
     error: Error = None,
     person: Person = None,
@@ -142,7 +143,7 @@ def _lever(name: str, told: str) -> None:
         comment: Comment,
         task: Task = None,
         system: System = None,
-        operation: Operation = None,
+        operation: OfOperation = None,
         state: State = None,
         error: Error = None,
         person: Person = None,
@@ -190,8 +191,8 @@ def _filter(
     request: int | None,
 ) -> TaskFilter:
     for option, said, known in (
-        ("operation", operation, OPERATIONS),
-        ("state", state, TASK_STATES),
+        ("operation", operation, list(Operation)),
+        ("state", state, list(TaskState)),
     ):
         if said is not None and said not in known:
             raise ConfigurationError(f"--{option} {said}: known are {', '.join(known)}")

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, PositiveInt, ValidationError
 
+from accountsync.domain.tasks.waiting import Order
 from accountsync.errors import ConfigurationError
 from accountsync.settings import problems
 from accountsync.settings.document import read, with_presets
@@ -81,6 +82,14 @@ class Settings(Group):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def order(self) -> Order:
+        """Of the systems: which of them come after which (I12)."""
+        return Order(
+            depends_on={name: target.depends_on for name, target in self.systems.items()},
+            after={name: target.after for name, target in self.systems.items()},
+        )
 
     def source(self, name: str) -> AnySource:
         for source in self.hr:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, NonNegativeInt
 
+from accountsync.domain.accounts.account import Operation
 from accountsync.domain.plans.plan_guard import GuardRule, Limit
 from accountsync.settings.parts import Group, Percent
 
@@ -33,9 +34,9 @@ class Guard(Group):
         AtMost(count=100, percent=10), description="within 7 days, without those a human approved"
     )
 
-    def rule(self, operation: str) -> GuardRule:
+    def rule(self, operation: Operation) -> GuardRule:
         return GuardRule(
-            once=(self.delete if operation == "delete" else self.disable).limit,
+            once=(self.delete if operation == Operation.DELETE else self.disable).limit,
             hard_percent=self.hard_percent,
             floor=self.floor,
             day=self.budget_24h.limit,

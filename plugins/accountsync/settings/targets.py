@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
+from accountsync.domain.accounts.account import Operation
 from accountsync.domain.mapping.values import reads
 from accountsync.settings.ldap import LdapTarget
 from accountsync.settings.paging import Paging
@@ -38,7 +39,6 @@ FindRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, FIN
 ListRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, LIST_ROOTS))]
 ItemPath = Annotated[str, condition(ITEM_ROOTS)]
 
-Operation = Literal["create", "update", "rename", "enable", "disable", "delete"]
 Verdict = Literal["retry", "reject", "exists", "missing", "needs_data", "down"]
 
 
@@ -154,11 +154,11 @@ class RestTarget(Target):
     @model_validator(mode="after")
     def _every_operation_is_somebodys(self) -> RestTarget:
         """The rules need these for joiners, movers, leavers and rehires."""
-        needed: set[Operation] = {"create", "update", "enable", "disable"}
+        needed = {Operation.CREATE, Operation.UPDATE, Operation.ENABLE, Operation.DISABLE}
         if self.identifier != self.key:
-            needed.add("rename")
+            needed.add(Operation.RENAME)
         if self.delete_after:
-            needed.add("delete")
+            needed.add(Operation.DELETE)
         found = [
             Problem((operation,), _nobodys(operation))
             for operation in sorted(needed - set(self.calls) - set(self.manual))
@@ -181,20 +181,20 @@ class RestTarget(Target):
                 yield Problem((operation, "request"), said)
 
     @property
-    def calls(self) -> Mapping[str, Create | Change]:
+    def calls(self) -> Mapping[Operation, Create | Change]:
         """Operation → how it is called."""
-        declared: dict[str, Create | Change | None] = {
-            "create": self.create,
-            "update": self.update,
-            "rename": self.rename,
-            "enable": self.enable,
-            "disable": self.disable,
-            "delete": self.delete,
+        declared: dict[Operation, Create | Change | None] = {
+            Operation.CREATE: self.create,
+            Operation.UPDATE: self.update,
+            Operation.RENAME: self.rename,
+            Operation.ENABLE: self.enable,
+            Operation.DISABLE: self.disable,
+            Operation.DELETE: self.delete,
         }
         return {operation: call for operation, call in declared.items() if call}
 
 
-def _nobodys(operation: str) -> str:
+def _nobodys(operation: Operation) -> str:
     return (
         f"the rules need it: declare the request, or write `manual: {{{operation}: …}}`"
         " with instructions for the human who does it"

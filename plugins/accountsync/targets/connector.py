@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from accountsync.domain.accounts.account import Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, Operation, RemoteAccount
 from accountsync.errors import NeedsDataError
 
 
@@ -20,8 +20,8 @@ class Connector(Protocol):
     """
 
     @property
-    def operations(self) -> frozenset[str]:
-        """Of `store.tables.base.OPERATIONS`, those this target can carry out."""
+    def operations(self) -> frozenset[Operation]:
+        """Those that this target can carry out."""
         ...
 
     @property

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from accountsync.domain.accounts.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, Operation, RemoteAccount
 from accountsync.domain.accounts.distinguished_name import folded, joined, parent, parsed, rdn
 from accountsync.domain.accounts.likeness import with_gaps
 from accountsync.errors import (
@@ -33,7 +33,7 @@ from accountsync.wire.ldap_messages import Entry, Step
 
 
 class LdapConnector:
-    operations = frozenset(OPERATIONS)
+    operations = frozenset(Operation)
     can_find = True
     can_list = True
 

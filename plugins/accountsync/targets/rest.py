@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from accountsync.domain.accounts.account import Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, AccountState, Operation, RemoteAccount
 from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
@@ -35,11 +35,11 @@ class RestConnector:
         self._calls = {
             operation: DeclaredCall(call, target) for operation, call in target.calls.items()
         }
-        self._manual = {str(operation): said for operation, said in target.manual.items()}
+        self._manual = target.manual
         self._find = DeclaredFind(target.find, target) if target.find else None
 
     @property
-    def operations(self) -> frozenset[str]:
+    def operations(self) -> frozenset[Operation]:
         """Those of a human among them: they raise NeedsHumanError until a look shows them done."""
         return frozenset(self._calls) | frozenset(self._manual)
 
@@ -54,12 +54,12 @@ class RestConnector:
     async def create(self, attributes: Mapping[str, Any], *, enabled: bool = True) -> RemoteAccount:
         """Where the request cannot make it disabled, it is disabled next: should that fail, the
         account is there and usable, and a look shows it."""
-        if "create" in self._manual:
-            return await self._by_hand("create", attributes)
-        call = self._call("create")
+        if Operation.CREATE in self._manual:
+            return await self._by_hand(Operation.CREATE, attributes)
+        call = self._call(Operation.CREATE)
         identifier = required(attributes, self._target.identifier)
         is_disabled_next = not (enabled or call.reads_enabled)
-        if is_disabled_next and "disable" not in self._calls:
+        if is_disabled_next and Operation.DISABLE not in self._calls:
             raise RejectedByTargetError(
                 "the target cannot make an account that is not usable yet: let `create` read"
                 " `enabled`, or declare `disable`",
@@ -98,29 +98,29 @@ class RestConnector:
         return replace(made, enabled=False)
 
     async def update(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
-        return await self._changed("update", account, attributes)
+        return await self._changed(Operation.UPDATE, account, attributes)
 
     async def rename(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
-        return await self._changed("rename", account, attributes)
+        return await self._changed(Operation.RENAME, account, attributes)
 
     async def enable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
         refusals = Refusals()
-        if "update" in self._calls and _differing(account, attributes):
-            await refusals.of(self._changed("update", account, attributes))
-        enabled = await refusals.of(self._changed("enable", account, attributes))
+        if Operation.UPDATE in self._calls and _differing(account, attributes):
+            await refusals.of(self._changed(Operation.UPDATE, account, attributes))
+        enabled = await refusals.of(self._changed(Operation.ENABLE, account, attributes))
         if enabled is None or refusals:
             raise refusals.error()
         return replace(enabled, enabled=True)
 
     async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
-        changed = await self._changed("disable", account, attributes)
+        changed = await self._changed(Operation.DISABLE, account, attributes)
         return replace(changed, identifier=account.identifier, enabled=False)
 
     async def delete(self, account: Account) -> None:
-        await self._changed("delete", account, account.attributes)
+        await self._changed(Operation.DELETE, account, account.attributes)
 
     async def _changed(
-        self, operation: str, account: Account, attributes: Mapping[str, Any]
+        self, operation: Operation, account: Account, attributes: Mapping[str, Any]
     ) -> RemoteAccount:
         if operation in self._manual:
             return await self._by_hand(operation, attributes)
@@ -139,7 +139,7 @@ class RestConnector:
             ours=True,
         )
 
-    async def _by_hand(self, operation: str, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def _by_hand(self, operation: Operation, attributes: Mapping[str, Any]) -> RemoteAccount:
         found = await self.find(attributes) if self._find else None
         done = self._find is not None and is_done(operation, found, attributes)
         if not done or found is None:
@@ -185,7 +185,7 @@ class RestConnector:
     async def check(self) -> str:
         return await check(self._target, self._api)
 
-    def _call(self, operation: str) -> DeclaredCall:
+    def _call(self, operation: Operation) -> DeclaredCall:
         if operation not in self._calls:
             raise RejectedByTargetError(
                 f"the target declares no `{operation}`", code="not_declared"
@@ -207,7 +207,7 @@ class RestConnector:
 def _account(identifier: str, remote_id: str | None, attributes: Mapping[str, Any]) -> Account:
     """One that was just made."""
     return Account(
-        state="active", identifier=identifier, remote_id=remote_id, attributes=attributes
+        state=AccountState.ACTIVE, identifier=identifier, remote_id=remote_id, attributes=attributes
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from accountsync.domain.accounts.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, Operation, RemoteAccount
 from accountsync.domain.accounts.likeness import with_gaps
 from accountsync.errors import (
     AccountMissingError,
@@ -37,7 +37,7 @@ _NOT_BY_PATCH = (405, 501)
 
 
 class ScimConnector:
-    operations = frozenset(OPERATIONS)
+    operations = frozenset(Operation)
     can_find = True
     can_list = True
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from accountsync.domain.accounts.account import OPERATIONS
+from accountsync.domain.accounts.account import Operation
 from accountsync.errors import AccountMissingError
 from accountsync.targets.connector import Connector
 from accountsync.testing.subject import (
@@ -33,7 +33,7 @@ class ChangeContract:
 
     def test_it_offers_every_operation_it_declares(self, subject: Subject) -> None:
         offered: set[str] = perform(subject, _offered)
-        assert offered | ({"rename"} if subject.rename is None else set()) == set(OPERATIONS)
+        assert offered | ({"rename"} if subject.rename is None else set()) == set(Operation)
 
     def test_an_account_made_before_the_hire_date_cannot_be_used(self, subject: Subject) -> None:
         account = create_account(subject, enabled=False)

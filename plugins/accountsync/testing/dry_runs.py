@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.domain.accounts.account import AccountState
 from accountsync.errors import DryRunError
 from accountsync.testing.subject import (
     NUMBER,
@@ -49,7 +50,7 @@ class DryRunContract:
         assert shown.attributes == shown_before.attributes
 
     def test_a_dry_run_looks_lists_and_checks(self, subject: Subject) -> None:
-        account = replace(create_account(subject), state="active")
+        account = replace(create_account(subject), state=AccountState.ACTIVE)
         before = subject.accounts()
         assert find_account(subject, dict(account.attributes), dry_run=True) is not None
         assert len(list_accounts(subject, dry_run=True)) == 1

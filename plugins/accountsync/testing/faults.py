@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from accountsync.domain.accounts.account import Account
+from accountsync.domain.accounts.account import Account, AccountState
 from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
@@ -213,7 +213,9 @@ class FaultContract:
 
 def _all_acts(subject: FaultySubject) -> list[Callable[..., Any]]:
     person = subject.person(NUMBER)
-    account = Account(state="active", identifier="unknown", remote_id="1", attributes=person)
+    account = Account(
+        state=AccountState.ACTIVE, identifier="unknown", remote_id="1", attributes=person
+    )
     wanted = {"update": person | subject.change}
 
     def changed(operation: str) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from accountsync.domain.accounts.account import Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, AccountState, RemoteAccount
 from accountsync.settings.target import Target
 from accountsync.targets.connector import Connector
 
@@ -127,7 +127,7 @@ def perform(subject: Subject, act: Act, **options: Any) -> Any:
 def known(made: RemoteAccount, attributes: Mapping[str, Any], *, enabled: bool = True) -> Account:
     """What the store would know of an account that was made so."""
     return Account(
-        state="active" if enabled else "disabled",
+        state=AccountState.ACTIVE if enabled else AccountState.DISABLED,
         identifier=made.identifier,
         remote_id=made.remote_id,
         attributes=attributes,

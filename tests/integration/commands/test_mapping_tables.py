@@ -121,6 +121,23 @@ def test_every_change_is_on_record_and_can_be_taken_back(people: People, tmp_pat
         )
 
 
+def test_a_change_that_was_recorded_under_its_former_name_is_in_the_history(
+    people: People, tmp_path: Path
+) -> None:
+    """What was audited stays as it was written."""
+    original = said(people, "export", "person-types")
+    file = types(tmp_path, "10,one.example.com,employee,10,true,employee")
+    said(people, "import", "person-types", file, "--actor", "ann")
+    people.execute(
+        "INSERT INTO accountsync.audit_event (actor, action, details)"
+        " SELECT 'ben', 'mapping.import', details FROM accountsync.audit_event"
+    )
+    history = said(people, "history", "person-types")
+    assert history.index("ben") < history.index("ann")
+    number = history.split()[0]
+    assert said(people, "export", "person-types", "--before", number) == original
+
+
 def test_the_history_is_found_by_its_index_among_all_that_is_audited(people: People) -> None:
     people.execute(
         "INSERT INTO accountsync.audit_event (actor, action, details) SELECT 'ann',"

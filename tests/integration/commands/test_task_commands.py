@@ -155,7 +155,7 @@ def test_a_retry_takes_along_what_failed_because_of_it(refused: TargetsWorld, sh
     for system in ("idaas", "welink", "email"):
         assert refused.states(system, "create") == {"succeeded": everybody}
     event = refused.rows("SELECT * FROM accountsync.audit_event")[0]
-    assert (event["actor"], event["action"]) == ("mia", "task_retry")
+    assert (event["actor"], event["action"]) == ("mia", "task_retried")
     assert event["details"]["filter"] == {"error_kind": "RejectedByTargetError"}
     assert event["details"]["tasks"] == 3 * everybody
     assert event["details"]["comment"] == "ticket 7"

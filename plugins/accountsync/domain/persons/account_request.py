@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from accountsync.domain.accounts.account import AccountState
+from accountsync.domain.persons.lifecycle import Lifecycle
+from accountsync.domain.task_states import FOR_A_HUMAN, TaskState
+
 SOURCE = "request"
 """The source of persons whom no HR source owns."""
 
@@ -31,8 +35,7 @@ class Fulfilment(StrEnum):
     CANCELLED = "cancelled"
 
 
-_BLOCKING = frozenset({"held", "needs_data", "needs_human"})
-_GIVEN_UP = frozenset({"failed", "cancelled"})
+_GIVEN_UP = (TaskState.FAILED, TaskState.CANCELLED)
 _OPEN = (Fulfilment.BLOCKED, Fulfilment.IN_PROGRESS, Fulfilment.TO_PLAN)
 
 
@@ -50,17 +53,18 @@ class Progress:
 
 def fulfilment(progress: Progress) -> Fulfilment:
     """A task is never the account: only an account that is active is `active`."""
-    if progress.account_state == "active":
+    if progress.account_state == AccountState.ACTIVE:
         return Fulfilment.ACTIVE
     if progress.is_open:
-        return Fulfilment.BLOCKED if progress.task_state in _BLOCKING else Fulfilment.IN_PROGRESS
+        return Fulfilment.BLOCKED if progress.task_state in FOR_A_HUMAN else Fulfilment.IN_PROGRESS
     if not progress.is_planned:
         return Fulfilment.TO_PLAN
-    if progress.account_state == "disabled" and progress.disabled_reason == "prehire":
+    is_disabled = progress.account_state == AccountState.DISABLED
+    if is_disabled and progress.disabled_reason == Lifecycle.PREHIRE:
         return Fulfilment.IN_PROGRESS
     if progress.task_state in _GIVEN_UP:
         return Fulfilment.FAILED
-    if progress.account_state in ("disabled", "deleted"):
+    if progress.account_state in (AccountState.DISABLED, AccountState.DELETED):
         return Fulfilment.ENDED
     return Fulfilment.REFUSED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from accountsync.domain.accounts.account import GONE, Account
+from accountsync.domain.accounts.account import GONE, Account, AccountState
 from accountsync.domain.persons.lifecycle import Lifecycle, Standing
 
 NOT_ENTITLED = "not_entitled"
@@ -30,7 +30,7 @@ class Wanted:
     """`state`: active, disabled, deleted; None: whatever it is, it stays. `makes`: an account is
     made where there is none. `next_at`: when time alone changes the answer."""
 
-    state: str | None
+    state: AccountState | None
     reason: str
     makes: bool = False
     next_at: datetime | None = None
@@ -55,12 +55,12 @@ def wanted(
     if in_scope is None:
         return Wanted(state=None, reason=reason)
     if not in_scope:
-        return Wanted(state="disabled", reason=NOT_ENTITLED)
+        return Wanted(state=AccountState.DISABLED, reason=NOT_ENTITLED)
     if standing.state is Lifecycle.PREHIRE:
         return _of_prehire(standing, policy, now)
     if standing.state is Lifecycle.LEAVE and not policy.leave_keeps:
-        return Wanted(state="disabled", reason=reason)
-    return Wanted(state="active", reason=reason, makes=True)
+        return Wanted(state=AccountState.DISABLED, reason=reason)
+    return Wanted(state=AccountState.ACTIVE, reason=reason, makes=True)
 
 
 def _of_leaver(
@@ -71,14 +71,14 @@ def _of_leaver(
     if policy.leaver_keeps:
         return Wanted(state=None, reason=left)
     if policy.delete_after is None or account is None or account.state in GONE:
-        return Wanted(state="disabled", reason=left)
-    since = _gone_since(standing, account) if account.state == "disabled" else now
+        return Wanted(state=AccountState.DISABLED, reason=left)
+    since = _gone_since(standing, account) if account.state == AccountState.DISABLED else now
     if since is None or since > now:
-        return Wanted(state="disabled", reason=left, next_at=since)
+        return Wanted(state=AccountState.DISABLED, reason=left, next_at=since)
     due = since + policy.delete_after
-    if account.state == "disabled" and due <= now:
-        return Wanted(state="deleted", reason=RETENTION)
-    return Wanted(state="disabled", reason=left, next_at=due)
+    if account.state == AccountState.DISABLED and due <= now:
+        return Wanted(state=AccountState.DELETED, reason=RETENTION)
+    return Wanted(state=AccountState.DISABLED, reason=left, next_at=due)
 
 
 def _gone_since(standing: Standing, account: Account) -> datetime | None:
@@ -94,5 +94,5 @@ def _of_prehire(standing: Standing, policy: Policy, now: datetime) -> Wanted:
     made_at = (standing.starts_at or now) - policy.prehire
     reason, too_early = Lifecycle.PREHIRE.value, made_at > now
     if too_early:
-        return Wanted(state="disabled", reason=reason, next_at=made_at)
-    return Wanted(state="disabled", reason=reason, makes=policy.prehire > timedelta(0))
+        return Wanted(state=AccountState.DISABLED, reason=reason, next_at=made_at)
+    return Wanted(state=AccountState.DISABLED, reason=reason, makes=policy.prehire > timedelta(0))

@@ -7,19 +7,22 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from accountsync.domain.accounts.account import GONE, Account
+from accountsync.domain.accounts.account import (
+    GIVES,
+    GONE,
+    TAKES_AWAY,
+    Account,
+    AccountState,
+    Operation,
+)
 from accountsync.domain.mapping.values import Context
 from accountsync.domain.persons.lifecycle import Lifecycle
 from accountsync.domain.plans.desired import Difference, SystemRule, attributes, difference, same
 from accountsync.domain.plans.entitlement import Wanted
 from accountsync.domain.reasons import Reason, said
+from accountsync.domain.task_states import IN_DOUBT, TaskState
+from accountsync.domain.tasks.waiting import stands
 from accountsync.errors import RecordError
-
-GUARDED = ("disable", "delete")
-"""What takes something away: judged by the guard, and only done to what we made or adopted."""
-
-_GIVES = ("create", "enable")
-"""What waits for other systems; what only changes an account does not."""
 
 OURS = frozenset({"created", "adopted"})
 US = "accountsync"
@@ -45,13 +48,13 @@ class OpenTask:
     """`kept_back`: an operator holds it, or will again once its data is there."""
 
     id: int
-    operation: str
-    state: str
+    operation: Operation
+    state: TaskState
     person_id: int = 0
     system: str = ""
     desired: Mapping[str, Any] = field(default_factory=dict)
     late_bound: Mapping[str, Any] = field(default_factory=dict)
-    account_state: str = "active"
+    account_state: AccountState = AccountState.ACTIVE
     reason: str | None = None
     cause: Reason | None = None
     waits_for: Sequence[str] = ()
@@ -65,21 +68,17 @@ class PlannedTask:
 
     person_id: int
     system: str
-    operation: str
+    operation: Operation
     desired: Mapping[str, Any]
     late_bound: Mapping[str, Any]
-    state: str
+    state: TaskState
     waits_for: Sequence[str]
     cause: Reason | None
-    account_state: str = "active"
+    account_state: AccountState = AccountState.ACTIVE
     reason: str | None = None
 
 
-IN_DOUBT = frozenset({"running", "unknown", "needs_human"})
-"""The account may be there: planning neither sends the task again nor gives it up (I6, I9)."""
-
-
-def operation(wanted: Wanted, account: Account | None, difference: Difference) -> str | None:
+def operation(wanted: Wanted, account: Account | None, difference: Difference) -> Operation | None:
     """The whole truth: what is wanted × what is there → one operation or none.
 
     | wanted \\ account | none, absent, deleted | active           | disabled by us   | by others |
@@ -94,26 +93,29 @@ def operation(wanted: Wanted, account: Account | None, difference: Difference) -
     if wanted.state is None:
         return None
     if account is None or account.state in GONE:
-        return "create" if wanted.makes else None
-    if account.state == "disabled":
+        return Operation.CREATE if wanted.makes else None
+    if account.state == AccountState.DISABLED:
         return _of_disabled(wanted, account, difference)
-    if wanted.state == "active":
+    if wanted.state == AccountState.ACTIVE:
         return _change(difference)
-    return "disable" if account.provenance in OURS else None
+    return Operation.DISABLE if account.provenance in OURS else None
 
 
-def _of_disabled(wanted: Wanted, account: Account, difference: Difference) -> str | None:
+def _of_disabled(wanted: Wanted, account: Account, difference: Difference) -> Operation | None:
     if account.disabled_by != US:
         return None
-    if wanted.state == "active":
-        return "enable"
-    if wanted.state == "deleted":
-        return "delete" if account.provenance in OURS else None
+    if wanted.state == AccountState.ACTIVE:
+        return Operation.ENABLE
+    if wanted.state == AccountState.DELETED:
+        return Operation.DELETE if account.provenance in OURS else None
     return _change(difference) if wanted.reason == Lifecycle.PREHIRE else None
 
 
-def _change(difference: Difference) -> str | None:
-    return {Difference.ATTRIBUTES: "update", Difference.IDENTIFIER: "rename"}.get(difference)
+_CHANGES = {Difference.ATTRIBUTES: Operation.UPDATE, Difference.IDENTIFIER: Operation.RENAME}
+
+
+def _change(difference: Difference) -> Operation | None:
+    return _CHANGES.get(difference)
 
 
 def step(planned: PlannedTask | None, open_task: OpenTask | None) -> Step:
@@ -128,16 +130,17 @@ def step(planned: PlannedTask | None, open_task: OpenTask | None) -> Step:
         return Step.NOTHING
     if planned.operation != open_task.operation:
         return Step.REPLACE
-    if open_task.state == "held" and not open_task.kept_back:
+    if open_task.state == TaskState.HELD and not open_task.kept_back:
         return Step.REPLACE
     return Step.REVISE
 
 
 def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
     """Whether the task does what the plan asks for."""
-    if (planned.state == "needs_data") != (open_task.state == "needs_data"):
+    lacks_data = planned.state == TaskState.NEEDS_DATA
+    if lacks_data != (open_task.state == TaskState.NEEDS_DATA):
         return False
-    waits = planned.operation not in GUARDED and not open_task.kept_back
+    waits = planned.operation not in TAKES_AWAY and not open_task.kept_back
     if waits and {*planned.waits_for} != {*open_task.waits_for}:
         return False
     facts = (open_task.operation, open_task.account_state, open_task.reason)
@@ -145,7 +148,7 @@ def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
         (planned.operation, planned.account_state, planned.reason) == facts
         and same(planned.desired, open_task.desired)
         and same(planned.late_bound, open_task.late_bound)
-        and (planned.state != "needs_data" or planned.cause == open_task.cause)
+        and (not lacks_data or planned.cause == open_task.cause)
     )
 
 
@@ -163,23 +166,25 @@ def plan_task(
     """
     account = accounts.get(rule.name)
     bound = operation(wanted, account, Difference.NONE)
-    if bound in GUARDED and account is not None:  # needs no data of ours: access ends
-        return _task(rule, person_id, bound, wanted, desired=account.attributes, state="planned")
+    if bound in TAKES_AWAY and account is not None:  # needs no data of ours: access ends
+        return _task(
+            rule, person_id, bound, wanted, desired=account.attributes, state=TaskState.PLANNED
+        )
     if bound is None and not _may_change(wanted, account):
         return None
     try:
         desired, late = attributes(rule, account, context, accounts)
     except RecordError as error:
-        asked = bound or "update"
         return _task(
-            rule, person_id, asked, wanted, desired={}, state="needs_data", cause=_lacking(error)
-        )
+            rule, person_id, bound or Operation.UPDATE, wanted,
+            desired={}, state=TaskState.NEEDS_DATA, cause=_lacking(error),
+        )  # fmt: skip
     if bound is None and account is not None:
         bound = operation(wanted, account, difference(rule, desired, account.attributes))
     if bound is None:
         return None
     waits_for = _missing(rule, bound, wanted, accounts)
-    state = "waiting" if waits_for else "ready"
+    state = TaskState.WAITING if waits_for else TaskState.READY
     return _task(
         rule, person_id, bound, wanted,
         desired=desired, late_bound=late, state=state, waits_for=waits_for,
@@ -195,17 +200,22 @@ def _may_change(wanted: Wanted, account: Account | None) -> bool:
 
 
 def _missing(
-    rule: SystemRule, bound: str, wanted: Wanted, accounts: Mapping[str, Account]
+    rule: SystemRule, bound: Operation, wanted: Wanted, accounts: Mapping[str, Account]
 ) -> tuple[str, ...]:
-    """I12. A disabled account of a prehire needs a disabled one only; a change needs none."""
-    if bound not in _GIVES:
+    """Of the systems that it depends on, those whose account it still waits for (I12)."""
+    if bound not in GIVES or wanted.state is None:
         return ()
-    enough = ("active",) if wanted.state == "active" else ("active", "disabled")
     return tuple(
         name
         for name in rule.depends_on
-        if name not in accounts or accounts[name].state not in enough
+        if stands(
+            bound, wanted.state, is_order_only=False, account=_state_of(accounts, name), task=None
+        )
     )
+
+
+def _state_of(accounts: Mapping[str, Account], system: str) -> AccountState | None:
+    return accounts[system].state if system in accounts else None
 
 
 def in_order(
@@ -219,31 +229,42 @@ def in_order(
 
     `planned`, `open_tasks`: of the same person, by system.
     """
-    if task.operation not in _GIVES or task.state not in ("ready", "waiting"):
+    if task.operation not in GIVES or task.state not in (TaskState.READY, TaskState.WAITING):
         return task
-    first = [name for name in rule.after if _comes_first(planned.get(name), open_tasks.get(name))]
+    first = [
+        name
+        for name in rule.after
+        if stands(
+            task.operation, task.account_state, is_order_only=True, account=None,
+            task=_open_after(planned.get(name), open_tasks.get(name)),
+        )
+    ]  # fmt: skip
     waits_for = (*task.waits_for, *first)
-    return replace(task, waits_for=waits_for, state="waiting") if first else task
+    return replace(task, waits_for=waits_for, state=TaskState.WAITING) if first else task
 
 
-def _comes_first(planned: PlannedTask | None, open_task: OpenTask | None) -> bool:
-    """What may have happened stays open, whatever is planned now."""
-    in_doubt = open_task is not None and open_task.state in IN_DOUBT
-    task = open_task if in_doubt else planned
-    return task is not None and task.operation not in GUARDED
+def _open_after(
+    planned: PlannedTask | None, open_task: OpenTask | None
+) -> PlannedTask | OpenTask | None:
+    """The task that is open once the plan is written: what may have happened stays so."""
+    is_in_doubt = open_task is not None and open_task.state in IN_DOUBT
+    return open_task if is_in_doubt else planned
 
 
-_STATE_AFTER = {"disable": "disabled", "delete": "deleted"}
+_STATE_AFTER = {
+    Operation.DISABLE: AccountState.DISABLED,
+    Operation.DELETE: AccountState.DELETED,
+}
 
 
 def _task(
     rule: SystemRule,
     person_id: int,
-    bound: str,
+    bound: Operation,
     wanted: Wanted,
     *,
     desired: Mapping[str, Any],
-    state: str,
+    state: TaskState,
     late_bound: Mapping[str, Any] | None = None,
     waits_for: Sequence[str] = (),
     cause: Reason | None = None,
@@ -257,6 +278,6 @@ def _task(
         state=state,
         waits_for=waits_for,
         cause=cause,
-        account_state=_STATE_AFTER.get(bound, wanted.state or "active"),
+        account_state=_STATE_AFTER.get(bound, wanted.state or AccountState.ACTIVE),
         reason=wanted.reason,
     )

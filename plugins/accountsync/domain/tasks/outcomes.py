@@ -8,8 +8,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from accountsync.domain.accounts.account import Account, RemoteAccount
+from accountsync.domain.accounts.account import (
+    TAKES_AWAY,
+    Account,
+    AccountState,
+    Operation,
+    RemoteAccount,
+)
+from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.breaker import BreakerRule
+from accountsync.domain.tasks.error_kinds import ErrorKind, kind_of
 from accountsync.domain.tasks.retry import RetryRule, asked_to_wait, next_attempt_at
 from accountsync.errors import (
     AccountExistsError,
@@ -27,12 +35,6 @@ from accountsync.errors import (
 LOOKS_AT_MOST = 10
 """So many look-ups in a row without an answer, each after a longer while: a human has to look."""
 
-HELD_BY_OPERATOR = "HeldByOperator"
-"""The error of what a human held with a lever; the guard's is released with its plan only (I7)."""
-
-TAKING_AWAY = ("disable", "delete")
-"""Operations that an account which has gone satisfies, and that run in reverse order (I12)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedTask:
@@ -45,9 +47,9 @@ class ClaimedTask:
     attempt_id: int
     person_id: int
     employee_number: str
-    operation: str
+    operation: Operation
     attributes: Mapping[str, Any]
-    account_state: str
+    account_state: AccountState
     account: Account | None
     attempts: int
     absences: int
@@ -82,13 +84,13 @@ class Result:
 
     task: ClaimedTask
     outcome: Outcome
-    state: str
+    state: TaskState
     account: RemoteAccount | None = None
-    account_state: str | None = None
+    account_state: AccountState | None = None
     next_attempt_at: datetime | None = None
     absences: int = 0
     unanswered: int = 0
-    error_kind: str | None = None
+    error_kind: ErrorKind | None = None
     code: str | None = None
     message: str | None = None
     burnt: bool = True
@@ -110,7 +112,7 @@ def succeeded(task: ClaimedTask, account: RemoteAccount | None, *, adopted: bool
     return Result(
         task=task,
         outcome=Outcome.ADOPTED if adopted else Outcome.SUCCEEDED,
-        state="succeeded",
+        state=TaskState.SUCCEEDED,
         account=account,
         account_state=task.account_state,
     )
@@ -119,14 +121,14 @@ def succeeded(task: ClaimedTask, account: RemoteAccount | None, *, adopted: bool
 def manual(task: ClaimedTask) -> Result:
     """An operation that the target does not offer: somebody has to do it there, and say so."""
     message = (
-        f"the target offers no {task.operation!r}: do it there by hand, then"
+        f"the target offers no '{task.operation}': do it there by hand, then"
         f" `bin/accountsync task done --task {task.id}`"
     )
     return Result(
         task=task,
         outcome=Outcome.NOT_SENT,
-        state="needs_human",
-        error_kind="ManualOperation",
+        state=TaskState.NEEDS_HUMAN,
+        error_kind=ErrorKind.MANUAL_OPERATION,
         message=message,
         burnt=False,
     )
@@ -135,28 +137,29 @@ def manual(task: ClaimedTask) -> Result:
 def gone(task: ClaimedTask) -> Result:
     """The target has no such account. What takes access away is done; anything else is not, and
     the planner decides whether the person gets a new one."""
-    if task.operation in TAKING_AWAY:
-        state = "deleted" if task.operation == "delete" else "absent"
+    if task.operation in TAKES_AWAY:
+        is_deleted = task.operation == Operation.DELETE
+        state = AccountState.DELETED if is_deleted else AccountState.ABSENT
         return replace(succeeded(task, None), account_state=state)
     return Result(
         task=task,
         outcome=Outcome.FAILED,
-        state="failed",
-        account_state="absent",
-        error_kind=AccountMissingError.__name__,
+        state=TaskState.FAILED,
+        account_state=AccountState.ABSENT,
+        error_kind=ErrorKind.ACCOUNT_MISSING,
         message="the target has no such account any more",
         replan=True,
     )
 
 
 def needs_human(
-    task: ClaimedTask, kind: type[AccountSyncError], message: str, *, code: str | None = None
+    task: ClaimedTask, kind: ErrorKind, message: str, *, code: str | None = None
 ) -> Result:
     return Result(
         task=task,
         outcome=Outcome.FAILED,
-        state="needs_human",
-        error_kind=kind.__name__,
+        state=TaskState.NEEDS_HUMAN,
+        error_kind=kind,
         code=code,
         message=message,
     )
@@ -166,7 +169,7 @@ def unrecordable(result: Result, *, because: str) -> Result:
     """What the target answered, the store does not take: this task's fault, and no other's."""
     message = f"the answer cannot be recorded ({because}); look at the target"
     return replace(
-        needs_human(result.task, UnknownOutcomeError, message),
+        needs_human(result.task, ErrorKind.UNKNOWN_OUTCOME, message),
         burnt=result.burnt,
         seconds=result.seconds,
     )
@@ -177,7 +180,7 @@ def not_sent(task: ClaimedTask, *, at: datetime, message: str) -> Result:
     return Result(
         task=task,
         outcome=Outcome.NOT_SENT,
-        state="unknown" if task.probe else "ready",
+        state=TaskState.UNKNOWN if task.probe else TaskState.READY,
         next_attempt_at=at,
         absences=task.absences,
         unanswered=task.unanswered,
@@ -191,11 +194,11 @@ def interrupted(task: ClaimedTask, *, at: datetime) -> Result:
     return Result(
         task=task,
         outcome=Outcome.RETRY if task.probe else Outcome.UNKNOWN,
-        state="unknown",
+        state=TaskState.UNKNOWN,
         next_attempt_at=at,
         absences=task.absences,
         unanswered=task.unanswered,
-        error_kind="Interrupted",
+        error_kind=ErrorKind.INTERRUPTED,
         message="the run was ended before the target had answered",
     )
 
@@ -216,21 +219,23 @@ def failed(
     A probe that fails leaves it unknown whether the account is there: never failed for good (I9).
     """
     if isinstance(error, NeedsHumanError):
-        return replace(_after(task, error, Outcome.NOT_SENT, "needs_human", None), burnt=False)
+        return replace(
+            _after(task, error, Outcome.NOT_SENT, TaskState.NEEDS_HUMAN, None), burnt=False
+        )
     later = now + max(rules.probe_gap, asked_to_wait(error))
     if isinstance(error, TargetDownError):
-        state = "unknown" if task.probe else "ready"
+        state = TaskState.UNKNOWN if task.probe else TaskState.READY
         return replace(_after(task, error, Outcome.NOT_SENT, state, later), burnt=False)
     if task.probe and isinstance(error, TransientError | UnknownOutcomeError):
         return _not_looked_up(task, error, rules=rules, now=now, jitter=jitter)
     if task.probe:
-        return _after(task, error, Outcome.FAILED, "needs_human", None)
+        return _after(task, error, Outcome.FAILED, TaskState.NEEDS_HUMAN, None)
     if isinstance(error, UnknownOutcomeError):
-        return _after(task, error, Outcome.UNKNOWN, "unknown", later)
-    if task.operation != "create" and isinstance(error, AccountMissingError):
+        return _after(task, error, Outcome.UNKNOWN, TaskState.UNKNOWN, later)
+    if task.operation != Operation.CREATE and isinstance(error, AccountMissingError):
         return replace(gone(task), code=error.code)
-    if task.operation != "create" and isinstance(error, AccountExistsError):
-        return _after(task, error, Outcome.FAILED, "needs_human", None)
+    if task.operation != Operation.CREATE and isinstance(error, AccountExistsError):
+        return _after(task, error, Outcome.FAILED, TaskState.NEEDS_HUMAN, None)
     return _tried(task, error, rules=rules, now=now, jitter=jitter)
 
 
@@ -243,13 +248,15 @@ def _not_looked_up(
     if unanswered >= LOOKS_AT_MOST:
         message = f"{unanswered} look-ups in a row without an answer; the last: {error}"
         return replace(
-            _after(task, error, Outcome.FAILED, "needs_human", None),
+            _after(task, error, Outcome.FAILED, TaskState.NEEDS_HUMAN, None),
             message=message,
             unanswered=unanswered,
         )
     wait = rules.retry.delay(max(unanswered, 1), jitter=jitter)
     later = now + max(rules.probe_gap, wait, asked_to_wait(error))
-    return replace(_after(task, error, Outcome.RETRY, "unknown", later), unanswered=unanswered)
+    return replace(
+        _after(task, error, Outcome.RETRY, TaskState.UNKNOWN, later), unanswered=unanswered
+    )
 
 
 def _tried(
@@ -260,13 +267,17 @@ def _tried(
     attempts = 1 if throttled else task.attempts
     again = next_attempt_at(error, attempts=attempts, rule=rules.retry, now=now, jitter=jitter)
     if again is None:
-        result = _after(task, error, Outcome.FAILED, "failed", None)
+        result = _after(task, error, Outcome.FAILED, TaskState.FAILED, None)
         return replace(result, burnt=not was_not_asked(error))
-    return replace(_after(task, error, Outcome.RETRY, "ready", again), burnt=not throttled)
+    return replace(_after(task, error, Outcome.RETRY, TaskState.READY, again), burnt=not throttled)
 
 
 def _after(
-    task: ClaimedTask, error: AccountSyncError, outcome: Outcome, state: str, at: datetime | None
+    task: ClaimedTask,
+    error: AccountSyncError,
+    outcome: Outcome,
+    state: TaskState,
+    at: datetime | None,
 ) -> Result:
     return Result(
         task=task,
@@ -275,7 +286,7 @@ def _after(
         next_attempt_at=at,
         absences=task.absences,
         unanswered=task.unanswered,
-        error_kind=type(error).__name__,
+        error_kind=kind_of(error),
         code=getattr(error, "code", None),
         message=str(error),
     )

@@ -21,8 +21,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.accounts.account import AccountState, Operation, RemoteAccount
 from accountsync.domain.accounts.likeness import as_found
+from accountsync.domain.task_states import TaskState
+from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.outcomes import (
     ClaimedTask,
     Outcome,
@@ -32,7 +34,7 @@ from accountsync.domain.tasks.outcomes import (
     needs_human,
     succeeded,
 )
-from accountsync.errors import AccountExistsError, UnknownOutcomeError
+from accountsync.errors import AccountExistsError
 
 ABSENCES_NEEDED = 2
 """Only so many looks in a row, with a gap, make an absence sure (replication lags)."""
@@ -46,7 +48,7 @@ def probed(
         return _not_found(task, rules, now)
     if not found.ours:
         return _foreign(task)
-    if task.operation == "create":
+    if task.operation == Operation.CREATE:
         return _adopted(task, found)
     if _is_as_wanted(task, found):
         return succeeded(task, found)
@@ -62,11 +64,11 @@ def _not_found(task: ClaimedTask, rules: Rules, now: datetime) -> Result:
         return Result(
             task=task,
             outcome=Outcome.ABSENT,
-            state="unknown",
+            state=TaskState.UNKNOWN,
             absences=absences,
             next_attempt_at=later,
         )
-    if task.operation == "create":
+    if task.operation == Operation.CREATE:
         message = f"{task.attempts} attempts without an answer; the account is surely absent"
         return _repeated(task, Outcome.ABSENT, rules, now, message=message)
     return replace(gone(task), outcome=Outcome.ABSENT)
@@ -77,20 +79,24 @@ def _repeated(
 ) -> Result:
     """Again, unless its attempts are used up."""
     if task.attempts < rules.retry.max_attempts:
-        return Result(task=task, outcome=outcome, state="ready", next_attempt_at=now)
-    kind = UnknownOutcomeError.__name__
-    return Result(task=task, outcome=outcome, state="failed", error_kind=kind, message=message)
+        return Result(task=task, outcome=outcome, state=TaskState.READY, next_attempt_at=now)
+    return Result(
+        task=task,
+        outcome=outcome,
+        state=TaskState.FAILED,
+        error_kind=ErrorKind.UNKNOWN_OUTCOME,
+        message=message,
+    )
 
 
 def _is_as_wanted(task: ClaimedTask, found: RemoteAccount) -> bool:
     """What the target does not show is not known to be as wanted: sent again, which is safe."""
-    if task.operation == "delete":
+    if task.operation == Operation.DELETE:
         return False
-    if task.operation in ("enable", "disable") and found.enabled is not (
-        task.operation == "enable"
-    ):
+    is_enable = task.operation == Operation.ENABLE
+    if (is_enable or task.operation == Operation.DISABLE) and found.enabled is not is_enable:
         return False
-    if task.operation == "disable":
+    if task.operation == Operation.DISABLE:
         return True
     missing = object()
     return all(found.attributes.get(k, missing) == v for k, v in task.attributes.items())
@@ -99,12 +105,12 @@ def _is_as_wanted(task: ClaimedTask, found: RemoteAccount) -> bool:
 def _adopted(task: ClaimedTask, found: RemoteAccount, *, code: str | None = None) -> Result:
     """Somebody disabled it: only our own disables are undone by us (I11). What is otherwise than
     wanted is recorded as it is, and planned again."""
-    if task.account_state == "active" and found.enabled is False:
+    if task.account_state == AccountState.ACTIVE and found.enabled is False:
         message = "the account is there, but was disabled by somebody else: enable it there"
-        return needs_human(task, AccountExistsError, message, code=code)
+        return needs_human(task, ErrorKind.ACCOUNT_EXISTS, message, code=code)
     result = succeeded(task, found, adopted=True)
-    if task.account_state == "disabled" and found.enabled:
-        result = replace(result, account_state="active", replan=True)
+    if task.account_state == AccountState.DISABLED and found.enabled:
+        result = replace(result, account_state=AccountState.ACTIVE, replan=True)
     return _as_it_is(result, found.attributes, code=code)
 
 
@@ -130,14 +136,18 @@ def _is_in_circles(task: ClaimedTask, applied: Mapping[str, Any]) -> bool:
     """Found as it was when the target last said that it is not there: an update would hear that
     again. It waits until something about the person changes."""
     account = task.account
-    return account is not None and account.state == "absent" and applied == account.attributes
+    return (
+        account is not None
+        and account.state == AccountState.ABSENT
+        and applied == account.attributes
+    )
 
 
 def existing(task: ClaimedTask, found: RemoteAccount | None, error: AccountExistsError) -> Result:
     """The target says the account exists: ours is adopted, anything else needs a human (I10)."""
     if found is None:
         message = "the target says that the account exists, but a look-up does not show it"
-        return needs_human(task, AccountExistsError, message, code=error.code)
+        return needs_human(task, ErrorKind.ACCOUNT_EXISTS, message, code=error.code)
     if found.ours:
         return _adopted(task, found, code=error.code)
     return _foreign(task, code=error.code)
@@ -147,10 +157,10 @@ def unfindable(task: ClaimedTask) -> Result:
     """The target offers no look-up: only a human can say whether the account is there."""
     message = "it may have happened, and the target declares no `find`: look there yourself"
     return replace(
-        needs_human(task, UnknownOutcomeError, message), outcome=Outcome.NOT_SENT, burnt=False
+        needs_human(task, ErrorKind.UNKNOWN_OUTCOME, message), outcome=Outcome.NOT_SENT, burnt=False
     )
 
 
 def _foreign(task: ClaimedTask, *, code: str | None = None) -> Result:
     message = "the target has an account in the way that does not carry this person's key"
-    return needs_human(task, AccountExistsError, message, code=code)
+    return needs_human(task, ErrorKind.ACCOUNT_EXISTS, message, code=code)

@@ -27,6 +27,7 @@ from accountsync.jobs.commands.request_document import RequestDocument, Requeste
 from accountsync.jobs.reason_texts import english
 from accountsync.settings.problems import Problem
 from accountsync.store import audit, causes, locks, schema
+from accountsync.store.audit import AuditAction
 from accountsync.store.persons import requests
 from accountsync.store.persons.requests import Asked
 
@@ -147,7 +148,9 @@ def _submit(
         asked=[_asked(request, user, known) for user in request.user_list],
     )
     details = {"request": request_id, "persons": len(request.user_list), "made": made}
-    audit.record(connection, actor=actor, action="account_request_submitted", details=details)
+    audit.record(
+        connection, actor=actor, action=AuditAction.ACCOUNT_REQUEST_SUBMITTED, details=details
+    )
     return Submitted(
         request_id=request_id,
         is_new=True,
@@ -217,7 +220,9 @@ def cancel(*, engine: Engine, request_id: int, actor: str, comment: str, now: da
         requests.renew_wanted(connection, request_id=request_id)
         tasks = requests.cancel_tasks(connection, request_id=request_id, now=now)
         details = {"request": request_id, "comment": comment, "tasks": tasks}
-        audit.record(connection, actor=actor, action="account_request_cancelled", details=details)
+        audit.record(
+            connection, actor=actor, action=AuditAction.ACCOUNT_REQUEST_CANCELLED, details=details
+        )
     return tasks
 
 

@@ -26,6 +26,7 @@ from accountsync.settings.targets import AnyTarget
 from accountsync.store import audit, locks, schema
 from accountsync.store.accounts import account_cases, accounts
 from accountsync.store.accounts.account_cases import Doubt
+from accountsync.store.audit import AuditAction
 from accountsync.store.names import seen_names
 from accountsync.store.names.seen_names import SeenName
 from accountsync.store.persons import persons
@@ -35,6 +36,11 @@ log = logging.getLogger(__name__)
 
 _PERSONS_AT_ONCE = 2000
 _EXAMPLES = 5
+_CLOSED_BY = {
+    "adopted": AuditAction.CORRELATION_CASE_ADOPTED,
+    "ignored": AuditAction.CORRELATION_CASE_IGNORED,
+}
+"""State of a case that a human closed → what that human did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +110,9 @@ def adopt_accounts(
             schema.require_head(connection)
             locks.take_persons(connection)
             done = _adopt(connection, system, target, listed, now)
-            audit.record(connection, actor=actor, action="accounts_adopted", details=_told(done))
+            audit.record(
+                connection, actor=actor, action=AuditAction.ACCOUNTS_ADOPTED, details=_told(done)
+            )
             if dry_run:
                 transaction.rollback()
     told = " ".join(f"{name}={value}" for name, value in _told(done).items())
@@ -327,4 +335,4 @@ def _close(
     account_cases.close(connection, case=case["id"], state=state, now=now)
     account_cases.plan_again(connection, case["candidates"])
     said = {"case": case["id"], "system": case["system"], **details}
-    audit.record(connection, actor=actor, action=f"correlation_case_{state}", details=said)
+    audit.record(connection, actor=actor, action=_CLOSED_BY[state], details=said)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, RowMapping
 
 from accountsync.errors import ConfigurationError
 from accountsync.store import audit, locks
+from accountsync.store.audit import AuditAction
 from accountsync.store.persons import mappings
 from accountsync.store.persons.mappings import MappingTable
 
@@ -68,7 +69,9 @@ def import_rows(
         mappings.remove(connection, table, [c.key for c in changes if c.new is None])
         if changes:
             details = {"table": table.name, "changes": [_as_json(c) for c in changes]}
-            audit.record(connection, actor=actor, action="mapping.import", details=details)
+            audit.record(
+                connection, actor=actor, action=AuditAction.MAPPING_IMPORTED, details=details
+            )
         persons = mappings.affected(connection, table, keys)
         if dry_run:
             transaction.rollback()

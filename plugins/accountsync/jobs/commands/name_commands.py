@@ -20,6 +20,7 @@ from accountsync.jobs.plans import candidates, name_giving, person_facts
 from accountsync.jobs.plans.plan_rules import compile_rules
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
+from accountsync.store.audit import AuditAction
 from accountsync.store.names import name_readings, name_registry, seen_names
 from accountsync.store.names.name_readings import PersonName
 from accountsync.store.persons import person_view
@@ -119,7 +120,7 @@ def override(
         name_readings.override(connection, person_id=person_id, name=new)
         said = {"employee_number": number, "names": sorted(chosen or {})}
         details = said | {"reading": reading is not None}
-        audit.record(connection, actor=actor, action="name.override", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.NAME_OVERRIDDEN, details=details)
         return _effect(connection, settings, number, now)
 
 
@@ -177,7 +178,9 @@ def say(*, engine: Engine, kind: str, characters: str, reading: str, actor: str)
         else:
             count = name_readings.forget(connection, kind=kind, characters=characters)
         details = {"kind": kind, "characters": characters, "reading": reading}
-        audit.record(connection, actor=actor, action="name.reading", details=details)
+        audit.record(
+            connection, actor=actor, action=AuditAction.NAME_READING_CHANGED, details=details
+        )
     return count
 
 
@@ -196,7 +199,7 @@ def reserve(
     with engine.begin() as connection:
         free = [s for s in spaces if seen_names.reserve(connection, namespace=s, value=value)]
         details = {"value": value, "namespaces": free}
-        audit.record(connection, actor=actor, action="name.reserve", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.NAME_RESERVED, details=details)
     return free
 
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
+from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.outcomes import Outcome
 from accountsync.errors import AccountSyncError
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
@@ -27,6 +28,7 @@ _ROUNDS = 5
 """Enough for a probe and a repeat; what takes longer, such as a second look, is left to the DAG."""
 _SECONDS = 20.0
 """After these nothing more is sent: somebody waits for the answer."""
+_ENDED_WELL = (TaskState.SUCCEEDED, TaskState.SUPERSEDED, TaskState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +180,7 @@ def _stand(system: str, account: str | None, task: TaskView | None) -> Step:
     said += f"; {task.operation} {task.state}"
     if task.waits_for:
         said += f" for {', '.join(task.waits_for)} since {task.waiting_since:%F %H:%M} UTC"
-    if task.state != "succeeded" and task.cause:
+    if task.state != TaskState.SUCCEEDED and task.cause:
         said += f": {english(task.cause)}"
-    is_well = task.state in ("succeeded", "superseded", "cancelled")
+    is_well = task.state in _ENDED_WELL
     return Step(name=f"in {system}", said=said, is_well=is_well)

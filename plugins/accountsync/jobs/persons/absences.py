@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from accountsync.errors import ConfigurationError
 from accountsync.settings.hr import AnySource
 from accountsync.store import audit, locks
+from accountsync.store.audit import AuditAction
 from accountsync.store.persons import absences
 from accountsync.store.persons.absences import Absent
 
@@ -60,4 +61,6 @@ def presume_left(
                 " nothing was changed"
             )
         details = {"numbers": sorted(done), "comment": comment}
-        audit.record(connection, actor=actor, action="absence_taken_for_leaving", details=details)
+        audit.record(
+            connection, actor=actor, action=AuditAction.ABSENCE_TAKEN_FOR_LEAVING, details=details
+        )

@@ -19,6 +19,7 @@ from accountsync.jobs.reason_texts import all_english
 from accountsync.jobs.tasks.task_queue import Clock
 from accountsync.settings.hr import AnySource
 from accountsync.store import audit, locks
+from accountsync.store.audit import AuditAction
 from accountsync.store.persons import feeds, runs
 from accountsync.store.persons import held_feeds as held
 from accountsync.store.persons.held_feeds import HeldFeed
@@ -88,7 +89,7 @@ def approve(
         runs.succeed(connection, run_id=feed, outcome=outcome)
         feeds.drop(connection, run_id=feed)
         supersede(connection, staged)
-        _audit(connection, "feed_approved", found, actor, comment)
+        _audit(connection, AuditAction.FEED_APPROVED, found, actor, comment)
     return outcome
 
 
@@ -100,7 +101,7 @@ def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
         found = _held_one(connection, feed)
         held.close(connection, feed=feed, state="rejected")
         feeds.drop(connection, run_id=feed)
-        _audit(connection, "feed_rejected", found, actor, comment)
+        _audit(connection, AuditAction.FEED_REJECTED, found, actor, comment)
 
 
 def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -> HeldFeed:
@@ -226,6 +227,8 @@ def _stop(found: HeldFeed) -> SafetyStopError:
     )
 
 
-def _audit(connection: Connection, action: str, found: HeldFeed, actor: str, comment: str) -> None:
+def _audit(
+    connection: Connection, action: AuditAction, found: HeldFeed, actor: str, comment: str
+) -> None:
     details = {"feed": found.id, "source": found.source, "comment": comment}
     audit.record(connection, actor=actor, action=action, details=details)

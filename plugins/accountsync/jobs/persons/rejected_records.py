@@ -12,6 +12,7 @@ from accountsync.errors import ConfigurationError
 from accountsync.hr.record import RowMapper
 from accountsync.settings.hr import AnySource
 from accountsync.store import audit
+from accountsync.store.audit import AuditAction
 from accountsync.store.persons import rejects
 from accountsync.store.persons.rejects import OpenReject
 
@@ -64,7 +65,7 @@ def close(*, engine: Engine, source: str, record_key: str, actor: str, comment: 
                 " bin/accountsync reject list"
             )
         details = {"source": source, "record_key": record_key, "comment": comment}
-        audit.record(connection, actor=actor, action="reject_closed", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.REJECT_CLOSED, details=details)
 
 
 def _number(mapper: RowMapper | None, reject: OpenReject) -> str | None:

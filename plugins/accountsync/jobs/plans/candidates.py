@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from accountsync.domain.accounts.account import Account
+from accountsync.domain.accounts.account import Account, AccountState, Operation
 from accountsync.domain.names.numbering import FirstNumbers
 from accountsync.domain.persons import account_request
 from accountsync.domain.persons.lifecycle import Standing, standing
@@ -17,6 +17,7 @@ from accountsync.domain.plans import planning
 from accountsync.domain.plans.desired import Difference, SystemRule, as_applied
 from accountsync.domain.plans.entitlement import UNKNOWN, Wanted, wanted
 from accountsync.domain.plans.planning import OpenTask, PlannedTask
+from accountsync.domain.task_states import IN_DOUBT
 from accountsync.errors import RecordError
 from accountsync.jobs.plans import name_giving, person_facts
 from accountsync.jobs.plans.name_giving import Given
@@ -26,7 +27,7 @@ from accountsync.store.names import name_registry
 from accountsync.store.persons.persons import Evaluation
 from accountsync.store.plans import planned_tasks
 
-_IN_DOUBT = "adoption"
+_MAY_HAVE_ONE = "adoption"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +47,8 @@ class Candidate:
         """Somebody gets an account; who has a call under way is planned again after it."""
         return any(
             planning.operation(wanted, self.accounts.get(system), Difference.NONE)
-            == "create"
-            and (system not in self.open_tasks or self.open_tasks[system].state not in
-                 planning.IN_DOUBT)
+            == Operation.CREATE
+            and (system not in self.open_tasks or self.open_tasks[system].state not in IN_DOUBT)
             for system, wanted in self.wanted.items()
         )  # fmt: skip
 
@@ -62,7 +62,7 @@ class Candidate:
     @property
     def keeps_account(self) -> bool:
         return any(
-            wanted.state == "active" and system in self.accounts
+            wanted.state == AccountState.ACTIVE and system in self.accounts
             for system, wanted in self.wanted.items()
         )
 
@@ -124,7 +124,7 @@ def _should(
     scope = {"person": person, "valid_statuses": rules.valid_statuses[person["source"]]}
     stands = standing(person, rules.statuses[person["source"]], now=now)
     should = {
-        rule.name: Wanted(state=None, reason=_IN_DOUBT)
+        rule.name: Wanted(state=None, reason=_MAY_HAVE_ONE)
         if (person["id"], rule.name) in doubtful
         else _wanted(rule, stands, scope, has.get(rule.name), now)
         for rule in rules.systems
@@ -197,7 +197,11 @@ def _applied(rules: Rules, candidate: Candidate, given: Mapping[str, str]) -> di
     applied = {}
     for rule in rules.systems:
         account = has.get(rule.name)
-        if account and account.as_shown and candidate.wanted[rule.name].state == "active":
+        if (
+            account
+            and account.as_shown
+            and candidate.wanted[rule.name].state == AccountState.ACTIVE
+        ):
             attributes = as_applied(rule, context, has)
             if attributes is not None:
                 settled = replace(account, attributes=attributes, as_shown=False)

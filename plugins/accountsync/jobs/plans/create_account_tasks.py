@@ -155,7 +155,7 @@ def _plan(
     changed = planned_rules.changed(connection, rules.fingerprints)
     if changed:
         log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
-        planned_rules.keep_order(connection, rules.order, reads=rules.reads)
+        planned_rules.keep_order(connection, rules.order.after, reads=rules.reads)
     if changed and only is None:
         planned_rules.keep(connection, rules.fingerprints, now=now)
     if only is None:
@@ -239,7 +239,7 @@ def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) ->
                 because=because,
             )
     clean = guarded_tasks.still_planned(connection, plan_id=plan_id)
-    guarded_tasks.let_through(connection, ids=clean, dependants=rules.dependants, now=now)
+    guarded_tasks.let_through(connection, ids=clean, candidates=rules.order.table(), now=now)
 
 
 def _finish(

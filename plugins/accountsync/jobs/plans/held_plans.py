@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine
 from accountsync.domain.reasons import Kind, Reason
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.jobs.plans.create_account_tasks import PlanSummary, create_account_tasks
-from accountsync.jobs.plans.plan_rules import compile_rules
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
+from accountsync.store.audit import AuditAction
 from accountsync.store.plans import guarded_tasks
 from accountsync.store.plans.plan_view import PlanView
 from accountsync.store.tasks import dependants
@@ -53,11 +53,10 @@ def approve(
     a person whom HR changed since is left to the next one, which judges anew. Raises
     SafetyStopError, and changes nothing, when the plan holds nothing or is another one.
     """
-    rules = compile_rules(settings)
     with locks.held(engine, "plan"), engine.begin() as connection:
         found = _held_one(connection, plan, reviewed)
         ids = guarded_tasks.releasable(connection, plan_id=plan)
-        guarded_tasks.let_through(connection, ids=ids, dependants=rules.dependants, now=now)
+        guarded_tasks.let_through(connection, ids=ids, candidates=settings.order.table(), now=now)
         let_go = guarded_tasks.persons_of(connection, ids=ids)
         dependants.release_satisfied(connection, now=now, persons=let_go)
         outdated = guarded_tasks.leave_to_next_plan(connection, plan_id=plan, now=now)
@@ -65,7 +64,7 @@ def approve(
             connection, plan_id=plan, state="approved", actor=actor, comment=comment, now=now
         )
         details = {"plan": plan, "hash": found.held_hash, "tasks": len(ids), "comment": comment}
-        audit.record(connection, actor=actor, action="plan_approved", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.PLAN_APPROVED, details=details)
     log.info("event=plan_approved plan=%s tasks=%s outdated=%s", plan, len(ids), outdated)
     return len(ids)
 
@@ -88,7 +87,7 @@ def reject(
             connection, plan_id=plan, state="rejected", actor=actor, comment=comment, now=now
         )
         details = {"plan": plan, "hash": found.held_hash, "tasks": number, "comment": comment}
-        audit.record(connection, actor=actor, action="plan_rejected", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.PLAN_REJECTED, details=details)
     log.info("event=plan_rejected plan=%s tasks=%s", plan, number)
     return number
 
@@ -106,7 +105,7 @@ def reconsider(*, engine: Engine, plan: int, actor: str, comment: str) -> int:
         if not number:
             raise SafetyStopError(f"nothing of plan {plan} is refused, or it lapsed since")
         details = {"plan": plan, "tasks": number, "comment": comment}
-        audit.record(connection, actor=actor, action="plan_reconsidered", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.PLAN_RECONSIDERED, details=details)
     log.info("event=plan_reconsidered plan=%s tasks=%s", plan, number)
     return number
 
@@ -130,7 +129,7 @@ def release_dry_run(
     )
     with engine.begin() as connection:
         details = {"dry_run": plan, "plan": summary.plan_id}
-        audit.record(connection, actor=actor, action="dry_run_released", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.DRY_RUN_RELEASED, details=details)
     return summary
 
 

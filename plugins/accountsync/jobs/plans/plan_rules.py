@@ -9,13 +9,14 @@ from datetime import timedelta
 
 import orjson
 
+from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.mapping.values import compile_condition, compile_tree, paths, roots_in
 from accountsync.domain.persons import account_request
 from accountsync.domain.persons.lifecycle import Statuses
 from accountsync.domain.plans.desired import SystemRule
 from accountsync.domain.plans.entitlement import Policy
 from accountsync.domain.plans.plan_guard import GuardRule
-from accountsync.domain.plans.planning import GUARDED
+from accountsync.domain.tasks.waiting import Order
 from accountsync.jobs.plans import name_giving
 from accountsync.jobs.plans.name_giving import NameRules
 from accountsync.settings import Settings
@@ -32,32 +33,17 @@ _PLANNED_BY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """`dependants`: system → those that come after it. `fingerprints`: of each system's rules.
+    """`order`: which systems come after which. `fingerprints`: of each system's rules.
     `valid_statuses`: by source; also those of a leave, which the targets' `leave` decides about.
     `statuses`: by source. What persons of any other source should have nobody can say."""
 
     systems: Sequence[SystemRule]
+    order: Order
     names: NameRules
     valid_statuses: Mapping[str, Sequence[str]]
     statuses: Mapping[str, Statuses]
     guards: Mapping[tuple[str, str], GuardRule]
     fingerprints: Mapping[str, str]
-
-    @property
-    def dependants(self) -> Mapping[str, Sequence[str]]:
-        return {
-            rule.name: [
-                other.name
-                for other in self.systems
-                if rule.name in other.depends_on or rule.name in other.after
-            ]
-            for rule in self.systems
-        }
-
-    @property
-    def order(self) -> Mapping[str, Sequence[str]]:
-        """System → those that it comes after, without needing an account there."""
-        return {rule.name: rule.after for rule in self.systems}
 
     @property
     def reads(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
@@ -76,6 +62,7 @@ def _read_accounts(rule: SystemRule) -> Mapping[str, Sequence[str]]:
 def compile_rules(settings: Settings) -> Rules:
     return Rules(
         systems=[_rule(name, target) for name, target in settings.systems.items()],
+        order=settings.order,
         names=name_giving.compile_names(settings),
         valid_statuses={
             account_request.SOURCE: [],
@@ -88,7 +75,7 @@ def compile_rules(settings: Settings) -> Rules:
         guards={
             (name, operation): (target.guard or settings.guard).rule(operation)
             for name, target in settings.systems.items()
-            for operation in GUARDED
+            for operation in TAKES_AWAY
         },
         fingerprints={
             name: _fingerprint(settings, target) for name, target in settings.systems.items()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from accountsync.domain.accounts.account import Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, AccountState, Operation, RemoteAccount
 from accountsync.domain.mapping.values import compile_tree
 from accountsync.domain.plans.desired import sendable
 from accountsync.domain.tasks import outcomes, probe
@@ -53,7 +53,7 @@ async def call(connector: Connector, task: ClaimedTask) -> Result:
     """Raises as `carry_out`."""
     if task.operation not in connector.operations:
         return outcomes.manual(task)
-    if task.operation == "create":
+    if task.operation == Operation.CREATE:
         return await _create(connector, task)
     if task.account is None:
         raise NeedsDataError("no account of this person is known here")
@@ -61,7 +61,7 @@ async def call(connector: Connector, task: ClaimedTask) -> Result:
 
 
 async def _create(connector: Connector, task: ClaimedTask) -> Result:
-    enabled = task.account_state != "disabled"
+    enabled = task.account_state != AccountState.DISABLED
     try:
         account = await connector.create(task.attributes, enabled=enabled)
     except AccountExistsError as error:
@@ -73,15 +73,15 @@ async def _change(
     connector: Connector, task: ClaimedTask, account: Account
 ) -> RemoteAccount | None:
     match task.operation:
-        case "update":
+        case Operation.UPDATE:
             return await connector.update(account, task.attributes)
-        case "rename":
+        case Operation.RENAME:
             return await connector.rename(account, task.attributes)
-        case "enable":
+        case Operation.ENABLE:
             return await connector.enable(account, task.attributes)
-        case "disable":
+        case Operation.DISABLE:
             return await connector.disable(account, task.attributes)
-        case "delete":
+        case Operation.DELETE:
             await connector.delete(account)
             return None
     raise AssertionError(f"the store knows no operation {task.operation!r}")

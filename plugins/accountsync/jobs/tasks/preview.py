@@ -10,7 +10,8 @@ from contextlib import AbstractAsyncContextManager
 
 from sqlalchemy import Engine
 
-from accountsync.domain.tasks.outcomes import TAKING_AWAY, Outcome, Result
+from accountsync.domain.accounts.account import TAKES_AWAY
+from accountsync.domain.tasks.outcomes import Outcome, Result
 from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
@@ -95,6 +96,6 @@ def _without_success(error: AccountSyncError, operation: str) -> tuple[str, str]
     """What has to be done by hand, and what is done already, are no failures."""
     if isinstance(error, NeedsHumanError):
         return "would_need_a_human", str(error)
-    if isinstance(error, AccountMissingError) and operation in TAKING_AWAY:
+    if isinstance(error, AccountMissingError) and operation in TAKES_AWAY:
         return "would_change_nothing", "the target has no such account any more"
     return "would_fail", f"{type(error).__name__}: {error}"

@@ -37,6 +37,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
+from accountsync.domain.accounts.account import Operation
+from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks import departure, outcomes
 from accountsync.domain.tasks.breaker import Passage
 from accountsync.domain.tasks.departure import Departure
@@ -252,7 +254,7 @@ class Processor:
         if isinstance(error, ConfigurationError | TargetDownError):
             is_doubtful = self._connector.can_find and is_begun
             error = (UnknownOutcomeError if is_doubtful else TargetDownError)(str(error))
-        elif is_begun and task.operation == "create":
+        elif is_begun and task.operation == Operation.CREATE:
             begun = self._as_result(task, UnknownOutcomeError(f"made, not complete: {error}"))
             return replace(begun, code=getattr(error, "code", None))
         return self._as_result(task, error)
@@ -269,7 +271,7 @@ class Processor:
     def _say(self, result: Result) -> None:
         """What did not just work, for the operator: who, where, which attempt, why, what next."""
         if result.error_kind is None or (
-            result.outcome is Outcome.NOT_SENT and result.state != "needs_human"
+            result.outcome is Outcome.NOT_SENT and result.state != TaskState.NEEDS_HUMAN
         ):
             return
         task = result.task

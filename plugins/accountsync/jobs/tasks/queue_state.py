@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from accountsync.store.tables import OPEN_STATES
+from accountsync.domain.task_states import OPEN_STATES
 from accountsync.store.tasks import breakers, due_tasks
 
 

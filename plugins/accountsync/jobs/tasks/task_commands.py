@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, RowMapping
 
-from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.accounts.account import Operation, RemoteAccount
 from accountsync.domain.reasons import Kind, Reason
 from accountsync.domain.tasks import outcomes
 from accountsync.domain.tasks.outcomes import ClaimedTask
@@ -17,10 +17,17 @@ from accountsync.errors import ConfigurationError
 from accountsync.jobs.tasks.task_queue import planned_again
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
+from accountsync.store.audit import AuditAction
 from accountsync.store.tasks import claimed_tasks, dependants, task_commands, tasks
 from accountsync.store.tasks.task_commands import LEVERS, TaskFilter
 
 _KEPT_IDS = 1000
+_AUDITED = {
+    "retry": AuditAction.TASK_RETRIED,
+    "cancel": AuditAction.TASK_CANCELLED,
+    "hold": AuditAction.TASK_HELD,
+    "release": AuditAction.TASK_RELEASED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +93,7 @@ def pull(
             connection,
             LEVERS[lever],
             {row["id"]: row["state"] for row in found},
-            comes_after={
-                name: [*target.depends_on, *target.after]
-                for name, target in settings.systems.items()
-            },
+            candidates=settings.order.table(),
             cause=Reason.of(Kind.COMMANDED, command=lever, actor=actor, comment=comment),
             now=now,
         )
@@ -119,7 +123,7 @@ def _audit(
         "ids": list(ids[:_KEPT_IDS]),
         "comment": comment,
     }
-    audit.record(connection, actor=actor, action=f"task_{pulled.lever}", details=details)
+    audit.record(connection, actor=actor, action=_AUDITED[pulled.lever], details=details)
 
 
 def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: str) -> None:
@@ -142,11 +146,11 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
         results = planned_again(connection, system, [result])
         tasks.record(connection, system=system, worker=worker, results=results, now=now)
         details = {"task": task, "comment": comment}
-        audit.record(connection, actor=actor, action="task_done", details=details)
+        audit.record(connection, actor=actor, action=AuditAction.TASK_DONE, details=details)
 
 
 def _made_by_hand(task: ClaimedTask, identifier: str) -> RemoteAccount | None:
-    if task.operation == "delete":
+    if task.operation == Operation.DELETE:
         return None
     known = task.account.identifier if task.account else None
     named = str(task.attributes.get(identifier) or known)

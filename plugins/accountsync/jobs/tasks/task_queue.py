@@ -15,10 +15,12 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks import outcomes
 from accountsync.domain.tasks.breaker import Breaker
+from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.outcomes import Outcome, Result
-from accountsync.errors import AccountExistsError, TransientError
+from accountsync.errors import TransientError
 from accountsync.store import locks
 from accountsync.store.accounts import accounts
 from accountsync.store.locks import Lock
@@ -270,10 +272,10 @@ def _without_taken(
         replace(
             result,
             outcome=Outcome.FAILED,
-            state="needs_human",
+            state=TaskState.NEEDS_HUMAN,
             account=None,
             account_state=None,
-            error_kind=AccountExistsError.__name__,
+            error_kind=ErrorKind.ACCOUNT_EXISTS,
             message="the account found is another person's already",
         )
         if result.task.person_id in taken

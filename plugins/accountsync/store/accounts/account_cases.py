@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, RowMapping, text
 
-from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.accounts.account import GONE, THERE, AccountState, RemoteAccount
 from accountsync.domain.accounts.correlation import account_key
 from accountsync.domain.reasons import Kind, Reason, as_documents
 from accountsync.store import causes
@@ -18,8 +18,9 @@ from accountsync.store.accounts import accounts
 from accountsync.store.engine import bigints
 from accountsync.store.names import name_registry
 from accountsync.store.plans.planned_tasks import NOT_STARTED
+from accountsync.store.tables import listed
 
-_ADOPT = text("""
+_ADOPT = text(f"""
 INSERT INTO accountsync.account AS a (
   person_id, system, state, identifier, remote_id, attributes, as_shown, provenance
 )
@@ -37,7 +38,7 @@ ON CONFLICT (person_id, system) DO UPDATE SET
   disabled_by = NULL,
   disabled_reason = NULL,
   updated_at = now()
-WHERE a.state IN ('absent', 'deleted')
+WHERE a.state IN {listed(GONE)}
 """)
 
 _PLAN_AGAIN = text(
@@ -106,7 +107,7 @@ SELECT
 FROM accountsync.correlation_case c
 """
 
-_IN_DOUBT = text("""
+_IN_DOUBT = text(f"""
 -- rides on ix_correlation_case_open
 SELECT DISTINCT person_id, c.system
 FROM accountsync.correlation_case c, unnest(c.candidates) person_id
@@ -116,7 +117,7 @@ WHERE c.state = 'open'
     SELECT FROM accountsync.account a
     WHERE a.person_id = person_id.person_id
       AND a.system = c.system
-      AND a.state IN ('active', 'disabled')
+      AND a.state IN {listed(THERE)}
   )
 """)
 
@@ -148,7 +149,7 @@ def adopt(connection: Connection, *, system: str, found: Mapping[int, RemoteAcco
     rows = [
         {
             "person_id": person_id,
-            "state": "disabled" if account.enabled is False else "active",
+            "state": AccountState.DISABLED if account.enabled is False else AccountState.ACTIVE,
             "identifier": account.identifier,
             "remote_id": account.remote_id,
             "attributes": dict(account.attributes),

@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
-from accountsync.domain.accounts.account import Account, RemoteAccount
-from accountsync.domain.plans.planning import IN_DOUBT
+from accountsync.domain.accounts.account import THERE, Account, AccountState, RemoteAccount
+from accountsync.domain.task_states import IN_DOUBT
 from accountsync.store.engine import bigints
+from accountsync.store.tables import listed
 
 _OF = text("""
 SELECT
@@ -23,7 +24,7 @@ WHERE person_id = ANY(CAST(:persons AS bigint[]))
 """)
 
 
-_TAKEN = text("""
+_TAKEN = text(f"""
 WITH wanted AS (
   SELECT *
   FROM unnest(
@@ -43,7 +44,7 @@ JOIN accountsync.account a
   ON a.system = :system
     AND a.identifier = w.name
     AND a.person_id <> w.person_id
-    AND a.state IN ('active', 'disabled')
+    AND a.state IN {listed(THERE)}
 """)
 
 
@@ -66,7 +67,6 @@ def taken(
     return frozenset(connection.scalars(_TAKEN, bound)) | twice if found else frozenset()
 
 
-_STARTED = tuple(sorted(IN_DOUBT))
 # Of accounts that are found or changed: whose do other accounts read a fact of that is another now?
 # `old` is the account as it is known so far; a reader is there, or a task that makes it is begun.
 _READ_ELSEWHERE = text(f"""
@@ -83,13 +83,13 @@ WHERE EXISTS (
       SELECT FROM accountsync.account reader
       WHERE reader.system = r.system
         AND reader.person_id = w.person_id
-        AND reader.state IN ('active', 'disabled')
+        AND reader.state IN {listed(THERE)}
     )
     OR EXISTS (
       SELECT FROM accountsync.account_task making
       WHERE making.system = r.system
         AND making.person_id = w.person_id
-        AND making.state IN {_STARTED!r}
+        AND making.state IN {listed(IN_DOUBT)}
     )
   )
     AND (
@@ -134,7 +134,7 @@ def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
     found: defaultdict[int, dict[str, Account]] = defaultdict(dict)
     for row in connection.execute(_OF, {"persons": bigints(persons)}):
         found[row.person_id][row.system] = Account(
-            state=row.state,
+            state=AccountState(row.state),
             identifier=row.identifier,
             remote_id=row.remote_id,
             attributes=row.attributes,
@@ -196,7 +196,7 @@ def traced(connection: Connection, *, system: str, employee_number: str) -> Trac
     if row is None:
         return None
     account = row.state and Account(
-        state=row.state,
+        state=AccountState(row.state),
         identifier=row.identifier,
         remote_id=row.remote_id,
         attributes=row.attributes,
@@ -214,7 +214,7 @@ class Present:
 
 _PRESENT = text(
     "SELECT person_id, identifier, remote_id FROM accountsync.account"
-    " WHERE system = :system AND state IN ('active', 'disabled')"
+    f" WHERE system = :system AND state IN {listed(THERE)}"
 )
 
 

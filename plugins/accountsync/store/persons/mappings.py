@@ -8,6 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
 
+from accountsync.store.audit import AuditAction, recorded_as
+from accountsync.store.tables import listed
+
 DEPARTMENTS = "department_mapping"
 PERSON_TYPES = "person_type_mapping"
 
@@ -142,11 +145,11 @@ def _gaps_of(table: MappingTable) -> str:
     )
 
 
-HISTORY = text("""
+HISTORY = text(f"""
 -- rides on ix_audit_event_action_id
 SELECT id, at, actor, details
 FROM accountsync.audit_event
-WHERE action = 'mapping.import' AND details->>'table' = :table
+WHERE action IN {listed(recorded_as(AuditAction.MAPPING_IMPORTED))} AND details->>'table' = :table
 ORDER BY id DESC
 """)
 

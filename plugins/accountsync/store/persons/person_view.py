@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
 
+from accountsync.domain.task_states import OPEN_STATES
 from accountsync.store.persons.persons import PLANNED_COLUMNS
-from accountsync.store.tables import OPEN_STATES, WAITING_SINCE
+from accountsync.store.tables import WAITING_SINCE
 
 _PERSON = f"SELECT {PLANNED_COLUMNS} FROM accountsync.person WHERE "
 _NEWCOMER = text("""

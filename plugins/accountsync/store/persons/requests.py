@@ -10,11 +10,12 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, RowMapping, text
 
+from accountsync.domain.accounts.account import GIVES
 from accountsync.domain.persons.account_request import SOURCE
-from accountsync.domain.plans.planning import IN_DOUBT
 from accountsync.domain.reasons import Kind
+from accountsync.domain.task_states import NOT_STARTED, OPEN_STATES
 from accountsync.store import causes
-from accountsync.store.tables import OPEN_STATES
+from accountsync.store.tables import listed
 
 _ADD = text("""
 INSERT INTO accountsync.account_request (
@@ -116,7 +117,6 @@ FROM (
 WHERE p.id = wanted.person_id AND p.requested_systems <> wanted.systems
 """)
 
-_STARTED = tuple(sorted(IN_DOUBT))
 _CANCEL_TASKS = text(f"""
 -- rides on uq_account_task_open
 UPDATE accountsync.account_task t
@@ -133,9 +133,8 @@ WHERE i.request_id = :request_id
   AND t.person_id = p.id
   AND t.system = ANY(r.systems)
   AND t.system <> ALL(p.requested_systems)
-  AND t.operation IN ('create', 'enable')
-  AND t.state IN {OPEN_STATES!r}
-  AND t.state NOT IN {_STARTED!r}
+  AND t.operation IN {listed(GIVES)}
+  AND t.state IN {listed(NOT_STARTED)}
 """)
 
 _PROGRESS = text(f"""
@@ -143,7 +142,7 @@ SELECT
   i.request_id, i.position, i.employee_number, i.note, s.system, a.state AS account_state,
   a.disabled_reason, t.state AS task_state, t.cause, t.cause_kind, t.cause_facts,
   t.error_kind,
-  coalesce(t.state IN {OPEN_STATES!r}, false) AS is_open,
+  coalesce(t.state IN {listed(OPEN_STATES)}, false) AS is_open,
   p.planned_revision = p.revision AS is_planned
 FROM accountsync.account_request_item i
 JOIN accountsync.account_request r ON r.id = i.request_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,18 +10,21 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
+from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.plans.plan_guard import Facts
-from accountsync.domain.plans.planning import GUARDED
 from accountsync.domain.reasons import Kind, Reason, as_documents
-from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR
+from accountsync.domain.tasks.error_kinds import ErrorKind
+from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store import causes
 from accountsync.store.engine import bigints
 from accountsync.store.plans.plan_view import PlanView, from_row
-from accountsync.store.tables import OPEN_STATES
+from accountsync.store.tables import listed
+from accountsync.store.tasks import dependants
+from accountsync.store.tasks.dependants import CANDIDATES_OF
 
 GUARD_HOLDS = (
-    f"(state = 'held' AND held_because IS NOT NULL AND operation IN {GUARDED!r}"
-    f" AND error_kind IS DISTINCT FROM '{HELD_BY_OPERATOR}')"
+    f"(state = 'held' AND held_because IS NOT NULL AND operation IN {listed(TAKES_AWAY)}"
+    f" AND error_kind IS DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}')"
 )
 """What is decided with the plan; what an operator holds is let go by the operator only."""
 
@@ -41,7 +44,7 @@ FROM (
     count(*) FILTER (WHERE plan_id = :plan_id) AS planned,
     count(*) FILTER (WHERE {GUARD_HOLDS}) AS held
   FROM accountsync.account_task
-  WHERE state IN ('planned', 'held') AND operation IN {GUARDED!r}
+  WHERE state IN ('planned', 'held') AND operation IN {listed(TAKES_AWAY)}
   GROUP BY 1, 2
 ) t,
   LATERAL (
@@ -59,7 +62,7 @@ FROM (
       AND done.operation = t.operation
       AND approved_at IS NULL
       AND created_at > CAST(:now AS timestamptz) - interval '7 days'
-      AND done.operation IN {GUARDED!r}
+      AND done.operation IN {listed(TAKES_AWAY)}
       AND state NOT IN ('planned', 'superseded', 'cancelled')
       AND NOT {GUARD_HOLDS}
   ) done
@@ -82,9 +85,9 @@ FROM accountsync.account_task
 WHERE plan_id = :plan_id AND held_because IS NOT NULL
 """)
 
-# In reverse order (I12): what depends on a target loses its account first. A delete waits for all
-# that is still to be taken away there, a disable for nothing that waits for a human, other than
-# what is let through with it.
+# What goes on may have to wait for the systems that come after its own. Which of them it does wait
+# for is decided next (`store.tasks.dependants`), once all that go on together are let through: the
+# one is not held any more for which another waits.
 _LET_THROUGH = text(f"""
 UPDATE accountsync.account_task t
 SET
@@ -93,28 +96,11 @@ SET
   state = CASE WHEN cardinality(w.systems) = 0 THEN 'ready' ELSE 'waiting' END,
   approved_at = CASE WHEN t.state = 'held' THEN CAST(:now AS timestamptz) END
 FROM (
-  SELECT
-    going.id,
-    ARRAY(
-      SELECT d.system
-      FROM accountsync.account_task d
-      JOIN unnest(CAST(:systems AS text[]), CAST(:dependants AS text[])) AS x (system, dependant)
-        ON x.system = going.system AND x.dependant = d.system
-      WHERE d.person_id = going.person_id
-        AND d.operation IN {GUARDED!r}
-        AND d.state IN {OPEN_STATES!r}
-        AND (
-          going.operation = 'delete'
-          OR d.state NOT IN ('needs_human', 'needs_data')
-          AND (d.state <> 'held' OR d.id = ANY(:ids))
-        )
-      ORDER BY 1
-    ) AS systems
+  SELECT going.id, {CANDIDATES_OF.format("going")} AS systems
   FROM accountsync.account_task going
   WHERE going.id = ANY(:ids)
 ) w
 WHERE t.id = w.id
-RETURNING t.state
 """)
 
 _REJECT = text(f"""
@@ -128,7 +114,7 @@ _RECONSIDER = text(f"""
 WITH again AS (
   UPDATE accountsync.account_task
   SET state = 'superseded', {causes.BOUND}
-  WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {GUARDED!r}
+  WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {listed(TAKES_AWAY)}
   RETURNING person_id
 ), anew AS (
   UPDATE accountsync.person
@@ -214,22 +200,13 @@ def releasable(connection: Connection, *, plan_id: int) -> list[int]:
 
 
 def let_through(
-    connection: Connection,
-    *,
-    ids: Sequence[int],
-    dependants: Mapping[str, Sequence[str]],
-    now: datetime,
-) -> int:
-    """`dependants`: system → those that depend on it. Returns how many can be carried out now."""
-    pairs = [(system, one) for system, others in dependants.items() for one in others]
-    bound = {
-        "ids": list(ids),
-        "systems": [system for system, _ in pairs],
-        "dependants": [one for _, one in pairs],
-        "now": now,
-    }
-    states = connection.scalars(_LET_THROUGH, bound) if ids else ()
-    return sum(state == "ready" for state in states)
+    connection: Connection, *, ids: Sequence[int], candidates: Candidates, now: datetime
+) -> None:
+    """They wait for their candidates: `dependants.release_satisfied` of their persons has to
+    follow in the same transaction."""
+    if ids:
+        bound = {"ids": list(ids), "candidates": dependants.as_bound(candidates), "now": now}
+        connection.execute(_LET_THROUGH, bound)
 
 
 def persons_of(connection: Connection, *, ids: Sequence[int]) -> list[int]:

@@ -10,12 +10,15 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Connection, RowMapping, text
 
-from accountsync.domain.plans.planning import GUARDED, IN_DOUBT, OpenTask, PlannedTask
+from accountsync.domain import task_states
+from accountsync.domain.accounts.account import TAKES_AWAY, AccountState, Operation
+from accountsync.domain.plans.planning import OpenTask, PlannedTask
 from accountsync.domain.reasons import Kind, Reason, as_document
-from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR
+from accountsync.domain.task_states import OPEN_STATES, TaskState
+from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.store import causes
 from accountsync.store.engine import bigints, copying
-from accountsync.store.tables import OPEN_STATES
+from accountsync.store.tables import listed, one_of
 
 _COPY = b"""
 COPY accountsync.account_task (
@@ -30,9 +33,9 @@ _OPEN = text(f"""
 SELECT
   id, person_id, system, operation, state, desired, late_bound, account_state, reason, cause,
   cause_kind, cause_facts, waits_for,
-  error_kind IS NOT DISTINCT FROM '{HELD_BY_OPERATOR}' AS kept_back
+  error_kind IS NOT DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}' AS kept_back
 FROM accountsync.account_task
-WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state IN {OPEN_STATES!r}
+WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state IN {listed(OPEN_STATES)}
 """)
 
 _REFUSED = text(f"""
@@ -43,7 +46,7 @@ SELECT
 FROM accountsync.account_task t
 WHERE person_id = ANY(CAST(:persons AS bigint[]))
   AND state = 'cancelled'
-  AND operation IN {GUARDED!r}
+  AND operation IN {listed(TAKES_AWAY)}
   AND NOT EXISTS (
     -- rides on ix_account_task_person_id_system_id
     SELECT FROM accountsync.account_task newer
@@ -58,7 +61,7 @@ _LAPSE = text(f"""
 UPDATE accountsync.account_task
 SET state = 'superseded', {causes.because(Kind.REASON_GONE)}
 WHERE state = 'cancelled'
-  AND operation IN {GUARDED!r}
+  AND operation IN {listed(TAKES_AWAY)}
   AND (person_id, system) IN (
     SELECT person_id, system
     FROM accountsync.account_task
@@ -66,11 +69,10 @@ WHERE state = 'cancelled'
   )
 """)
 
-_STARTED = tuple(sorted(IN_DOUBT))
-NOT_STARTED = f"state IN {OPEN_STATES!r} AND state NOT IN {_STARTED!r}"
+NOT_STARTED = one_of("state", task_states.NOT_STARTED)
 """Of a task: it is open, and nobody has begun to carry it out."""
 
-_KEPT_BACK = f"error_kind = '{HELD_BY_OPERATOR}' AND r.state_now <> 'needs_data'"
+_KEPT_BACK = f"error_kind = '{ErrorKind.HELD_BY_OPERATOR}' AND r.state_now <> 'needs_data'"
 """Of a task that is revised to `r`: an operator holds it, and it could be carried out."""
 
 _KEEPS_CAUSE = f"{_KEPT_BACK} AND state = 'held'"
@@ -169,11 +171,11 @@ def _open_task(row: RowMapping) -> OpenTask:
         id=row["id"],
         person_id=row["person_id"],
         system=row["system"],
-        operation=row["operation"],
-        state=row["state"],
+        operation=Operation(row["operation"]),
+        state=TaskState(row["state"]),
         desired=row["desired"],
         late_bound=row["late_bound"],
-        account_state=row["account_state"],
+        account_state=AccountState(row["account_state"]),
         reason=row["reason"],
         cause=causes.read(row),
         waits_for=row.get("waits_for", ()),
@@ -197,9 +199,10 @@ def add(
 
 
 def _content(task: PlannedTask, desired: bytes, late: bytes) -> bytes:
+    operation, account_state = str(task.operation), str(task.account_state)
     cause = task.cause and as_document(task.cause)
-    facts = (task.system, task.operation, task.account_state, task.reason, cause)
-    waits = (task.state, *task.waits_for)
+    facts = (task.system, operation, account_state, task.reason, cause)
+    waits = (str(task.state), *task.waits_for)
     return b"%d %s %s %s\n" % (task.person_id, repr(facts + waits).encode(), desired, late)
 
 

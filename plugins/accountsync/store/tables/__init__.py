@@ -1,23 +1,15 @@
 """All tables of schema `accountsync`, with every rule that the database can hold."""
 
 from accountsync.store.tables import accounts, persons, requests, tasks
-from accountsync.store.tables.base import (
-    FINAL_STATES,
-    OPEN_STATES,
-    OPERATIONS,
-    SCHEMA,
-    WAITING_SINCE,
-    Table,
-)
+from accountsync.store.tables.base import SCHEMA, WAITING_SINCE, Table, listed, one_of
 
 __all__ = [
-    "FINAL_STATES",
-    "OPEN_STATES",
-    "OPERATIONS",
     "SCHEMA",
     "WAITING_SINCE",
     "Table",
     "accounts",
+    "listed",
+    "one_of",
     "persons",
     "requests",
     "tasks",

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from accountsync.domain.accounts.account import AccountState
 from accountsync.store.tables.base import Documents, Table, identity, now, one_of
 
 CASE_STATES = ("open", "adopted", "ignored", "settled")
@@ -111,7 +112,7 @@ class AccountRow(Table):
     __tablename__ = "account"
     __table_args__ = (
         UniqueConstraint("person_id", "system"),
-        CheckConstraint(one_of("state", ("absent", "disabled", "active", "deleted")), name="state"),
+        CheckConstraint(one_of("state", AccountState), name="state"),
         CheckConstraint(
             one_of("provenance", ("created", "adopted", "imported")), name="provenance"
         ),

@@ -1,10 +1,12 @@
 """What the tables of schema `accountsync` have in common.
 
-Times are `timestamptz`. States and operations are texts with a check, explained below.
+Times are `timestamptz`. States and operations are texts with a check, made from the members that
+`domain` explains.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
@@ -22,36 +24,22 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from accountsync.domain.accounts.account import OPERATIONS as OPERATIONS
+from accountsync.domain.task_states import TaskState
 
 SCHEMA = "accountsync"
 
-OPEN_STATES = (
-    "planned",
-    "held",
-    "needs_data",
-    "waiting",
-    "ready",
-    "running",
-    "unknown",
-    "needs_human",
-)
-"""A task in one of these is not over: at most one per person and system.
-
-planned: derived, not yet judged by the guard · held: the guard wants a human · needs_data: a
-mapping of ours is missing · waiting: for the targets in `waits_for` · ready: to be claimed ·
-running: claimed, under a lease · unknown: it may have happened, a probe decides · needs_human: only
-a human can decide.
-"""
-FINAL_STATES = ("succeeded", "failed", "superseded", "cancelled")
-TASK_STATES = OPEN_STATES + FINAL_STATES
-
-WAITING_SINCE = "CASE WHEN state = 'waiting' THEN next_attempt_at END"
+WAITING_SINCE = f"CASE WHEN state = '{TaskState.WAITING}' THEN next_attempt_at END"
 """Of a task: since when it waits for other targets."""
 
 
-def one_of(column: str, members: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(member) for member in members)})"
+def listed(members: Iterable[str]) -> str:
+    """Words of ours as SQL writes them behind IN."""
+    quoted = [f"'{member}'" for member in members]
+    return f"({', '.join(quoted)})"
+
+
+def one_of(column: str, members: Iterable[str]) -> str:
+    return f"{column} IN {listed(members)}"
 
 
 Documents = list[dict[str, Any]]

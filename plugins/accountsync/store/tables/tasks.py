@@ -16,26 +16,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from accountsync.domain.accounts.account import TAKES_AWAY, WANTED, AccountState, Operation
+from accountsync.domain.task_states import FINAL_STATES, OPEN_STATES, TaskState
 from accountsync.domain.tasks.breaker import STATES as BREAKER_STATES
-from accountsync.store.tables.base import (
-    FINAL_STATES,
-    OPEN_STATES,
-    OPERATIONS,
-    TASK_STATES,
-    Documents,
-    Table,
-    identity,
-    now,
-    one_of,
-)
-
-_OPEN = text(one_of("state", OPEN_STATES))
+from accountsync.domain.tasks.outcomes import Outcome
+from accountsync.store.tables.base import Documents, Table, identity, now, one_of
 
 PLAN_STATES = ("released", "dry_run", "held", "approved", "rejected")
 
 PRIORITY = (
-    "CASE operation WHEN 'disable'::text THEN 1 WHEN 'enable'::text THEN 2"
-    " WHEN 'create'::text THEN 3 WHEN 'delete'::text THEN 5 ELSE 4 END"
+    f"CASE operation WHEN '{Operation.DISABLE}'::text THEN 1"
+    f" WHEN '{Operation.ENABLE}'::text THEN 2 WHEN '{Operation.CREATE}'::text THEN 3"
+    f" WHEN '{Operation.DELETE}'::text THEN 5 ELSE 4 END"
 )
 """Who has to lose access comes first, then who should have it; what can wait comes last."""
 
@@ -93,13 +85,15 @@ class AccountTaskRow(Table):
 
     __tablename__ = "account_task"
     __table_args__ = (
-        CheckConstraint(one_of("operation", OPERATIONS), name="operation"),
-        CheckConstraint(one_of("state", TASK_STATES), name="state"),
+        CheckConstraint(one_of("operation", Operation), name="operation"),
+        CheckConstraint(one_of("state", TaskState), name="state"),
+        CheckConstraint(one_of("account_state", WANTED), name="account_state"),
         CheckConstraint(
-            one_of("account_state", ("active", "disabled", "deleted")), name="account_state"
+            f"(state = '{TaskState.WAITING}') = (cardinality(waits_for) > 0)", name="waits_for"
         ),
-        CheckConstraint("(state = 'waiting') = (cardinality(waits_for) > 0)", name="waits_for"),
-        CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+        CheckConstraint(
+            f"(state = '{TaskState.RUNNING}') = (lease_until IS NOT NULL)", name="lease"
+        ),
         CheckConstraint(
             f"({one_of('state', FINAL_STATES)}) = (finished_at IS NOT NULL)", name="finished"
         ),
@@ -121,38 +115,44 @@ class AccountTaskRow(Table):
             "priority",
             "next_attempt_at",
             "id",
-            postgresql_where=text("state = 'ready'"),
+            postgresql_where=text(f"state = '{TaskState.READY}'"),
         ),
         Index(
             "ix_account_task_oldest",
             "system",
             "next_attempt_at",
-            postgresql_where=text("state = 'ready'"),
+            postgresql_where=text(f"state = '{TaskState.READY}'"),
         ),
         Index(
             "ix_account_task_unknown",
             "system",
             "next_attempt_at",
-            postgresql_where=text("state = 'unknown'"),
+            postgresql_where=text(f"state = '{TaskState.UNKNOWN}'"),
         ),
         Index(
             "ix_account_task_lease",
             "system",
             "lease_until",
-            postgresql_where=text("state = 'running'"),
+            postgresql_where=text(f"state = '{TaskState.RUNNING}'"),
         ),
-        Index("ix_account_task_waiting", "person_id", postgresql_where=text("state = 'waiting'")),
+        Index(
+            "ix_account_task_waiting",
+            "person_id",
+            postgresql_where=text(f"state = '{TaskState.WAITING}'"),
+        ),
         Index(
             "ix_account_task_guarded",
             "system",
             "operation",
             "created_at",
-            postgresql_where=text("operation IN ('disable', 'delete')"),
+            postgresql_where=text(one_of("operation", TAKES_AWAY)),
         ),
         Index(
             "ix_account_task_refused",
             "person_id",
-            postgresql_where=text("state = 'cancelled' AND operation IN ('disable', 'delete')"),
+            postgresql_where=text(
+                f"state = '{TaskState.CANCELLED}' AND {one_of('operation', TAKES_AWAY)}"
+            ),
         ),
         Index(None, "plan_id"),
         Index(None, "person_id", "system", "id"),
@@ -168,7 +168,8 @@ class AccountTaskRow(Table):
         server_default="{}", comment="attribute → mapping value over `accounts`, read at the claim"
     )
     account_state: Mapped[str] = mapped_column(
-        server_default="active", comment="the account's state once the task has succeeded"
+        server_default=AccountState.ACTIVE,
+        comment="the account's state once the task has succeeded",
     )
     reason: Mapped[str | None] = mapped_column(comment="the rule that asks for it, e.g. `left`")
     state: Mapped[str]
@@ -207,13 +208,7 @@ class TaskAttemptRow(Table):
     __table_args__ = (
         UniqueConstraint("task_id", "number"),
         CheckConstraint(one_of("kind", ("call", "probe")), name="kind"),
-        CheckConstraint(
-            one_of(
-                "outcome",
-                ("succeeded", "adopted", "absent", "retry", "unknown", "failed", "not_sent"),
-            ),
-            name="outcome",
-        ),
+        CheckConstraint(one_of("outcome", Outcome), name="outcome"),
     )
 
     id: Mapped[int] = identity()

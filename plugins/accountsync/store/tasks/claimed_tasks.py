@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, TextClause, text
 
-from accountsync.domain.accounts.account import Account
+from accountsync.domain.accounts.account import Account, AccountState, Operation
+from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.outcomes import ClaimedTask
 from accountsync.store.tasks.due_tasks import MAY_BE_SENT
 
@@ -79,8 +80,8 @@ AND c.person_id IN (SELECT id FROM accountsync.person WHERE employee_number = AN
 def _claim_of(only: str) -> dict[str, TextClause]:
     """ix_account_task_unknown; ix_account_task_due; ix_account_task_oldest."""
     joined = {"columns": _COLUMNS, "person": _WITH_PERSON}
-    probe = {"state": "unknown", "order": "next_attempt_at", "burnt": 0, "kind": "probe"}
-    call = {"state": "ready", "burnt": 1, "kind": "call"}
+    probe = {"state": TaskState.UNKNOWN, "order": "next_attempt_at", "burnt": 0, "kind": "probe"}
+    call = {"state": TaskState.READY, "burnt": 1, "kind": "call"}
     sent, by_priority = f"{only} AND {MAY_BE_SENT}", "priority, next_attempt_at, id"
     return {
         "unknown": text(_CLAIM.format(**probe, **joined, only=only)),
@@ -133,9 +134,9 @@ class Claim:
             attempt_id=row["attempt_id"],
             person_id=row["person_id"],
             employee_number=row["employee_number"],
-            operation=row["operation"],
+            operation=Operation(row["operation"]),
             attributes=attributes,
-            account_state=row["account_state"],
+            account_state=AccountState(row["account_state"]),
             account=_account(row),
             attempts=row["attempts"],
             absences=row["absences"],
@@ -149,7 +150,7 @@ def _account(row: RowMapping) -> Account | None:
     if row["own_state"] is None:
         return None
     return Account(
-        state=row["own_state"],
+        state=AccountState(row["own_state"]),
         identifier=row["identifier"],
         remote_id=row["remote_id"],
         attributes=row["attributes"],
@@ -192,7 +193,7 @@ def peek(
     """What `claim` would give, without taking it."""
     bound = {"system": system, "now": now, "limit": limit, "numbers": list(numbers or ())}
     rows = connection.execute(_PEEKS[numbers is not None], bound).mappings()
-    return [Claim(row=row, probe=row["task_state"] == "unknown") for row in rows]
+    return [Claim(row=row, probe=row["task_state"] == TaskState.UNKNOWN) for row in rows]
 
 
 def read(connection: Connection, *, task: int) -> Claim:

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, text
 
+from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.reasons import Kind
-from accountsync.domain.tasks.outcomes import TAKING_AWAY
+from accountsync.domain.task_states import FOR_A_HUMAN, OPEN_STATES
+from accountsync.domain.tasks.error_kinds import ErrorKind
+from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store import causes
-from accountsync.store.tables import OPEN_STATES
+from accountsync.store.tables import listed
 
 _LATELY = timedelta(hours=1)
 """A plan that takes longer to be written is beyond all budgets."""
@@ -19,33 +23,33 @@ _LATELY = timedelta(hours=1)
 ORDER_ONLY = "(SELECT system, unnest(goes_after) FROM accountsync.planned_rules)"
 """Pairs of systems of which the first comes after the second, without needing an account there."""
 
-# Of a waiting task `w`, whether what it waits for in system `s` has come about (I12):
-#
-#   what waits                  waits there for
-#   takes away (delete)         all that is still to be taken away
-#   takes away (disable)        the same, but never for a human, so that access ends
-#   comes after, order only     what gives or changes to end, however it ends
-#   gives an active account     an active account
-#   gives a disabled account,   any account: a prehire's, or that of one that only changes
-#     or changes
+CANDIDATES_OF = """ARRAY(
+    SELECT jsonb_array_elements_text(CAST(:candidates AS jsonb) -> {0}.system -> {0}.operation)
+  )"""
+"""Of a task, the systems that it may have to wait for; nothing where its target is configured no
+more. Who lets tasks go writes these, and has `release_satisfied` decide in the same transaction."""
+
+# Of a waiting task `w`, whether what it waits for in system `s` has come about: the table of
+# `domain.tasks.waiting`, of which every line is one branch (I12). A task that only changes waits
+# for nothing; an older one that does goes on with any account that is there.
 _SATISFIED = f"""
 CASE
   -- rides on uq_account_task_open
-  WHEN w.operation IN {TAKING_AWAY!r} THEN NOT EXISTS (
+  WHEN w.operation IN {listed(TAKES_AWAY)} THEN NOT EXISTS (
     SELECT FROM accountsync.account_task going
     WHERE going.person_id = w.person_id
       AND going.system = s
-      AND going.operation IN {TAKING_AWAY!r}
-      AND going.state IN {OPEN_STATES!r}
-      AND (w.operation = 'delete' OR going.state NOT IN ('held', 'needs_human', 'needs_data'))
+      AND going.operation IN {listed(TAKES_AWAY)}
+      AND going.state IN {listed(OPEN_STATES)}
+      AND (w.operation = 'delete' OR going.state NOT IN {listed(FOR_A_HUMAN)})
   )
   -- rides on uq_account_task_open
   WHEN (w.system, s) IN {ORDER_ONLY} THEN NOT EXISTS (
     SELECT FROM accountsync.account_task first
     WHERE first.person_id = w.person_id
       AND first.system = s
-      AND first.operation NOT IN {TAKING_AWAY!r}
-      AND first.state IN {OPEN_STATES!r}
+      AND first.operation NOT IN {listed(TAKES_AWAY)}
+      AND first.state IN {listed(OPEN_STATES)}
   )
   -- rides on uq_account_person_id_system
   ELSE EXISTS (
@@ -121,7 +125,7 @@ SET
   waits_for = '{{}}',
   finished_at = :now,
   {_CAUSE},
-  error_kind = 'DependencyFailed'
+  error_kind = '{ErrorKind.DEPENDENCY_FAILED}'
 WHERE state = 'waiting'
   AND person_id = ANY(:persons)
   AND :system = ANY(waits_for)
@@ -134,10 +138,15 @@ WHERE state = 'waiting'
     SELECT FROM accountsync.account_task going
     WHERE going.person_id = t.person_id
       AND going.system = :system
-      AND going.state IN {OPEN_STATES!r}
+      AND going.state IN {listed(OPEN_STATES)}
   )
 RETURNING person_id, system
 """)
+
+
+def as_bound(candidates: Candidates) -> str:
+    """For `CANDIDATES_OF`."""
+    return orjson.dumps(candidates, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def lock(connection: Connection, *, persons: Sequence[int]) -> None:

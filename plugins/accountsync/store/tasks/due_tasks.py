@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from accountsync.store.tables import OPEN_STATES
+from accountsync.domain.task_states import OPEN_STATES
+from accountsync.store.tables import listed
 
 MAY_BE_SENT = """(
     c.operation <> 'create'
@@ -74,7 +75,7 @@ def depth(connection: Connection, *, system: str) -> dict[str, int]:
     rows = connection.execute(
         text(
             "SELECT state, count(*) AS tasks FROM accountsync.account_task WHERE system = :system"
-            f" AND state IN {OPEN_STATES!r} GROUP BY state"
+            f" AND state IN {listed(OPEN_STATES)} GROUP BY state"
         ),
         {"system": system},
     )

@@ -9,13 +9,14 @@ from datetime import datetime
 import orjson
 from sqlalchemy import Connection, RowMapping, text
 
+from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.reasons import Kind, Reason
-from accountsync.domain.tasks.outcomes import HELD_BY_OPERATOR, TAKING_AWAY
+from accountsync.domain.tasks.error_kinds import NOTHING_DONE, ErrorKind
+from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store import causes
-from accountsync.store.tasks.dependants import ORDER_ONLY
-
-KNOWN_NOT_DONE = ("NeedsHumanError", "ManualOperation", "AccountExistsError")
-"""Of tasks that need a human, those whose call surely did nothing; others are looked up (I9)."""
+from accountsync.store.tables import listed
+from accountsync.store.tasks import dependants
+from accountsync.store.tasks.dependants import CANDIDATES_OF, ORDER_ONLY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ RETRY = Lever(
     )""",
     follows=f"""
       f.state = 'failed'
-      AND f.error_kind = 'DependencyFailed'
+      AND f.error_kind = '{ErrorKind.DEPENDENCY_FAILED}'
       AND f.cause_kind = '{Kind.DEPENDENCY_FAILED}'
       AND f.cause_facts ->> 'system' = c.system
       AND {NEWEST.format("f")}
@@ -112,7 +113,7 @@ CANCEL = Lever(
     follows=f"""
       f.state = 'waiting'
       AND c.system = ANY(f.waits_for)
-      AND f.operation NOT IN {TAKING_AWAY!r}
+      AND f.operation NOT IN {listed(TAKES_AWAY)}
       AND (f.system, c.system) NOT IN {ORDER_ONLY}
     """,
     sets="state = 'cancelled', waits_for = '{}', finished_at = :now, error_kind = NULL",
@@ -121,11 +122,11 @@ HOLD = Lever(
     name="hold",
     may="t.state IN ('waiting', 'ready')",
     follows="false",
-    sets=f"state = 'held', waits_for = '{{}}', error_kind = '{HELD_BY_OPERATOR}'",
+    sets=f"state = 'held', waits_for = '{{}}', error_kind = '{ErrorKind.HELD_BY_OPERATOR}'",
 )
 RELEASE = Lever(
     name="release",
-    may=f"t.state = 'held' AND t.error_kind = '{HELD_BY_OPERATOR}'",
+    may=f"t.state = 'held' AND t.error_kind = '{ErrorKind.HELD_BY_OPERATOR}'",
     follows="false",
     sets=_AGAIN,
     revives=True,
@@ -188,21 +189,14 @@ def choose(
     return list(connection.execute(statement, asdict(chosen) | {"now": now}).mappings())
 
 
-# What a task waits for from now on, and whether it is sent or looked up first (I9):
+# What a task may have to wait for from now on, and whether it is sent or looked up first (I9):
 #
-#   the task was                  waits for                                   comes back as
-#   needs_human                   nothing                                     ready, where its call
-#                                                                             surely did nothing,
-#                                                                             else unknown
-#   ready                         nothing                                     ready
-#   unknown                       nothing                                     unknown
-#   another, takes away           the systems that wait for its own           ready
-#   another, gives or changes     the systems that its own waits for          ready
+#   the task was    may wait for         comes back as
+#   needs_human     nothing              ready where its call surely did nothing, else unknown
+#   ready           nothing              ready
+#   unknown         nothing              unknown
+#   another         its candidates       ready
 _PULL = f"""
-WITH needed AS (
-  SELECT key AS system, ARRAY(SELECT jsonb_array_elements_text(value)) AS systems
-  FROM jsonb_each(CAST(:comes_after AS jsonb))
-)
 UPDATE accountsync.account_task t
 SET {causes.BOUND}, {{sets}}
 FROM (
@@ -210,14 +204,11 @@ FROM (
     o.id,
     CASE
       WHEN o.state IN ('needs_human', 'ready', 'unknown') THEN '{{{{}}}}'
-      WHEN o.operation IN {TAKING_AWAY!r} THEN ARRAY(
-        SELECT n.system FROM needed n WHERE o.system = ANY(n.systems)
-      )
-      ELSE coalesce((SELECT n.systems FROM needed n WHERE n.system = o.system), '{{{{}}}}')
+      ELSE {CANDIDATES_OF.format("o")}
     END AS systems,
     CASE
       WHEN o.state = 'unknown'
-        OR o.state = 'needs_human' AND o.error_kind NOT IN {KNOWN_NOT_DONE!r} THEN 'unknown'
+        OR o.state = 'needs_human' AND o.error_kind NOT IN {listed(NOTHING_DONE)} THEN 'unknown'
       ELSE 'ready'
     END AS state
   FROM accountsync.account_task o
@@ -236,19 +227,18 @@ def pull(
     lever: Lever,
     states: Mapping[int, str],
     *,
-    comes_after: Mapping[str, Sequence[str]],
+    candidates: Candidates,
     cause: Reason,
     now: datetime,
 ) -> Sequence[int]:
-    """Persons of the tasks changed. `states`: task → state when it was chosen; one that a processor
-    has claimed or ended meanwhile is left alone.
-    `comes_after`: system → the systems it waits for; those that take away wait the other way
-    round."""
+    """Persons of the tasks changed; `dependants.release_satisfied` of them has to follow in the
+    same transaction. `states`: task → state when it was chosen; one that a processor has claimed or
+    ended meanwhile is left alone."""
     statement = text(_PULL.format(sets=lever.sets))
     values = {
         **causes.bound(cause), "tasks": list(states), "now": now,
         "states": orjson.dumps({str(task): state for task, state in states.items()}).decode(),
-        "comes_after": orjson.dumps({k: list(v) for k, v in comes_after.items()}).decode(),
+        "candidates": dependants.as_bound(candidates),
     }  # fmt: skip
     return list(connection.scalars(statement, values))
 

@@ -8,9 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.reasons import Kind
 from accountsync.domain.storable import as_json
-from accountsync.domain.tasks.outcomes import TAKING_AWAY, Outcome, Result
+from accountsync.domain.task_states import TaskState
+from accountsync.domain.tasks.error_kinds import ErrorKind
+from accountsync.domain.tasks.outcomes import Outcome, Result
 from accountsync.store import causes
 from accountsync.store.tasks import dependants
 
@@ -28,7 +31,7 @@ WITH expired AS (
   RETURNING id
 )
 UPDATE accountsync.task_attempt a
-SET finished_at = :now, outcome = 'unknown', error_kind = 'LeaseExpired'
+SET finished_at = :now, outcome = 'unknown', error_kind = '{ErrorKind.LEASE_EXPIRED}'
 FROM expired
 WHERE a.task_id = expired.id AND a.outcome IS NULL
 """)
@@ -243,9 +246,9 @@ def record(
         return 0
     dependants.lock(connection, persons=[result.task.person_id for result in results])
     rows = as_json([_as_row(result) for result in results])
-    bound = {"results": rows, "worker": worker, "now": now, "taking_away": list(TAKING_AWAY)}
+    bound = {"results": rows, "worker": worker, "now": now, "taking_away": list(TAKES_AWAY)}
     recorded = connection.execute(_RECORD, bound).all()
-    lost = [row.person_id for row in recorded if row.state == "failed"]
+    lost = [row.person_id for row in recorded if row.state == TaskState.FAILED]
     dependants.fail(connection, system=system, persons=lost, now=now)
     settled = [row.person_id for row in recorded if row.settled]
     return dependants.release_satisfied(connection, now=now, persons=settled) if settled else 0

@@ -10,14 +10,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accountsync.domain.accounts.account import Account
+from accountsync.domain.accounts.account import TAKES_AWAY, Account
 from accountsync.domain.mapping.values import compile_condition, compile_tree
 from accountsync.domain.persons.lifecycle import Statuses, standing
 from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans import planning
 from accountsync.domain.plans.desired import SystemRule
 from accountsync.domain.plans.entitlement import Policy, Wanted, wanted
-from accountsync.domain.plans.planning import IN_DOUBT, OpenTask, PlannedTask, Step
+from accountsync.domain.plans.planning import OpenTask, PlannedTask, Step
+from accountsync.domain.task_states import IN_DOUBT
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -142,7 +143,7 @@ class Desk:
 
     def _may_go(self, task: OpenTask, system: str) -> bool:
         rule = next(rule for rule in self.rules if rule.name == system)
-        if task.operation in planning.GUARDED:
+        if task.operation in TAKES_AWAY:
             return True
         enough = ("active", "disabled") if task.account_state == "disabled" else ("active",)
         return all(
@@ -153,7 +154,7 @@ class Desk:
 
     def _gives(self, system: str) -> bool:
         task = self.tasks.get(system)
-        return task is not None and task.operation not in planning.GUARDED
+        return task is not None and task.operation not in TAKES_AWAY
 
     def _carry_out(self, system: str, task: OpenTask) -> None:
         account = self.accounts.get(system)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from accountsync.domain.accounts.account import OPERATIONS, Account, RemoteAccount
+from accountsync.domain.accounts.account import Account, Operation, RemoteAccount
 from accountsync.domain.tasks.outcomes import (
     LOOKS_AT_MOST,
     ClaimedTask,
@@ -285,7 +285,7 @@ def test_success_is_created_or_adopted(adopted: bool, outcome: str) -> None:
     assert result.error_kind is None
 
 
-CHANGES = tuple(name for name in OPERATIONS if name != "create")
+CHANGES = tuple(name for name in Operation if name != "create")
 KNOWN = Account(state="active", identifier="z1", remote_id="r1", attributes={"userName": "z0"})
 STATE = {"disable": "disabled", "delete": "deleted"}
 
@@ -439,13 +439,13 @@ def test_a_target_that_shows_what_it_says_it_has_not_is_not_asked_in_circles() -
         assert (result.applied, result.replan) == (before, replan)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", Operation)
 def test_what_a_target_does_not_offer_waits_for_a_human_who_is_told_what_to_do(
     operation: str,
 ) -> None:
     result = manual(a_task(operation=operation))
     assert (result.outcome, result.state, result.burnt) == ("not_sent", "needs_human", False)
-    assert f"no {operation!r}: do it there by hand" in (result.message or "")
+    assert f"no '{operation}': do it there by hand" in (result.message or "")
 
 
 @pytest.mark.parametrize("probe", [CALL, PROBE])

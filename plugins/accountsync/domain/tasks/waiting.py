@@ -1,0 +1,94 @@
+"""Who waits for whom (I12): for which systems a task may have to wait, and which of these stand.
+
+| task           | its candidates                 | one of them stands while, in that system    |
+|----------------|--------------------------------|---------------------------------------------|
+| create, enable | those it depends on            | the account is not active; disabled is      |
+|                |                                | enough where this one is to be disabled too |
+| create, enable | those it only comes after      | a task is open that gives or changes        |
+| disable        | those that come after this one | a task is open that takes away, unless that |
+|                |                                | one waits for a human                       |
+| delete         | those that come after this one | a task is open that takes away              |
+| update, rename | none                           | –                                           |
+
+Whoever lets a task go (the planner, the guard, an operator) writes its candidates into `waits_for`.
+In the same transaction one statement of the store keeps those that stand, and makes the task ready
+where none does (`store.tasks.dependants`); the same statement runs where a result is recorded.
+`stands` says the same in Python: the planner leaves out what does not stand before it writes, so
+that it can compare a plan with what is open, and need not write a task twice. A test proves both
+equal for random worlds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from accountsync.domain.accounts.account import GIVES, TAKES_AWAY, THERE, AccountState, Operation
+from accountsync.domain.task_states import FOR_A_HUMAN, TaskState
+
+Candidates = Mapping[str, Mapping[Operation, Sequence[str]]]
+"""System → operation → the systems that such a task may have to wait for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """By system: `depends_on`, those in which an account is needed first; `after`, those whose
+    tasks come first, however they end. No system is in both."""
+
+    depends_on: Mapping[str, Sequence[str]]
+    after: Mapping[str, Sequence[str]]
+
+    def candidates(self, system: str, operation: Operation) -> list[str]:
+        """The systems that a task may have to wait for; taking away runs in reverse order."""
+        if operation in TAKES_AWAY:
+            return sorted(
+                other
+                for other in self.depends_on
+                if system in self.depends_on[other] or system in self.after[other]
+            )
+        if operation in GIVES:
+            return [*self.depends_on[system], *self.after[system]]
+        return []
+
+    def table(self) -> Candidates:
+        """The candidates of every operation in every system."""
+        return {
+            system: {operation: self.candidates(system, operation) for operation in Operation}
+            for system in self.depends_on
+        }
+
+
+class Task(Protocol):
+    """An open task, or one that is planned."""
+
+    @property
+    def operation(self) -> Operation: ...
+
+    @property
+    def state(self) -> TaskState: ...
+
+
+def stands(
+    operation: Operation,
+    wanted: AccountState,
+    *,
+    is_order_only: bool,
+    account: AccountState | None,
+    task: Task | None,
+) -> bool:
+    """Whether a task has to wait for one of its candidates: the table on top.
+
+    `wanted`: the account's state once the waiting task has succeeded. `is_order_only`: it comes
+    after that system without needing an account there. `account`, `task`: the person's account and
+    open task in that system.
+    """
+    if operation in TAKES_AWAY:
+        if task is None or task.operation not in TAKES_AWAY:
+            return False
+        return operation == Operation.DELETE or task.state not in FOR_A_HUMAN
+    if is_order_only:
+        return task is not None and task.operation not in TAKES_AWAY
+    if account == AccountState.DISABLED and operation in GIVES:
+        return wanted != AccountState.DISABLED
+    return account not in THERE

@@ -1,0 +1,334 @@
+"""I12: whoever lets a task go, the same rule decides what it waits for. Random small worlds of
+accounts, open tasks and orders; `domain.tasks.waiting.stands` says what is right."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, RowMapping, text
+
+from accountsync.domain.accounts.account import (
+    GIVES,
+    TAKES_AWAY,
+    AccountState,
+    Operation,
+    RemoteAccount,
+)
+from accountsync.domain.task_states import NOT_STARTED, OPEN_STATES, TaskState
+from accountsync.domain.tasks import outcomes
+from accountsync.domain.tasks.error_kinds import ErrorKind
+from accountsync.domain.tasks.waiting import Order, stands
+from accountsync.store.plans import guarded_tasks, planned_rules
+from accountsync.store.tasks import claimed_tasks, dependants, task_commands, tasks
+from tests.store.people import add_persons, add_plan
+
+MANY = settings(
+    max_examples=50, deadline=None, database=None, derandomize=True, print_blob=False,
+    suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+)  # fmt: skip
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+BEFORE = NOW - timedelta(days=3)
+SYSTEMS = ("a", "b", "c")
+_FAMILIES = (TAKES_AWAY, GIVES, tuple(Operation))
+"""Tasks that wait for one another are of one family, mostly."""
+
+_TASK = text("""
+INSERT INTO accountsync.account_task (plan_id, person_id, system, operation, account_state, desired,
+  state, waits_for, held_because, error_kind, finished_at, lease_until, next_attempt_at)
+VALUES (:plan_id, :person_id, :system, :operation, :account_state, '{}', :state, :waits_for,
+  :held_because, :error_kind, :finished_at, :lease_until, :at)
+""")
+_ACCOUNT = text("""
+INSERT INTO accountsync.account (person_id, system, state, identifier, attributes, provenance)
+VALUES (:person_id, :system, :state, 'name', '{}', 'created')
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """`account_state`: the account's, once the task has succeeded."""
+
+    operation: Operation
+    state: TaskState
+    account_state: AccountState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """One person. `accounts`, `tasks`: by system, what there is; `tasks`: the newest."""
+
+    order: Order
+    accounts: dict[str, AccountState]
+    tasks: dict[str, Task]
+
+    def waits(self, system: str) -> list[str]:
+        """What the task in this system has to wait for, if it may have to wait at all."""
+        task = self.tasks[system]
+        candidates = self.order.candidates(system, task.operation)
+        return [other for other in candidates if self._stands(task, system, other)]
+
+    def _stands(self, task: Task, system: str, other: str) -> bool:
+        first = self.tasks.get(other)
+        return stands(
+            task.operation,
+            task.account_state,
+            is_order_only=other in self.order.after[system],
+            account=self.accounts.get(other),
+            task=first if first and first.state in OPEN_STATES else None,
+        )
+
+    def let_go(self, systems: Collection[str]) -> World:
+        waiting = {s: replace(self.tasks[s], state=TaskState.WAITING) for s in systems}
+        return replace(self, tasks=self.tasks | waiting)
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> Order:
+    """Without a circle: a system comes after earlier ones only."""
+    depends_on: dict[str, list[str]] = {system: [] for system in SYSTEMS}
+    after: dict[str, list[str]] = {system: [] for system in SYSTEMS}
+    for n, system in enumerate(SYSTEMS):
+        for other in SYSTEMS[:n]:
+            kind = draw(st.sampled_from([depends_on, after, None]))
+            if kind is not None:
+                kind[system].append(other)
+    return Order(depends_on=depends_on, after=after)
+
+
+@st.composite
+def a_task(
+    draw: st.DrawFn, states: Collection[TaskState], operations: Collection[Operation]
+) -> Task:
+    operation = draw(st.sampled_from(sorted(operations)))
+    ends = {
+        Operation.DISABLE: [AccountState.DISABLED],
+        Operation.DELETE: [AccountState.DELETED],
+        Operation.ENABLE: [AccountState.ACTIVE],
+    }.get(operation, [AccountState.ACTIVE, AccountState.DISABLED])
+    return Task(
+        operation=operation,
+        state=draw(st.sampled_from([*_often(states), *sorted(states)])),
+        account_state=draw(st.sampled_from(ends)),
+    )
+
+
+def _often(states: Collection[TaskState]) -> list[TaskState]:
+    """What the tests are about, as often as all others together."""
+    wanted = [TaskState.WAITING, TaskState.HELD, TaskState.FAILED]
+    return [state for state in wanted if state in states] * (len(states) // 3)
+
+
+@st.composite
+def worlds(draw: st.DrawFn, states: Collection[TaskState] = OPEN_STATES) -> World:
+    """What waits has candidates, else it would be ready."""
+    order = draw(orders())
+    operations = draw(st.sampled_from(_FAMILIES))
+    known = {
+        system: draw(a_task(states, operations))
+        for system in draw(st.sets(st.sampled_from(SYSTEMS), min_size=2))
+    }
+    for system, task in known.items():
+        if task.state == TaskState.WAITING and not order.candidates(system, task.operation):
+            known[system] = replace(task, state=TaskState.READY)
+    return World(
+        order=order,
+        accounts=draw(st.dictionaries(st.sampled_from(SYSTEMS), st.sampled_from(AccountState))),
+        tasks=known,
+    )
+
+
+@contextmanager
+def stored(engine: Engine, world: World) -> Iterator[tuple[Connection, int]]:
+    """The world in a transaction that is rolled back; the person."""
+    with engine.connect() as connection, connection.begin() as transaction:
+        (person,) = add_persons(connection, 1)
+        planned_rules.keep_order(connection, world.order.after, reads={})
+        plan = add_plan(connection)
+        for system, state in world.accounts.items():
+            bound = {"person_id": person, "system": system, "state": state}
+            connection.execute(_ACCOUNT, bound)
+        for system, task in world.tasks.items():
+            row = _row(world, system, task)
+            connection.execute(_TASK, row | {"plan_id": plan, "person_id": person})
+        yield connection, person
+        transaction.rollback()
+
+
+def _row(world: World, system: str, task: Task) -> dict[str, Any]:
+    """What is held is held by the guard where it takes away, else by an operator; one that needs a
+    human may have happened."""
+    is_waiting, is_held = task.state == TaskState.WAITING, task.state == TaskState.HELD
+    by_guard = is_held and task.operation in TAKES_AWAY
+    kinds = {
+        TaskState.HELD: None if by_guard else ErrorKind.HELD_BY_OPERATOR,
+        TaskState.NEEDS_HUMAN: ErrorKind.UNKNOWN_OUTCOME,
+    }
+    return {
+        "system": system,
+        "operation": task.operation,
+        "account_state": task.account_state,
+        "state": task.state,
+        "waits_for": world.order.candidates(system, task.operation) if is_waiting else [],
+        "held_because": "too many" if by_guard else None,
+        "error_kind": kinds.get(task.state),
+        "finished_at": None if task.state in OPEN_STATES else BEFORE,
+        "lease_until": NOW if task.state == TaskState.RUNNING else None,
+        "at": BEFORE,
+    }
+
+
+def rows(connection: Connection, person: int) -> dict[str, RowMapping]:
+    """`ctid`: another one once the row was written."""
+    statement = "SELECT ctid::text, * FROM accountsync.account_task WHERE person_id = :person"
+    found = connection.execute(text(statement), {"person": person}).mappings()
+    return {row["system"]: row for row in found}
+
+
+def ids(connection: Connection, person: int, systems: Collection[str]) -> list[int]:
+    found = rows(connection, person)
+    return [found[system]["id"] for system in systems]
+
+
+def check(connection: Connection, person: int, world: World) -> None:
+    """Everything that is let go in `world` waits for exactly what it has to, or is ready; asked
+    again, nothing is written."""
+    found = rows(connection, person)
+    for system, task in world.tasks.items():
+        if task.state == TaskState.WAITING:
+            waits = world.waits(system)
+            assert found[system]["waits_for"] == waits, (system, world)
+            assert found[system]["state"] == ("waiting" if waits else "ready")
+    assert dependants.release_satisfied(connection, now=NOW, persons=[person]) == 0
+    assert rows(connection, person) == found
+
+
+@MANY
+@given(world=worlds(), everybody=st.booleans())
+def test_what_waits_is_released_as_far_as_nothing_stands(
+    engine: Engine, world: World, everybody: bool
+) -> None:
+    """I12. What goes on waiting keeps since when; what does not wait is not touched."""
+    with stored(engine, world) as (connection, person):
+        before = rows(connection, person)
+        persons = None if everybody else [person]
+        released = dependants.release_satisfied(connection, now=NOW, persons=persons)
+        check(connection, person, world)
+        after = rows(connection, person)
+        waiting = {s for s, task in world.tasks.items() if task.state == TaskState.WAITING}
+        ready = {system for system in waiting if not world.waits(system)}
+        assert released == len(ready)
+        for system, row in after.items():
+            assert row["next_attempt_at"] == (NOW if system in ready else BEFORE)
+            if system not in waiting:
+                assert row == before[system]
+
+
+@MANY
+@given(world=worlds(), data=st.data())
+def test_what_the_guard_lets_through_waits_by_the_same_rule(
+    engine: Engine, world: World, data: st.DataObject
+) -> None:
+    """I7, I12: what goes on together is not held for each other."""
+    judged = [
+        system
+        for system, task in world.tasks.items()
+        if task.operation in TAKES_AWAY and task.state in (TaskState.PLANNED, TaskState.HELD)
+    ]
+    chosen = data.draw(st.lists(st.sampled_from(judged), unique=True)) if judged else []
+    with stored(engine, world) as (connection, person):
+        guarded_tasks.let_through(
+            connection,
+            ids=ids(connection, person, chosen),
+            candidates=world.order.table(),
+            now=NOW,
+        )
+        dependants.release_satisfied(connection, now=NOW, persons=[person])
+        check(connection, person, world.let_go(chosen))
+        found = rows(connection, person)
+        for system in chosen:
+            was_held = world.tasks[system].state == TaskState.HELD
+            assert found[system]["approved_at"] == (NOW if was_held else None)
+            assert found[system]["next_attempt_at"] == NOW
+
+
+@MANY
+@given(
+    world=worlds((TaskState.FAILED, *NOT_STARTED, TaskState.NEEDS_HUMAN, TaskState.UNKNOWN)),
+    data=st.data(),
+)
+def test_what_an_operator_tries_again_waits_by_the_same_rule(
+    engine: Engine, world: World, data: st.DataObject
+) -> None:
+    """I12: but for what was let go before, and may have been sent."""
+    begun = (TaskState.NEEDS_HUMAN, TaskState.READY, TaskState.UNKNOWN)
+    may = [s for s, task in world.tasks.items() if task.state in (TaskState.FAILED, *begun)]
+    chosen = data.draw(st.lists(st.sampled_from(may), unique=True)) if may else []
+    _pulled(engine, world, task_commands.RETRY, chosen)
+
+
+@MANY
+@given(world=worlds(), data=st.data())
+def test_what_an_operator_releases_waits_by_the_same_rule(
+    engine: Engine, world: World, data: st.DataObject
+) -> None:
+    """I12."""
+    may = [
+        system
+        for system, task in world.tasks.items()
+        if task.state == TaskState.HELD and task.operation not in TAKES_AWAY
+    ]
+    chosen = data.draw(st.lists(st.sampled_from(may), unique=True)) if may else []
+    _pulled(engine, world, task_commands.RELEASE, chosen)
+
+
+def _pulled(
+    engine: Engine, world: World, lever: task_commands.Lever, chosen: Collection[str]
+) -> None:
+    unbegun = [s for s in chosen if world.tasks[s].state in (TaskState.FAILED, TaskState.HELD)]
+    with stored(engine, world) as (connection, person):
+        found = rows(connection, person)
+        persons = task_commands.pull(
+            connection,
+            lever,
+            {found[system]["id"]: found[system]["state"] for system in chosen},
+            candidates=world.order.table(),
+            cause="c",
+            now=NOW,
+        )
+        dependants.release_satisfied(connection, now=NOW, persons=persons)
+        after = rows(connection, person)
+        sent = {s: TaskState(after[s]["state"]) for s in chosen if s not in unbegun}
+        assert set(sent.values()) <= {TaskState.READY, TaskState.UNKNOWN}
+        begun = {s: replace(world.tasks[s], state=state) for s, state in sent.items()}
+        if chosen:
+            check(connection, person, replace(world, tasks=world.tasks | begun).let_go(unbegun))
+
+
+@MANY
+@given(world=worlds(), system=st.sampled_from(SYSTEMS))
+def test_what_a_result_brings_about_lets_go_by_the_same_rule(
+    engine: Engine, world: World, system: str
+) -> None:
+    """I12: in the transaction that records it."""
+    task = world.tasks.get(system)
+    assume(task is not None and task.state == TaskState.READY)
+    assert task is not None
+    with stored(engine, world) as (connection, person):
+        (claim,) = claimed_tasks.claim(
+            connection, system=system, limit=1, worker="w", lease=timedelta(minutes=1), now=NOW
+        )
+        made = RemoteAccount(identifier="name", remote_id=None, ours=True)
+        account = None if task.operation == Operation.DELETE else made
+        result = outcomes.succeeded(claim.as_task({}), account)
+        tasks.record(connection, system=system, worker="w", results=[result], now=NOW)
+        is_there = system in world.accounts or task.operation == Operation.CREATE
+        accounts = world.accounts | ({system: task.account_state} if is_there else {})
+        ended = {system: replace(task, state=TaskState.SUCCEEDED)}
+        after = replace(world, accounts=accounts, tasks=world.tasks | ended)
+        check(connection, person, after)
