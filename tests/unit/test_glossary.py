@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import pytest
 
-from accountsync.domain.accounts.account import OPERATIONS
+from accountsync.domain.accounts.account import AccountState, Operation
 from accountsync.domain.persons.lifecycle import Lifecycle
+from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.breaker import STATES as BREAKER_STATES
 from accountsync.domain.tasks.outcomes import Outcome
-from accountsync.store.tables.base import TASK_STATES
 from accountsync.store.tables.tasks import PLAN_STATES
 from tests.conftest import REPOSITORY
 
@@ -20,12 +21,19 @@ ENTRIES = ROW.findall(PAGE)
 TERMS = [term for term, _, _ in ENTRIES]
 
 
-@pytest.mark.parametrize(
-    "values",
-    [TASK_STATES, OPERATIONS, tuple(Lifecycle), tuple(Outcome), PLAN_STATES, BREAKER_STATES],
-    ids=["task states", "operations", "lifecycle", "outcomes", "plan states", "breaker states"],
-)
-def test_every_value_of_the_store_has_an_entry(values: tuple[str, ...]) -> None:
+_VALUES = {
+    "task states": TaskState,
+    "operations": Operation,
+    "account states": AccountState,
+    "lifecycle": Lifecycle,
+    "outcomes": Outcome,
+    "plan states": PLAN_STATES,
+    "breaker states": BREAKER_STATES,
+}
+
+
+@pytest.mark.parametrize("values", _VALUES.values(), ids=_VALUES)
+def test_every_value_of_the_store_has_an_entry(values: Iterable[str]) -> None:
     assert [value for value in values if f"`{value}`" not in TERMS] == []
 
 
