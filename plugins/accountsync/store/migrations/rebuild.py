@@ -36,6 +36,31 @@ SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grante
   string_agg(privilege_type, ', ') AS rights
 FROM pg_class c, aclexplode(c.relacl) WHERE c.oid = to_regclass(:table) GROUP BY 1
 """
+# With the rights of who upgrades: those who write know nothing of the scratch schema.
+_FOLLOW = """
+CREATE FUNCTION {scratch}.follow() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    INSERT INTO {scratch}.gone VALUES ({gone});
+    RETURN NULL;
+  END IF;
+  INSERT INTO {new} ({names}) OVERRIDING SYSTEM VALUE VALUES ({values})
+  ON CONFLICT ({key}) DO UPDATE SET {assigned};
+  RETURN NULL;
+END $$
+"""
+# What the trigger has carried over already is newer than what is read here.
+_COPY = """
+INSERT INTO {new} ({names}) OVERRIDING SYSTEM VALUE
+SELECT {source} FROM {old}{condition}
+ON CONFLICT ({key}) DO NOTHING
+"""
+_NUMBERING = """
+SELECT setval(pg_get_serial_sequence('{new}', '{name}'),
+  coalesce(pg_sequence_last_value(s), 1), pg_sequence_last_value(s) IS NOT NULL)
+FROM CAST(pg_get_serial_sequence('{old}', '{name}') AS regclass) AS s
+"""
 _OWNER = "SELECT quote_ident(pg_get_userbyid(relowner)) FROM pg_class WHERE oid = to_regclass(:t)"
 
 
@@ -115,19 +140,20 @@ class _Rebuild:
             yield f"GRANT {rights} ON {self._new} TO {grantee}"
 
     def follow(self) -> None:
-        """Writers go on under their own login, which knows nothing of the scratch schema. A row
-        that is deleted while its lot is being copied is deleted at the end."""
+        """A row that is deleted while its lot is being copied is deleted at the end."""
         names = ", ".join(self._carried)
         values = ", ".join(f"NEW.{name}" for name in self._carried)
         assigned = ", ".join(f"{n} = excluded.{n}" for n in self._carried if n not in self._key)
         key = ", ".join(self._key)
         gone = ", ".join(f"OLD.{name}" for name in self._key)
-        function = (
-            f"CREATE FUNCTION {SCRATCH}.follow() RETURNS trigger LANGUAGE plpgsql"
-            " SECURITY DEFINER SET search_path = pg_catalog AS $$ BEGIN"
-            f" IF TG_OP = 'DELETE' THEN INSERT INTO {SCRATCH}.gone VALUES ({gone}); RETURN NULL;"
-            f" END IF; INSERT INTO {self._new} ({names}) OVERRIDING SYSTEM VALUE VALUES ({values})"
-            f" ON CONFLICT ({key}) DO UPDATE SET {assigned}; RETURN NULL; END $$"
+        function = _FOLLOW.format(
+            scratch=SCRATCH,
+            new=self._new,
+            names=names,
+            values=values,
+            assigned=assigned,
+            key=key,
+            gone=gone,
         )
         online.briefly(
             self._connection,
@@ -144,10 +170,13 @@ class _Rebuild:
         by_id = self._key == ["id"]
         condition = " WHERE id > :above AND id <= :upto" if by_id else ""
         source = ", ".join(f"{n}::{self._shape.columns[n].type}" for n in self._carried)
-        statement = (
-            f"INSERT INTO {self._new} ({', '.join(self._carried)}) OVERRIDING SYSTEM VALUE"
-            f" SELECT {source} FROM {self._old}{condition}"
-            f" ON CONFLICT ({', '.join(self._key)}) DO NOTHING"
+        statement = _COPY.format(
+            new=self._new,
+            names=", ".join(self._carried),
+            source=source,
+            old=self._old,
+            condition=condition,
+            key=", ".join(self._key),
         )
         what = f"table {self._name}"
         try:
@@ -204,12 +233,7 @@ class _Rebuild:
         """Identity columns go on where the old ones were."""
         for name, column in self._shape.columns.items():
             if column.identity and name in self._carried:
-                yield (
-                    f"SELECT setval(pg_get_serial_sequence('{self._new}', '{name}'),"
-                    f" coalesce(pg_sequence_last_value(s), 1), pg_sequence_last_value(s) IS NOT"
-                    f" NULL) FROM CAST(pg_get_serial_sequence('{self._old}', '{name}') AS"
-                    " regclass) AS s"
-                )
+                yield _NUMBERING.format(new=self._new, old=self._old, name=name)
 
 
 def comment_on(column: str, comment: str | None) -> str:
