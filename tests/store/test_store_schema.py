@@ -105,7 +105,8 @@ def test_older_code_neither_upgrades_nor_downgrades_a_newer_store(engine: Engine
         with pytest.raises(ConfigurationError, match="at version 9999.*newer code"):
             change(engine)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE accountsync.alembic_version SET version_num = '0002'"))
+        known = f"UPDATE accountsync.alembic_version SET version_num = '{schema.head()}'"
+        connection.execute(text(known))
     with pytest.raises(ConfigurationError, match="7777"):
         schema.upgrade(engine, "7777")
 
