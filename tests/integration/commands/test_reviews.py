@@ -133,7 +133,10 @@ def test_a_held_feed_is_shown_with_how_many_whom_and_why(world: HrWorld) -> None
     assert any(one in review.body for one in lost)
     assert "department_code: 25 of 39 persons lose it, allowed are 10 %" in review.body
     assert "39 人中有 25 人该字段变空，允许 10 %" in review.body
-    assert "1: hire_date: is not a date of the calendar; e.g. 00100031" in review.body
+    assert (
+        "1: hire_date: is not a date of the calendar hire_date：日历中没有这个日期; e.g. 00100031"
+        in review.body
+    )
 
 
 @pytest.mark.parametrize("approved", [True, False])

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from accountsync.domain.reasons import Reason
-from accountsync.errors import NeedsDataError
+from accountsync.errors import NeedsDataError, RecordError
 
 PERSON_FIELDS: Mapping[str, type] = {
     "source_key": str,
@@ -34,6 +34,11 @@ RULE_FIELDS = (frozenset(PERSON_FIELDS) - {"source_key"}) | {
     "requested_systems",
 }  # fmt: skip
 """What `person` has in a mapping or a scope: `type` and `department` are the operators' rows."""
+
+
+def reason_of(error: RecordError) -> Reason | None:
+    """What the error says, where it is one of our reasons."""
+    return error.reason if isinstance(error.reason, Reason) else None
 
 
 class Unavailable(Mapping[str, Any]):

@@ -17,6 +17,7 @@ from accountsync.domain.accounts.account import (
 )
 from accountsync.domain.mapping.values import Context
 from accountsync.domain.persons.lifecycle import Lifecycle
+from accountsync.domain.persons.person import reason_of
 from accountsync.domain.plans.desired import Difference, SystemRule, attributes, difference, same
 from accountsync.domain.plans.entitlement import Wanted
 from accountsync.domain.reasons import Reason, said
@@ -192,7 +193,7 @@ def plan_task(
 
 
 def _lacking(error: RecordError) -> Reason:
-    return error.reason if isinstance(error.reason, Reason) else said(str(error))
+    return reason_of(error) or said(str(error))
 
 
 def _may_change(wanted: Wanted, account: Account | None) -> bool:

@@ -18,7 +18,7 @@ from accountsync.domain.mapping.values import (
     texts_of_template,
 )
 from accountsync.domain.names.numbering import FirstNumbers, NameSet, Shape, is_reserved, numbered
-from accountsync.domain.persons.person import Unavailable
+from accountsync.domain.persons.person import Unavailable, reason_of
 from accountsync.domain.storable import is_storable
 from accountsync.errors import NeedsDataError, RecordError
 from accountsync.settings import Settings
@@ -62,7 +62,7 @@ class _Lot:
     wanted: list[NameSet] = field(default_factory=list)
     renewed: dict[tuple[int, str], str] = field(default_factory=dict)
     bases: dict[tuple[int, str], str] = field(default_factory=dict)
-    problems: dict[int, str] = field(default_factory=dict)
+    problems: dict[int, RecordError] = field(default_factory=dict)
 
 
 def compile_names(settings: Settings) -> NameRules:
@@ -137,7 +137,7 @@ def give(
         try:
             _want(lot, rules, person_id, _bases(rules, context, has, override), has, override)
         except RecordError as error:
-            lot.problems[person_id] = str(error)
+            lot.problems[person_id] = error
     name_registry.remember_base(connection, lot.bases)
     name_registry.retire(connection, list(lot.renewed))
     given = name_registry.allocate(connection, lot.wanted, reserved=rules.reserved, first=first)
@@ -168,7 +168,7 @@ def _not_given(
     )
     chosen = {(one.person_id, s) for one in lot.wanted if one.is_exact for s in one.bases}
     for person_id, space in lacking:
-        lot.problems[person_id] = (
+        lot.problems[person_id] = NeedsDataError(
             f"the {space} that an operator chose is taken or reserved; choose another one with"
             " `name override`"
             if (person_id, space) in chosen
@@ -179,7 +179,9 @@ def _not_given(
 
 def _partly(given: Mapping[str, str], lot: _Lot, person_id: int) -> Mapping[str, str]:
     problem = lot.problems.get(person_id)
-    return Unavailable(problem, known=given) if problem else given
+    if problem is None:
+        return given
+    return Unavailable(str(problem), reason=reason_of(problem), known=given)
 
 
 def _bases(

@@ -177,7 +177,7 @@ def _runs(connection: Connection, say: Say) -> None:
     )
     online.in_lots(connection, _SILENCE, table=_RUN, what="silences", say=say)
     online.in_lots(connection, _DIFFERENCES, table=_RUN, what="differences of feeds", say=say)
-    _replace(connection, _RUN, "stopped_by", _STOPPED, default="'[]'", say=say)
+    _replace(connection, _RUN, "stopped_by", _STOPPED, default="'[]'", is_required=True, say=say)
 
 
 def _plans(connection: Connection, say: Say) -> None:
@@ -201,7 +201,7 @@ def _replace(
     written since it was filled, where the table is too large to be looked through again."""
     if connection.scalar(text(_TYPE), {"table": table, "column": column}) == "jsonb":
         return
-    declared = f"{_NEW} jsonb" + (f" NOT NULL DEFAULT {default}" if default else "")
+    declared = f"{_NEW} jsonb" + (f" DEFAULT {default}" if default else "")
     online.briefly(
         connection,
         f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {declared}",
@@ -214,9 +214,10 @@ def _replace(
     steps = [
         f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
         rest or statement,
-        *([f"{alter} ALTER COLUMN {_NEW} SET NOT NULL"] if is_required else []),
         f"{alter} DROP COLUMN {column}",
         f"{alter} RENAME COLUMN {_NEW} TO {column}",
+        # the rule takes the column's name, so it comes last
+        *([f"{alter} ALTER COLUMN {column} SET NOT NULL"] if is_required else []),
     ]
     _take_its_place(connection, f"{table}.{column}", steps, say)
 
