@@ -8,11 +8,11 @@ from typing import Any
 from airflow.sdk import Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from accountsync.review_requests import ask_for_decisions
 from accountsync.scheduling import (
     HR_PERSONS,
     READ_TIMEOUT,
     airflow_run_id,
-    ask_for_decisions,
     check_form,
     dag_defaults,
     data_interval,
@@ -20,12 +20,12 @@ from accountsync.scheduling import (
     every,
     fail_with,
 )
-from accountsync.scheduling import settings as load_settings
+from accountsync.settings import process_settings
 
 NONE_OR_TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 MODES = ["auto", "incremental", "full", "window", "person"]
 
-SOURCES = [source.name for source in load_settings().hr]
+SOURCES = [source.name for source in process_settings().hr]
 
 
 @dag(
@@ -53,7 +53,7 @@ def sync_hr_persons() -> None:
         from accountsync.jobs.persons.run_request import order_of, sources_of
 
         check_form()
-        settings, said = load_settings(), params or {}
+        settings, said = process_settings(), params or {}
         order = order_of(said, interval=data_interval(), zone=settings.zone)
         if source not in sources_of(said, known=SOURCES):
             raise AirflowSkipException("not among the `sources` asked for")

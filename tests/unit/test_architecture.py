@@ -1,7 +1,7 @@
 """Who may import whom: between the layers, and between the rooms of a layer.
 
-`dags, scheduling, web, cli → wiring → connections, jobs → hr, targets, store → wire → domain →
-errors`
+`dags, scheduling, review_requests, web, cli → wiring → connections, jobs → hr, targets, store →
+wire → domain → errors`
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ ALLOWED: dict[str, set[str]] = {
         "domain",
         "errors",
     },
-    "scheduling": {"wiring", "settings", "errors"},
+    "failure_mail": {"settings", "errors"},
+    "review_requests": {"failure_mail", "wiring", "settings"},
+    "scheduling": {"failure_mail", "settings", "errors"},
     "web": {"wiring", "store", "settings", "errors"},
     "plugin": set(),
     "cli": {"wiring", "jobs", "store", "settings", "domain", "errors"},
@@ -74,7 +76,9 @@ ROOMS: dict[str, dict[str, set[str]]] = {
 """Layer → room → the rooms beside it that it may use. A module that stands in the layer itself
 serves all of its rooms and uses none of them, but `store.schema`, which knows every table."""
 
-MAY_USE_AIRFLOW = {"plugin", "metrics", "connections", "scheduling", "web"}
+MAY_USE_AIRFLOW = {
+    "plugin", "metrics", "connections", "failure_mail", "review_requests", "scheduling", "web",
+}  # fmt: skip
 
 
 def _part(file: Path) -> str:
