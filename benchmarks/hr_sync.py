@@ -162,9 +162,10 @@ class _Bench:
 
 
 def _prepare(dsn: str) -> None:
-    from accountsync.store import engine, schema
+    from accountsync.store import schema
+    from accountsync.store.engine import make_engine
 
-    store = engine.create(dsn)
+    store = make_engine(dsn)
     schema.upgrade(store)
     store.dispose()
     with psycopg.connect(dsn) as connection:
@@ -200,7 +201,7 @@ def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
     wiring.endpoint("hr_api")  # Airflow's own imports are not what is measured
     begin = time.perf_counter()
     order = SyncOrder(mode=mode)  # type: ignore[arg-type]
-    counts = wiring.sync_hr_persons(parsed, "hieds", order=order)
+    counts = wiring.sync_source(parsed, "hieds", order=order)
     return {"seconds": time.perf_counter() - begin, "fetched": counts.fetched}
 
 

@@ -38,7 +38,7 @@ def create_account_tasks() -> None:
         from accountsync import wiring
 
         check_form()
-        summary = wiring.create_account_tasks(
+        summary = wiring.make_plan(
             process_settings(),
             dry_run=(params or {})["dry_run"],
             airflow_run_id=airflow_run_id(),

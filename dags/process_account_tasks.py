@@ -56,7 +56,7 @@ def process_account_tasks() -> None:
         from accountsync import wiring
 
         said = params or {}
-        summary = wiring.process_account_tasks(
+        summary = wiring.process_target(
             process_settings(),
             system,
             worker=airflow_run_id(),

@@ -57,7 +57,7 @@ def sync_hr_persons() -> None:
         order = order_of(said, interval=data_interval(), zone=settings.zone)
         if source not in sources_of(said, known=SOURCES):
             raise AirflowSkipException("not among the `sources` asked for")
-        run = wiring.sync_hr_persons(settings, source, order=order, airflow_run_id=airflow_run_id())
+        run = wiring.sync_source(settings, source, order=order, airflow_run_id=airflow_run_id())
         newest = run.newest_change and str(run.newest_change)
         return asdict(run) | {"newest_change": newest}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
@@ -10,10 +9,8 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from accountsync import settings as configuration
-from accountsync import wiring
-from accountsync.cli import explain
-from accountsync.cli.audited import Actor, Comment
+from accountsync.cli import explain, session
+from accountsync.cli.session import Comment, Decider
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.reason_texts import all_english, english
 from accountsync.jobs.tasks import task_commands as levers
@@ -37,13 +34,9 @@ Request = Annotated[int | None, typer.Option(help="of an account request, from `
 Yes = Annotated[bool, typer.Option("--yes", help="do it; without: only count")]
 
 
-def _settings() -> Settings:
-    return configuration.load(configuration.config_path())
-
-
 def _store(settings: Settings, chosen: TaskFilter) -> Engine:
     """Raises ConfigurationError where what is chosen by does not exist."""
-    engine = wiring.open_store(settings)
+    engine = session.store()
     levers.require_known(engine=engine, settings=settings, chosen=chosen)
     return engine
 
@@ -61,7 +54,7 @@ def task_list(
 ) -> None:
     """List tasks, the newest first."""
     chosen = _filter(task, system, operation, state, error, person, request)
-    with _store(_settings(), chosen).connect() as connection:
+    with _store(session.settings(), chosen).connect() as connection:
         found = task_view.find(connection, chosen, limit=limit)
     for shown in found:
         typer.echo(_line(shown))
@@ -87,7 +80,7 @@ def _why(task: TaskView) -> str:
 @app.command("show")
 def task_show(task: Annotated[int, typer.Argument(help="its number, from `task list`")]) -> None:
     """Print one task: what asked for it, what it waits for and since when, all its attempts."""
-    with wiring.open_store(_settings()).connect() as connection:
+    with session.store().connect() as connection:
         found = task_view.find(connection, TaskFilter(task=task), limit=1)
         if not found:
             raise ConfigurationError(
@@ -121,7 +114,7 @@ def _details(task: TaskView) -> Iterator[str]:
 @app.command("failures")
 def task_failures(system: System = None) -> None:
     """Group what does not work by what went wrong; the largest group first."""
-    with _store(_settings(), TaskFilter(system=system)).connect() as connection:
+    with _store(session.settings(), TaskFilter(system=system)).connect() as connection:
         found = task_view.failures(connection, system=system)
     for group in found:
         code = f" code {group.code}" if group.code else ""
@@ -148,7 +141,7 @@ def _lever(name: str, told: str) -> None:
         person: Person = None,
         request: Request = None,
         yes: Yes = False,
-        actor: Actor = "",
+        actor: Decider = "",
     ) -> None:
         chosen = _filter(task, system, operation, state, error, person, request)
         _pull(name, chosen, yes, actor, comment)
@@ -166,15 +159,15 @@ _lever("release", "Let go what `task hold` keeps; what the guard holds is releas
 
 @app.command("done")
 def task_done(
-    task: Annotated[int, typer.Option(help="its number")], comment: Comment, actor: Actor = ""
+    task: Annotated[int, typer.Option(help="its number")], comment: Comment, actor: Decider = ""
 ) -> None:
     """Say that a human has done at the target what the task asked for."""
-    settings = _settings()
+    settings = session.settings()
     levers.done(
-        engine=wiring.open_store(settings),
+        engine=session.store(),
         settings=settings,
         task=task,
-        actor=actor or getpass.getuser(),
+        actor=session.actor(actor),
         comment=comment,
     )
     typer.echo(f"task {task} is done")
@@ -207,7 +200,7 @@ def _filter(
 
 
 def _pull(lever: str, chosen: TaskFilter, yes: bool, actor: str, comment: str) -> None:
-    settings = _settings()
+    settings = session.settings()
     engine = _store(settings, chosen)
     if not yes:
         _tell(
@@ -221,7 +214,7 @@ def _pull(lever: str, chosen: TaskFilter, yes: bool, actor: str, comment: str) -
         settings=settings,
         lever=lever,
         chosen=chosen,
-        actor=actor or getpass.getuser(),
+        actor=session.actor(actor),
         comment=comment,
     )
     _tell(pulled, "changed")

@@ -9,13 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from accountsync.__main__ import app
+from accountsync.clock import utc_now
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.commands import reviews
 from accountsync.jobs.commands.reviews import Decision, Kind, Pending, Review
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.persons.test_hr_sync_windows import last_hours
 from tests.integration.tasks.targets_world import TargetsWorld
-from tests.integration.world import REPOSITORY, World, utc_now
+from tests.integration.world import REPOSITORY, World
 
 BLANK: dict[str, Any] = {"personDept": []}
 

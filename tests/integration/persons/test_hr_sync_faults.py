@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.clock import utc_now
 from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
@@ -20,7 +21,6 @@ from accountsync.errors import (
 from accountsync.jobs.persons.run_request import Mode
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.persons.test_hr_sync_windows import last_hours
-from tests.integration.world import utc_now
 
 PAGE = "hr_person_info"
 TOKEN = "/api/iam/auth/token"

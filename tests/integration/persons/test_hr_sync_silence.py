@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, RowMapping, text
 
+from accountsync.clock import utc_now
 from accountsync.domain.reasons import Kind, from_document
 from accountsync.errors import SafetyStopError, SilentSourceError
 from accountsync.hr.file import FileHrSource
@@ -21,7 +22,6 @@ from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
 from accountsync.jobs.reason_texts import english
 from accountsync.settings.hr_files import FileSource
 from tests.integration.persons.hr_world import HrWorld
-from tests.integration.world import utc_now
 
 # Time goes by: every moment that a run has recorded is so much longer ago.
 _AGE = text(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, RowMapping, text
 
+from accountsync.clock import Clock
 from accountsync.domain.reasons import Kind
 from accountsync.errors import (
     ConfigurationError,
@@ -21,13 +22,13 @@ from accountsync.errors import (
     TransientError,
 )
 from accountsync.hr.file import FileHrSource
-from accountsync.hr.source import Ask, Page
+from accountsync.hr.source import Ask
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.persons.run_request import SyncOrder, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
-from accountsync.jobs.tasks.task_queue import Clock
 from accountsync.settings.hr_files import FileSource
 from accountsync.store import locks
+from accountsync.wire.paging import Page
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HEAD = "id,number,name,changed"

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from accountsync import connections, settings, wiring
+from accountsync.clock import utc_now
 from accountsync.errors import AccountSyncError, ConfigurationError, TargetDownError
 from accountsync.jobs.persons.run_request import Mode, SyncOrder, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
@@ -21,7 +22,7 @@ from simulators.client import HrClient
 from simulators.run import HrOptions, Sims
 from tests.conftest import DATABASE_VARIABLE
 from tests.integration.persons.hr_world import HrWorld
-from tests.integration.world import stamp, utc_now
+from tests.integration.world import stamp
 from tests.unit.settings.test_hr_sources_document import SOURCES
 
 pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern")  # Airflow's own
@@ -37,7 +38,7 @@ class StaffWorld(HrWorld):
     def read(self, mode: Mode = "full", **order: Any) -> SyncResult:
         document = {"hr": [SOURCES["staff"]], "systems": {}}
         parsed = settings.parse(document, origin="docs/hr-sources.md")
-        return wiring.sync_hr_persons(parsed, "staff", order=SyncOrder(mode=mode, **order))
+        return wiring.sync_source(parsed, "staff", order=SyncOrder(mode=mode, **order))
 
     def is_in_step(self) -> bool:
         """The store, told in the words of the other system's rows, is HR."""

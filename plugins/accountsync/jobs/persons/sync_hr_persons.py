@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from accountsync.clock import Clock
 from accountsync.domain.reasons import Reason
 from accountsync.errors import AccountSyncError, SafetyStopError, TargetDownError, TransientError
 from accountsync.hr.record import RowMapper
@@ -19,7 +20,6 @@ from accountsync.jobs.persons.read_scope import ReadPlan, plan_read
 from accountsync.jobs.persons.run_request import SyncOrder
 from accountsync.jobs.persons.silence import look_for_silence
 from accountsync.jobs.persons.staging import OpenSource, StagedFeed, say_done, stage
-from accountsync.jobs.tasks.task_queue import Clock
 from accountsync.settings.hr import AnySource
 from accountsync.store import locks, schema
 from accountsync.store.persons import feeds, runs

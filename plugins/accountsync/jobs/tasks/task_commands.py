@@ -17,6 +17,7 @@ from accountsync.errors import ConfigurationError
 from accountsync.jobs.tasks.task_queue import planned_again
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
+from accountsync.store.engine import database_time
 from accountsync.store.tasks import claimed_tasks, dependants, task_commands, tasks
 from accountsync.store.tasks.task_commands import LEVERS, TaskFilter
 
@@ -51,7 +52,7 @@ def require_known(*, engine: Engine, settings: Settings, chosen: TaskFilter) -> 
 
 def preview(*, engine: Engine, settings: Settings, lever: str, chosen: TaskFilter) -> Pull:
     with engine.connect() as connection:
-        now = tasks.database_time(connection)
+        now = database_time(connection)
         found, gone = _chosen(connection, settings, lever, chosen, now)
         return _summed(lever, found, gone)
 
@@ -80,7 +81,7 @@ def pull(
     if chosen.is_empty:
         raise ConfigurationError("say which tasks: without a filter nothing is changed")
     with engine.begin() as connection:
-        now = tasks.database_time(connection)
+        now = database_time(connection)
         found, gone = _chosen(connection, settings, lever, chosen, now)
         persons = task_commands.pull(
             connection,
@@ -131,7 +132,7 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
     worker = f"{actor} by hand"
     with engine.begin() as connection:
         locks.take_persons(connection)
-        now = tasks.database_time(connection)
+        now = database_time(connection)
         if not task_commands.take(connection, task=task, worker=worker, now=now):
             raise ConfigurationError(f"task {task} does not wait for a human")
         claim = claimed_tasks.read(connection, task=task)
