@@ -50,14 +50,14 @@ def sync_hr_persons() -> None:
     def read(source: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns what changed: counts, differences by field, examples by employee number."""
         from accountsync import wiring
-        from accountsync.jobs.persons.run_request import order_of, sources_of
+        from accountsync.jobs.persons.run_request import request_of, sources_of
 
         check_form()
         settings, said = process_settings(), params or {}
-        order = order_of(said, interval=data_interval(), zone=settings.zone)
+        request = request_of(said, interval=data_interval(), zone=settings.zone)
         if source not in sources_of(said, known=SOURCES):
             raise AirflowSkipException("not among the `sources` asked for")
-        run = wiring.sync_source(settings, source, order=order, airflow_run_id=airflow_run_id())
+        run = wiring.sync_source(settings, source, request=request, airflow_run_id=airflow_run_id())
         newest = run.newest_change and str(run.newest_change)
         return asdict(run) | {"newest_change": newest}
 

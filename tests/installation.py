@@ -16,7 +16,7 @@ from sqlalchemy import Engine, RowMapping, text
 
 from accountsync import wiring
 from accountsync.cli.mapping import read_csv
-from accountsync.jobs.persons.run_request import SyncOrder
+from accountsync.jobs.persons.run_request import RunRequest
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
@@ -37,8 +37,8 @@ class Installation:
     sims: Sims
 
     def sync(self, mode: Any = "auto", **options: Any) -> SyncResult:
-        order = SyncOrder(mode=mode, **options)
-        return wiring.sync_source(self.settings, "hieds", order=order, airflow_run_id="test")
+        request = RunRequest(mode=mode, **options)
+        return wiring.sync_source(self.settings, "hieds", request=request, airflow_run_id="test")
 
     def plan(self, **options: Any) -> PlanSummary:
         return wiring.make_plan(self.settings, airflow_run_id="test", **options)

@@ -81,7 +81,8 @@ def url_of_run(context: Mapping[str, Any]) -> str:
 
 
 def _reads_once(context: Mapping[str, Any]) -> bool:
-    """Whether it was to read what no later run does: a backfill's interval, or what was ordered."""
+    """Whether no later run reads what this one was to: a backfill's interval, or what somebody
+    asked for."""
     run = context.get("dag_run")
     if run is None or context["dag"].dag_id != "sync_hr_persons":
         return False

@@ -22,7 +22,7 @@ from airflow.sdk import (
 
 from accountsync.errors import (
     ConfigurationError,
-    InvalidOrderError,
+    InvalidRunRequestError,
     RecordError,
     SafetyStopError,
     TargetDownError,
@@ -106,12 +106,12 @@ def airflow_run_id() -> str:
 
 
 def check_form() -> None:
-    """Raises InvalidOrderError for what the DAG's form does not have. Airflow lets it pass, and a
-    `dry_run` that is misspelt would be a run that changes something."""
+    """Raises InvalidRunRequestError for what the DAG's form does not have. Airflow lets it pass,
+    and a `dry_run` that is misspelt would be a run that changes something."""
     context = get_current_context()
     form = context["dag"].params
     if unknown := sorted(set(context["params"]) - set(form)):
-        raise InvalidOrderError(
+        raise InvalidRunRequestError(
             f"conf: there is no {', '.join(map(repr, unknown))}; known: {', '.join(form)}"
         )
 

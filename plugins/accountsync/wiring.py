@@ -17,7 +17,7 @@ from accountsync.jobs.commands import adopt_accounts, provision, reviews
 from accountsync.jobs.commands.adopt_accounts import Adoption
 from accountsync.jobs.commands.provision import Doing, Step
 from accountsync.jobs.persons import held_feeds, sync_hr_persons
-from accountsync.jobs.persons.run_request import SyncOrder
+from accountsync.jobs.persons.run_request import RunRequest
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from accountsync.jobs.plans import create_account_tasks, held_plans
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
@@ -43,7 +43,7 @@ def sync_source(
     settings: Settings,
     name: str,
     *,
-    order: SyncOrder | None = None,
+    request: RunRequest | None = None,
     airflow_run_id: str | None = None,
 ) -> SyncResult:
     """The job of one HR source, with its API opened and closed."""
@@ -53,7 +53,7 @@ def sync_source(
         settings=source,
         open_source=connections.hr_opener(source),
         clock=utc_now,
-        order=order or SyncOrder(),
+        request=request or RunRequest(),
         airflow_run_id=airflow_run_id,
     )
 
@@ -250,8 +250,8 @@ def provision_person(settings: Settings, employee_number: str, *, actor: str) ->
     worker = f"provision by {actor}"
 
     def sync_sources() -> str:
-        order = SyncOrder(mode="person", numbers=frozenset([employee_number]))
-        read = [sync_source(settings, source.name, order=order) for source in settings.hr]
+        request = RunRequest(mode="person", numbers=frozenset([employee_number]))
+        read = [sync_source(settings, source.name, request=request) for source in settings.hr]
         return "; ".join(
             f"{one.source}: {one.fetched} read, {one.inserted} new, {one.updated} changed,"
             f" {one.unchanged} unchanged, {one.rejected} rejected"

@@ -24,7 +24,7 @@ from sqlalchemy import Engine, RowMapping, text
 
 from accountsync import connections
 from accountsync.clock import Clock, utc_now
-from accountsync.jobs.persons.run_request import Mode, SyncOrder, Window
+from accountsync.jobs.persons.run_request import Mode, RunRequest, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
 from accountsync.jobs.plans.create_account_tasks import PlanSummary, create_account_tasks
 from accountsync.jobs.tasks import preview
@@ -117,7 +117,9 @@ class World:
             settings=source,
             open_source=partial(connections.http_source, source, self.endpoint(source.conn_id)),
             clock=(lambda: now) if now else clock,
-            order=SyncOrder(mode=asked, window=window, numbers=frozenset(numbers), dry_run=dry_run),
+            request=RunRequest(
+                mode=asked, window=window, numbers=frozenset(numbers), dry_run=dry_run
+            ),
             airflow_run_id="test",
         )
 

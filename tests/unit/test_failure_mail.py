@@ -65,7 +65,7 @@ def test_what_the_next_run_reads_is_left_to_it(run: dict[str, str]) -> None:
 
 
 def test_a_form_filled_in_wrongly_breaks_no_other_run() -> None:
-    mail = _mail("InvalidOrderError", mode="window")
+    mail = _mail("InvalidRunRequestError", mode="window")
     assert "Trigger the DAG again" in mail
     assert "every run fails" not in mail
 

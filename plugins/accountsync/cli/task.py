@@ -1,4 +1,4 @@
-"""Account tasks: what is stuck, and the levers to move it."""
+"""Account tasks: what is stuck, and the commands to move it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from accountsync.cli import explain, session
 from accountsync.cli.session import Comment, Decider
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.reason_texts import all_english, english
-from accountsync.jobs.tasks import task_commands as levers
-from accountsync.jobs.tasks.task_commands import Pull
+from accountsync.jobs.tasks import task_commands
+from accountsync.jobs.tasks.task_commands import CommandEffect
 from accountsync.settings import Settings
 from accountsync.store.persons import person_view
 from accountsync.store.tables.base import OPERATIONS, TASK_STATES
@@ -37,7 +37,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="do it; without: only count")]
 def _store(settings: Settings, chosen: TaskFilter) -> Engine:
     """Raises ConfigurationError where what is chosen by does not exist."""
     engine = session.store()
-    levers.require_known(engine=engine, settings=settings, chosen=chosen)
+    task_commands.require_known(engine=engine, settings=settings, chosen=chosen)
     return engine
 
 
@@ -127,11 +127,11 @@ def task_failures(system: System = None) -> None:
         typer.echo("nothing failed, and nothing needs a human")
 
 
-def _lever(name: str, told: str) -> None:
-    """The command of one lever; all choose in the same way."""
+def _add_command(name: str, told: str) -> None:
+    """All of them choose their tasks in the same way."""
 
     @app.command(name, help=told)
-    def lever(
+    def command(
         comment: Comment,
         task: Task = None,
         system: System = None,
@@ -144,17 +144,19 @@ def _lever(name: str, told: str) -> None:
         actor: Decider = "",
     ) -> None:
         chosen = _filter(task, system, operation, state, error, person, request)
-        _pull(name, chosen, yes, actor, comment)
+        _carry_out(name, chosen, yes, actor, comment)
 
 
-_lever(
+_add_command(
     "retry",
     "Try again what failed or needed a human, with what failed because of it. An unknown outcome"
     " is looked up first.",
 )
-_lever("cancel", "Give up tasks that nobody has begun, with those that wait for them.")
-_lever("hold", "Keep tasks from being carried out until they are released.")
-_lever("release", "Let go what `task hold` keeps; what the guard holds is released with its plan.")
+_add_command("cancel", "Give up tasks that nobody has begun, with those that wait for them.")
+_add_command("hold", "Keep tasks from being carried out until they are released.")
+_add_command(
+    "release", "Let go what `task hold` keeps; what the guard holds is released with its plan."
+)
 
 
 @app.command("done")
@@ -163,7 +165,7 @@ def task_done(
 ) -> None:
     """Say that a human has done at the target what the task asked for."""
     settings = session.settings()
-    levers.done(
+    task_commands.done(
         engine=session.store(),
         settings=settings,
         task=task,
@@ -199,33 +201,33 @@ def _filter(
     )
 
 
-def _pull(lever: str, chosen: TaskFilter, yes: bool, actor: str, comment: str) -> None:
+def _carry_out(command: str, chosen: TaskFilter, yes: bool, actor: str, comment: str) -> None:
     settings = session.settings()
     engine = _store(settings, chosen)
     if not yes:
         _tell(
-            levers.preview(engine=engine, settings=settings, lever=lever, chosen=chosen),
+            task_commands.preview(engine=engine, settings=settings, command=command, chosen=chosen),
             "would change",
         )
         typer.echo("nothing was changed; add --yes to do it")
         return
-    pulled = levers.pull(
+    effect = task_commands.carry_out(
         engine=engine,
         settings=settings,
-        lever=lever,
+        command=command,
         chosen=chosen,
         actor=session.actor(actor),
         comment=comment,
     )
-    _tell(pulled, "changed")
+    _tell(effect, "changed")
 
 
-def _tell(pulled: Pull, verb: str) -> None:
-    for (system, operation, state), count in sorted(pulled.counts.items()):
+def _tell(effect: CommandEffect, verb: str) -> None:
+    for (system, operation, state), count in sorted(effect.counts.items()):
         typer.echo(f"{count:6d}  {system} {operation} {state}")
     typer.echo(
-        f"{pulled.lever} {verb} {pulled.tasks} tasks, {pulled.follow} of them because they depend"
+        f"{effect.command} {verb} {effect.tasks} tasks, {effect.follow} of them because they depend"
         " on others"
     )
-    if pulled.gone:
-        typer.echo(f"{pulled.gone} tasks of targets that are not configured any more: left alone")
+    if effect.gone:
+        typer.echo(f"{effect.gone} tasks of targets that are not configured any more: left alone")

@@ -322,7 +322,7 @@ def test_partial_failure_says_who_where_and_why(
     assert next(iter(status.errors)).startswith("welink: ")
 
 
-def test_a_lever_chooses_what_a_request_asks_for_and_nothing_else(
+def test_a_command_chooses_what_a_request_asks_for_and_nothing_else(
     world: RequestWorld, document: dict[str, Any]
 ) -> None:
     """Everybody failed; the operator tries the persons of one request again (I12: in order)."""
@@ -336,11 +336,11 @@ def test_a_lever_chooses_what_a_request_asks_for_and_nothing_else(
     assert everybody > len(NUMBERS)
     chosen = TaskFilter(request=request, state="failed")
     counted = task_commands.preview(
-        engine=world.engine, settings=world.settings, lever="retry", chosen=chosen
+        engine=world.engine, settings=world.settings, command="retry", chosen=chosen
     )
     assert counted.counts == {("idaas", "create", "failed"): 3, ("welink", "create", "failed"): 3}
-    task_commands.pull(
-        engine=world.engine, settings=world.settings, lever="retry", chosen=chosen, actor="mia",
+    task_commands.carry_out(
+        engine=world.engine, settings=world.settings, command="retry", chosen=chosen, actor="mia",
         comment="IDaaS is well again",
     )  # fmt: skip
     world.drain()
@@ -348,7 +348,7 @@ def test_a_lever_chooses_what_a_request_asks_for_and_nothing_else(
     assert world.states("idaas", "create") == {"failed": everybody - 3, "succeeded": 3}
     other = TaskFilter(request=request + 1)
     whose = {"engine": world.engine, "settings": world.settings, "chosen": other}
-    assert task_commands.preview(lever="cancel", **whose).tasks == 0
+    assert task_commands.preview(command="cancel", **whose).tasks == 0
 
 
 def test_a_missing_mapping_blocks_and_continues_by_itself(

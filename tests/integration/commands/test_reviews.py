@@ -159,7 +159,7 @@ def test_the_answer_about_a_feed_is_carried_out_once_and_audited(
 
 
 @pytest.mark.parametrize(
-    ("order", "said"),
+    ("asked", "said"),
     [
         ({"mode": "full"}, "Until then changes are read on"),
         ({"mode": "incremental"}, "Until then nothing newer of this source is merged"),
@@ -167,12 +167,12 @@ def test_the_answer_about_a_feed_is_carried_out_once_and_audited(
     ],
     ids=["full", "incremental", "window"],
 )
-def test_a_review_says_who_waits_for_it(world: HrWorld, order: dict[str, Any], said: str) -> None:
+def test_a_review_says_who_waits_for_it(world: HrWorld, asked: dict[str, Any], said: str) -> None:
     world.sync()
     for row in world.hr.persons()[:25]:
         world.change(row, **BLANK)
     with pytest.raises(SafetyStopError, match="is held"):
-        world.sync(**order)
+        world.sync(**asked)
     assert said in _asked(world)[2].body
 
 

@@ -17,7 +17,7 @@ from accountsync import connections, settings, wiring
 from accountsync.errors import ConfigurationError, TransientError
 from accountsync.hr.source import Ask
 from accountsync.hr.sql import SqlHrSource
-from accountsync.jobs.persons.run_request import Mode, SyncOrder
+from accountsync.jobs.persons.run_request import Mode, RunRequest
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from accountsync.settings.hr import SqlSource
 from tests.conftest import DATABASE_VARIABLE
@@ -52,7 +52,7 @@ class Warehouse:
     def sync(self, mode: Mode = "full", **more: Any) -> SyncResult:
         document = {"hr": [SOURCES["warehouse"] | more], "systems": {}}
         parsed = settings.parse(document, origin="docs/hr-sources.md")
-        return wiring.sync_source(parsed, "warehouse", order=SyncOrder(mode=mode))
+        return wiring.sync_source(parsed, "warehouse", request=RunRequest(mode=mode))
 
 
 def connection_to(engine: Engine, **extra: Any) -> str:

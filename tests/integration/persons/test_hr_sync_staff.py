@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from accountsync import connections, settings, wiring
 from accountsync.clock import utc_now
 from accountsync.errors import AccountSyncError, ConfigurationError, TargetDownError
-from accountsync.jobs.persons.run_request import Mode, SyncOrder, Window
+from accountsync.jobs.persons.run_request import Mode, RunRequest, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from simulators import run
 from simulators.client import HrClient
@@ -35,10 +35,10 @@ class StaffWorld(HrWorld):
     def hr(self) -> HrClient:
         return self.sims.staff
 
-    def read(self, mode: Mode = "full", **order: Any) -> SyncResult:
+    def read(self, mode: Mode = "full", **asked: Any) -> SyncResult:
         document = {"hr": [SOURCES["staff"]], "systems": {}}
         parsed = settings.parse(document, origin="docs/hr-sources.md")
-        return wiring.sync_source(parsed, "staff", order=SyncOrder(mode=mode, **order))
+        return wiring.sync_source(parsed, "staff", request=RunRequest(mode=mode, **asked))
 
     def is_in_step(self) -> bool:
         """The store, told in the words of the other system's rows, is HR."""

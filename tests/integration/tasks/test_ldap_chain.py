@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from accountsync.clock import utc_now
 from accountsync.domain.accounts.distinguished_name import joined, rdn
 from accountsync.errors import ConfigurationError
-from accountsync.jobs.tasks.task_commands import pull
+from accountsync.jobs.tasks.task_commands import carry_out
 from accountsync.settings.parts import Rate
 from accountsync.store.tasks.task_commands import TaskFilter
 from accountsync.wire import ldap_messages
@@ -252,10 +252,10 @@ def test_once_an_administrator_has_put_them_in_what_failed_is_tried_again_and_no
     locked.plan()
     locked.drain()
     locked.join_by_hand(openldap.LOCKED)
-    pull(
+    carry_out(
         engine=locked.engine,
         settings=locked.settings,
-        lever="retry",
+        command="retry",
         chosen=TaskFilter(operation="update"),
         actor="test",
         comment="they are in",

@@ -28,7 +28,7 @@ LOOKS_AT_MOST = 10
 """So many look-ups in a row without an answer, each after a longer while: a human has to look."""
 
 HELD_BY_OPERATOR = "HeldByOperator"
-"""The error of what a human held with a lever; the guard's is released with its plan only (I7)."""
+"""The error of what `task hold` keeps; what the guard holds is released with its plan only (I7)."""
 
 TAKING_AWAY = ("disable", "delete")
 """Operations that an account which has gone satisfies, and that run in reverse order (I12)."""

@@ -14,7 +14,7 @@ from accountsync.clock import Clock
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs.persons.merging import merge
-from accountsync.jobs.persons.read_scope import ReadPlan
+from accountsync.jobs.persons.read_scope import ReadScope
 from accountsync.jobs.persons.staging import StagedFeed
 from accountsync.jobs.reason_texts import all_english
 from accountsync.settings.hr import AnySource
@@ -124,7 +124,7 @@ def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -
         log.warning("event=feed_still_%s feed=%s run=%s", known.state, known.id, feed.run_id)
         return known
     log.error("event=feed_held source=%s run=%s", feed.source, feed.run_id)
-    if by_hand or feed.plan.mode not in {old.mode for old in replaced}:
+    if by_hand or feed.scope.mode not in {old.mode for old in replaced}:
         raise _stop(new)
     return new
 
@@ -136,7 +136,7 @@ def _known(
     same = [
         old
         for old in held_feeds.open_ones(connection, source=feed.source)
-        if (old.mode, old.fingerprint) == (feed.plan.mode, fingerprint)
+        if (old.mode, old.fingerprint) == (feed.scope.mode, fingerprint)
     ]
     if same:
         held_feeds.confirm(connection, feed=same[0].id)
@@ -169,8 +169,8 @@ def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
         for old in held_feeds.open_ones(connection, source=feed.source)
         if old.id < feed.run_id
         and (
-            feed.plan.is_complete
-            or (old.mode == feed.plan.mode == "incremental" and old.file == file)
+            feed.scope.is_complete
+            or (old.mode == feed.scope.mode == "incremental" and old.file == file)
         )
     ]
 
@@ -179,15 +179,15 @@ def _staged(
     connection: Connection, settings: AnySource, found: HeldFeed, now: datetime
 ) -> StagedFeed:
     """As it was read; where something newer was merged since, that is HR's present state."""
-    plan = ReadPlan(mode=found.mode, since=found.read_from)  # type: ignore[arg-type]
+    scope = ReadScope(mode=found.mode, since=found.read_from)  # type: ignore[arg-type]
     newer = held_feeds.merged_since(connection, source=found.source, feed=found.id)
     return StagedFeed(
         run_id=found.id,
         settings=settings,
-        plan=plan,
+        scope=scope,
         mapper=RowMapper(settings),
         now=now,
-        decides=plan.is_present_state and not newer,
+        decides=scope.is_present_state and not newer,
     )
 
 
