@@ -8,7 +8,7 @@ import pytest
 
 from accountsync.domain.accounts.account import OPERATIONS
 from accountsync.domain.persons.lifecycle import Lifecycle
-from accountsync.domain.tasks.breaker import STATES as BREAKER_STATES
+from accountsync.domain.tasks import breaker
 from accountsync.domain.tasks.outcomes import Outcome
 from accountsync.store.tables.base import TASK_STATES
 from accountsync.store.tables.tasks import PLAN_STATES
@@ -22,7 +22,7 @@ TERMS = [term for term, _, _ in ENTRIES]
 
 @pytest.mark.parametrize(
     "values",
-    [TASK_STATES, OPERATIONS, tuple(Lifecycle), tuple(Outcome), PLAN_STATES, BREAKER_STATES],
+    [TASK_STATES, OPERATIONS, tuple(Lifecycle), tuple(Outcome), PLAN_STATES, breaker.STATES],
     ids=["task states", "operations", "lifecycle", "outcomes", "plan states", "breaker states"],
 )
 def test_every_value_of_the_store_has_an_entry(values: tuple[str, ...]) -> None:
