@@ -96,7 +96,8 @@ def config_path() -> Path:
 
 
 def process_settings() -> Settings:
-    """The settings of this process, whose file is read once. Raises as `load` does."""
+    """The settings of this process. Their file is read once: a change of it takes effect in the
+    next process. Raises as `load` does."""
     return _load_once(config_path())
 
 
