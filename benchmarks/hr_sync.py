@@ -162,9 +162,10 @@ class _Bench:
 
 
 def _prepare(dsn: str) -> None:
-    from accountsync.store import engine, schema
+    from accountsync.store import schema
+    from accountsync.store.engine import make_engine
 
-    store = engine.create(dsn)
+    store = make_engine(dsn)
     schema.upgrade(store)
     store.dispose()
     with psycopg.connect(dsn) as connection:
@@ -180,7 +181,7 @@ def _case(name: str, *, dsn: str, url: str, **arguments: Any) -> Measured:
 
 def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
     from accountsync import settings, wiring
-    from accountsync.jobs.persons.run_request import SyncOrder
+    from accountsync.jobs.persons.run_request import RunRequest
 
     logging.disable(logging.WARNING)
     parts = urlsplit(url)
@@ -199,8 +200,8 @@ def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
     parsed = settings.parse({"hr": [source], "systems": {}}, origin="benchmark")
     wiring.endpoint("hr_api")  # Airflow's own imports are not what is measured
     begin = time.perf_counter()
-    order = SyncOrder(mode=mode)  # type: ignore[arg-type]
-    counts = wiring.sync_hr_persons(parsed, "hieds", order=order)
+    request = RunRequest(mode=mode)  # type: ignore[arg-type]
+    counts = wiring.sync_source(parsed, "hieds", request=request)
     return {"seconds": time.perf_counter() - begin, "fetched": counts.fetched}
 
 

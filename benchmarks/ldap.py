@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "plugins"))
 
 from accountsync.settings.parts import Rate
 from accountsync.targets import catalog
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from benchmarks import report
 from benchmarks.report import Row
@@ -76,7 +76,9 @@ async def _bare(subject: LdapSubject, people: Sequence[dict[str, Any]]) -> tuple
             values = {name: [str(who[name]).encode()] for name in target.written}
             dn = f"{target.rdn}={who[target.rdn]},{target.base}"
             birth = dialect.birth(enabled=True)
-            await directory.change(messages.add(dn, {**values, **birth, "objectClass": classes}))
+            await directory.change(
+                ldap_messages.add(dn, {**values, **birth, "objectClass": classes})
+            )
 
         return await _timed([lambda who=who: add(who) for who in people], 2)
 

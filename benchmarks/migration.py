@@ -121,12 +121,12 @@ def _progress(line: str) -> None:
 
 
 def setup(dsn: str, persons: int) -> None:
-    from accountsync.store import engine as store_engine
+    from accountsync.store.engine import make_engine
     from tests.store import stores
 
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS accountsync CASCADE")
-    engine = store_engine.create(dsn)
+    engine = make_engine(dsn)
     stores.restore(engine, EARLIER)
     engine.dispose()
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -209,10 +209,10 @@ def _execute(dsn: str, statements: str) -> float:
 
 
 def _upgrade(*, dsn: str) -> None:
-    from accountsync.store import engine as store_engine
     from accountsync.store import schema
+    from accountsync.store.engine import make_engine
 
-    engine = store_engine.create(dsn)
+    engine = make_engine(dsn)
     begin = time.perf_counter()
     schema.upgrade(
         engine, say=lambda line: _progress(f"{time.perf_counter() - begin:6.1f} s {line}")
@@ -223,11 +223,11 @@ def _upgrade(*, dsn: str) -> None:
 
 def _ask(*, dsn: str) -> dict[str, Any]:
     """The middle one of a hundred."""
-    from accountsync.store import engine as store_engine
     from accountsync.store import schema
+    from accountsync.store.engine import make_engine
 
     taken = []
-    with store_engine.create(dsn).connect() as connection:
+    with make_engine(dsn).connect() as connection:
         for _ in range(100):
             begin = time.perf_counter()
             schema.require_head(connection)

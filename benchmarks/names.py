@@ -74,12 +74,12 @@ def full_names(count: int) -> list[str]:
 
 
 def setup(dsn: str, joiners: int) -> None:
-    from accountsync.store import engine as store_engine
     from accountsync.store import schema
+    from accountsync.store.engine import make_engine
 
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS accountsync CASCADE")
-    engine = store_engine.create(dsn)
+    engine = make_engine(dsn)
     schema.upgrade(engine)
     engine.dispose()
     statement = (
@@ -103,7 +103,7 @@ def _lots(dsn: str) -> Iterator[Sequence[tuple[int, str, str]]]:
 def _ours(*, dsn: str) -> dict[str, Any]:
     from accountsync import settings
     from accountsync.jobs.plans import name_giving
-    from accountsync.store import engine as store_engine
+    from accountsync.store.engine import make_engine
 
     logging.disable(logging.WARNING)
     source = {"name": "hieds", "preset": "hieds", "conn_id": "hr_api"}
@@ -113,7 +113,7 @@ def _ours(*, dsn: str) -> dict[str, Any]:
     domain = {"email_domain": "example.com"}
     lots = list(_lots(dsn))
     begin = time.perf_counter()
-    with store_engine.create(dsn).begin() as connection:
+    with make_engine(dsn).begin() as connection:
         for lot in lots:
             contexts = {
                 person: {"person": {"employee_number": number, "full_name": name, "type": domain}}

@@ -140,9 +140,10 @@ def _row_by_row(persons: int) -> float:
 
 
 def _prepare(dsn: str, persons: int) -> None:
-    from accountsync.store import engine, schema
+    from accountsync.store import schema
+    from accountsync.store.engine import make_engine
 
-    store = engine.create(dsn)
+    store = make_engine(dsn)
     schema.upgrade(store)
     store.dispose()
     _copy_persons(dsn, persons)
@@ -190,14 +191,14 @@ def _row(case: str, measured: Measured, reference: Measured, name: str) -> Row:
 def _plan(*, dsn: str, scope: str | None = None) -> dict[str, Any]:
     from accountsync import settings
     from accountsync.jobs.plans.create_account_tasks import create_account_tasks
-    from accountsync.store import engine
+    from accountsync.store.engine import make_engine
 
     logging.disable(logging.WARNING)
     path = stage.ROOT / "config" / "accountsync.yaml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     if scope:
         document["systems"]["welink"]["scope"] = scope
-    parsed, store = settings.parse(document, origin="benchmark"), engine.create(dsn)
+    parsed, store = settings.parse(document, origin="benchmark"), make_engine(dsn)
     begin = time.perf_counter()
     summary = create_account_tasks(engine=store, settings=parsed, now=datetime.now(UTC))
     tasks = sum(sum(states.values()) for states in summary.counts.values())

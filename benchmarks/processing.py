@@ -53,11 +53,12 @@ def main(scale: str) -> None:
 
 @contextmanager
 def _store() -> Iterator[str]:
-    from accountsync.store import engine, schema
+    from accountsync.store import schema
+    from accountsync.store.engine import make_engine
 
     with stage.database() as server:
         dsn = server.dsn("accountsync")
-        store = engine.create(dsn)
+        store = make_engine(dsn)
         schema.upgrade(store)
         store.dispose()
         yield dsn

@@ -24,7 +24,7 @@ ONBOARDING = "/api/idaas/idm-openapi/enterprise/E1/user/onboarding"
 
 
 def _settings(dsn: str, urls: dict[str, str], at_once: int) -> Any:
-    from accountsync import settings, wiring
+    from accountsync import connections, settings
 
     logging.disable(logging.WARNING)
     os.environ["ACCOUNTSYNC_DATABASE_URL"] = dsn
@@ -35,7 +35,8 @@ def _settings(dsn: str, urls: dict[str, str], at_once: int) -> Any:
         target["rate"] = {"concurrency": at_once}
     parsed = settings.parse(document, origin="benchmark")
     for name in urls:
-        wiring.endpoint("hr_api" if name == "hr" else name)  # Airflow's imports are not measured
+        # Airflow's imports are not measured.
+        connections.endpoint("hr_api" if name == "hr" else name)
     return parsed
 
 
@@ -55,9 +56,9 @@ def _ours(*, dsn: str, urls: dict[str, str], tasks: int, at_once: int) -> dict[s
     from accountsync import wiring
 
     parsed = _settings(dsn, urls, at_once)
-    warm = wiring.process_account_tasks(parsed, "idaas", worker="bench", max_tasks=at_once)
+    warm = wiring.process_target(parsed, "idaas", worker="bench", max_tasks=at_once)
     begin, cpu = time.perf_counter(), time.process_time()
-    summary = wiring.process_account_tasks(parsed, "idaas", worker="bench")
+    summary = wiring.process_target(parsed, "idaas", worker="bench")
     took = {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
     if (dict(warm.outcomes), dict(summary.outcomes)) != (
         {"succeeded": at_once},
@@ -85,7 +86,7 @@ def _drained(*, dsn: str, urls: dict[str, str], at_once: int) -> dict[str, Any]:
 def _carried_out(system: str, parsed: Any) -> float:
     from accountsync import wiring
 
-    wiring.process_account_tasks(parsed, system, worker="bench")
+    wiring.process_target(parsed, system, worker="bench")
     return stage.peak_rss_mb()
 
 
@@ -142,44 +143,44 @@ def _claims_case(*, dsn: str, tasks: int) -> dict[str, Any]:
 
     from accountsync.domain.accounts.account import RemoteAccount
     from accountsync.domain.tasks import outcomes
-    from accountsync.store import engine
-    from accountsync.store.tasks import claimed_tasks
-    from accountsync.store.tasks import tasks as queue
+    from accountsync.store.engine import database_time, make_engine
+    from accountsync.store.tasks.claimed_tasks import claim
+    from accountsync.store.tasks.tasks import record
 
-    store, done = engine.create(dsn), 0
+    store, done = make_engine(dsn), 0
     begin = time.perf_counter()
     while done < tasks:
         with store.begin() as connection:
-            now = queue.database_time(connection)
-            claims = claimed_tasks.claim(
+            now = database_time(connection)
+            claims = claim(
                 connection, system="idaas", limit=200, worker="w", lease=timedelta(minutes=1),
                 now=now,
             )  # fmt: skip
         results = [
             outcomes.succeeded(
-                claim.as_task(claim.row["desired"]),
+                claimed.as_task(claimed.row["desired"]),
                 RemoteAccount(
-                    identifier=claim.row["employee_number"],
-                    remote_id=claim.row["employee_number"],
+                    identifier=claimed.row["employee_number"],
+                    remote_id=claimed.row["employee_number"],
                     ours=True,
                 ),
             )
-            for claim in claims
+            for claimed in claims
         ]
         with store.begin() as connection:
-            queue.record(connection, system="idaas", worker="w", results=results, now=now)
+            record(connection, system="idaas", worker="w", results=results, now=now)
         done += len(claims)
     return {"seconds": time.perf_counter() - begin, "tasks": done}
 
 
 def _delay_case(*, dsn: str, urls: dict[str, str], changes: int) -> dict[str, Any]:
-    from accountsync import wiring
     from accountsync.cli.mapping import read_csv
+    from accountsync.connections import open_store
     from accountsync.store.persons import mappings
 
     parsed = _settings(dsn, urls, at_once=16)
     data = Path(__file__).parents[1] / "simulators" / "data"
-    with wiring.open_store(parsed).begin() as connection:
+    with open_store(parsed).begin() as connection:
         for kind, file in (("departments", "departments"), ("person-types", "person_types")):
             table = mappings.TABLES[kind]
             mappings.write(connection, table, read_csv(data / f"{file}.csv", table))
@@ -196,11 +197,11 @@ def _delay_case(*, dsn: str, urls: dict[str, str], changes: int) -> dict[str, An
 def _chain(parsed: Any) -> None:
     from accountsync import wiring
 
-    wiring.sync_hr_persons(parsed, "hieds")
-    wiring.create_account_tasks(parsed)
+    wiring.sync_source(parsed, "hieds")
+    wiring.make_plan(parsed)
     while due := wiring.find_due_targets(parsed):
         for system in due:
-            wiring.process_account_tasks(parsed, system, worker="bench")
+            wiring.process_target(parsed, system, worker="bench")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from accountsync.domain.names.chinese_names import read
-from accountsync.store import engine
+from accountsync.store.engine import make_engine
 from accountsync.store.plans import plans
 from accountsync.store.tables.accounts import AccountRow, NameRow, PersonTypeMappingRow
 from accountsync.store.tables.persons import PersonRow
@@ -83,7 +83,7 @@ def _post(url: str, body: dict[str, Any], token: str = "") -> Any:
 
 def plan(dsn: str, *, limit: int) -> float:
     """Seconds for the creates of `limit` persons: look what there is, find free names, add."""
-    store = engine.create(dsn)
+    store = make_engine(dsn)
     read("王伟")  # loads the dictionary
     with Session(store) as session:
         plan_id = plans.start(session.connection(), airflow_run_id=None, now=datetime.now(UTC))

@@ -8,17 +8,17 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from accountsync.review_requests import ask_for_decisions
 from accountsync.scheduling import (
     ACCOUNT_TASKS,
     HR_PERSONS,
     airflow_run_id,
-    ask_for_decisions,
     check_form,
     dag_defaults,
     documentation,
     every,
 )
-from accountsync.scheduling import settings as load_settings
+from accountsync.settings import process_settings
 
 
 @dag(
@@ -38,8 +38,8 @@ def create_account_tasks() -> None:
         from accountsync import wiring
 
         check_form()
-        summary = wiring.create_account_tasks(
-            load_settings(),
+        summary = wiring.make_plan(
+            process_settings(),
             dry_run=(params or {})["dry_run"],
             airflow_run_id=airflow_run_id(),
         )

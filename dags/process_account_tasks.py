@@ -18,9 +18,9 @@ from accountsync.scheduling import (
     documentation,
     every,
 )
-from accountsync.scheduling import settings as load_settings
+from accountsync.settings import process_settings
 
-ONLY = {"type": "array", "examples": [*load_settings().systems]}
+ONLY = {"type": "array", "examples": [*process_settings().systems]}
 
 
 @dag(
@@ -41,10 +41,10 @@ def process_account_tasks() -> None:
     def find_due_targets(params: dict[str, Any] | None = None, ti: Any = None) -> list[str]:
         from accountsync import wiring
 
-        ti.xcom_push(key="since", value=wiring.store_time(load_settings()).isoformat())
+        ti.xcom_push(key="since", value=wiring.store_time(process_settings()).isoformat())
         check_form()
         said = params or {}
-        due = wiring.find_due_targets(load_settings(), dry_run=said["dry_run"])
+        due = wiring.find_due_targets(process_settings(), dry_run=said["dry_run"])
         return [system for system in due if not said["systems"] or system in said["systems"]]
 
     @task(
@@ -56,8 +56,8 @@ def process_account_tasks() -> None:
         from accountsync import wiring
 
         said = params or {}
-        summary = wiring.process_account_tasks(
-            load_settings(),
+        summary = wiring.process_target(
+            process_settings(),
             system,
             worker=airflow_run_id(),
             max_tasks=said["max_tasks"],
@@ -76,7 +76,7 @@ def process_account_tasks() -> None:
         from accountsync import wiring
 
         since = ti.xcom_pull(task_ids="find_due_targets", key="since")
-        released = wiring.find_untried(load_settings(), since=since)
+        released = wiring.find_untried(process_settings(), since=since)
         if not released:
             raise AirflowSkipException("nobody was released")
         outlet_events[ACCOUNT_TASKS].extra = {"released": released}

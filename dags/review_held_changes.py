@@ -9,16 +9,15 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from accountsync.review_requests import ask_for_decisions, whom_to_ask
 from accountsync.scheduling import (
     ACCOUNT_TASKS,
     HR_PERSONS,
-    ask_for_decisions,
     dag_defaults,
     documentation,
     fail_with,
-    whom_to_ask,
 )
-from accountsync.scheduling import settings as load_settings
+from accountsync.settings import process_settings
 
 LOOK = "ti.xcom_pull(task_ids='look')"
 COMMENT = Param("", type="string", description="why; kept in the audit trail")
@@ -41,7 +40,7 @@ def review_held_changes() -> None:
         from accountsync import wiring
 
         said = params or {}
-        return wiring.describe_review(load_settings(), said["kind"], said["number"])
+        return wiring.describe_review(process_settings(), said["kind"], said["number"])
 
     decide = HITLOperator(
         task_id="decide",
@@ -60,7 +59,7 @@ def review_held_changes() -> None:
 
         said, user = params or {}, answer["responded_by_user"] or {}
         return wiring.decide_review(
-            load_settings(),
+            process_settings(),
             said["kind"],
             said["number"],
             approved=answer["chosen_options"] == ["Approve"],

@@ -8,11 +8,11 @@ from typing import Any
 from airflow.sdk import Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from accountsync.review_requests import ask_for_decisions
 from accountsync.scheduling import (
     HR_PERSONS,
     READ_TIMEOUT,
     airflow_run_id,
-    ask_for_decisions,
     check_form,
     dag_defaults,
     data_interval,
@@ -20,12 +20,12 @@ from accountsync.scheduling import (
     every,
     fail_with,
 )
-from accountsync.scheduling import settings as load_settings
+from accountsync.settings import process_settings
 
 NONE_OR_TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 MODES = ["auto", "incremental", "full", "window", "person"]
 
-SOURCES = [source.name for source in load_settings().hr]
+SOURCES = [source.name for source in process_settings().hr]
 
 
 @dag(
@@ -50,14 +50,14 @@ def sync_hr_persons() -> None:
     def read(source: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns what changed: counts, differences by field, examples by employee number."""
         from accountsync import wiring
-        from accountsync.jobs.persons.run_request import order_of, sources_of
+        from accountsync.jobs.persons.run_request import request_of, sources_of
 
         check_form()
-        settings, said = load_settings(), params or {}
-        order = order_of(said, interval=data_interval(), zone=settings.zone)
+        settings, said = process_settings(), params or {}
+        request = request_of(said, interval=data_interval(), zone=settings.zone)
         if source not in sources_of(said, known=SOURCES):
             raise AirflowSkipException("not among the `sources` asked for")
-        run = wiring.sync_hr_persons(settings, source, order=order, airflow_run_id=airflow_run_id())
+        run = wiring.sync_source(settings, source, request=request, airflow_run_id=airflow_run_id())
         newest = run.newest_change and str(run.newest_change)
         return asdict(run) | {"newest_change": newest}
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import ports as loopback
+from .ports import is_free
 from .settings import Ports, variable
 
 _OLDEST_PYTHON = (3, 11)
@@ -44,7 +44,7 @@ def _ports(ports: Ports, needed: frozenset[str]) -> Iterator[str]:
         same = [other for other in numbers if other < name and numbers[other] == number]
         if same:
             yield f"port {number} is meant for both {same[0]} and {name}: {_cure(name)}"
-        elif not loopback.is_free(number):
+        elif not is_free(number):
             yield f"port {number} ({name}) is taken by another program: stop it, or {_cure(name)}"
 
 

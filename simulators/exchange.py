@@ -27,7 +27,7 @@ from .accounts import Account, AccountBook, TakenError, account_routes, page_que
 from .server import make_app, read_json, reply
 from .system import JsonObject, System
 
-UNIQUE = ("SAMAccountName", "Alias", "EmailAddress")
+EXCHANGE_UNIQUE = ("SAMAccountName", "Alias", "EmailAddress")
 _ROOT = "/api/Exchange"
 _KEEP = ("SAMAccountName", "id", "enabled")
 

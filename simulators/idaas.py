@@ -29,7 +29,7 @@ from .system import JsonObject, System
 from .tokens import Tokens
 
 ROOT = "/api/idaas/idm-openapi/enterprise/{enterprise_id}"
-UNIQUE = ("employeeNumber", "userName", "email")
+IDAAS_UNIQUE = ("employeeNumber", "userName", "email")
 _REQUIRED = ("employeeNumber", "name", "userName", "userType", "email")
 _LOOKUPS = ("employeeNumber", "userName", "email")
 _ATTRIBUTES = {"account": credentials.IDAAS_ACCOUNT, "secret": credentials.IDAAS_SECRET}

@@ -22,16 +22,13 @@ from aiohttp import web
 
 from .accounts import AccountBook
 from .client import HrClient, MailClient, TargetClient
-from .exchange import UNIQUE as EXCHANGE_UNIQUE
-from .exchange import make_exchange
+from .exchange import EXCHANGE_UNIQUE, make_exchange
 from .hr import make_hr
-from .idaas import UNIQUE as IDAAS_UNIQUE
-from .idaas import knows_user_name, make_idaas
+from .idaas import IDAAS_UNIQUE, knows_user_name, make_idaas
 from .mail import Mailbox, make_mail
 from .population import Population
 from .staff import make_staff
-from .welink import UNIQUE as WELINK_UNIQUE
-from .welink import make_welink
+from .welink import WELINK_UNIQUE, make_welink
 
 HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 1.0

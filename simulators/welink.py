@@ -28,7 +28,7 @@ from .server import make_app, read_json, reply
 from .system import JsonObject, System
 from .tokens import Tokens
 
-UNIQUE = ("corpUserId",)
+WELINK_UNIQUE = ("corpUserId",)
 CODES: Final = {
     "server error": "50000",
     "wrong credentials": "41000",

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.engine import URL
 from xdist.scheduler import LoadScopeScheduling
 
-from accountsync.store import engine as store_engine
+from accountsync.store.engine import make_engine
 from demo import postgres
 from tests.databases import Databases
 from tests.installation import Installation, installed
@@ -118,7 +118,7 @@ def database_url(_databases: Databases) -> Iterator[str]:
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    engine = store_engine.create(database_url)
+    engine = make_engine(database_url)
     yield engine
     engine.dispose()
 
@@ -127,7 +127,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 def empty(_databases: Databases) -> Iterator[Engine]:
     """Of a database without our schema."""
     with _databases.empty() as url:
-        engine = store_engine.create(url.render_as_string(hide_password=False))
+        engine = make_engine(url.render_as_string(hide_password=False))
         yield engine
         engine.dispose()
 

@@ -14,8 +14,8 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy.engine import URL
 
-from accountsync.store import engine as store_engine
 from accountsync.store import schema
+from accountsync.store.engine import make_engine
 
 _TABLES = (
     "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relkind = 'r'"
@@ -64,7 +64,7 @@ class Databases:
         self._template = f"template_{uuid4().hex[:12]}"
         url = server.set(database=self._template)
         execute(server, f"CREATE DATABASE {self._template}")
-        engine = store_engine.create(url.render_as_string(hide_password=False))
+        engine = make_engine(url.render_as_string(hide_password=False))
         schema.upgrade(engine)
         engine.dispose()
         with connected(url) as connection:

@@ -14,14 +14,13 @@ import pytest
 import yaml
 from sqlalchemy import Engine, RowMapping, text
 
-from accountsync import settings as configuration
 from accountsync import wiring
 from accountsync.cli.mapping import read_csv
-from accountsync.jobs.persons.run_request import SyncOrder
+from accountsync.jobs.persons.run_request import RunRequest
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
-from accountsync.settings import Settings
+from accountsync.settings import Settings, parse
 from accountsync.store.persons import mappings
 from simulators import run
 from simulators.run import HrOptions, Sims, TargetOptions
@@ -38,14 +37,14 @@ class Installation:
     sims: Sims
 
     def sync(self, mode: Any = "auto", **options: Any) -> SyncResult:
-        order = SyncOrder(mode=mode, **options)
-        return wiring.sync_hr_persons(self.settings, "hieds", order=order, airflow_run_id="test")
+        request = RunRequest(mode=mode, **options)
+        return wiring.sync_source(self.settings, "hieds", request=request, airflow_run_id="test")
 
     def plan(self, **options: Any) -> PlanSummary:
-        return wiring.create_account_tasks(self.settings, airflow_run_id="test", **options)
+        return wiring.make_plan(self.settings, airflow_run_id="test", **options)
 
     def process(self, system: str, **options: Any) -> ProcessSummary:
-        return wiring.process_account_tasks(self.settings, system, worker="test", **options)
+        return wiring.process_target(self.settings, system, worker="test", **options)
 
     def drain(self, rounds: int = 20) -> list[ProcessSummary]:
         """Until nothing is due; what is due later stays."""
@@ -74,9 +73,7 @@ def example_settings(**changes: Any) -> Settings:
     """The shipped example configuration, with retries that do not wait."""
     path = Path(__file__).parents[1] / "config" / "accountsync.yaml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return configuration.parse(
-        document | {"retry": FAST_RETRY, "breaker": FAST_BREAKER} | changes, origin="test"
-    )
+    return parse(document | {"retry": FAST_RETRY, "breaker": FAST_BREAKER} | changes, origin="test")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from accountsync.settings import Settings
 from accountsync.settings.hr import AnySource, HttpSource, SqlSource
 from accountsync.settings.hr_files import FileSource
 from accountsync.settings.targets import AnyTarget
-from accountsync.store import engine as store_engine
+from accountsync.store.engine import make_engine
 from accountsync.targets import catalog
 from accountsync.targets.connector import OpenConnector
 from accountsync.wire import unreadable
@@ -49,7 +49,7 @@ def open_store(settings: Settings) -> Engine:
 
 @cache
 def _engine(url: str) -> Engine:
-    return store_engine.create(url)
+    return make_engine(url)
 
 
 def _postgres_url(conn_id: str) -> str:

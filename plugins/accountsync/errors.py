@@ -2,7 +2,7 @@
 
 AccountSyncError
 ├── ConfigurationError        fail now: somebody has to change the configuration or a Connection
-│   └── InvalidOrderError     what a run was asked to do means nothing: ask again, in another run
+│   └── InvalidRunRequestError  what a run was asked to do means nothing: ask again, in another run
 ├── InvalidRequestError       an account request that cannot be taken: its sender has to change it
 ├── SafetyStopError           fail now: a human has to look before anything goes on
 │   ├── DryRunError           refused at the wire: this run only shows what it would send
@@ -34,7 +34,7 @@ class ConfigurationError(AccountSyncError):
     """Carries one line per problem, each with its path and a hint."""
 
 
-class InvalidOrderError(ConfigurationError):
+class InvalidRunRequestError(ConfigurationError):
     """Of a run's `conf`; other runs are not affected."""
 
 

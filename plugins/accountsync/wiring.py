@@ -10,29 +10,24 @@ from functools import partial
 from typing import Any
 
 from accountsync import connections, metrics
-from accountsync.connections import endpoint as endpoint
-from accountsync.connections import open_store as open_store
+from accountsync.clock import utc_now
+from accountsync.connections import open_store
 from accountsync.errors import ConfigurationError
-from accountsync.jobs.commands import adopt_accounts as adoption
-from accountsync.jobs.commands import provision, reviews
+from accountsync.jobs.commands import adopt_accounts, provision, reviews
 from accountsync.jobs.commands.adopt_accounts import Adoption
 from accountsync.jobs.commands.provision import Doing, Step
-from accountsync.jobs.persons import held_feeds
-from accountsync.jobs.persons import sync_hr_persons as sync
-from accountsync.jobs.persons.run_request import SyncOrder
+from accountsync.jobs.persons import held_feeds, sync_hr_persons
+from accountsync.jobs.persons.run_request import RunRequest
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
-from accountsync.jobs.plans import create_account_tasks as create
-from accountsync.jobs.plans import held_plans
+from accountsync.jobs.plans import create_account_tasks, held_plans
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
-from accountsync.jobs.tasks import preview
-from accountsync.jobs.tasks import process_account_tasks as process
+from accountsync.jobs.tasks import preview, process_account_tasks
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
-from accountsync.jobs.tasks.task_queue import Limits, database_clock
+from accountsync.jobs.tasks.task_queue import Limits
 from accountsync.settings import Settings
+from accountsync.store.engine import database_clock, database_time
 from accountsync.store.persons.runs import Outcome
-from accountsync.store.tasks.tasks import database_time
 from accountsync.targets.connector import OpenConnector
-from accountsync.wire.api import utc_now
 
 _SECONDS_PER_RUN = 240.0
 """A run stops claiming before the next one is due."""
@@ -44,21 +39,21 @@ def store_time(settings: Settings) -> datetime:
         return database_time(connection)
 
 
-def sync_hr_persons(
+def sync_source(
     settings: Settings,
     name: str,
     *,
-    order: SyncOrder | None = None,
+    request: RunRequest | None = None,
     airflow_run_id: str | None = None,
 ) -> SyncResult:
     """The job of one HR source, with its API opened and closed."""
     source = settings.source(name)
-    return sync.sync_hr_persons(
+    return sync_hr_persons.sync_hr_persons(
         engine=open_store(settings),
         settings=source,
         open_source=connections.hr_opener(source),
         clock=utc_now,
-        order=order or SyncOrder(),
+        request=request or RunRequest(),
         airflow_run_id=airflow_run_id,
     )
 
@@ -77,7 +72,7 @@ def approve_feed(settings: Settings, feed: int, *, actor: str, comment: str) -> 
     )
 
 
-def create_account_tasks(
+def make_plan(
     settings: Settings,
     *,
     dry_run: bool = False,
@@ -85,7 +80,7 @@ def create_account_tasks(
     only: str | None = None,
 ) -> PlanSummary:
     """`only`: the employee number of the one person to plan."""
-    return create.create_account_tasks(
+    return create_account_tasks.create_account_tasks(
         engine=open_store(settings),
         settings=settings,
         now=store_time(settings),
@@ -168,7 +163,7 @@ def decide_review(
 
 def find_due_targets(settings: Settings, *, dry_run: bool = False) -> list[str]:
     """Configured targets with work to do, in the order of the configuration."""
-    return process.find_due_targets(
+    return process_account_tasks.find_due_targets(
         engine=open_store(settings), systems=settings.systems, dry_run=dry_run
     )
 
@@ -179,11 +174,11 @@ def find_untried(settings: Settings, *, since: str | None) -> dict[str, int]:
     if since is None:
         return {}
     moment = datetime.fromisoformat(since)
-    found = process.find_untried(engine=open_store(settings), since=moment)
+    found = process_account_tasks.find_untried(engine=open_store(settings), since=moment)
     return {system: found[system] for system in settings.systems if system in found}
 
 
-def process_account_tasks(
+def process_target(
     settings: Settings,
     system: str,
     *,
@@ -210,11 +205,11 @@ def process_account_tasks(
             engine=engine, system=system, open_connector=open_connector, limits=limits
         )
     try:
-        return process.process_account_tasks(
+        return process_account_tasks.process_account_tasks(
             engine=engine,
             system=system,
             open_connector=open_connector,
-            rules=process.rules_of(settings),
+            rules=process_account_tasks.rules_of(settings),
             limits=limits,
             worker=worker,
             clock=database_clock(engine),
@@ -225,16 +220,16 @@ def process_account_tasks(
         metrics.send_queue(engine, system)
 
 
-def adopt_accounts(
+def adopt_accounts_of(
     settings: Settings, system: str, *, actor: str, dry_run: bool = False
 ) -> Adoption:
     """What the target has already becomes its persons'; nothing is changed there."""
     opener = target_to_look_at(settings, system)
-    return adoption.adopt_accounts(
+    return adopt_accounts.adopt_accounts(
         engine=open_store(settings),
         system=system,
         target=settings.systems[system],
-        read=lambda: asyncio.run(adoption.list_accounts(opener, system=system)),
+        read=lambda: asyncio.run(adopt_accounts.list_accounts(opener, system=system)),
         actor=actor,
         now=utc_now(),
         dry_run=dry_run,
@@ -255,8 +250,8 @@ def provision_person(settings: Settings, employee_number: str, *, actor: str) ->
     worker = f"provision by {actor}"
 
     def sync_sources() -> str:
-        order = SyncOrder(mode="person", numbers=frozenset([employee_number]))
-        read = [sync_hr_persons(settings, source.name, order=order) for source in settings.hr]
+        request = RunRequest(mode="person", numbers=frozenset([employee_number]))
+        read = [sync_source(settings, source.name, request=request) for source in settings.hr]
         return "; ".join(
             f"{one.source}: {one.fetched} read, {one.inserted} new, {one.updated} changed,"
             f" {one.unchanged} unchanged, {one.rejected} rejected"
@@ -264,11 +259,11 @@ def provision_person(settings: Settings, employee_number: str, *, actor: str) ->
         )
 
     def plan() -> str:
-        made = create_account_tasks(settings, airflow_run_id=worker, only=employee_number)
+        made = make_plan(settings, airflow_run_id=worker, only=employee_number)
         return provision.told_of_plan(made)
 
     def process_system(system: str, seconds: float) -> ProcessSummary:
-        return process_account_tasks(
+        return process_target(
             settings,
             system,
             worker=worker,

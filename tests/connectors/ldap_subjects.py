@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from accountsync import settings as configuration
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.accounts.distinguished_name import joined, rdn
+from accountsync.settings import parse
 from accountsync.settings.ldap import LdapTarget
 from accountsync.settings.parts import Rate
 from accountsync.targets import catalog
@@ -24,7 +24,7 @@ from accountsync.targets.connector import Connector
 from accountsync.targets.ldap_container import container_dn
 from accountsync.testing import Attributes, SeenAccount
 from accountsync.testing.subject import NUMBER
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.endpoint import Endpoint
 from accountsync.wire.ldap_messages import Entry
@@ -48,7 +48,7 @@ def _target(preset: str, changed: str) -> LdapTarget:
     document["names"]["upn"] = "{{ person.employee_number }}@example.test"
     own = {"preset": preset, "conn_id": "directory", **changes}
     document["systems"] = {"directory": own}
-    found = configuration.parse(document, origin="test").systems["directory"]
+    found = parse(document, origin="test").systems["directory"]
     assert isinstance(found, LdapTarget)
     return found
 
@@ -205,8 +205,8 @@ class LdapSubject:
         return found
 
     def modify(self, dn: str, name: str, *values: str) -> None:
-        step: messages.Step = ("replace", name, [value.encode() for value in values])
-        self.wire(lambda d: d.change(messages.modify(dn, [step])))
+        step: ldap_messages.Step = ("replace", name, [value.encode() for value in values])
+        self.wire(lambda d: d.change(ldap_messages.modify(dn, [step])))
 
     def accounts(self) -> list[SeenAccount]:
         async def read(directory: Directory) -> list[SeenAccount]:
@@ -231,13 +231,13 @@ class LdapSubject:
             target = self.target
             dn = joined(rdn(target.rdn, attributes[target.rdn]), container_dn(target, attributes))
             values = {
-                name: messages.as_values(attributes[name])
+                name: ldap_messages.as_values(attributes[name])
                 for name in target.written
                 if attributes[name] != ""
             }
             classes = {"objectClass": [one.encode() for one in target.object_classes]}
             birth = catalog.dialect(target, directory).birth(enabled=True)
-            await directory.change(messages.add(dn, {**values, **classes, **birth}))
+            await directory.change(ldap_messages.add(dn, {**values, **classes, **birth}))
 
         self.wire(add)
 
@@ -246,11 +246,11 @@ class LdapSubject:
 
         async def run(directory: Directory) -> None:
             for entry in await self.entries_of(directory):
-                await directory.change(messages.delete(entry.dn))
+                await directory.change(ldap_messages.delete(entry.dn))
             if self.name == "openldap":
-                step: messages.Step = ("replace", "member", [openldap.LOGIN.encode()])
+                step: ldap_messages.Step = ("replace", "member", [openldap.LOGIN.encode()])
                 for group in ("staff", "vpn", "others"):
-                    await directory.change(messages.modify(self.group(group), [step]))
+                    await directory.change(ldap_messages.modify(self.group(group), [step]))
 
         self.wire(run)
 

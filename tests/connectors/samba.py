@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from accountsync.settings.parts import Rate
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from tests.connectors import certificates
 from tests.connectors.directory_server import DirectoryServer, program, serving, unavailable
@@ -79,7 +79,7 @@ def _provision(tool: str, folder: Path) -> None:
 async def _furnish(server: DirectoryServer) -> None:
     async with Directory(server.endpoint(), rate=Rate(concurrency=1), timeout_s=30) as directory:
         for dn in _UNITS:
-            await directory.change(messages.add(dn, {"objectClass": [b"organizationalUnit"]}))
+            await directory.change(ldap_messages.add(dn, {"objectClass": [b"organizationalUnit"]}))
         for name in ("staff", "vpn", "others"):
-            group = messages.add(f"CN={name},{GROUPS}", {"objectClass": [b"group"]})
+            group = ldap_messages.add(f"CN={name},{GROUPS}", {"objectClass": [b"group"]})
             await directory.change(group)

@@ -15,8 +15,7 @@ from typing import Any
 
 import yaml
 
-from accountsync import settings as configuration
-from accountsync.settings import Settings
+from accountsync.settings import Settings, parse
 from accountsync.settings.ldap import LdapTarget
 from accountsync.settings.parts import TokenAuth
 from accountsync.settings.targets import HttpTarget
@@ -45,7 +44,7 @@ def example() -> Settings:
     document = yaml.safe_load((CONFIG / "accountsync.yaml").read_text("utf-8"))
     scim = yaml.safe_load((CONFIG / "demo-scim.yaml").read_text("utf-8"))["systems"]["scim"]
     document["systems"]["scim"] = scim
-    return configuration.parse(document, origin="test")
+    return parse(document, origin="test")
 
 
 def http_target(name: str) -> HttpTarget:

@@ -17,7 +17,7 @@ from accountsync.errors import (
 )
 from accountsync.targets.connector import Connector
 from accountsync.testing import known
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from tests.connectors.faulty_line import faulty_line
 from tests.connectors.ldap_subjects import NAME, SALES, LdapSubject
 
@@ -181,7 +181,7 @@ def test_a_name_with_special_characters_stays_one_name(ldap: LdapSubject, name: 
     made = ldap.call(lambda c: c.create(person))
     (entry,) = ldap.entries()
     assert entry.text("displayName") == name
-    assert messages.Entry(dn=entry.dn, attributes={}).dn.count("研发") == 1
+    assert ldap_messages.Entry(dn=entry.dn, attributes={}).dn.count("研发") == 1
     assert ldap.call(lambda c: c.find(person)) == made
     assert ldap.call(lambda c: c.update(known(made, person), person)) == made
     assert ldap.call(lambda c: c.rename(known(made, person), ldap.person(NUMBER))).ours

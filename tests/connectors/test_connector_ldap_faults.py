@@ -23,7 +23,7 @@ from accountsync.errors import (
 )
 from accountsync.targets.connector import Connector
 from accountsync.testing import known
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.ldap_messages import Request
 from tests.connectors import certificates
@@ -138,7 +138,7 @@ def test_an_entry_that_is_not_shown_yet_is_an_unknown_outcome_and_stops_nobody_e
     async def then_not_there(directory: Directory, request: Request) -> None:
         await change(directory, request)
         for dn in [entry.dn for entry in await ldap.entries_of(directory)]:
-            await change(directory, messages.delete(dn))
+            await change(directory, ldap_messages.delete(dn))
 
     monkeypatch.setattr(Directory, "change", then_not_there)
     with pytest.raises(UnknownOutcomeError, match="not seen afterwards"):

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,20 @@ import yaml
 from sqlalchemy import Engine, RowMapping, text
 
 from accountsync import connections
-from accountsync import settings as configuration
-from accountsync.jobs.persons import sync_hr_persons as sync
-from accountsync.jobs.persons.run_request import Mode, SyncOrder, Window
-from accountsync.jobs.persons.sync_hr_persons import SyncResult
-from accountsync.jobs.plans import create_account_tasks as create
-from accountsync.jobs.plans.create_account_tasks import PlanSummary
+from accountsync.clock import Clock, utc_now
+from accountsync.jobs.persons.run_request import Mode, RunRequest, Window
+from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
+from accountsync.jobs.plans.create_account_tasks import PlanSummary, create_account_tasks
 from accountsync.jobs.tasks import preview
-from accountsync.jobs.tasks import process_account_tasks as process
-from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
-from accountsync.jobs.tasks.task_queue import Clock, Limits, database_clock
-from accountsync.settings import Settings
-from accountsync.store import engine as store_engine
+from accountsync.jobs.tasks.process_account_tasks import (
+    ProcessSummary,
+    find_due_targets,
+    process_account_tasks,
+    rules_of,
+)
+from accountsync.jobs.tasks.task_queue import Limits
+from accountsync.settings import Settings, parse
+from accountsync.store.engine import database_clock, make_engine
 from accountsync.targets import catalog
 from accountsync.wire.endpoint import Endpoint
 from simulators.run import Sims
@@ -66,16 +68,12 @@ def _settings(changed: str) -> Settings:
     document["hr"][0] |= _SMALL_PAGES | changes.get("hieds", {})
     for name, target in document["systems"].items():
         target |= changes.get(name, {})
-    return configuration.parse(document, origin="test")
+    return parse(document, origin="test")
 
 
 def stamp(moment: datetime) -> str:
     """As HR writes it: in China, without a zone."""
     return moment.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def until(condition: Callable[[], Any], *, seconds: float = 90.0) -> None:
@@ -114,19 +112,21 @@ class World:
         reach = source.overlap if overlap is None else overlap
         source = source.model_copy(update={"takes_over": list(takes_over), "overlap": reach})
         asked: Mode = "window" if window else "person" if numbers else mode
-        return sync.sync_hr_persons(
+        return sync_hr_persons(
             engine=self.engine,
             settings=source,
             open_source=partial(connections.http_source, source, self.endpoint(source.conn_id)),
             clock=(lambda: now) if now else clock,
-            order=SyncOrder(mode=asked, window=window, numbers=frozenset(numbers), dry_run=dry_run),
+            request=RunRequest(
+                mode=asked, window=window, numbers=frozenset(numbers), dry_run=dry_run
+            ),
             airflow_run_id="test",
         )
 
     def plan(
         self, *, now: datetime | None = None, dry_run: bool = False, only: str | None = None
     ) -> PlanSummary:
-        return create.create_account_tasks(
+        return create_account_tasks(
             engine=self.engine,
             settings=self.settings,
             now=now or utc_now(),
@@ -157,11 +157,11 @@ class World:
             return preview.preview_account_tasks(
                 engine=self.engine, system=system, open_connector=open_connector, limits=asked
             )
-        return process.process_account_tasks(
+        return process_account_tasks(
             engine=self.engine,
             system=system,
             open_connector=open_connector,
-            rules=process.rules_of(self.settings),
+            rules=rules_of(self.settings),
             limits=asked,
             worker=worker,
             clock=clock or database_clock(self.engine),
@@ -169,9 +169,7 @@ class World:
         )
 
     def due(self, *, dry_run: bool = False) -> list[str]:
-        return process.find_due_targets(
-            engine=self.engine, systems=self.settings.systems, dry_run=dry_run
-        )
+        return find_due_targets(engine=self.engine, systems=self.settings.systems, dry_run=dry_run)
 
     def endpoint(self, conn_id: str) -> Endpoint:
         simulator = _SIMULATOR_OF[conn_id]
@@ -232,9 +230,7 @@ class World:
 def _carry_out(order: Mapping[str, Any]) -> None:
     sims = Sims()
     sims.ports = order["ports"]
-    world = World(
-        engine=store_engine.create(order["database"]), sims=sims, changes=order["changes"]
-    )
+    world = World(engine=make_engine(order["database"]), sims=sims, changes=order["changes"])
     getattr(world, order["job"])(**order["arguments"])
 
 

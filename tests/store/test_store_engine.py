@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from accountsync.store.engine import copying, create
+from accountsync.store.engine import copying, make_engine
 from tests.store.people import add_persons
 
 NAME, PHONE = "欧阳娜娜", "13912345678"
@@ -86,7 +86,7 @@ def test_what_airflows_sessions_are_told_does_not_end_ours(
 ) -> None:
     """docs/deployment.md: `PGOPTIONS` is for the metadata database; a plan may take its time."""
     monkeypatch.setenv("PGOPTIONS", "-c idle_in_transaction_session_timeout=1s")
-    engine = create(database_url)
+    engine = make_engine(database_url)
     with engine.connect() as connection:
         shown = connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
     engine.dispose()

@@ -73,8 +73,8 @@ def _fillings(name: str, template: str) -> Iterator[str]:
             made = mappings._write_of(table), mappings._gaps_of(table)
             yield made[constant == "_GAPS"]
     elif module == task_commands.__name__.rpartition(".")[2]:
-        for lever in task_commands.LEVERS.values():
-            yield template.format(may=lever.may, follows=lever.follows, sets=lever.sets)
+        for command in task_commands.TASK_COMMANDS.values():
+            yield template.format(may=command.may, follows=command.follows, sets=command.sets)
     else:
         yield template.format(**_FILLED)
 

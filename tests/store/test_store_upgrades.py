@@ -215,8 +215,9 @@ def test_an_upgrade_that_is_killed_while_it_copies_harms_nobody(
 
 _UPGRADE = """
 import os
-from accountsync.store import engine, schema
-schema.upgrade(engine.create(os.environ["STORE"]))
+from accountsync.store import schema
+from accountsync.store.engine import make_engine
+schema.upgrade(make_engine(os.environ["STORE"]))
 """
 
 

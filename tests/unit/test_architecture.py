@@ -1,7 +1,7 @@
 """Who may import whom: between the layers, and between the rooms of a layer.
 
-`dags, scheduling, web, cli → wiring → connections, jobs → hr, targets, store → wire → domain →
-errors`
+`dags, scheduling, review_requests, web, cli → wiring → connections, jobs → hr, targets, store →
+wire → domain → errors, clock`
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "clock": set(),
     "domain": {"errors"},
     "settings": {"domain", "errors"},
-    "wire": {"settings", "domain", "errors"},
+    "wire": {"settings", "domain", "clock", "errors"},
     "hr": {"wire", "settings", "domain", "errors"},
     "targets": {"wire", "settings", "domain", "errors"},
-    "store": {"domain", "errors"},
-    "jobs": {"hr", "targets", "store", "settings", "domain", "errors"},
+    "store": {"domain", "clock", "errors"},
+    "jobs": {"hr", "targets", "store", "settings", "domain", "clock", "errors"},
     "metrics": {"jobs"},
     "connections": {"jobs", "hr", "targets", "store", "wire", "settings", "domain", "errors"},
     "wiring": {
@@ -34,15 +35,17 @@ ALLOWED: dict[str, set[str]] = {
         "jobs",
         "targets",
         "store",
-        "wire",
         "settings",
         "domain",
+        "clock",
         "errors",
     },
-    "scheduling": {"wiring", "settings", "errors"},
+    "failure_mail": {"settings", "errors"},
+    "review_requests": {"failure_mail", "wiring", "settings"},
+    "scheduling": {"failure_mail", "settings", "errors"},
     "web": {"wiring", "store", "settings", "errors"},
     "plugin": set(),
-    "cli": {"wiring", "jobs", "store", "settings", "domain", "errors"},
+    "cli": {"wiring", "connections", "jobs", "store", "settings", "domain", "clock", "errors"},
     "__main__": {"cli", "connections", "errors"},
     "testing": {"targets", "settings", "domain", "errors"},
     "__init__": set(),
@@ -65,7 +68,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "accounts": {"names", "plans", "tables"},
     },
     "jobs": {
-        "persons": {"tasks"},
+        "persons": set(),
         "tasks": set(),
         "plans": set(),
         "commands": {"persons", "plans", "tasks"},
@@ -74,7 +77,9 @@ ROOMS: dict[str, dict[str, set[str]]] = {
 """Layer → room → the rooms beside it that it may use. A module that stands in the layer itself
 serves all of its rooms and uses none of them, but `store.schema`, which knows every table."""
 
-MAY_USE_AIRFLOW = {"plugin", "metrics", "connections", "scheduling", "web"}
+MAY_USE_AIRFLOW = {
+    "plugin", "metrics", "connections", "failure_mail", "review_requests", "scheduling", "web",
+}  # fmt: skip
 
 
 def _part(file: Path) -> str:
@@ -204,3 +209,55 @@ def test_the_domain_has_no_clock_no_randomness_and_no_input_or_output() -> None:
         source = file.read_text(encoding="utf-8")
         assert "now()" not in source
         assert "today()" not in source
+
+
+OURS = {"accountsync", "benchmarks", "demo", "simulators", "tests"}
+EVERY_FILE = sorted(
+    file
+    for folder in ("plugins", "dags", "demo", "simulators", "benchmarks", "tests")
+    for file in (REPOSITORY / folder).rglob("*.py")
+)
+
+
+def test_no_module_renames_another_on_import() -> None:
+    """Of ours, that is: a thing has one name wherever one reads it."""
+    assert [name for file in EVERY_FILE for name in _renamed(file)] == []
+
+
+def _renamed(file: Path) -> Iterator[str]:
+    for node in ast.walk(_tree(file)):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        module = "" if isinstance(node, ast.Import) else "." * node.level + (node.module or "")
+        for alias in node.names:
+            is_ours = (module or alias.name).split(".")[0] in OURS | {""}
+            if is_ours and alias.asname not in (None, alias.name):
+                where = file.relative_to(REPOSITORY)
+                yield f"{where}:{node.lineno}: {module} {alias.name} as {alias.asname}"
+
+
+def test_only_the_clock_knows_what_time_it_is() -> None:
+    """Everybody else is given `now` or a Clock, or asks the store."""
+    asking = {
+        str(file.relative_to(PACKAGE)): calls
+        for file in FILES
+        if file.name != "clock.py" and (calls := sorted(_asks_for_now(file)))
+    }
+    assert asking == {}
+
+
+def _asks_for_now(file: Path) -> Iterator[str]:
+    """`time.monotonic` measures how long something takes, and is no time of day."""
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name.endswith(_TIMES_OF_DAY):
+                yield f"line {node.lineno}: {name}"
+        elif isinstance(node, ast.ImportFrom) and node.module == "time":
+            yield from (f"line {node.lineno}: {alias.name}" for alias in node.names)
+
+
+_TIMES_OF_DAY = (
+    "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time",
+    "time.time_ns", "time.gmtime", "time.localtime",
+)  # fmt: skip

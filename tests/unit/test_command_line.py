@@ -12,6 +12,7 @@ from typer import BadParameter
 
 import accountsync
 from accountsync.__main__ import app, main
+from accountsync.cli import session
 
 
 def test_a_store_that_is_down_is_a_message(
@@ -73,3 +74,23 @@ def test_a_blank_comment_is_refused() -> None:
     """I16: before the store is asked for anything."""
     with pytest.raises(BadParameter, match="say why"):
         app(["plan", "reject", "1", "--comment", " "], standalone_mode=False)
+
+
+def test_a_login_without_a_name_has_to_say_who_acts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I16: as in a container whose user has no entry in passwd. Nothing is done before that."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2_000_000_001)
+    with pytest.raises(SystemExit):
+        main(lambda: app(["plan", "reject", "1", "--comment", "x"], standalone_mode=False))
+    assert capsys.readouterr().err == (
+        "ConfigurationError: your login has no name on this machine; say who acts: --actor NAME\n"
+    )
+
+
+def test_who_acts_is_who_the_command_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I16: else whoever is logged in."""
+    monkeypatch.setenv("LOGNAME", "ann")
+    assert (session.actor("ben"), session.actor("")) == ("ben", "ann")

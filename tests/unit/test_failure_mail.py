@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from jinja2 import Environment, StrictUndefined
 
-from accountsync import scheduling
+from accountsync import failure_mail
 from accountsync.errors import TargetDownError
 
-TEMPLATE = Path(scheduling.__file__).parent / "web" / "templates" / "failure_mail.html"
+TEMPLATE = Path(failure_mail.__file__).parent / "web" / "templates" / "failure_mail.html"
 
 
 def _mail(kind: str | None, *, run_type: str = "scheduled", mode: str | None = None) -> str:
@@ -27,7 +27,7 @@ def _mail(kind: str | None, *, run_type: str = "scheduled", mode: str | None = N
         "run_url": "http://localhost/run",
         "started": None,
         "failures": [failure],
-        "once": scheduling._reads_once({"dag_run": run, "dag": dag}),
+        "once": failure_mail._reads_once({"dag_run": run, "dag": dag}),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
     page = Environment(undefined=StrictUndefined, autoescape=True).from_string(template)
@@ -65,7 +65,7 @@ def test_what_the_next_run_reads_is_left_to_it(run: dict[str, str]) -> None:
 
 
 def test_a_form_filled_in_wrongly_breaks_no_other_run() -> None:
-    mail = _mail("InvalidOrderError", mode="window")
+    mail = _mail("InvalidRunRequestError", mode="window")
     assert "Trigger the DAG again" in mail
     assert "every run fails" not in mail
 
@@ -73,7 +73,7 @@ def test_a_form_filled_in_wrongly_breaks_no_other_run() -> None:
 def test_the_last_line_of_the_log_names_the_source(caplog: pytest.LogCaptureFixture) -> None:
     error = TargetDownError("hr_api POST: HTTP 503")
     error.add_note("HR source hieds, sync run 7")
-    scheduling.say_failure({"exception": error})
+    failure_mail.say_failure({"exception": error})
     said = "Failed: TargetDownError: hr_api POST: HTTP 503; HR source hieds, sync run 7"
     assert caplog.messages[-1] == said
 
@@ -81,4 +81,4 @@ def test_the_last_line_of_the_log_names_the_source(caplog: pytest.LogCaptureFixt
 def test_a_run_of_another_dag_reads_nothing_that_could_be_lost() -> None:
     run = SimpleNamespace(run_type="backfill", conf={})
     dag = SimpleNamespace(dag_id="create_account_tasks")
-    assert not scheduling._reads_once({"dag_run": run, "dag": dag})
+    assert not failure_mail._reads_once({"dag_run": run, "dag": dag})

@@ -10,7 +10,7 @@ import pytest
 from accountsync.domain.accounts.account import AccountState, Operation
 from accountsync.domain.persons.lifecycle import Lifecycle
 from accountsync.domain.task_states import TaskState
-from accountsync.domain.tasks.breaker import STATES as BREAKER_STATES
+from accountsync.domain.tasks import breaker
 from accountsync.domain.tasks.outcomes import Outcome
 from accountsync.store.tables.tasks import PLAN_STATES
 from tests.conftest import REPOSITORY
@@ -28,7 +28,7 @@ _VALUES = {
     "lifecycle": Lifecycle,
     "outcomes": Outcome,
     "plan states": PLAN_STATES,
-    "breaker states": BREAKER_STATES,
+    "breaker states": breaker.STATES,
 }
 
 

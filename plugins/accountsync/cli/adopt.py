@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.cli.audited import Comment
+from accountsync.cli import session
+from accountsync.cli.session import Actor, Comment
+from accountsync.clock import utc_now
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.commands import adopt_accounts
 from accountsync.jobs.reason_texts import all_english
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
-
-Actor = Annotated[str, typer.Option(help="who acts; default: your login", show_default=False)]
 
 
 @app.command("run")
@@ -27,9 +24,9 @@ def adopt_run(
     actor: Actor = "",
 ) -> None:
     """List the target's accounts and adopt the sure ones. May be repeated."""
-    settings = configuration.load(configuration.config_path())
-    who = actor or getpass.getuser()
-    done = wiring.adopt_accounts(settings, system, actor=who, dry_run=dry_run)
+    settings = session.settings()
+    who = session.actor(actor)
+    done = wiring.adopt_accounts_of(settings, system, actor=who, dry_run=dry_run)
     typer.echo(
         f"{system}: {done.listed} accounts: {done.known} known before, {done.adopted} adopted,"
         f" {done.doubtful} doubtful, {done.ignored} ignored, {done.foreign} nobody's of ours"
@@ -47,7 +44,7 @@ def adopt_cases(
     system: Annotated[str | None, typer.Argument(help="default: all systems")] = None,
 ) -> None:
     """List the accounts of which a human has to say whose they are."""
-    engine = wiring.open_store(configuration.load(configuration.config_path()))
+    engine = session.store()
     found = adopt_accounts.list_cases(engine=engine, system=system)
     for case in found:
         typer.echo(f"{case.id}  {case.system}  account {case.account}")
@@ -67,8 +64,8 @@ def adopt_resolve(
     """Say whose an account is."""
     if (person is None) != ignore:
         raise ConfigurationError("say either --person NUMBER or --ignore")
-    settings = configuration.load(configuration.config_path())
-    engine, who, now = wiring.open_store(settings), actor or getpass.getuser(), datetime.now(UTC)
+    settings = session.settings()
+    engine, who, now = session.store(), session.actor(actor), utc_now()
     if person is None:
         adopt_accounts.ignore_case(engine=engine, case=case, actor=who, comment=comment, now=now)
         typer.echo(f"case {case}: ignored from now on")

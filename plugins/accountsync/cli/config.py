@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from accountsync import settings as configuration
-from accountsync.settings import Settings
+from accountsync.settings import Settings, config_path, load
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -22,8 +21,8 @@ ConfigFile = Annotated[
 @app.command("check")
 def config_check(file: ConfigFile = None) -> None:
     """Validate the configuration; list every problem."""
-    path = file or configuration.config_path()
-    settings = configuration.load(path)
+    path = file or config_path()
+    settings = load(path)
     sources = ", ".join(source.name for source in settings.hr)
     typer.echo(f"{path}: valid. HR: {sources}. Targets: {', '.join(settings.systems)}.")
 
@@ -31,7 +30,7 @@ def config_check(file: ConfigFile = None) -> None:
 @app.command("show")
 def config_show(file: ConfigFile = None) -> None:
     """Print the configuration with presets and defaults filled in."""
-    settings = configuration.load(file or configuration.config_path())
+    settings = load(file or config_path())
     shown = settings.model_dump(mode="json", exclude_none=True)
     typer.echo(yaml.safe_dump(shown, allow_unicode=True, sort_keys=False), nl=False)
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from accountsync.cli import store
+from accountsync.cli import session
+from accountsync.domain.persons.account_request import SOURCE
 from accountsync.store import schema
 from accountsync.store.persons import ownership
 
@@ -18,7 +19,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 def db_upgrade(revision: Annotated[str, typer.Argument()] = "head") -> None:
     """Bring the schema to a version, by default the newest, while others may use the store. It can
     be interrupted and run again."""
-    engine = store.opened()
+    engine = session.store()
     before = _version(engine)
     typer.echo(f"store is at {before or 'nothing'}")
     schema.upgrade(engine, revision, say=typer.echo)
@@ -33,7 +34,7 @@ def db_upgrade(revision: Annotated[str, typer.Argument()] = "head") -> None:
 @app.command("downgrade")
 def db_downgrade(revision: str) -> None:
     """Take the schema back to a version; `base` removes every table and all data."""
-    engine = store.opened()
+    engine = session.store()
     typer.echo(f"store is at {_version(engine) or 'nothing'}")
     schema.downgrade(engine, revision, say=typer.echo)
 
@@ -41,7 +42,7 @@ def db_downgrade(revision: str) -> None:
 @app.command("current")
 def db_current() -> None:
     """Print the schema's version, and the one that this code needs."""
-    found, wanted = _version(store.opened()), schema.head()
+    found, wanted = _version(session.store()), schema.head()
     typer.echo(found or "nothing")
     if found != wanted:
         typer.echo(f"this code needs {wanted}", err=True)
@@ -51,7 +52,7 @@ def db_current() -> None:
 def db_check() -> None:
     """Compare the database with the models; exit 1 where they differ. Say whose HR source is not
     configured."""
-    with store.transaction() as connection:
+    with session.transaction() as connection:
         schema.require_version(connection)
         compared = schema.compare(connection)
         for difference in compared.differences:
@@ -61,7 +62,8 @@ def db_check() -> None:
         if compared.differences:
             typer.echo("how they are mended: docs/deployment.md, Upgrade")
             raise typer.Exit(1)
-        others = ownership.persons_of_others(connection, known=store.sources())
+        known = [SOURCE, *(source.name for source in session.settings().hr)]
+        others = ownership.persons_of_others(connection, known=known)
     for source, count in others.items():
         typer.echo(
             f"look: {count} persons belong to the HR source {source!r}, which is not configured;"

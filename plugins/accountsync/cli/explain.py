@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-from accountsync import settings as configuration
-from accountsync import wiring
+from accountsync.cli import session
+from accountsync.clock import utc_now
 from accountsync.domain.accounts.account import AccountState
 from accountsync.domain.plans.planning import US
 from accountsync.jobs.commands import explanation
@@ -29,12 +28,12 @@ def explain(
     of accounts and the values sent to targets; phone numbers by their last digits. The output is
     personal data: keep it out of tickets that others can read.
     """
-    settings = configuration.load(configuration.config_path())
+    settings = session.settings()
     found = explanation.explain(
-        engine=wiring.open_store(settings),
+        engine=session.store(),
         settings=settings,
         number=number,
-        now=datetime.now(UTC),
+        now=utc_now(),
     )
     if as_json:
         option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.cli.audited import Actor, Comment
+from accountsync.cli import session
+from accountsync.cli.session import Comment, Decider
+from accountsync.clock import utc_now
 from accountsync.domain.reasons import from_document
 from accountsync.jobs.persons import absences, held_feeds
 from accountsync.jobs.reason_texts import english
-from accountsync.settings import Settings
 from accountsync.store.persons.absences import Absent
 from accountsync.store.persons.held_feeds import HeldFeed
 
@@ -24,14 +22,10 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 Feed = Annotated[int, typer.Argument(help="its number, from `feed list`")]
 
 
-def _settings() -> Settings:
-    return configuration.load(configuration.config_path())
-
-
 @app.command("list")
 def feed_list() -> None:
     """List the feeds that wait for a decision."""
-    found = held_feeds.list_held(engine=wiring.open_store(_settings()))
+    found = held_feeds.list_held(engine=session.store())
     for feed in found:
         typer.echo(
             f"{feed.id}  {feed.source}  {feed.mode}  read {feed.started_at:%Y-%m-%d %H:%M} UTC"
@@ -45,15 +39,15 @@ def feed_list() -> None:
 @app.command("show")
 def feed_show(feed: Feed) -> None:
     """Print what a held feed would change: counts, fields, examples by employee number."""
-    found = held_feeds.describe(engine=wiring.open_store(_settings()), feed=feed)
+    found = held_feeds.describe(engine=session.store(), feed=feed)
     typer.echo("\n".join(_lines(found)))
 
 
 @app.command("approve")
-def feed_approve(feed: Feed, comment: Comment, actor: Actor = "") -> None:
+def feed_approve(feed: Feed, comment: Comment, actor: Decider = "") -> None:
     """Merge exactly this feed."""
-    who = actor or getpass.getuser()
-    counts = wiring.approve_feed(_settings(), feed, actor=who, comment=comment).counts
+    who = session.actor(actor)
+    counts = wiring.approve_feed(session.settings(), feed, actor=who, comment=comment).counts
     typer.echo(
         f"feed {feed} merged: {counts.inserted} inserted, {counts.updated} updated,"
         f" {counts.unchanged} unchanged, {counts.rejected} rejected"
@@ -61,10 +55,10 @@ def feed_approve(feed: Feed, comment: Comment, actor: Actor = "") -> None:
 
 
 @app.command("reject")
-def feed_reject(feed: Feed, comment: Comment, actor: Actor = "") -> None:
+def feed_reject(feed: Feed, comment: Comment, actor: Decider = "") -> None:
     """Throw this feed away; a full read is due when it was, or comes by hand."""
-    engine = wiring.open_store(_settings())
-    held_feeds.reject(engine=engine, feed=feed, actor=actor or getpass.getuser(), comment=comment)
+    engine = session.store()
+    held_feeds.reject(engine=engine, feed=feed, actor=session.actor(actor), comment=comment)
     typer.echo(f"feed {feed} rejected, nothing of it was merged")
 
 
@@ -73,8 +67,8 @@ def feed_absent(
     every: Annotated[bool, typer.Option("--all", help="also those about whom nobody asks")] = False,
 ) -> None:
     """List who is missing from complete reads for so long that a human has to say what it means."""
-    settings = _settings()
-    found = absences.list_absent(engine=wiring.open_store(settings), sources=settings.hr)
+    settings = session.settings()
+    found = absences.list_absent(engine=session.store(), sources=settings.hr)
     shown = [one for one in found if one.is_asked or every]
     for one in shown:
         typer.echo(_absence_line(one.absent))
@@ -87,14 +81,12 @@ def feed_absent(
 def feed_presume_left(
     numbers: Annotated[list[str], typer.Argument(help="employee numbers, from `feed absent`")],
     comment: Comment,
-    actor: Actor = "",
+    actor: Decider = "",
 ) -> None:
     """Take missing persons for leavers, until HR has them again."""
-    who = actor or getpass.getuser()
-    engine = wiring.open_store(_settings())
-    absences.presume_left(
-        engine=engine, numbers=numbers, actor=who, comment=comment, now=datetime.now(UTC)
-    )
+    who = session.actor(actor)
+    engine = session.store()
+    absences.presume_left(engine=engine, numbers=numbers, actor=who, comment=comment, now=utc_now())
     typer.echo(f"{len(set(numbers))} taken for leavers")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import getpass
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,10 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Engine
 
-from accountsync import settings as configuration
-from accountsync import wiring
+from accountsync.cli import session
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.commands import mapping_tables
 from accountsync.jobs.commands.mapping_tables import Change
@@ -26,10 +23,6 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 Kind = Annotated[str, typer.Argument(help=" or ".join(mappings.TABLES))]
 _KEYS = {table.key for table in mappings.TABLES.values()}
 _TRUTH = {"1": True, "true": True, "yes": True, "": True, "0": False, "false": False, "no": False}
-
-
-def _engine() -> Engine:
-    return wiring.open_store(configuration.load(configuration.config_path()))
 
 
 @app.command("import")
@@ -45,10 +38,10 @@ def mapping_import(
     """Load a CSV file and print what it changes; people concerned are planned again."""
     table = _mapping_table(kind)
     done = mapping_tables.import_rows(
-        engine=_engine(),
+        engine=session.store(),
         table=table,
         rows=read_csv(file, table),
-        actor=actor or getpass.getuser(),
+        actor=session.actor(actor),
         delete=delete,
         dry_run=dry_run,
     )
@@ -94,7 +87,7 @@ def mapping_export(
 ) -> None:
     """Write the mapping as CSV. `import --delete` of an older state restores it."""
     table = _mapping_table(kind)
-    rows = mapping_tables.export(engine=_engine(), table=table, before=before)
+    rows = mapping_tables.export(engine=session.store(), table=table, before=before)
     if file is None:
         _write_csv(sys.stdout, table, rows)
         return
@@ -117,7 +110,7 @@ def _write_csv(lines: Any, table: MappingTable, rows: list[Mapping[str, Any]]) -
 @app.command("gaps")
 def mapping_gaps(kind: Annotated[str, typer.Argument(help="default: all")] = "") -> None:
     """List codes of HR that no active mapping knows, and who waits for them."""
-    engine, found = _engine(), False
+    engine, found = session.store(), False
     for name, table in mappings.TABLES.items() if not kind else [(kind, _mapping_table(kind))]:
         for gap in mapping_tables.gaps(engine=engine, table=table):
             found = True
@@ -133,7 +126,7 @@ def mapping_gaps(kind: Annotated[str, typer.Argument(help="default: all")] = "")
 @app.command("history")
 def mapping_history(kind: Kind) -> None:
     """List the changes, the newest first: number, when, who, what."""
-    for event in mapping_tables.history(engine=_engine(), table=_mapping_table(kind)):
+    for event in mapping_tables.history(engine=session.store(), table=_mapping_table(kind)):
         typer.echo(f"{event['id']}  {event['at']:%F %H:%M} UTC  {event['actor']}")
         for change in event["details"]["changes"]:
             typer.echo(f"    {_line(Change(**change))}")

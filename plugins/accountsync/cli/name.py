@@ -5,28 +5,21 @@ Prints names of the person asked for: use it where others cannot read along.
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from accountsync import settings as configuration
-from accountsync import wiring
-from accountsync.cli.audited import Actor
+from accountsync.cli import session
+from accountsync.cli.session import Decider
+from accountsync.clock import utc_now
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.commands import name_commands
 from accountsync.jobs.commands.name_commands import Effect, Preview
-from accountsync.settings import Settings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Number = Annotated[str, typer.Argument(help="employee number")]
-
-
-def _settings() -> Settings:
-    return configuration.load(configuration.config_path())
 
 
 @app.command("preview")
@@ -40,8 +33,8 @@ def name_preview(
     english_name: Annotated[str, typer.Option(help="with --full-name")] = "",
 ) -> None:
     """Show the names that somebody has or would get now. Gives none."""
-    settings = _settings()
-    engine = wiring.open_store(settings)
+    settings = session.settings()
+    engine = session.store()
     if full_name:
         person = {
             "employee_number": number or "NEW",
@@ -70,7 +63,7 @@ def _lines(found: Preview) -> Iterator[str]:
 @app.command("show")
 def name_show(number: Number) -> None:
     """List every name that is a person's, in use or not, and where it comes from."""
-    engine = wiring.open_store(_settings())
+    engine = session.store()
     for row in name_commands.of_person(engine=engine, number=number):
         use = "in use" if row["current"] else "no longer used, still this person's"
         typer.echo(
@@ -88,7 +81,7 @@ def name_override(
     name: Annotated[
         list[str] | None, typer.Option(help='NAMESPACE=VALUE; "NAMESPACE=" takes it back')
     ] = None,
-    actor: Actor = "",
+    actor: Decider = "",
 ) -> None:
     """Decide how a person's name is read, or what it is. A name in use is replaced by one that is
     set here, as it is: one that is taken or reserved is refused. A reading changes only names not
@@ -96,15 +89,15 @@ def name_override(
     chosen = _chosen(name or [])
     if reading is None and not chosen:
         raise ConfigurationError("nothing to override: use --reading or --name")
-    settings = _settings()
+    settings = session.settings()
     found = name_commands.override(
-        engine=wiring.open_store(settings),
+        engine=session.store(),
         settings=settings,
         number=number,
         reading=reading,
         chosen=chosen,
-        actor=actor or getpass.getuser(),
-        now=datetime.now(UTC),
+        actor=session.actor(actor),
+        now=utc_now(),
     )
     typer.echo("\n".join([f"{number}: recorded", *_effects(found, chosen)]))
 
@@ -154,10 +147,10 @@ def name_read(
     surname: Annotated[
         bool, typer.Option("--surname", help="as a surname; default: elsewhere in names")
     ] = False,
-    actor: Actor = "",
+    actor: Decider = "",
 ) -> None:
     """Decide how a surname, or characters elsewhere in names, are read. For names not yet given."""
-    engine = wiring.open_store(_settings())
+    engine = session.store()
     if not characters:
         for row in name_commands.said(engine=engine):
             typer.echo(f"{row['kind']} {row['characters']}: {row['reading']}")
@@ -167,7 +160,7 @@ def name_read(
         kind="surname" if surname else "character",
         characters=characters,
         reading=reading,
-        actor=actor or getpass.getuser(),
+        actor=session.actor(actor),
     )
     typer.echo(f"recorded; {count} people are planned again")
 
@@ -176,16 +169,16 @@ def name_read(
 def name_reserve(
     value: Annotated[str, typer.Argument(help="a name that nobody is to get")],
     space: Annotated[list[str] | None, typer.Option(help="namespaces; default: all")] = None,
-    actor: Actor = "",
+    actor: Decider = "",
 ) -> None:
     """Keep a name for nobody."""
-    settings = _settings()
+    settings = session.settings()
     free = name_commands.reserve(
-        engine=wiring.open_store(settings),
+        engine=session.store(),
         settings=settings,
         value=value,
         spaces=space or list(settings.names),
-        actor=actor or getpass.getuser(),
+        actor=session.actor(actor),
     )
     taken = [s for s in space or settings.names if s not in free]
     typer.echo(f"reserved in: {', '.join(free) or 'none'}")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
 
-from accountsync import settings as configuration
 from accountsync import wiring
-from accountsync.cli.audited import Actor, Comment
+from accountsync.cli import session
+from accountsync.cli.session import Comment, Decider
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.reason_texts import all_english
-from accountsync.settings import Settings
 from accountsync.store.plans.plan_view import PlanLine, PlanView
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -21,16 +19,12 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 Plan = Annotated[int, typer.Argument(help="its number, from `plan list`")]
 
 
-def _settings() -> Settings:
-    return configuration.load(configuration.config_path())
-
-
 @app.command("list")
 def plan_list(
     held: Annotated[bool, typer.Option("--held", help="only those that wait for a human")] = False,
 ) -> None:
     """List the latest plans."""
-    engine = wiring.open_store(_settings())
+    engine = session.store()
     read = held_plans.list_held if held else held_plans.list_recent
     for plan in read(engine=engine):
         typer.echo(
@@ -42,7 +36,7 @@ def plan_list(
 @app.command("show")
 def plan_show(plan: Plan) -> None:
     """Print a plan: how many tasks, why, whom for example (employee numbers), what is held."""
-    found = held_plans.describe(engine=wiring.open_store(_settings()), plan=plan)
+    found = held_plans.describe(engine=session.store(), plan=plan)
     typer.echo(f"plan {plan}: {found.state}, {found.persons} persons, {found.tasks} tasks")
     typer.echo("\n".join(_lines(found.lines)))
     if found.reviewed_by:
@@ -50,40 +44,40 @@ def plan_show(plan: Plan) -> None:
 
 
 @app.command("approve")
-def plan_approve(plan: Plan, comment: Comment, actor: Actor = "") -> None:
+def plan_approve(plan: Plan, comment: Comment, actor: Decider = "") -> None:
     """Let exactly the held tasks of this plan go."""
     number = wiring.approve_plan(
-        _settings(), plan, actor=actor or getpass.getuser(), comment=comment
+        session.settings(), plan, actor=session.actor(actor), comment=comment
     )
     typer.echo(f"plan {plan} approved: {number} tasks go on")
 
 
 @app.command("reject")
-def plan_reject(plan: Plan, comment: Comment, actor: Actor = "") -> None:
+def plan_reject(plan: Plan, comment: Comment, actor: Decider = "") -> None:
     """Cancel the held tasks; the same ones come back only when something about them changes, or
     with `reconsider`."""
     number = wiring.reject_plan(
-        _settings(), plan, actor=actor or getpass.getuser(), comment=comment
+        session.settings(), plan, actor=session.actor(actor), comment=comment
     )
     typer.echo(f"plan {plan} rejected: {number} tasks cancelled")
 
 
 @app.command("reconsider")
-def plan_reconsider(plan: Plan, comment: Comment, actor: Actor = "") -> None:
+def plan_reconsider(plan: Plan, comment: Comment, actor: Decider = "") -> None:
     """Take a rejection back: the next plan asks for the same again, and the guard judges it."""
     number = held_plans.reconsider(
-        engine=wiring.open_store(_settings()),
+        engine=session.store(),
         plan=plan,
-        actor=actor or getpass.getuser(),
+        actor=session.actor(actor),
         comment=comment,
     )
     typer.echo(f"plan {plan}: {number} tasks are planned again where they still hold")
 
 
 @app.command("release")
-def plan_release(plan: Plan, actor: Actor = "") -> None:
+def plan_release(plan: Plan, actor: Decider = "") -> None:
     """Release a dry run as it is, if the same still comes out; the guard judges it as any plan."""
-    summary = wiring.release_dry_run(_settings(), plan, actor=actor or getpass.getuser())
+    summary = wiring.release_dry_run(session.settings(), plan, actor=session.actor(actor))
     typer.echo(
         f"released as plan {summary.plan_id}: {summary.released} tasks go on, {summary.held} held"
     )

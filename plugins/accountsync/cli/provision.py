@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from typing import Annotated
 
 import typer
 
-from accountsync import settings as configuration
 from accountsync import wiring
+from accountsync.cli import session
 
 
 def provision(
@@ -17,12 +16,10 @@ def provision(
     actor: Annotated[str, typer.Option(help="default: your login", show_default=False)] = "",
 ) -> None:
     """Read one person from HR, plan and process now; explain each step. Exits 1 if one failed."""
-    settings = configuration.load(configuration.config_path())
+    settings = session.settings()
     is_well = True
     begin = time.monotonic()
-    for step in wiring.provision_person(
-        settings, employee_number, actor=actor or getpass.getuser()
-    ):
+    for step in wiring.provision_person(settings, employee_number, actor=session.actor(actor)):
         took = "" if step.seconds is None else f" ({step.seconds:.1f} s)"
         typer.echo(f"{'✓' if step.is_well else '✗'} {step.name}{took}: {step.said}")
         is_well = is_well and step.is_well

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import getpass
 import json
 import os
 import sys
@@ -13,9 +12,8 @@ from typing import IO, Annotated
 
 import typer
 
-from accountsync import settings as configuration
-from accountsync import wiring
-from accountsync.cli.audited import Actor, Comment
+from accountsync.cli import session
+from accountsync.cli.session import Comment, Decider
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.persons import rejected_records
 from accountsync.jobs.persons.rejected_records import RejectedRecord
@@ -27,8 +25,8 @@ _COLUMNS = ("source", "record_key", "employee_number", "since", "reasons")
 
 
 def _open_ones() -> list[RejectedRecord]:
-    settings = configuration.load(configuration.config_path())
-    return rejected_records.list_rejected(engine=wiring.open_store(settings), sources=settings.hr)
+    settings = session.settings()
+    return rejected_records.list_rejected(engine=session.store(), sources=settings.hr)
 
 
 @app.command("list")
@@ -48,15 +46,14 @@ def reject_close(
     source: Annotated[str, typer.Argument(help="the HR source, from `reject list`")],
     key: Annotated[str, typer.Argument(help="the row's key, from `reject list`")],
     comment: Comment,
-    actor: Actor = "",
+    actor: Decider = "",
 ) -> None:
     """Close a row that no read will close; if HR sends it again, it is open again."""
-    settings = configuration.load(configuration.config_path())
     rejected_records.close(
-        engine=wiring.open_store(settings),
+        engine=session.store(),
         source=source,
         record_key=key,
-        actor=actor or getpass.getuser(),
+        actor=session.actor(actor),
         comment=comment,
     )
     typer.echo(f"row {key} of {source} closed")

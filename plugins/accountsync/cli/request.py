@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import csv
-import getpass
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from accountsync import settings as configuration
-from accountsync import wiring
-from accountsync.cli.audited import Comment
+from accountsync.cli import session
+from accountsync.cli.session import Actor, Comment
+from accountsync.clock import utc_now
 from accountsync.domain.persons.account_request import Fulfilment
 from accountsync.errors import InvalidRequestError
 from accountsync.jobs.commands import account_requests
 from accountsync.jobs.commands.account_requests import RequestStatus
-from accountsync.settings import Settings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Request = Annotated[int, typer.Argument(help="its number, from `request list`")]
-Actor = Annotated[str, typer.Option(help="who acts; default: your login", show_default=False)]
 Header = Annotated[str | None, typer.Option(help="of a CSV file, which holds the persons only")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
-
-
-def _settings() -> Settings:
-    return configuration.load(configuration.config_path())
 
 
 @app.command("submit")
@@ -45,7 +37,7 @@ def request_submit(
     actor: Actor = "",
 ) -> None:
     """Ask for accounts. The same file again is the same request."""
-    settings = _settings()
+    settings = session.settings()
     header = {
         "originSystem": origin_system,
         "businessKey": business_key,
@@ -55,11 +47,11 @@ def request_submit(
     }
     given = {name: value for name, value in header.items() if value is not None}
     done = account_requests.submit(
-        engine=wiring.open_store(settings),
+        engine=session.store(),
         document=read_file(file, given),
         systems=settings.systems,
-        actor=actor or getpass.getuser(),
-        now=datetime.now(UTC),
+        actor=session.actor(actor),
+        now=utc_now(),
         dry_run=dry_run,
     )
     if not done.is_new:
@@ -95,7 +87,7 @@ def _persons(file: Path, content: str) -> Iterator[dict[str, Any]]:
 @app.command("status")
 def request_status(request: Request, as_json: AsJson = False) -> None:
     """Print how far a request is, person by person."""
-    found = account_requests.status(engine=wiring.open_store(_settings()), request_id=request)
+    found = account_requests.status(engine=session.store(), request_id=request)
     if as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
         return
@@ -113,7 +105,7 @@ def request_list(
     limit: Annotated[int, typer.Option(min=1, help="the newest")] = 20, as_json: AsJson = False
 ) -> None:
     """List requests, newest first."""
-    found = account_requests.list_newest(engine=wiring.open_store(_settings()), limit=limit)
+    found = account_requests.list_newest(engine=session.store(), limit=limit)
     if as_json:
         typer.echo(json.dumps([one.as_dict() for one in found], ensure_ascii=False, indent=2))
         return
@@ -129,11 +121,11 @@ def request_list(
 def request_cancel(request: Request, comment: Comment, actor: Actor = "") -> None:
     """Make nothing more for a request. Accounts that exist are disabled by the next plan."""
     tasks = account_requests.cancel(
-        engine=wiring.open_store(_settings()),
+        engine=session.store(),
         request_id=request,
-        actor=actor or getpass.getuser(),
+        actor=session.actor(actor),
         comment=comment,
-        now=datetime.now(UTC),
+        now=utc_now(),
     )
     typer.echo(f"request {request} cancelled, with {tasks} open tasks")
 

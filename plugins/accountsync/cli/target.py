@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from accountsync import settings as configuration
 from accountsync import wiring
+from accountsync.cli import session
 from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
@@ -33,7 +33,7 @@ _NEXT = {
 @app.command("check")
 def target_check(name: TargetName) -> None:
     """Does it answer, with these credentials?"""
-    settings = configuration.load(configuration.config_path())
+    settings = session.settings()
     conn_id = settings.systems[name].conn_id if name in settings.systems else None
     try:
         open_connector = wiring.target_to_look_at(settings, name)
@@ -53,11 +53,11 @@ def _next_step(error: AccountSyncError) -> str:
 @app.command("find")
 def target_find(name: TargetName, employee_number: str) -> None:
     """One person's account: as the store has it, and as the target shows it now."""
-    settings = configuration.load(configuration.config_path())
+    settings = session.settings()
     look = asyncio.run(
         inspect_target.look_for(
             employee_number,
-            engine=wiring.open_store(settings),
+            engine=session.store(),
             system=name,
             open_connector=wiring.target_to_look_at(settings, name),
         )
@@ -83,10 +83,10 @@ def _described(look: Look) -> list[str]:
 @app.command("list")
 def target_list(name: TargetName) -> None:
     """Count all accounts of the target, and compare them with the store's."""
-    settings = configuration.load(configuration.config_path())
+    settings = session.settings()
     counts = asyncio.run(
         inspect_target.count_accounts(
-            engine=wiring.open_store(settings),
+            engine=session.store(),
             system=name,
             open_connector=wiring.target_to_look_at(settings, name),
         )

@@ -1,8 +1,7 @@
-"""Account tasks: what is stuck, and the levers to move it."""
+"""Account tasks: what is stuck, and the commands to move it."""
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
@@ -10,16 +9,14 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from accountsync import settings as configuration
-from accountsync import wiring
-from accountsync.cli import explain
-from accountsync.cli.audited import Actor, Comment
+from accountsync.cli import explain, session
+from accountsync.cli.session import Comment, Decider
 from accountsync.domain.accounts.account import Operation
 from accountsync.domain.task_states import TaskState
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.reason_texts import all_english, english
-from accountsync.jobs.tasks import task_commands as levers
-from accountsync.jobs.tasks.task_commands import Pull
+from accountsync.jobs.tasks import task_commands
+from accountsync.jobs.tasks.task_commands import CommandEffect
 from accountsync.settings import Settings
 from accountsync.store.persons import person_view
 from accountsync.store.tasks import task_view
@@ -38,14 +35,10 @@ Request = Annotated[int | None, typer.Option(help="of an account request, from `
 Yes = Annotated[bool, typer.Option("--yes", help="do it; without: only count")]
 
 
-def _settings() -> Settings:
-    return configuration.load(configuration.config_path())
-
-
 def _store(settings: Settings, chosen: TaskFilter) -> Engine:
     """Raises ConfigurationError where what is chosen by does not exist."""
-    engine = wiring.open_store(settings)
-    levers.require_known(engine=engine, settings=settings, chosen=chosen)
+    engine = session.store()
+    task_commands.require_known(engine=engine, settings=settings, chosen=chosen)
     return engine
 
 
@@ -62,7 +55,7 @@ def task_list(
 ) -> None:
     """List tasks, the newest first."""
     chosen = _filter(task, system, operation, state, error, person, request)
-    with _store(_settings(), chosen).connect() as connection:
+    with _store(session.settings(), chosen).connect() as connection:
         found = task_view.find(connection, chosen, limit=limit)
     for shown in found:
         typer.echo(_line(shown))
@@ -88,7 +81,7 @@ def _why(task: TaskView) -> str:
 @app.command("show")
 def task_show(task: Annotated[int, typer.Argument(help="its number, from `task list`")]) -> None:
     """Print one task: what asked for it, what it waits for and since when, all its attempts."""
-    with wiring.open_store(_settings()).connect() as connection:
+    with session.store().connect() as connection:
         found = task_view.find(connection, TaskFilter(task=task), limit=1)
         if not found:
             raise ConfigurationError(
@@ -122,7 +115,7 @@ def _details(task: TaskView) -> Iterator[str]:
 @app.command("failures")
 def task_failures(system: System = None) -> None:
     """Group what does not work by what went wrong; the largest group first."""
-    with _store(_settings(), TaskFilter(system=system)).connect() as connection:
+    with _store(session.settings(), TaskFilter(system=system)).connect() as connection:
         found = task_view.failures(connection, system=system)
     for group in found:
         code = f" code {group.code}" if group.code else ""
@@ -135,11 +128,11 @@ def task_failures(system: System = None) -> None:
         typer.echo("nothing failed, and nothing needs a human")
 
 
-def _lever(name: str, told: str) -> None:
-    """The command of one lever; all choose in the same way."""
+def _add_command(name: str, told: str) -> None:
+    """All of them choose their tasks in the same way."""
 
     @app.command(name, help=told)
-    def lever(
+    def command(
         comment: Comment,
         task: Task = None,
         system: System = None,
@@ -149,33 +142,35 @@ def _lever(name: str, told: str) -> None:
         person: Person = None,
         request: Request = None,
         yes: Yes = False,
-        actor: Actor = "",
+        actor: Decider = "",
     ) -> None:
         chosen = _filter(task, system, operation, state, error, person, request)
-        _pull(name, chosen, yes, actor, comment)
+        _carry_out(name, chosen, yes, actor, comment)
 
 
-_lever(
+_add_command(
     "retry",
     "Try again what failed or needed a human, with what failed because of it. An unknown outcome"
     " is looked up first.",
 )
-_lever("cancel", "Give up tasks that nobody has begun, with those that wait for them.")
-_lever("hold", "Keep tasks from being carried out until they are released.")
-_lever("release", "Let go what `task hold` keeps; what the guard holds is released with its plan.")
+_add_command("cancel", "Give up tasks that nobody has begun, with those that wait for them.")
+_add_command("hold", "Keep tasks from being carried out until they are released.")
+_add_command(
+    "release", "Let go what `task hold` keeps; what the guard holds is released with its plan."
+)
 
 
 @app.command("done")
 def task_done(
-    task: Annotated[int, typer.Option(help="its number")], comment: Comment, actor: Actor = ""
+    task: Annotated[int, typer.Option(help="its number")], comment: Comment, actor: Decider = ""
 ) -> None:
     """Say that a human has done at the target what the task asked for."""
-    settings = _settings()
-    levers.done(
-        engine=wiring.open_store(settings),
+    settings = session.settings()
+    task_commands.done(
+        engine=session.store(),
         settings=settings,
         task=task,
-        actor=actor or getpass.getuser(),
+        actor=session.actor(actor),
         comment=comment,
     )
     typer.echo(f"task {task} is done")
@@ -207,33 +202,33 @@ def _filter(
     )
 
 
-def _pull(lever: str, chosen: TaskFilter, yes: bool, actor: str, comment: str) -> None:
-    settings = _settings()
+def _carry_out(command: str, chosen: TaskFilter, yes: bool, actor: str, comment: str) -> None:
+    settings = session.settings()
     engine = _store(settings, chosen)
     if not yes:
         _tell(
-            levers.preview(engine=engine, settings=settings, lever=lever, chosen=chosen),
+            task_commands.preview(engine=engine, settings=settings, command=command, chosen=chosen),
             "would change",
         )
         typer.echo("nothing was changed; add --yes to do it")
         return
-    pulled = levers.pull(
+    effect = task_commands.carry_out(
         engine=engine,
         settings=settings,
-        lever=lever,
+        command=command,
         chosen=chosen,
-        actor=actor or getpass.getuser(),
+        actor=session.actor(actor),
         comment=comment,
     )
-    _tell(pulled, "changed")
+    _tell(effect, "changed")
 
 
-def _tell(pulled: Pull, verb: str) -> None:
-    for (system, operation, state), count in sorted(pulled.counts.items()):
+def _tell(effect: CommandEffect, verb: str) -> None:
+    for (system, operation, state), count in sorted(effect.counts.items()):
         typer.echo(f"{count:6d}  {system} {operation} {state}")
     typer.echo(
-        f"{pulled.lever} {verb} {pulled.tasks} tasks, {pulled.follow} of them because they depend"
+        f"{effect.command} {verb} {effect.tasks} tasks, {effect.follow} of them because they depend"
         " on others"
     )
-    if pulled.gone:
-        typer.echo(f"{pulled.gone} tasks of targets that are not configured any more: left alone")
+    if effect.gone:
+        typer.echo(f"{effect.gone} tasks of targets that are not configured any more: left alone")

@@ -17,9 +17,10 @@ from typing import IO, Any, TypeVar
 from accountsync.domain.reasons import Kind, Reason
 from accountsync.errors import ConfigurationError, IncompleteReadError, TransientError
 from accountsync.hr import storage
-from accountsync.hr.source import Ask, Page
+from accountsync.hr.source import Ask
 from accountsync.hr.storage import Folder, in_store, is_there, listed, opened, state
 from accountsync.settings.hr_files import DoneMarker, FileSource
+from accountsync.wire.paging import Page
 from accountsync.wire.unreadable import Unreadable, parse
 
 log = logging.getLogger(__name__)

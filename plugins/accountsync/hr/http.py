@@ -14,14 +14,14 @@ from tenacity.wait import wait_exponential_jitter
 
 from accountsync.errors import IncompleteReadError, TargetDownError, TransientError
 from accountsync.hr import local_time
-from accountsync.hr.source import Ask, Page
+from accountsync.hr.source import Ask
 from accountsync.settings.hr import PERSON_READ_ROOTS, READ_ROOTS, ChangedSince, HttpSource
 from accountsync.settings.hr_source import EPOCHS
 from accountsync.wire import paging
 from accountsync.wire.answer import answer_condition, answer_value
 from accountsync.wire.api import Api
 from accountsync.wire.page_walk import Received, all_pages
-from accountsync.wire.paging import Place
+from accountsync.wire.paging import Page, Place
 from accountsync.wire.request import Rendered, RequestTemplate
 
 log = logging.getLogger(__name__)

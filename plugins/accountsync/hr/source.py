@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from accountsync.wire.paging import Page as Page
+from accountsync.wire.paging import Page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,9 @@ from sqlalchemy.types import DateTime
 
 from accountsync.errors import ConfigurationError, TransientError
 from accountsync.hr import local_time
-from accountsync.hr.source import Ask, Page
+from accountsync.hr.source import Ask
 from accountsync.settings.hr import SqlSource
+from accountsync.wire.paging import Page
 from accountsync.wire.unreadable import NO_NUMBER, Unreadable
 
 _ROWS_PER_PAGE = 1000

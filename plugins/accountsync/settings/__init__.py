@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -101,6 +102,17 @@ class Settings(Group):
 def config_path() -> Path:
     """ACCOUNTSYNC_CONFIG, else config/accountsync.yaml beside plugins/."""
     return Path(os.environ.get("ACCOUNTSYNC_CONFIG") or _DEFAULT_CONFIG)
+
+
+def process_settings() -> Settings:
+    """The settings of this process. Their file is read once: a change of it takes effect in the
+    next process. Raises as `load` does."""
+    return _load_once(config_path())
+
+
+@cache
+def _load_once(path: Path) -> Settings:
+    return load(path)
 
 
 def load(path: Path) -> Settings:

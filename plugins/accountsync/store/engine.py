@@ -1,16 +1,20 @@
-"""The engine of the store."""
+"""The engine of the store, and the store's clock."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import ExceptionContext, make_url
 
+from accountsync.clock import Clock
 
-def create(url: str) -> Engine:
+
+def make_engine(url: str) -> Engine:
     """`url`: any PostgreSQL URL, with options of libpq as its query; the driver is psycopg 3
     whatever it says. Times are in UTC."""
     address = make_url(url).set(drivername="postgresql+psycopg")
@@ -44,6 +48,21 @@ def _strip(error: psycopg.Error) -> None:
     if error.sqlstate is not None:
         said = "" if error.sqlstate.startswith("22") else f" {error.diag.message_primary}"
         error.args = (f"SQLSTATE {error.sqlstate}{said}",)
+
+
+def database_time(connection: Connection) -> datetime:
+    """One clock for all workers: leases and due times compare with it."""
+    now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return now
+
+
+def database_clock(engine: Engine) -> Clock:
+    """The database's time, kept by a clock that nobody sets: jumps of this machine's own move
+    neither leases nor due times."""
+    with engine.connect() as connection:
+        begin = database_time(connection)
+    started = time.monotonic()
+    return lambda: begin + timedelta(seconds=time.monotonic() - started)
 
 
 @contextmanager

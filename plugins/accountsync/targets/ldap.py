@@ -26,7 +26,7 @@ from accountsync.targets.connector import required
 from accountsync.targets.ldap_container import container_dn
 from accountsync.targets.ldap_dialect import Dialect
 from accountsync.targets.ldap_groups import Memberships
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.dry_run import Refusals
 from accountsync.wire.ldap_messages import Entry, Step
@@ -95,7 +95,7 @@ class LdapConnector:
         own = {self._target.rdn: [name.encode()], "objectClass": classes}
         birth = self._dialect.birth(enabled=enabled)
         try:
-            await self._directory.change(messages.add(dn, {**values, **own, **birth}))
+            await self._directory.change(ldap_messages.add(dn, {**values, **own, **birth}))
         except AccountExistsError:
             return False
         except AccountMissingError as error:
@@ -130,7 +130,7 @@ class LdapConnector:
         """The state alone: a leaver's name, place and groups stay as they are."""
         entry = await self._entry(account, attributes)
         if steps := self._dialect.switch(entry, enabled=False):
-            await self._directory.change(messages.modify(entry.dn, steps))
+            await self._directory.change(ldap_messages.modify(entry.dn, steps))
         return self._account(entry, ours=True, enabled=False)
 
     async def delete(self, account: Account) -> None:
@@ -139,7 +139,7 @@ class LdapConnector:
         key = account.attributes.get(self._target.key)
         if key is not None and entry.text(self._target.key) != str(key):
             raise RejectedByTargetError("the entry carries another key by now", code="key")
-        await self._directory.change(messages.delete(entry.dn))
+        await self._directory.change(ldap_messages.delete(entry.dn))
 
     async def _changed(
         self, account: Account, attributes: Mapping[str, Any], *, enabled: bool | None
@@ -152,7 +152,7 @@ class LdapConnector:
         if enabled is not None:
             steps += self._dialect.switch(entry, enabled=enabled)
         if steps:
-            await refusals.of(self._directory.change(messages.modify(dn, steps)))
+            await refusals.of(self._directory.change(ldap_messages.modify(dn, steps)))
         if self._groups:
             await self._groups.settle(dn, attributes, formerly=entry.dn, refusals=refusals)
         if refusals:
@@ -181,7 +181,7 @@ class LdapConnector:
         for name in names:
             own = rdn(self._target.rdn, name)
             try:
-                move = messages.move(entry.dn, rdn=own, parent=container)
+                move = ldap_messages.move(entry.dn, rdn=own, parent=container)
                 await refusals.of(self._directory.change(move))
             except AccountExistsError:
                 continue
@@ -301,7 +301,7 @@ class LdapConnector:
         return self._root
 
     async def _search(
-        self, base: str, *, scope: messages.Scope, tests: Mapping[str, bytes | None]
+        self, base: str, *, scope: ldap_messages.Scope, tests: Mapping[str, bytes | None]
     ) -> builtins.list[Entry]:
         """Two are as good as many: there may only be one."""
         return await self._directory.search(
@@ -328,7 +328,7 @@ class LdapConnector:
     def _values(self, attributes: Mapping[str, Any]) -> dict[str, builtins.list[bytes]]:
         """The entry's own name is not among them: it changes by moving the entry."""
         return {
-            name: messages.as_values(attributes.get(name))
+            name: ldap_messages.as_values(attributes.get(name))
             for name in self._target.written
             if name != self._target.rdn
         }

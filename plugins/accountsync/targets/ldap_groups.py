@@ -14,7 +14,7 @@ from accountsync.errors import (
     RejectedByTargetError,
 )
 from accountsync.settings.ldap import Groups
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.dry_run import Refusals
 from accountsync.wire.ldap_messages import Step
@@ -80,7 +80,7 @@ class Memberships:
     async def _change(self, group: str, kind: Kind, dn: str) -> None:
         step: Step = (kind, self._groups.member, [dn.encode()])
         try:
-            await self._directory.change(messages.modify(group, [step]))
+            await self._directory.change(ldap_messages.modify(group, [step]))
         except AccountExistsError:
             return
         except AccountMissingError:

@@ -18,7 +18,7 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.settings.targets import ScimTarget
-from accountsync.targets import scim_messages as messages
+from accountsync.targets import scim_messages
 from accountsync.targets.connector import required
 from accountsync.targets.scim_dialects import DIALECTS
 from accountsync.targets.scim_groups import Groups
@@ -54,21 +54,23 @@ class ScimConnector:
         user not who was made: unknown."""
         for name in _NEEDED:
             required(attributes, name)
-        groups = messages.declared_groups(attributes)
+        groups = scim_messages.declared_groups(attributes)
         await self._groups.known(groups)
-        body = messages.new_user(attributes, enabled=enabled)
+        body = scim_messages.new_user(attributes, enabled=enabled)
         refusals = Refusals()
-        answer = await refusals.of(self._api.change(messages.request("POST", "/Users", body=body)))
+        answer = await refusals.of(
+            self._api.change(scim_messages.request("POST", "/Users", body=body))
+        )
         if answer is None:
             await self._groups.change(MASK, join=groups, leave=(), refusals=refusals)
             raise refusals.error()
-        if answer.status == 201 and messages.has_user(answer):
+        if answer.status == 201 and scim_messages.has_user(answer):
             made = self._account(answer.body, attributes, ours=True)
             await self._joined(made, groups)
             return made
         if answer.status == 404:
             raise RejectedByTargetError("HTTP 404: there is no /Users here", code="404")
-        raise messages.refusal(answer)
+        raise scim_messages.refusal(answer)
 
     async def _joined(self, made: RemoteAccount, groups: list[str]) -> None:
         try:
@@ -94,9 +96,9 @@ class ScimConnector:
 
     async def delete(self, account: Account) -> None:
         path = _path(await self._remote_id(account, account.attributes))
-        answer = await self._api.change(messages.request("DELETE", path))
+        answer = await self._api.change(scim_messages.request("DELETE", path))
         if answer.status not in (200, 204):
-            raise messages.refusal(answer)
+            raise scim_messages.refusal(answer)
 
     async def _changed(
         self,
@@ -106,17 +108,17 @@ class ScimConnector:
         enabled: bool | None,
         known: Mapping[str, Any] | None = None,
     ) -> RemoteAccount:
-        groups = messages.declared_groups(attributes)
+        groups = scim_messages.declared_groups(attributes)
         await self._groups.known(groups)
         remote_id = await self._remote_id(account, known or attributes)
         refusals = Refusals()
         answer = await refusals.of(
             self._sent(_path(remote_id), attributes, enabled=enabled, refusals=refusals)
         )
-        if answer is not None and not messages.is_changed(answer):
-            raise messages.refusal(answer)
+        if answer is not None and not scim_messages.is_changed(answer):
+            raise scim_messages.refusal(answer)
         if attributes:
-            left = set(messages.declared_groups(account.attributes)) - set(groups)
+            left = set(scim_messages.declared_groups(account.attributes)) - set(groups)
             await self._groups.change(remote_id, join=groups, leave=sorted(left), refusals=refusals)
         if answer is None:
             raise refusals.error()
@@ -143,8 +145,8 @@ class ScimConnector:
             can_patch = False
         if not can_patch:
             return await self._put(path, attributes, enabled=enabled)
-        body = messages.patch(attributes, enabled=enabled, dialect=self._dialect)
-        answer = await self._api.change(messages.request("PATCH", path, body=body))
+        body = scim_messages.patch(attributes, enabled=enabled, dialect=self._dialect)
+        answer = await self._api.change(scim_messages.request("PATCH", path, body=body))
         if answer.status in _NOT_BY_PATCH:
             return await self._put(path, attributes, enabled=enabled)
         return answer
@@ -153,14 +155,14 @@ class ScimConnector:
         self, path: str, attributes: Mapping[str, Any], *, enabled: bool | None
     ) -> Answer:
         """Read, change, write; with If-Match nobody else's change in between is undone."""
-        there = await self._api.read(messages.request("GET", path))
+        there = await self._api.read(scim_messages.request("GET", path))
         if there.status in (404, 410):
-            raise messages.refusal(there)
-        if there.status != 200 or not messages.has_user(there):
+            raise scim_messages.refusal(there)
+        if there.status != 200 or not scim_messages.has_user(there):
             raise TransientError(f"read before write: HTTP {there.status} is not a user")
-        body = messages.replaced_user(there.body, attributes, enabled=enabled)
+        body = scim_messages.replaced_user(there.body, attributes, enabled=enabled)
         tag = there.headers.get("ETag") if (await self._provider()).etag else None
-        return await self._api.change(messages.request("PUT", path, body=body, if_match=tag))
+        return await self._api.change(scim_messages.request("PUT", path, body=body, if_match=tag))
 
     def _after(
         self,
@@ -170,7 +172,7 @@ class ScimConnector:
         *,
         enabled: bool | None,
     ) -> RemoteAccount:
-        if messages.has_user(answer):
+        if scim_messages.has_user(answer):
             return self._account(answer.body, attributes, ours=True)
         return RemoteAccount(
             identifier=str(attributes.get("userName") or account.identifier),
@@ -203,12 +205,12 @@ class ScimConnector:
 
     async def _lookup(self, attribute: str, attributes: Mapping[str, Any]) -> RemoteAccount | None:
         wanted = required(attributes, attribute)
-        query = {"filter": messages.equals(attribute, wanted), "count": "10"}
-        answer = await self._api.read(messages.request("GET", "/Users", query=query))
+        query = {"filter": scim_messages.equals(attribute, wanted), "count": "10"}
+        answer = await self._api.read(scim_messages.request("GET", "/Users", query=query))
         decides = attribute == self._dialect.lookups[-1]
         if not decides and answer.status in _CANNOT_FILTER:
             return None
-        resources, total = messages.listed(answer, "find")
+        resources, total = scim_messages.listed(answer, "find")
         if total and not resources:
             raise TransientError("find: hits are declared but not delivered")
         for resource in resources:
@@ -233,8 +235,8 @@ class ScimConnector:
         """The provider's configuration may be public: users are asked for too."""
         provider = await self._provider()
         cursor = {"cursor": ""} if provider.cursor or self._dialect.cursors else {"startIndex": "1"}
-        asked = messages.request("GET", "/Users", query={**cursor, "count": "1"})
-        messages.page(await self._api.read(asked), "check")
+        asked = scim_messages.request("GET", "/Users", query={**cursor, "count": "1"})
+        scim_messages.page(await self._api.read(asked), "check")
         can = [word for word, has in (("PATCH", provider.patch), ("ETag", provider.etag)) if has]
         pages = "cursors" if "cursor" in cursor else "index"
         return f"answered as SCIM 2.0: {', '.join(can) or 'PUT only'}; lists by {pages}"
@@ -242,15 +244,15 @@ class ScimConnector:
     async def _provider(self) -> Features:
         async with self._asking:
             if self._features is None:
-                asked = messages.request("GET", "/ServiceProviderConfig")
-                self._features = messages.features(await self._api.read(asked))
+                asked = scim_messages.request("GET", "/ServiceProviderConfig")
+                self._features = scim_messages.features(await self._api.read(asked))
             return self._features
 
     def _account(
         self, resource: Mapping[str, Any], attributes: Mapping[str, Any], *, ours: bool
     ) -> RemoteAccount:
         identifier = str(attributes.get("userName", ""))
-        return messages.account(resource, self._mapped, ours=ours, identifier=identifier)
+        return scim_messages.account(resource, self._mapped, ours=ours, identifier=identifier)
 
 
 def _path(remote_id: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from accountsync.errors import RejectedByTargetError, TransientError
-from accountsync.targets import scim_messages as messages
+from accountsync.targets import scim_messages
 from accountsync.targets.scim_dialects import Dialect
 from accountsync.wire.api import Api
 from accountsync.wire.dry_run import Refusals
@@ -32,7 +32,7 @@ class Groups:
         """The declared groups that the user says it is in, where it is not in all; where it is,
         nothing, for it may be in one that it had to leave. A provider that shows no groups is
         taken to have none of its members: to join again is safe."""
-        named = messages.declared_groups(attributes)
+        named = scim_messages.declared_groups(attributes)
         told = resource.get("groups")
         own = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
         there = {one.get(key) for one in own for key in ("display", "value")}
@@ -50,21 +50,23 @@ class Groups:
 
     async def _patch(self, name: str, operation: dict[str, Any]) -> None:
         path = f"/Groups/{quote(await self._id(name), safe='')}"
-        body = {"schemas": [messages.PATCH_OP], "Operations": [operation]}
-        route = f"/Groups {messages.equals('displayName', name)}"
-        answer = await self._api.change(messages.request("PATCH", path, body=body, route=route))
+        body = {"schemas": [scim_messages.PATCH_OP], "Operations": [operation]}
+        route = f"/Groups {scim_messages.equals('displayName', name)}"
+        answer = await self._api.change(
+            scim_messages.request("PATCH", path, body=body, route=route)
+        )
         if answer.status in (404, 410):
             self._ids.pop(name, None)
             raise TransientError(f"the group {name!r} has just gone")
         if answer.status not in (200, 204):
-            raise messages.refusal(answer)
+            raise scim_messages.refusal(answer)
 
     async def _id(self, name: str) -> str:
         """Some servers ignore the filter: the one that was asked for is picked out."""
         if name not in self._ids:
-            query = {"filter": messages.equals("displayName", name), "count": "10"}
-            answer = await self._api.read(messages.request("GET", "/Groups", query=query))
-            groups, _ = messages.listed(answer, "find group")
+            query = {"filter": scim_messages.equals("displayName", name), "count": "10"}
+            answer = await self._api.read(scim_messages.request("GET", "/Groups", query=query))
+            groups, _ = scim_messages.listed(answer, "find group")
             ids = [str(one["id"]) for one in groups if one.get("displayName") == name]
             if len(ids) != 1:
                 said = "no group" if not ids else "several groups"

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from accountsync.errors import IncompleteReadError
-from accountsync.targets import scim_messages as messages
+from accountsync.targets import scim_messages
 from accountsync.wire.answer import Answer
 from accountsync.wire.api import Api
 from accountsync.wire.page_walk import Receive, Received, successive_pages
@@ -51,10 +51,10 @@ def by_cursor(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
         answer = await _asked(api, cursor=place.cursor or "", count=str(size))
         if answer.status == 400 and place.cursor:
             raise IncompleteReadError("the cursor has expired while the users were read")
-        resources, _total = messages.page(answer, "list")
+        resources, _total = scim_messages.page(answer, "list")
         return _received(api, answer, resources)
 
-    route = Successors(following=messages.next_cursor, by_url=False, total=_declared_total)
+    route = Successors(following=scim_messages.next_cursor, by_url=False, total=_declared_total)
     return _users(route, receive, _UsersProof())
 
 
@@ -63,7 +63,7 @@ def by_index(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
 
     async def receive(place: Place, _: int) -> Received:
         answer = await _asked(api, startIndex=place.cursor or "1", count=str(size))
-        resources, total = messages.listed(answer, "list")
+        resources, total = scim_messages.listed(answer, "list")
         if total and not resources:
             raise IncompleteReadError(_MOVED)
         return _received(api, answer, resources)
@@ -84,7 +84,7 @@ async def _users(
 
 
 async def _asked(api: Api, **query: str) -> Answer:
-    return await api.read(messages.request("GET", _USERS, query=query))
+    return await api.read(scim_messages.request("GET", _USERS, query=query))
 
 
 def _received(api: Api, answer: Answer, resources: list[dict[str, Any]]) -> Received:
@@ -92,4 +92,4 @@ def _received(api: Api, answer: Answer, resources: list[dict[str, Any]]) -> Rece
 
 
 def _declared_total(answer: Answer) -> int | None:
-    return messages.page(answer, "list")[1]
+    return scim_messages.page(answer, "list")[1]

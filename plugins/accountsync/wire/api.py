@@ -21,7 +21,6 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +28,7 @@ import aiohttp
 import orjson
 from aiolimiter import AsyncLimiter
 
+from accountsync.clock import Clock, utc_now
 from accountsync.domain.tasks import departure
 from accountsync.errors import (
     ConfigurationError,
@@ -59,10 +59,6 @@ _CUT_OFF = (aiohttp.ClientError, TimeoutError)
 _REPEATED_BY_AIOHTTP = frozenset({"PUT", "DELETE"})
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Api:
     """Use as an async context manager. `now` serves Retry-After dates only.
 
@@ -80,7 +76,7 @@ class Api:
         timeout_s: float,
         dry_run: bool = False,
         is_only_way: bool = True,
-        now: Callable[[], datetime] = utc_now,
+        now: Clock = utc_now,
         parse: Callable[[bytes], Any] = orjson.loads,
         longest_answer: int = LONGEST_ANSWER,
     ) -> None:

@@ -40,12 +40,18 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.settings.parts import Rate
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.api import limiter
 from accountsync.wire.dry_run import refused
 from accountsync.wire.endpoint import Endpoint, tls_context
-from accountsync.wire.ldap_link import Address, Link, LinkLostError, Rows, StartTlsRefusedError
-from accountsync.wire.ldap_link import connected as connected_link
+from accountsync.wire.ldap_link import (
+    Address,
+    Link,
+    LinkLostError,
+    Rows,
+    StartTlsRefusedError,
+    connect,
+)
 from accountsync.wire.ldap_messages import Entry, Request, Result, Scope
 from accountsync.wire.ldap_shown import shown
 
@@ -124,7 +130,7 @@ class Directory:
         size_limit: int = 0,
     ) -> list[Entry]:
         """Few entries, in one go."""
-        request = messages.search(
+        request = ldap_messages.search(
             base, scope=scope, tests=tests, attributes=attributes, size_limit=size_limit
         )
         rows, _ = await self._asked(request, change=False)
@@ -139,7 +145,7 @@ class Directory:
         page_size: int,
     ) -> AsyncIterator[Rows]:
         """All entries below `base`, page by page (RFC 2696). Raises IncompleteReadError."""
-        request = messages.search(base, scope="subtree", tests=tests, attributes=attributes)
+        request = ldap_messages.search(base, scope="subtree", tests=tests, attributes=attributes)
         cookie, link = b"", None
         while True:
             link = await self._same(link)
@@ -217,7 +223,7 @@ class Directory:
         link = await self._connected()
         try:
             async with asyncio.timeout(self._timeout_s):
-                _, result = await link.ask(messages.bind(login, password))
+                _, result = await link.ask(ldap_messages.bind(login, password))
             if result.code:
                 raise self._bind_refusal(result)
         except (LinkLostError, TimeoutError) as error:
@@ -231,7 +237,7 @@ class Directory:
     async def _connected(self) -> Link:
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await connected_link(self._address)
+                return await connect(self._address)
         except ssl.SSLCertVerificationError as error:
             raise ConfigurationError(
                 f"{self._place}: the server's certificate is refused ({error.verify_message});"

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.ldap_messages import Answer, Entry, MessageError, Reference, Request, Result
 
 _LONGEST_MESSAGE = 16 * 1024 * 1024
@@ -65,7 +65,7 @@ class Link:
         pending = _Pending(asyncio.get_running_loop().create_future())
         self._pending[number] = pending
         try:
-            self._writer.write(messages.encode(number, request, page=page))
+            self._writer.write(ldap_messages.encode(number, request, page=page))
             await self._writer.drain()
             return await pending.answer
         except OSError as error:
@@ -77,7 +77,7 @@ class Link:
         """Says good-bye and waits for no answer to that; requests under way are given up."""
         self._listening.cancel()
         if not self._lost and not self._writer.is_closing():
-            self._writer.write(messages.encode(next(self._ids), messages.unbind()))
+            self._writer.write(ldap_messages.encode(next(self._ids), ldap_messages.unbind()))
         self._end("closed")
         self._writer.transport.abort()
         await asyncio.gather(self._listening, self._writer.wait_closed(), return_exceptions=True)
@@ -85,7 +85,7 @@ class Link:
     async def _listen(self) -> None:
         try:
             while True:
-                self._take(*messages.decode(await _frame(self._reader.readexactly)))
+                self._take(*ldap_messages.decode(await _frame(self._reader.readexactly)))
         except (OSError, EOFError) as error:
             self._end(type(error).__name__)
         except MessageError as error:
@@ -111,7 +111,7 @@ class Link:
                 pending.answer.set_exception(LinkLostError(self._lost))
 
 
-async def connected(address: Address) -> Link:
+async def connect(address: Address) -> Link:
     """Raises OSError (ssl.SSLError among them) and StartTlsRefusedError: nothing was asked yet."""
     place = (address.host, address.port)
     plain = await asyncio.to_thread(socket.create_connection, place, _CONNECT_S)
@@ -143,9 +143,9 @@ async def _start_tls(plain: socket.socket) -> None:
             got += more
         return got
 
-    await loop.sock_sendall(plain, messages.encode(1, messages.start_tls()))
+    await loop.sock_sendall(plain, ldap_messages.encode(1, ldap_messages.start_tls()))
     try:
-        _, answer = messages.decode(await _frame(read))
+        _, answer = ldap_messages.decode(await _frame(read))
     except MessageError:
         raise StartTlsRefusedError("not an LDAP server") from None
     if not isinstance(answer, Result) or answer.code:

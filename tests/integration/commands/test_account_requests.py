@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from accountsync.__main__ import app
-from accountsync.domain.persons.account_request import Fulfilment as F
+from accountsync.clock import utc_now
+from accountsync.domain.persons.account_request import Fulfilment
 from accountsync.errors import InvalidRequestError
 from accountsync.jobs.commands import account_requests
 from accountsync.jobs.commands.account_requests import RequestStatus, Submitted
@@ -20,7 +21,7 @@ from accountsync.jobs.tasks import task_commands
 from accountsync.store.tasks.task_commands import TaskFilter
 from simulators.run import Sims
 from tests.integration.tasks.targets_world import TargetsWorld
-from tests.integration.world import REPOSITORY, stamp, utc_now
+from tests.integration.world import REPOSITORY, stamp
 
 NUMBERS = ("S0001", "S0002", "S0003")
 PERSONS = ("source", "origin", "employee_number", "full_name", "person_type", "department_code")
@@ -45,7 +46,7 @@ class RequestWorld(TargetsWorld):
             engine=self.engine, request_id=request_id, actor="tester", comment="x", now=utc_now()
         )
 
-    def systems_of(self, number: str) -> dict[str, F]:
+    def systems_of(self, number: str) -> dict[str, Fulfilment]:
         (item,) = [i for i in self.status().items if i.employee_number == number]
         return {one.system: one.state for one in item.systems}
 
@@ -104,16 +105,26 @@ def test_a_request_becomes_accounts_in_exactly_the_systems_it_names(
     world: RequestWorld, document: dict[str, Any]
 ) -> None:
     assert world.submit(document) == Submitted(request_id=1, is_new=True, persons=3, made=3)
-    assert world.status().state is F.TO_PLAN
+    assert world.status().state is Fulfilment.TO_PLAN
     world.plan()
-    assert world.status().state is F.IN_PROGRESS
-    assert world.systems_of("S0001") == {"idaas": F.IN_PROGRESS, "welink": F.IN_PROGRESS}
+    assert world.status().state is Fulfilment.IN_PROGRESS
+    assert world.systems_of("S0001") == {
+        "idaas": Fulfilment.IN_PROGRESS,
+        "welink": Fulfilment.IN_PROGRESS,
+    }
     world.process("idaas")
-    assert world.systems_of("S0001") == {"idaas": F.ACTIVE, "welink": F.IN_PROGRESS}
-    assert world.status().state is F.IN_PROGRESS
+    assert world.systems_of("S0001") == {
+        "idaas": Fulfilment.ACTIVE,
+        "welink": Fulfilment.IN_PROGRESS,
+    }
+    assert world.status().state is Fulfilment.IN_PROGRESS
     world.drain()
     status = world.status()
-    assert (status.state, status.progress, status.errors) == (F.ACTIVE, {F.ACTIVE: 3}, {})
+    assert (status.state, status.progress, status.errors) == (
+        Fulfilment.ACTIVE,
+        {Fulfilment.ACTIVE: 3},
+        {},
+    )
     assert set(world.there("idaas")) == set(world.there("welink")) == set(NUMBERS)
     assert not world.there("email")
 
@@ -273,7 +284,7 @@ def test_a_request_brings_no_leaver_back(world: RequestWorld, document: dict[str
     user = _with(document, user=0, employeeNumber=row["employeeNumber"])["userList"][:1]
     world.submit(document | {"userList": user})
     world.plan()
-    assert world.status().state is F.REFUSED
+    assert world.status().state is Fulfilment.REFUSED
 
 
 def test_a_person_taken_over_by_hr_keeps_request_and_accounts(
@@ -288,7 +299,7 @@ def test_a_person_taken_over_by_hr_keeps_request_and_accounts(
     world.sync()
     world.plan()
     world.drain()
-    assert world.status().state is F.ACTIVE
+    assert world.status().state is Fulfilment.ACTIVE
     assert world.there("idaas")["S0001"] == world.there("welink")["S0001"] == 1
     again = world.submit(document | {"businessKey": "2"})
     assert (again.made, again.of_hr) == (0, 1)
@@ -303,12 +314,15 @@ def test_partial_failure_says_who_where_and_why(
     world.sims.welink.fault("ok_with_error", path="/user/create", times=1)
     world.drain()
     status = world.status()
-    assert (status.state, status.progress) == (F.PARTLY, {F.ACTIVE: 2, F.PARTLY: 1})
+    assert (status.state, status.progress) == (
+        Fulfilment.PARTLY,
+        {Fulfilment.ACTIVE: 2, Fulfilment.PARTLY: 1},
+    )
     assert sum(status.errors.values()) == 1
     assert next(iter(status.errors)).startswith("welink: ")
 
 
-def test_a_lever_chooses_what_a_request_asks_for_and_nothing_else(
+def test_a_command_chooses_what_a_request_asks_for_and_nothing_else(
     world: RequestWorld, document: dict[str, Any]
 ) -> None:
     """Everybody failed; the operator tries the persons of one request again (I12: in order)."""
@@ -322,11 +336,11 @@ def test_a_lever_chooses_what_a_request_asks_for_and_nothing_else(
     assert everybody > len(NUMBERS)
     chosen = TaskFilter(request=request, state="failed")
     counted = task_commands.preview(
-        engine=world.engine, settings=world.settings, lever="retry", chosen=chosen
+        engine=world.engine, settings=world.settings, command="retry", chosen=chosen
     )
     assert counted.counts == {("idaas", "create", "failed"): 3, ("welink", "create", "failed"): 3}
-    task_commands.pull(
-        engine=world.engine, settings=world.settings, lever="retry", chosen=chosen, actor="mia",
+    task_commands.carry_out(
+        engine=world.engine, settings=world.settings, command="retry", chosen=chosen, actor="mia",
         comment="IDaaS is well again",
     )  # fmt: skip
     world.drain()
@@ -334,7 +348,7 @@ def test_a_lever_chooses_what_a_request_asks_for_and_nothing_else(
     assert world.states("idaas", "create") == {"failed": everybody - 3, "succeeded": 3}
     other = TaskFilter(request=request + 1)
     whose = {"engine": world.engine, "settings": world.settings, "chosen": other}
-    assert task_commands.preview(lever="cancel", **whose).tasks == 0
+    assert task_commands.preview(command="cancel", **whose).tasks == 0
 
 
 def test_a_missing_mapping_blocks_and_continues_by_itself(
@@ -344,7 +358,10 @@ def test_a_missing_mapping_blocks_and_continues_by_itself(
     world.plan()
     world.drain()
     status = world.status()
-    assert (status.state, status.progress) == (F.BLOCKED, {F.BLOCKED: 1, F.ACTIVE: 2})
+    assert (status.state, status.progress) == (
+        Fulfilment.BLOCKED,
+        {Fulfilment.BLOCKED: 1, Fulfilment.ACTIVE: 2},
+    )
     assert "'D-unknown' has no active mapping" in str(status.errors)
 
 
@@ -356,7 +373,7 @@ def test_a_cancelled_request_makes_nothing_more_and_keeps_its_persons(
     assert world.cancel() == 6
     assert world.plan().counts == {}
     world.drain()
-    assert world.status().state is F.CANCELLED
+    assert world.status().state is Fulfilment.CANCELLED
     assert not world.there("idaas")
     assert world.count("person") == 3
     with pytest.raises(InvalidRequestError, match="was cancelled before"):
@@ -374,7 +391,7 @@ def test_what_another_request_asks_for_too_survives_the_cancelling(
     world.plan()
     world.drain()
     assert list(world.there("idaas")) == ["S0001"]
-    assert world.status(second.request_id).state is F.ACTIVE
+    assert world.status(second.request_id).state is Fulfilment.ACTIVE
 
 
 def test_a_call_under_way_is_not_cancelled(world: RequestWorld, document: dict[str, Any]) -> None:

@@ -9,13 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from accountsync.__main__ import app
+from accountsync.clock import utc_now
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.commands import reviews
 from accountsync.jobs.commands.reviews import Decision, Kind, Pending, Review
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.persons.test_hr_sync_windows import last_hours
 from tests.integration.tasks.targets_world import TargetsWorld
-from tests.integration.world import REPOSITORY, World, utc_now
+from tests.integration.world import REPOSITORY, World
 
 BLANK: dict[str, Any] = {"personDept": []}
 
@@ -161,7 +162,7 @@ def test_the_answer_about_a_feed_is_carried_out_once_and_audited(
 
 
 @pytest.mark.parametrize(
-    ("order", "said"),
+    ("asked", "said"),
     [
         ({"mode": "full"}, "Until then changes are read on"),
         ({"mode": "incremental"}, "Until then nothing newer of this source is merged"),
@@ -169,12 +170,12 @@ def test_the_answer_about_a_feed_is_carried_out_once_and_audited(
     ],
     ids=["full", "incremental", "window"],
 )
-def test_a_review_says_who_waits_for_it(world: HrWorld, order: dict[str, Any], said: str) -> None:
+def test_a_review_says_who_waits_for_it(world: HrWorld, asked: dict[str, Any], said: str) -> None:
     world.sync()
     for row in world.hr.persons()[:25]:
         world.change(row, **BLANK)
     with pytest.raises(SafetyStopError, match="is held"):
-        world.sync(**order)
+        world.sync(**asked)
     assert said in _asked(world)[2].body
 
 

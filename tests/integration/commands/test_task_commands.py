@@ -1,4 +1,4 @@
-"""The operator's levers, as they are typed: previewed, dependency-respecting, audited."""
+"""The operator's commands, as they are typed: previewed, dependency-respecting, audited."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_what_the_store_breaks_off_is_told_by_its_kind(
     assert capsys.readouterr().err.startswith("the store refused: QueryCanceled; nothing was")
 
 
-def test_without_yes_a_lever_only_counts(refused: TargetsWorld, shell: Shell) -> None:
+def test_without_yes_a_command_only_counts(refused: TargetsWorld, shell: Shell) -> None:
     said = shell("task", "retry", "--system", "idaas", *WHY)
     everybody = len(refused.entitled())
     assert f"would change {3 * everybody} tasks, {2 * everybody} of them because" in said
@@ -264,7 +264,7 @@ def test_what_an_operator_holds_stays_held_whatever_hr_changes(
     assert planned.plan().counts == {}
 
 
-def test_what_the_guard_holds_no_lever_releases(planned: TargetsWorld, shell: Shell) -> None:
+def test_what_the_guard_holds_no_command_releases(planned: TargetsWorld, shell: Shell) -> None:
     """I7."""
     planned.execute(
         "UPDATE accountsync.account_task SET state = 'held', waits_for = '{}'"
@@ -273,7 +273,7 @@ def test_what_the_guard_holds_no_lever_releases(planned: TargetsWorld, shell: Sh
     assert "changed 0 tasks" in shell("task", "release", "--system", "welink", "--yes", *WHY)
 
 
-def test_a_lever_without_a_filter_moves_nothing(refused: TargetsWorld, shell: Shell) -> None:
+def test_a_command_without_a_filter_moves_nothing(refused: TargetsWorld, shell: Shell) -> None:
     done = shell.run("task", "retry", "--yes", *WHY)
     assert isinstance(done.exception, ConfigurationError)
     assert _all_failed(refused)

@@ -63,7 +63,7 @@ class Drop:
             "fields": FIELDS,
         } | self.also | more  # fmt: skip
         parsed = settings.parse({"hr": [document], "systems": {}}, origin="test")
-        return wiring.sync_hr_persons(parsed, "drop")
+        return wiring.sync_source(parsed, "drop")
 
     def persons(self) -> dict[str, str]:
         with self.engine.connect() as connection:

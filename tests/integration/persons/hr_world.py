@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from accountsync.clock import utc_now
 from simulators.client import HrClient
-from tests.integration.world import HrRow, World, stamp, utc_now
+from tests.integration.world import HrRow, World, stamp
 
 # What a run that failed must not have changed. xmin: not even rewritten with the same values.
 _CONTENT = {

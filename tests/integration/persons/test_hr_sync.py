@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from accountsync.clock import utc_now
 from accountsync.domain.reasons import Kind
 from accountsync.settings.hr_source import CLOCK_TOLERANCE
 from tests.integration.persons.hr_world import HrWorld
-from tests.integration.world import SHANGHAI, HrRow, stamp, until, utc_now
+from tests.integration.world import SHANGHAI, HrRow, stamp, until
 
 DAY = timedelta(days=1)
 NONE = timedelta(0)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from accountsync.clock import utc_now
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.persons import absences
 from tests.integration.persons.hr_world import HrWorld
-from tests.integration.world import HrRow, settings_with, utc_now
+from tests.integration.world import HrRow, settings_with
 
 LEAVE = {"policy": "leave", "after_snapshots": 3}
 ASK = {"policy": "ask", "after_snapshots": 3}

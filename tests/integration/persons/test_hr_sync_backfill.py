@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from accountsync.hr.sql import SqlHrSource
-from accountsync.jobs.persons.run_request import SyncOrder, Window
+from accountsync.jobs.persons.run_request import RunRequest, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
 from accountsync.settings.hr import SqlSource
 
@@ -50,7 +50,7 @@ def hr(engine: Engine) -> Engine:
     return engine
 
 
-def _backfill(hr: Engine, query: str, step: int, **order: Any) -> SyncResult:
+def _backfill(hr: Engine, query: str, step: int, **asked: Any) -> SyncResult:
     settings = SqlSource.model_validate(
         {"kind": "sql", "name": "hr", "conn_id": "hr", "query": query, "fields": FIELDS}
     )
@@ -61,7 +61,7 @@ def _backfill(hr: Engine, query: str, step: int, **order: Any) -> SyncResult:
         settings=settings,
         open_source=lambda: nullcontext(source),
         clock=lambda: FIRST + timedelta(days=1),
-        order=SyncOrder(mode="window", window=window, **order),
+        request=RunRequest(mode="window", window=window, **asked),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from accountsync.clock import utc_now
 from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
@@ -20,7 +21,6 @@ from accountsync.errors import (
 from accountsync.jobs.persons.run_request import Mode
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.persons.test_hr_sync_windows import last_hours
-from tests.integration.world import utc_now
 
 PAGE = "hr_person_info"
 TOKEN = "/api/iam/auth/token"
@@ -168,7 +168,7 @@ def test_no_token_is_a_matter_of_configuration(world: HrWorld) -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "error"),
+    ("asked", "error"),
     [
         ({"mode": "auto"}, TargetDownError),
         ({"mode": "full"}, TransientError),
@@ -178,7 +178,7 @@ def test_no_token_is_a_matter_of_configuration(world: HrWorld) -> None:
     ids=["auto", "full", "person", "window"],
 )
 def test_hr_that_is_not_there_is_left_to_the_next_run_where_that_reads_the_same(
-    world: HrWorld, order: dict[str, Any], error: type[AccountSyncError]
+    world: HrWorld, asked: dict[str, Any], error: type[AccountSyncError]
 ) -> None:
     """Airflow tries a TransientError again, but no TargetDownError."""
     world.sync()
@@ -187,7 +187,7 @@ def test_hr_that_is_not_there_is_left_to_the_next_run_where_that_reads_the_same(
     world.sims.ports["hr"] = 9
     try:
         with pytest.raises(error, match="cannot connect") as raised:
-            world.sync(**order)
+            world.sync(**asked)
     finally:
         world.sims.ports["hr"] = port
     assert "hieds" in "".join(format_exception_only(raised.value))
@@ -197,8 +197,8 @@ def test_hr_that_is_not_there_is_left_to_the_next_run_where_that_reads_the_same(
 def test_the_log_says_what_is_read(world: HrWorld, caplog: pytest.LogCaptureFixture) -> None:
     """I15: how many persons, not who."""
     window = last_hours(2, 1)
-    for order in ({}, {}, {"window": window}, {"numbers": ["00100001"]}):
-        world.sync(**order)
+    for asked in ({}, {}, {"window": window}, {"numbers": ["00100001"]}):
+        world.sync(**asked)
     said = [line.partition("mode=")[2] for line in caplog.messages if "read_started" in line]
     bounds = f"since={window.start.isoformat()} until={window.end.isoformat()}"
     assert said[0] == "full since=ever dry_run=False"

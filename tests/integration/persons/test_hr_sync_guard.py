@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from accountsync.clock import utc_now
 from accountsync.domain.reasons import Kind, Reason, from_documents
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.jobs.persons import held_feeds
@@ -17,7 +18,7 @@ from accountsync.jobs.persons.run_request import Window
 from accountsync.store.persons.runs import Outcome
 from simulators.persons import Row
 from tests.integration.persons.hr_world import HrWorld
-from tests.integration.world import settings_with, utc_now
+from tests.integration.world import settings_with
 
 BLANK: Row = {"personDept": []}
 

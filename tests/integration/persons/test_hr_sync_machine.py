@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from accountsync.clock import utc_now
 from accountsync.errors import AccountSyncError, SafetyStopError
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.persons.run_request import Window
@@ -25,7 +26,7 @@ from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from accountsync.store.persons.held_feeds import HeldFeed
 from tests.integration.crashing import dying
 from tests.integration.persons.hr_world import HrWorld
-from tests.integration.world import HrRow, settings_with, utc_now
+from tests.integration.world import HrRow, settings_with
 
 PAGE = "hr_person_info"
 PASSING_FAULTS: list[dict[str, Any]] = [

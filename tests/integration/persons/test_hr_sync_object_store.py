@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import Engine
 
 from accountsync import connections
+from accountsync.clock import utc_now
 from accountsync.errors import AccountSyncError, ConfigurationError, TransientError
 from accountsync.hr.file import FileHrSource
 from accountsync.hr.source import Ask
 from accountsync.jobs.persons.sync_hr_persons import sync_hr_persons
 from accountsync.settings.hr_files import FileSource
-from accountsync.wire.api import utc_now
 from tests.conftest import DATABASE_VARIABLE
 from tests.integration.persons.hr_files import FIELDS, NAMES, ROWS, Drop, csv
 

@@ -115,7 +115,7 @@ def _read(paging: dict[str, Any], path: str = "/persons") -> int:
         "fields": {"source_key": "id", "employee_number": "number", "full_name": "name"},
     }  # fmt: skip
     parsed = settings.parse({"hr": [source], "systems": {}}, origin="test")
-    return wiring.sync_hr_persons(parsed, "pages").inserted
+    return wiring.sync_source(parsed, "pages").inserted
 
 
 def _numbers(store: Engine) -> set[str]:

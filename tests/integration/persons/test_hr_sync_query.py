@@ -17,7 +17,7 @@ from accountsync import connections, settings, wiring
 from accountsync.errors import ConfigurationError, TransientError
 from accountsync.hr.source import Ask
 from accountsync.hr.sql import SqlHrSource
-from accountsync.jobs.persons.run_request import Mode, SyncOrder
+from accountsync.jobs.persons.run_request import Mode, RunRequest
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from accountsync.settings.hr import SqlSource
 from tests.conftest import DATABASE_VARIABLE
@@ -52,7 +52,7 @@ class Warehouse:
     def sync(self, mode: Mode = "full", **more: Any) -> SyncResult:
         document = {"hr": [SOURCES["warehouse"] | more], "systems": {}}
         parsed = settings.parse(document, origin="docs/hr-sources.md")
-        return wiring.sync_hr_persons(parsed, "warehouse", order=SyncOrder(mode=mode))
+        return wiring.sync_source(parsed, "warehouse", request=RunRequest(mode=mode))
 
 
 def connection_to(engine: Engine, **extra: Any) -> str:
@@ -227,12 +227,12 @@ def test_the_encryption_that_a_connection_demands_is_demanded_of_both_databases(
     monkeypatch.delenv(DATABASE_VARIABLE)
     monkeypatch.setenv("AIRFLOW_CONN_ACCOUNTSYNC_DB", strict)
     parsed = settings.parse({"hr": [SOURCES["warehouse"]], "systems": {}}, origin="test")
-    store = wiring.open_store(parsed)
+    store = connections.open_store(parsed)
     with pytest.raises(OperationalError, match="server does not support SSL, but SSL was required"):
         store.connect()
     lax = connection_to(warehouse.engine, sslmode="prefer", options="-c work_mem=5MB", cursor="x")
     monkeypatch.setenv("AIRFLOW_CONN_ACCOUNTSYNC_DB", lax)
-    store = wiring.open_store(parsed)
+    store = connections.open_store(parsed)
     with store.connect() as connection:
         said = "SELECT current_setting('work_mem') || ' ' || current_setting('timezone')"
         assert connection.scalar(text(said)) == "5MB UTC"

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, RowMapping, text
 
+from accountsync.clock import utc_now
 from accountsync.domain.reasons import Kind, from_document
 from accountsync.errors import SafetyStopError, SilentSourceError
 from accountsync.hr.file import FileHrSource
 from accountsync.jobs.persons import held_feeds
-from accountsync.jobs.persons.run_request import SyncOrder, Window
+from accountsync.jobs.persons.run_request import RunRequest, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
 from accountsync.jobs.reason_texts import english
 from accountsync.settings.hr_files import FileSource
 from tests.integration.persons.hr_world import HrWorld
-from tests.integration.world import utc_now
 
 # Time goes by: every moment that a run has recorded is so much longer ago.
 _AGE = text(
@@ -56,7 +56,7 @@ class Drop:
         (self.folder / name).write_text("\n".join(["id,number,name", *rows]) + "\n", "utf-8")
         (self.folder / f"{name}.done").touch()
 
-    def sync(self, run: str | None = None, **order: Any) -> SyncResult:
+    def sync(self, run: str | None = None, **asked: Any) -> SyncResult:
         self.runs += 1
         address = f"file://hr_drop@{self.folder}"
         source = FileSource.model_validate(
@@ -73,7 +73,7 @@ class Drop:
             settings=source,
             open_source=lambda: nullcontext(reader),
             clock=utc_now,
-            order=SyncOrder(**order),
+            request=RunRequest(**asked),
             airflow_run_id=run or f"scheduled-{self.runs}",
         )
 

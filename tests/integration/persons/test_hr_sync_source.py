@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, RowMapping, text
 
+from accountsync.clock import Clock
 from accountsync.domain.reasons import Kind
 from accountsync.errors import (
     ConfigurationError,
@@ -21,13 +22,13 @@ from accountsync.errors import (
     TransientError,
 )
 from accountsync.hr.file import FileHrSource
-from accountsync.hr.source import Ask, Page
+from accountsync.hr.source import Ask
 from accountsync.jobs.persons import held_feeds
-from accountsync.jobs.persons.run_request import SyncOrder, Window
+from accountsync.jobs.persons.run_request import RunRequest, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
-from accountsync.jobs.tasks.task_queue import Clock
 from accountsync.settings.hr_files import FileSource
 from accountsync.store import locks
+from accountsync.wire.paging import Page
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HEAD = "id,number,name,changed"
@@ -68,8 +69,8 @@ class Drop:
         kind: Callable[..., FileHrSource] = FileHrSource,
         **options: Any,
     ) -> SyncResult:
-        known = SyncOrder.__dataclass_fields__
-        order = SyncOrder(**{name: value for name, value in options.items() if name in known})
+        known = RunRequest.__dataclass_fields__
+        request = RunRequest(**{name: value for name, value in options.items() if name in known})
         settings = a_source(**{name: options[name] for name in options if name not in known})
         archive = self.folder / "archive"
         source = kind(settings, folder=self.folder / "in", archive=archive)
@@ -78,7 +79,7 @@ class Drop:
             settings=settings,
             open_source=lambda: nullcontext(source),
             clock=clock or (lambda: NOW + later),
-            order=order,
+            request=request,
         )
 
     @property
@@ -131,11 +132,11 @@ def test_a_file_is_put_away_once_it_is_merged(drop: Drop) -> None:
 
 
 @pytest.mark.parametrize(
-    "order", [{"dry_run": True}, {"mode": "person", "numbers": frozenset({"E1"})}]
+    "asked", [{"dry_run": True}, {"mode": "person", "numbers": frozenset({"E1"})}]
 )
-def test_a_run_that_did_not_use_all_of_a_file_leaves_it(drop: Drop, order: dict[str, Any]) -> None:
+def test_a_run_that_did_not_use_all_of_a_file_leaves_it(drop: Drop, asked: dict[str, Any]) -> None:
     drop.put("1.csv", "1,E1,王五,2026-05-01", "2,E2,赵六,2026-05-01")
-    drop.sync(**order)
+    drop.sync(**asked)
     assert (drop.waiting, drop.archived) == ({"1.csv"}, set())
     assert drop.sync(mode="full").fetched == 2
     assert drop.persons() == {"E1": "王五", "E2": "赵六"}

@@ -13,15 +13,16 @@ import pytest
 from sqlalchemy import Engine
 
 from accountsync import connections, settings, wiring
+from accountsync.clock import utc_now
 from accountsync.errors import AccountSyncError, ConfigurationError, TargetDownError
-from accountsync.jobs.persons.run_request import Mode, SyncOrder, Window
+from accountsync.jobs.persons.run_request import Mode, RunRequest, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from simulators import run
 from simulators.client import HrClient
 from simulators.run import HrOptions, Sims
 from tests.conftest import DATABASE_VARIABLE
 from tests.integration.persons.hr_world import HrWorld
-from tests.integration.world import stamp, utc_now
+from tests.integration.world import stamp
 from tests.unit.settings.test_hr_sources_document import SOURCES
 
 pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern")  # Airflow's own
@@ -34,10 +35,10 @@ class StaffWorld(HrWorld):
     def hr(self) -> HrClient:
         return self.sims.staff
 
-    def read(self, mode: Mode = "full", **order: Any) -> SyncResult:
+    def read(self, mode: Mode = "full", **asked: Any) -> SyncResult:
         document = {"hr": [SOURCES["staff"]], "systems": {}}
         parsed = settings.parse(document, origin="docs/hr-sources.md")
-        return wiring.sync_hr_persons(parsed, "staff", order=SyncOrder(mode=mode, **order))
+        return wiring.sync_source(parsed, "staff", request=RunRequest(mode=mode, **asked))
 
     def is_in_step(self) -> bool:
         """The store, told in the words of the other system's rows, is HR."""

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from accountsync.clock import utc_now
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.persons.run_request import Window, window_of
 from tests.integration.persons.hr_world import HrWorld
-from tests.integration.world import SHANGHAI, HrRow, utc_now
+from tests.integration.world import SHANGHAI, HrRow
 
 HOUR = timedelta(hours=1)
 

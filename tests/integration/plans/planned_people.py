@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Engine, RowMapping, text
 from typer.testing import CliRunner, Result
 
-from accountsync import __main__ as command_line
+from accountsync.__main__ import app
 from accountsync.cli.mapping import read_csv
-from accountsync.jobs.plans import create_account_tasks as create
+from accountsync.jobs.plans.create_account_tasks import PlanSummary, create_account_tasks
 from accountsync.settings import Settings
 from accountsync.store.persons import mappings
 from tests.installation import DATA, example_settings
@@ -44,8 +44,8 @@ class People:
             number=number, **fields,
         )  # fmt: skip
 
-    def plan(self, **options: Any) -> create.PlanSummary:
-        return create.create_account_tasks(
+    def plan(self, **options: Any) -> PlanSummary:
+        return create_account_tasks(
             engine=self.engine, settings=self.settings, **{"now": datetime.now(UTC)} | options
         )
 
@@ -71,7 +71,7 @@ class People:
             connection.execute(text(statement), bound)
 
     def command(self, *arguments: str) -> Result:
-        return CliRunner().invoke(command_line.app, arguments)
+        return CliRunner().invoke(app, arguments)
 
 
 _NAMES = {

@@ -1,4 +1,4 @@
-"""The order of targets (I12), as the planner, the queue and its levers keep it."""
+"""The order of targets (I12), as the planner, the queue and its commands keep it."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_waiting_says_for_what_and_since_when(
     assert "comes after: welink" in ordered.command("explain", "E1").output
 
 
-def test_a_lever_takes_along_who_needs_the_account_not_who_only_comes_after(
+def test_a_command_takes_along_who_needs_the_account_not_who_only_comes_after(
     ordered: People,
 ) -> None:
     said = ordered.command("task", "cancel", "--system", "welink", "--yes", *WHY).output

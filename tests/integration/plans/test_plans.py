@@ -198,8 +198,8 @@ def test_an_answer_about_a_plan_leaves_alone_what_an_operator_holds(
 
 
 def hold(world: TargetsWorld, **chosen: Any) -> None:
-    task_commands.pull(
-        engine=world.engine, settings=world.settings, lever="hold", chosen=TaskFilter(**chosen),
+    task_commands.carry_out(
+        engine=world.engine, settings=world.settings, command="hold", chosen=TaskFilter(**chosen),
         actor="mia", comment="wait",
     )  # fmt: skip
 

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from accountsync.clock import utc_now
 from accountsync.domain.accounts.distinguished_name import joined, rdn
 from accountsync.errors import ConfigurationError
-from accountsync.jobs.tasks.task_commands import pull
+from accountsync.jobs.tasks.task_commands import carry_out
 from accountsync.settings.parts import Rate
 from accountsync.store.tasks.task_commands import TaskFilter
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.endpoint import Endpoint
 from accountsync.wire.ldap_messages import Entry
@@ -28,7 +29,7 @@ from tests.connectors.directory_server import DirectoryServer
 from tests.connectors.faulty_line import Fault, FaultyLine, faulty_line
 from tests.installation import DATA
 from tests.integration.tasks.targets_world import TargetsWorld
-from tests.integration.world import stamp, utc_now
+from tests.integration.world import stamp
 
 STAFF = f"cn=staff,{openldap.GROUPS}"
 SYSTEMS: dict[str, Any] = {
@@ -71,7 +72,7 @@ class DirectoryWorld(TargetsWorld):
         async def make(directory: Directory) -> None:
             for path in paths:
                 dn = joined(*(rdn("ou", name) for name in reversed(path)), openldap.BASE)
-                unit = messages.add(dn, {"objectClass": [b"organizationalUnit"]})
+                unit = ldap_messages.add(dn, {"objectClass": [b"organizationalUnit"]})
                 await directory.change(unit)
 
         self.wire(make)
@@ -89,7 +90,7 @@ class DirectoryWorld(TargetsWorld):
 
     def join_by_hand(self, group: str) -> None:
         members = [entry.dn.encode() for entry in self.entries()]
-        add = messages.modify(group, [("add", "member", members)])
+        add = ldap_messages.modify(group, [("add", "member", members)])
         login = {"login": openldap.ADMIN, "password": openldap.ADMIN_PASSWORD}
         self.wire(lambda directory: directory.change(add), **login)
 
@@ -251,10 +252,10 @@ def test_once_an_administrator_has_put_them_in_what_failed_is_tried_again_and_no
     locked.plan()
     locked.drain()
     locked.join_by_hand(openldap.LOCKED)
-    pull(
+    carry_out(
         engine=locked.engine,
         settings=locked.settings,
-        lever="retry",
+        command="retry",
         chosen=TaskFilter(operation="update"),
         actor="test",
         comment="they are in",

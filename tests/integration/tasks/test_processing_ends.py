@@ -17,17 +17,18 @@ import pytest
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ProgrammingError
 
+from accountsync.clock import utc_now
 from accountsync.domain.tasks.outcomes import Result
 from accountsync.errors import AccountSyncError, TransientError
 from accountsync.jobs.tasks import processor, task_queue
-from accountsync.jobs.tasks.task_queue import Limits, TaskQueue, database_clock
-from accountsync.store import engine as store_engine
+from accountsync.jobs.tasks.task_queue import Limits, TaskQueue
 from accountsync.store import schema
+from accountsync.store.engine import database_clock, make_engine
 from accountsync.store.locks import Lock
 from demo import postgres
 from simulators.run import Sims
 from tests.integration.tasks.targets_world import TargetsWorld
-from tests.integration.world import until, utc_now
+from tests.integration.world import until
 
 ONBOARDING = "/user/onboarding"
 
@@ -169,7 +170,7 @@ def own_server(tmp_path: Path, planned: TargetsWorld) -> Iterator[tuple[TargetsW
     """The planned world again, in a PostgreSQL that may be stopped."""
     folder = tmp_path / "postgres"
     server = postgres.start(folder, databases=("accountsync",))
-    engine = store_engine.create(server.url("accountsync"))
+    engine = make_engine(server.url("accountsync"))
     schema.upgrade(engine)
     world = replace(planned, engine=engine)
     world.import_mappings()

@@ -14,11 +14,12 @@ from multidict import CIMultiDict
 
 from accountsync.errors import IncompleteReadError, TargetDownError, TransientError
 from accountsync.hr.http import HttpHrSource
-from accountsync.hr.source import Ask, Page
+from accountsync.hr.source import Ask
 from accountsync.settings.hr import HttpSource
 from accountsync.settings.parts import OAuth2Auth
 from accountsync.wire import unreadable
 from accountsync.wire.auth import authenticator
+from accountsync.wire.paging import Page
 from tests.unit.wire.server import Server, api, endpoint, json, serving, status
 
 EVERYBODY = Ask(since=None)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from accountsync import settings as configuration
+from accountsync.settings import parse
 
 REPOSITORY = Path(__file__).parents[3]
 TEXT = (REPOSITORY / "docs" / "targets.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def _named(example: dict[str, Any]) -> str:
 def test_an_example_is_valid_and_all_it_says_is_kept(example: dict[str, Any]) -> None:
     document = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text("utf-8"))
     whole = {**document, "systems": deepcopy(example["systems"])}
-    settings = configuration.parse(whole, origin="docs/targets.md")
+    settings = parse(whole, origin="docs/targets.md")
     for name, declared in example["systems"].items():
         assert settings.systems[name].conn_id == declared["conn_id"]
 

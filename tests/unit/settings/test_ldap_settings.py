@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from accountsync import settings as configuration
 from accountsync.errors import ConfigurationError
+from accountsync.settings import parse
 from accountsync.settings.ldap import LdapTarget
 
 REPOSITORY = Path(__file__).parents[3]
@@ -22,7 +22,7 @@ OPENLDAP: dict[str, Any] = {"preset": "openldap", "conn_id": "d", "base": "ou=pe
 
 
 def _target(declared: dict[str, Any], **document: Any) -> LdapTarget:
-    parsed = configuration.parse({**EXAMPLE, **document, "systems": {"d": declared}}, origin="t")
+    parsed = parse({**EXAMPLE, **document, "systems": {"d": declared}}, origin="t")
     target = parsed.systems["d"]
     assert isinstance(target, LdapTarget)
     return target

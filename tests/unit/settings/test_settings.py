@@ -17,9 +17,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from accountsync import settings as configuration
 from accountsync.errors import ConfigurationError
-from accountsync.settings import Settings, parse
+from accountsync.settings import Settings, config_path, load, parse, process_settings
 from accountsync.settings.document import PRESETS, read_preset, with_presets
 from accountsync.settings.hr import HttpSource, SqlSource
 from accountsync.settings.hr_files import FileSource
@@ -96,7 +95,7 @@ def test_a_small_configuration_is_valid() -> None:
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
 def test_what_is_shipped_is_valid(file: Path) -> None:
-    configuration.load(file)
+    load(file)
     schema = Settings.model_json_schema()
     jsonschema.validate(yaml.safe_load(file.read_text(encoding="utf-8")), schema)
 
@@ -109,7 +108,7 @@ def test_the_schema_that_editors_show_is_the_one_of_the_settings() -> None:
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
 def test_a_configuration_as_shown_is_the_same_configuration(file: Path) -> None:
-    settings = configuration.load(file)
+    settings = load(file)
     shown = yaml.safe_dump(settings.model_dump(mode="json", exclude_none=True))
     assert parse(yaml.safe_load(shown), origin="shown") == settings
 
@@ -263,7 +262,7 @@ def test_a_file_that_is_no_proper_yaml_says_where(tmp_path: Path, text: str, sai
     file = tmp_path / "config.yaml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError) as raised:
-        configuration.load(file)
+        load(file)
     assert said in str(raised.value)
     assert str(file) in str(raised.value)
 
@@ -272,12 +271,12 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_bytes("names: {a: 姓}".encode("gb18030"))
     with pytest.raises(ConfigurationError, match="is not valid YAML"):
-        configuration.load(file)
+        load(file)
 
 
 def test_a_missing_file_is_named_with_the_variable_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read .*ACCOUNTSYNC_CONFIG"):
-        configuration.load(tmp_path / "nope.yaml")
+        load(tmp_path / "nope.yaml")
 
 
 @pytest.mark.parametrize(
@@ -291,14 +290,14 @@ def test_the_file_is_the_one_that_the_variable_names(
     variable: str, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACCOUNTSYNC_CONFIG", variable)
-    assert configuration.config_path() == path
+    assert config_path() == path
 
 
 def test_yaml_merge_keys_are_no_repetition(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("x: &x {a: 1}\ny: {<<: *x, b: 2}\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="x: no such setting here"):
-        configuration.load(file)
+        load(file)
 
 
 # presets
@@ -441,3 +440,17 @@ def test_every_setting_is_described_or_obvious(group: type[BaseModel]) -> None:
 @pytest.mark.parametrize("kind", [HttpSource, FileSource, SqlSource, RestTarget, ScimTarget])
 def test_every_kind_of_source_and_target_is_described(kind: type[BaseModel]) -> None:
     assert kind.__doc__
+
+
+def test_a_process_reads_its_configuration_once_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [tmp_path / "one.yaml", tmp_path / "two.yaml"]
+    for file in files:
+        file.write_text(yaml.safe_dump(SMALL), encoding="utf-8")
+    read = []
+    for file in (*files, files[0]):
+        monkeypatch.setenv("ACCOUNTSYNC_CONFIG", str(file))
+        read.append(process_settings())
+    assert read[0] is read[2]
+    assert read[0] is not read[1]

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+import accountsync.wire.api
 from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
@@ -33,7 +34,6 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.settings.parts import BasicAuth, Rate, TokenAuth
-from accountsync.wire import api as wire_api
 from accountsync.wire.answer import Answer
 from accountsync.wire.auth import authenticator
 from tests.unit.wire.server import (
@@ -602,7 +602,7 @@ def test_what_is_shown_of_requests_answers_and_endpoints_holds_no_secret() -> No
 
 
 def test_the_table_in_the_module_names_every_error_it_raises() -> None:
-    table = wire_api.__doc__ or ""
+    table = accountsync.wire.api.__doc__ or ""
     named = set(re.findall(r"\w+Error", table))
     assert named == {
         "TargetDownError",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import accountsync.wire.directory
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
@@ -20,8 +21,7 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.settings.parts import Rate
-from accountsync.wire import directory as wire_directory
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.endpoint import Endpoint
 
@@ -83,7 +83,7 @@ async def _look(directory: Directory) -> None:
 
 
 async def _change(directory: Directory) -> None:
-    await directory.change(messages.delete("uid=a"))
+    await directory.change(ldap_messages.delete("uid=a"))
 
 
 CODES: dict[int, tuple[type[AccountSyncError], type[AccountSyncError]]] = {
@@ -131,7 +131,7 @@ def test_success_is_no_error() -> None:
 
 
 def test_the_table_in_the_module_names_every_code_it_treats_apart() -> None:
-    table = wire_directory.__doc__ or ""
+    table = accountsync.wire.directory.__doc__ or ""
     apart = set(CODES) - {17, 21, 53, 65, 66}  # anything else
     assert {code for code in apart if f"{code}" not in table} == set()
 

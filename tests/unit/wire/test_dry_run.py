@@ -8,13 +8,12 @@ import pytest
 
 from accountsync.errors import DryRunError, InvalidPersonError, RejectedByTargetError
 from accountsync.settings.parts import NoAuth, Rate
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages, ldap_shown
 from accountsync.wire.api import Api
 from accountsync.wire.auth import authenticator
 from accountsync.wire.directory import Directory
 from accountsync.wire.dry_run import Refusals, refused
 from accountsync.wire.endpoint import Endpoint
-from accountsync.wire.ldap_shown import shown as ldap_shown
 from accountsync.wire.request import Rendered, masked, shown
 
 DEAD = Endpoint(conn_id="target", base_url="https://127.0.0.1:9", login="us", password="secret")
@@ -61,10 +60,10 @@ def test_a_directory_refuses_every_kind_of_change_before_it_connects() -> None:
         directory = Directory(DEAD, rate=Rate(), timeout_s=1, dry_run=True, configured=[BASE])
         async with directory:
             for request in (
-                messages.add(ENTRY, {}),
-                messages.modify(ENTRY, []),
-                messages.move(ENTRY, rdn="CN=a", parent=BASE),
-                messages.delete(ENTRY),
+                ldap_messages.add(ENTRY, {}),
+                ldap_messages.modify(ENTRY, []),
+                ldap_messages.move(ENTRY, rdn="CN=a", parent=BASE),
+                ldap_messages.delete(ENTRY),
             ):
                 with pytest.raises(DryRunError, match="target LDAP "):
                     await directory.change(request)
@@ -76,18 +75,18 @@ def test_a_directory_refuses_every_kind_of_change_before_it_connects() -> None:
     ("request_", "expected"),
     [
         (
-            messages.add(
+            ldap_messages.add(
                 ENTRY, {"sn": ["张".encode()], "objectClass": [b"top", b"user"], "on": [b"TRUE"]}
             ),
             'add {"entry":"CN=***,OU=***,ou=staff,dc=example,dc=com","attributes":'
             '{"sn":"***","objectClass":["***","***"],"on":true}}',
         ),
         (
-            messages.add("uid=a,dc=other", {"unicodePwd": [b"x"], "userPassword": [b"y"]}),
+            ldap_messages.add("uid=a,dc=other", {"unicodePwd": [b"x"], "userPassword": [b"y"]}),
             'add {"entry":"uid=***,dc=***","attributes":{"unicodePwd":"set","userPassword":"set"}}',
         ),
         (
-            messages.modify(
+            ldap_messages.modify(
                 ENTRY,
                 [("replace", "mobile", []), ("delete", "uac", [b"512"]), ("add", "uac", [b"514"])],
             ),
@@ -95,21 +94,23 @@ def test_a_directory_refuses_every_kind_of_change_before_it_connects() -> None:
             '[{"replace":{"mobile":null}},{"delete":{"uac":"***"}},{"add":{"uac":"***"}}]}',
         ),
         (
-            messages.modify(GROUP, [("add", "member", [ENTRY.encode()])]),
+            ldap_messages.modify(GROUP, [("add", "member", [ENTRY.encode()])]),
             f'modify {{"entry":"{GROUP}","changes":[{{"add":{{"member":"***"}}}}]}}',
         ),
         (
-            messages.move(ENTRY, rdn="CN=李四+uid=a", parent=f"OU=销售,{BASE}"),
+            ldap_messages.move(ENTRY, rdn="CN=李四+uid=a", parent=f"OU=销售,{BASE}"),
             'modifyDN {"entry":"CN=***,OU=***,ou=staff,dc=example,dc=com",'
             f'"newrdn":"CN=***+uid=***","newSuperior":"OU=***,{BASE}"}}',
         ),
-        (messages.delete("no name at all"), 'delete {"entry":"***"}'),
+        (ldap_messages.delete("no name at all"), 'delete {"entry":"***"}'),
     ],
     ids=["add", "passwords", "modify", "a group", "modifyDN", "an unreadable name"],
 )
-def test_an_ldap_change_is_shown_without_values(request_: messages.Request, expected: str) -> None:
+def test_an_ldap_change_is_shown_without_values(
+    request_: ldap_messages.Request, expected: str
+) -> None:
     """I15."""
-    assert ldap_shown(request_, configured=[BASE, GROUP]) == expected
+    assert ldap_shown.shown(request_, configured=[BASE, GROUP]) == expected
 
 
 def test_an_http_change_is_shown_without_values() -> None:

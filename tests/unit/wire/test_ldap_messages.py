@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accountsync.wire import ldap_messages as messages
+from accountsync.wire import ldap_messages
 from accountsync.wire.ldap_messages import Entry, MessageError, Reference, Request, Result
 
 REQUESTS: dict[str, tuple[Request, str]] = {
-    "bind": (messages.bind("cn=a", "p"), "3011020105600c0201030404636e3d61800170"),
-    "unbind": (messages.unbind(), "30050201054200"),
+    "bind": (ldap_messages.bind("cn=a", "p"), "3011020105600c0201030404636e3d61800170"),
+    "unbind": (ldap_messages.unbind(), "30050201054200"),
     "start_tls": (
-        messages.start_tls(),
+        ldap_messages.start_tls(),
         "301d02010577188016312e332e362e312e342e312e313436362e3230303337",
     ),
     "search": (
-        messages.search(
+        ldap_messages.search(
             "dc=x",
             scope="subtree",
             tests={"uid": b"*", "mail": None},
@@ -28,31 +28,31 @@ REQUESTS: dict[str, tuple[Request, str]] = {
         "1087046d61696ca308040375696404012a30040402636e",
     ),
     "add": (
-        messages.add("uid=a", {"uid": [b"a"], "x": [b"1", b"2"]}),
+        ldap_messages.add("uid=a", {"uid": [b"a"], "x": [b"1", b"2"]}),
         "3027020105682204057569643d613019300a04037569643103040161300b0401783106040131040132",
     ),
     "modify": (
-        messages.modify("uid=a", [("replace", "x", []), ("add", "y", [b"1"])]),
+        ldap_messages.modify("uid=a", [("replace", "x", []), ("add", "y", [b"1"])]),
         "3029020105662404057569643d61301b300a0a010230050401783100300d0a010030080401793103040131",
     ),
     "move": (
-        messages.move("uid=a", rdn="uid=b", parent="dc=x"),
+        ldap_messages.move("uid=a", rdn="uid=b", parent="dc=x"),
         "301c0201056c1704057569643d6104057569643d620101ff800464633d78",
     ),
-    "delete": (messages.delete("uid=a"), "300a0201054a057569643d61"),
+    "delete": (ldap_messages.delete("uid=a"), "300a0201054a057569643d61"),
 }
 
 
 @pytest.mark.parametrize(("request_", "expected"), REQUESTS.values(), ids=REQUESTS)
 def test_a_request(request_: Request, expected: str) -> None:
     """TRUE is 0xFF (§5.1), an asterisk is a value and not a pattern."""
-    assert messages.encode(5, request_).hex() == expected
+    assert ldap_messages.encode(5, request_).hex() == expected
 
 
 def test_a_page_is_asked_for_and_cannot_be_ignored() -> None:
-    request = messages.search("", scope="entry", tests={"uid": None}, attributes=[])
-    raw = messages.encode(5, request, page=(500, b"more")).hex()
-    control = "0416" + messages.PAGED_RESULTS.encode().hex() + "0101ff" + "040c"
+    request = ldap_messages.search("", scope="entry", tests={"uid": None}, attributes=[])
+    raw = ldap_messages.encode(5, request, page=(500, b"more")).hex()
+    control = "0416" + ldap_messages.PAGED_RESULTS.encode().hex() + "0101ff" + "040c"
     assert raw.endswith(control + "300a020201f404046d6f7265")
 
 
@@ -68,8 +68,8 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("raw", "expected"), ANSWERS.values(), ids=ANSWERS)
-def test_an_answer(raw: str, expected: messages.Answer) -> None:
-    _, answer = messages.decode(bytes.fromhex(raw))
+def test_an_answer(raw: str, expected: ldap_messages.Answer) -> None:
+    _, answer = ldap_messages.decode(bytes.fromhex(raw))
     assert answer == expected
 
 
@@ -81,7 +81,7 @@ def test_an_entry_with_lengths_as_active_directory_writes_them() -> None:
     values = _long(0x31, b"\x04\x02\xc3\xa9")
     attributes = _long(0x30, _long(0x30, b"\x04\x01C" + values))
     entry = _long(0x64, b"\x04\x03n=a" + attributes)
-    number, answer = messages.decode(_long(0x30, b"\x02\x01\x02" + entry))
+    number, answer = ldap_messages.decode(_long(0x30, b"\x02\x01\x02" + entry))
     assert number == 2
     assert isinstance(answer, Entry)
     assert (answer.dn, answer.text("c")) == ("n=a", "é")
@@ -91,7 +91,7 @@ def test_an_entry_with_lengths_as_active_directory_writes_them() -> None:
 def test_noise_is_no_answer(raw: bytes) -> None:
     """And is told so in one way, without a word of it."""
     with pytest.raises(MessageError, match=r"^not an LDAP answer$"):
-        messages.decode(raw)
+        ldap_messages.decode(raw)
 
 
 def test_what_a_message_holds_is_not_shown() -> None:

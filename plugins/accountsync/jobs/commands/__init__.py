@@ -1,1 +1,1 @@
-"""What people order: to look, to decide, to change something by hand."""
+"""What people ask for by hand: to look, to decide, to change something."""

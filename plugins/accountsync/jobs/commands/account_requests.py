@@ -22,7 +22,7 @@ from accountsync.domain.persons.account_request import (
     together,
 )
 from accountsync.errors import InvalidRequestError
-from accountsync.jobs.commands import request_document as documents
+from accountsync.jobs.commands import request_document
 from accountsync.jobs.commands.request_document import RequestDocument, RequestedPerson
 from accountsync.jobs.reason_texts import english
 from accountsync.settings.problems import Problem
@@ -117,7 +117,7 @@ def submit(
     Raises InvalidRequestError with everything that is wrong, and where the origin system has used
     its business key for something else.
     """
-    request = documents.read(document, systems=systems)
+    request = request_document.read(document, systems=systems)
     with engine.connect() as connection, connection.begin() as transaction:
         _alone(connection)
         submitted = _submit(connection, request, actor, now)
@@ -140,7 +140,7 @@ def _submit(
         return _submitted_before(connection, request)
     known = requests.known_persons(connection, [u.employee_number for u in request.user_list])
     if found := list(_others(request.user_list, known)):
-        raise documents.invalid(found)
+        raise request_document.invalid(found)
     made, renewed = requests.add_items(
         connection,
         request_id=request_id,
@@ -177,7 +177,7 @@ def _submitted_before(connection: Connection, request: RequestDocument) -> Submi
             f"request {request_id} has this key and another content; cancel that one,"
             " or submit this one under a key of its own"
         )
-        raise documents.invalid([Problem(("businessKey",), said)])
+        raise request_document.invalid([Problem(("businessKey",), said)])
     return Submitted(request_id=request_id, is_new=False, persons=len(request.user_list))
 
 
@@ -204,7 +204,7 @@ def _asked(
         full_name=user.employee_name,
         department_code=user.department_code,
         phone=user.phone_number,
-        attributes=documents.person_attributes(request, user),
+        attributes=request_document.person_attributes(request, user),
         note=ANOTHER_NAME if person and _is_another_name(person, user) else None,
     )
 

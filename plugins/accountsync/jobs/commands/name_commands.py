@@ -1,4 +1,4 @@
-"""What operators ask and order about names. Orders are audited, values stay out of the trail."""
+"""What operators ask and decide about names. Decisions are audited, without the values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What the next plan would make of an order. `names`: namespace → the name in use, and the one
+    """What the next plan would make of a command. `names`: namespace → the name in use, and the one
     after the plan. `changes`: system → the operation that is new or another one than the open
     task's, and the attributes of an account that it changes."""
 

@@ -18,6 +18,7 @@ from accountsync.jobs.reason_texts import all_english, english
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 from accountsync.settings import Settings
 from accountsync.store import locks
+from accountsync.store.engine import database_time
 from accountsync.store.persons import persons
 from accountsync.store.plans.plan_view import PlanLine
 from accountsync.store.tasks import task_view, tasks
@@ -155,7 +156,7 @@ def _make_due(
     waits for a back-off that was meant for a run without a human; for what a target asked its
     breaker waits."""
     with engine.begin() as connection:
-        now = tasks.database_time(connection)
+        now = database_time(connection)
         due = tasks.due_now(connection, number=employee_number, now=now, cut_short=cut_short)
     return [system for system in settings.systems if system in due]
 

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from sqlalchemy import Engine
 
+from accountsync.clock import Clock
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.commands import review_texts
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.plans import held_plans
-from accountsync.jobs.tasks.task_queue import Clock
 from accountsync.settings import Settings
 from accountsync.store.persons.held_feeds import HeldFeed
 from accountsync.store.plans.plan_view import PlanView

@@ -10,18 +10,17 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
+from accountsync.clock import Clock
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs.persons.merging import merge
-from accountsync.jobs.persons.read_scope import ReadPlan
+from accountsync.jobs.persons.read_scope import ReadScope
 from accountsync.jobs.persons.staging import StagedFeed
 from accountsync.jobs.reason_texts import all_english
-from accountsync.jobs.tasks.task_queue import Clock
 from accountsync.settings.hr import AnySource
 from accountsync.store import audit, locks
 from accountsync.store.audit import AuditAction
-from accountsync.store.persons import feeds, runs
-from accountsync.store.persons import held_feeds as held
+from accountsync.store.persons import feeds, held_feeds, runs
 from accountsync.store.persons.held_feeds import HeldFeed
 from accountsync.store.persons.runs import Outcome
 
@@ -30,13 +29,13 @@ log = logging.getLogger(__name__)
 
 def list_held(*, engine: Engine) -> Sequence[HeldFeed]:
     with engine.connect() as connection:
-        return held.open_ones(connection)
+        return held_feeds.open_ones(connection)
 
 
 def superseded_by(*, engine: Engine, feed: HeldFeed) -> tuple[int, ...]:
     """Undecided feeds whose place it took."""
     with engine.connect() as connection:
-        return held.superseded_by(connection, feed)
+        return held_feeds.superseded_by(connection, feed)
 
 
 def describe(*, engine: Engine, feed: int) -> HeldFeed:
@@ -99,7 +98,7 @@ def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
     source = describe(engine=engine, feed=feed).source
     with locks.held(engine, f"hr/{source}"), engine.begin() as connection:
         found = _held_one(connection, feed)
-        held.close(connection, feed=feed, state="rejected")
+        held_feeds.close(connection, feed=feed, state="rejected")
         feeds.drop(connection, run_id=feed)
         _audit(connection, AuditAction.FEED_REJECTED, found, actor, comment)
 
@@ -126,7 +125,7 @@ def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -
         log.warning("event=feed_still_%s feed=%s run=%s", known.state, known.id, feed.run_id)
         return known
     log.error("event=feed_held source=%s run=%s", feed.source, feed.run_id)
-    if by_hand or feed.plan.mode not in {old.mode for old in replaced}:
+    if by_hand or feed.scope.mode not in {old.mode for old in replaced}:
         raise _stop(new)
     return new
 
@@ -137,16 +136,18 @@ def _known(
     """The feed of the same rows that was told of already."""
     same = [
         old
-        for old in held.open_ones(connection, source=feed.source)
-        if (old.mode, old.fingerprint) == (feed.plan.mode, fingerprint)
+        for old in held_feeds.open_ones(connection, source=feed.source)
+        if (old.mode, old.fingerprint) == (feed.scope.mode, fingerprint)
     ]
     if same:
-        held.confirm(connection, feed=same[0].id)
+        held_feeds.confirm(connection, feed=same[0].id)
         return same[0]
     if by_hand:
         return None
     since = feed.now - feed.settings.full_every
-    return held.rejected_alike(connection, source=feed.source, fingerprint=fingerprint, since=since)
+    return held_feeds.rejected_alike(
+        connection, source=feed.source, fingerprint=fingerprint, since=since
+    )
 
 
 def supersede(connection: Connection, feed: StagedFeed) -> Sequence[HeldFeed]:
@@ -154,7 +155,7 @@ def supersede(connection: Connection, feed: StagedFeed) -> Sequence[HeldFeed]:
     returned."""
     covered = _covered(connection, feed)
     for old in covered:
-        held.close(connection, feed=old.id, state="superseded")
+        held_feeds.close(connection, feed=old.id, state="superseded")
         feeds.drop(connection, run_id=old.id)
         log.info("event=feed_superseded source=%s feed=%s by=%s", old.source, old.id, feed.run_id)
     return covered
@@ -166,11 +167,11 @@ def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
     file = runs.file_of(connection, run_id=feed.run_id)
     return [
         old
-        for old in held.open_ones(connection, source=feed.source)
+        for old in held_feeds.open_ones(connection, source=feed.source)
         if old.id < feed.run_id
         and (
-            feed.plan.is_complete
-            or (old.mode == feed.plan.mode == "incremental" and old.file == file)
+            feed.scope.is_complete
+            or (old.mode == feed.scope.mode == "incremental" and old.file == file)
         )
     ]
 
@@ -179,20 +180,20 @@ def _staged(
     connection: Connection, settings: AnySource, found: HeldFeed, now: datetime
 ) -> StagedFeed:
     """As it was read; where something newer was merged since, that is HR's present state."""
-    plan = ReadPlan(mode=found.mode, since=found.read_from)  # type: ignore[arg-type]
-    newer = held.merged_since(connection, source=found.source, feed=found.id)
+    scope = ReadScope(mode=found.mode, since=found.read_from)  # type: ignore[arg-type]
+    newer = held_feeds.merged_since(connection, source=found.source, feed=found.id)
     return StagedFeed(
         run_id=found.id,
         settings=settings,
-        plan=plan,
+        scope=scope,
         mapper=RowMapper(settings),
         now=now,
-        decides=plan.is_present_state and not newer,
+        decides=scope.is_present_state and not newer,
     )
 
 
 def _find(connection: Connection, feed: int) -> HeldFeed:
-    found = held.find(connection, feed)
+    found = held_feeds.find(connection, feed)
     if found is None:
         raise ConfigurationError(
             f"no feed {feed} was ever held; list them: bin/accountsync feed list"
@@ -211,7 +212,7 @@ def _held_one(connection: Connection, feed: int) -> HeldFeed:
 
 
 def _held_now(connection: Connection, found: HeldFeed) -> str:
-    later = [str(one.id) for one in held.open_ones(connection, source=found.source)]
+    later = [str(one.id) for one in held_feeds.open_ones(connection, source=found.source)]
     if not later:
         return "None of this source is held now; nothing has to be decided"
     return f"Held now is feed {', '.join(later)}: decide about that, as it stands"

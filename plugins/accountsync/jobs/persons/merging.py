@@ -57,7 +57,7 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
     """
     locks.take_persons(connection)
     feeds.use_memory(connection)
-    run_id, source, plan = feed.run_id, feed.source, feed.plan
+    run_id, source, scope = feed.run_id, feed.source, feed.scope
     _retry_rejected(connection, feed)
     if feed.settings.allows_repeated_keys:
         feeds.set_repeated_aside(connection, run_id=run_id)
@@ -78,8 +78,8 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
     outcome = Outcome(
         counts=merged.counts,
         differences=_differences(connection, feed, merged, taken_over),
-        read_from=plan.since,
-        read_to=plan.until or merged.counts.newest_change,
+        read_from=scope.since,
+        read_to=scope.until or merged.counts.newest_change,
         stopped_by=_reasons_to_stop(connection, feed, merged),
     )
     rejects.record(
@@ -87,7 +87,7 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
         run_id=run_id,
         source=source,
         rejected=merged.counts.rejected,
-        complete=plan.is_complete,
+        complete=scope.is_complete,
     )
     _advance(connection, feed, outcome, is_first=merged.is_first)
     outcome = _asking(connection, feed, outcome)
@@ -100,13 +100,13 @@ def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome, *, is_f
     newer ones is not how HR is now."""
     counts, source = outcome.counts, feed.source
     absences.welcome_back(connection, run_id=feed.run_id, source=source)
-    if feed.plan.is_complete and feed.decides:
+    if feed.scope.is_complete and feed.decides:
         snapshot = runs.add_snapshot(
             connection, source=source, run_id=feed.run_id, rows=counts.fetched
         )
         if not is_first:
             _mark_absent(connection, feed, snapshot)
-    if feed.plan.follows_changes and counts.newest_change:
+    if feed.scope.follows_changes and counts.newest_change:
         runs.advance_watermark(
             connection, source=source, value=counts.newest_change, run_id=feed.run_id
         )
@@ -138,7 +138,7 @@ def _presume_left(connection: Connection, feed: StagedFeed) -> None:
 def _asking(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outcome:
     """With whom a human has to be asked about: nobody would look for them otherwise (I4)."""
     policy = feed.settings.absence
-    if not feed.plan.is_complete or policy.policy != "ask":
+    if not feed.scope.is_complete or policy.policy != "ask":
         return outcome
     count, examples = absences.long_absent(
         connection,
@@ -160,7 +160,7 @@ def _asking(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outco
 def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
     """I3; a read of some persons says nothing about others, and whose row a complete one lacks is
     gone from HR."""
-    if feed.plan.mode == "person" or feed.plan.is_complete:
+    if feed.scope.mode == "person" or feed.scope.is_complete:
         return
     after = 0
     while found := feeds.open_rejects(
@@ -186,7 +186,7 @@ def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -
     limits = Limits(**feed.settings.feed_guard.model_dump())
     return reasons_to_stop(
         Feed(
-            is_complete=feed.plan.is_complete,
+            is_complete=feed.scope.is_complete,
             received=counts.fetched,
             rejected=_newly_rejected(connection, feed, merged),
             known=_known(connection, feed, merged),
@@ -239,9 +239,9 @@ def _differences(
     found["taken_over"] = taken_over[:EXAMPLES]
     if merged.counts.rejected:
         found["rejected"] = rejects.reasons(connection, run_id=feed.run_id, examples=EXAMPLES)
-    if feed.plan.numbers:
+    if feed.scope.numbers:
         found["not_found"] = feeds.without_row(
-            connection, run_id=feed.run_id, numbers=feed.plan.numbers
+            connection, run_id=feed.run_id, numbers=feed.scope.numbers
         )
     return {name: value for name, value in found.items() if value}
 

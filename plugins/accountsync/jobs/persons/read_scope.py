@@ -8,14 +8,14 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from accountsync.errors import InvalidOrderError
-from accountsync.jobs.persons.run_request import SyncOrder, Window
+from accountsync.errors import InvalidRunRequestError
+from accountsync.jobs.persons.run_request import RunRequest, Window
 from accountsync.settings.hr import AnySource
 from accountsync.store.persons import runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadPlan:
+class ReadScope:
     """`since` None: from the beginning."""
 
     mode: Literal["incremental", "full", "window", "person"]
@@ -52,26 +52,26 @@ class ReadPlan:
         return self.mode in ("full", "person")
 
 
-def plan_read(
-    connection: Connection, *, settings: AnySource, order: SyncOrder, now: datetime
-) -> ReadPlan:
+def scope_of(
+    connection: Connection, *, settings: AnySource, request: RunRequest, now: datetime
+) -> ReadScope:
     """A window or some persons are read as such; otherwise the watermark decides, never a clock
-    (I1, I5). Raises InvalidOrderError for a window of rows whose change times nobody knows."""
-    if order.window is not None:
+    (I1, I5). Raises InvalidRunRequestError for a window of rows whose change times nobody knows."""
+    if request.window is not None:
         if "source_updated_at" not in settings.fields:
-            raise InvalidOrderError(
+            raise InvalidRunRequestError(
                 f"{settings.name} maps no `source_updated_at`: nothing of it is known to be in a"
-                " window; leave it out of `sources`, or order a full read"
+                " window; leave it out of `sources`, or ask for a full read"
             )
-        return ReadPlan(mode="window", since=order.window.start, window=order.window)
-    if order.numbers:
-        return ReadPlan(mode="person", numbers=order.numbers)
+        return ReadScope(mode="window", since=request.window.start, window=request.window)
+    if request.numbers:
+        return ReadScope(mode="person", numbers=request.numbers)
     since = runs.read_from(connection, source=settings.name, overlap=settings.overlap)
     if not settings.can_read_everything:
-        return ReadPlan(mode="incremental", since=since)
+        return ReadScope(mode="incremental", since=since)
     last_full = runs.last_full_read_at(connection, source=settings.name)
     can_ask = since is not None and settings.can_ask_for_changes and last_full is not None
     is_due = last_full is None or now - last_full >= settings.full_every
-    if not can_ask or order.mode == "full" or (order.mode == "auto" and is_due):
-        return ReadPlan(mode="full")
-    return ReadPlan(mode="incremental", since=since)
+    if not can_ask or request.mode == "full" or (request.mode == "auto" and is_due):
+        return ReadScope(mode="full")
+    return ReadScope(mode="incremental", since=since)

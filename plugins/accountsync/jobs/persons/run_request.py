@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Literal, get_args
 
-from accountsync.errors import InvalidOrderError
+from accountsync.errors import InvalidRunRequestError
 
 Mode = Literal["auto", "incremental", "full", "window", "person"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -22,7 +22,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SyncOrder:
+class RunRequest:
     """auto: what is due · incremental: from the watermark · full: everybody · window: what changed
     in `window` · person: who has one of the employee `numbers`.
 
@@ -41,23 +41,23 @@ class SyncOrder:
 
     def __post_init__(self) -> None:
         if (self.mode == "window") != (self.window is not None):
-            raise InvalidOrderError("mode `window`, and no other, needs `from` and `to`")
+            raise InvalidRunRequestError("mode `window`, and no other, needs `from` and `to`")
         if (self.mode == "person") != bool(self.numbers):
-            raise InvalidOrderError("mode `person`, and no other, needs `numbers`")
+            raise InvalidRunRequestError("mode `person`, and no other, needs `numbers`")
 
 
-def order_of(
+def request_of(
     params: Mapping[str, Any], *, interval: tuple[datetime, datetime] | None, zone: tzinfo
-) -> SyncOrder:
+) -> RunRequest:
     """Of a trigger form and a backfill's interval, which is its window. `zone`: of a `from` or `to`
-    that names none. Raises InvalidOrderError."""
+    that names none. Raises InvalidRunRequestError."""
     mode = params.get("mode", "auto")
     if mode not in MODES:
-        raise InvalidOrderError(f"mode: {mode!r} is none of {', '.join(MODES)}")
+        raise InvalidRunRequestError(f"mode: {mode!r} is none of {', '.join(MODES)}")
     if interval is not None:
         mode = _of_backfill(params)
     start, end = interval or (_moment(params, "from", zone), _moment(params, "to", zone))
-    return SyncOrder(
+    return RunRequest(
         mode=mode,
         window=window_of(start, end),
         numbers=frozenset(_texts(params, "numbers")),
@@ -69,26 +69,28 @@ def sources_of(params: Mapping[str, Any], *, known: Sequence[str]) -> list[str]:
     """Which HR sources are read: those named, in the configuration's order; none named: all."""
     named = _texts(params, "sources")
     if unknown := sorted(set(named) - set(known)):
-        raise InvalidOrderError(
+        raise InvalidRunRequestError(
             f"sources: no HR source is called {', '.join(unknown)}; known: {', '.join(known)}"
         )
     return [name for name in known if name in named or not named]
 
 
 def window_of(start: datetime | None, end: datetime | None) -> Window | None:
-    """Both or none, in order. Raises InvalidOrderError."""
+    """Both or none, in order. Raises InvalidRunRequestError."""
     if start is None and end is None:
         return None
     if start is None or end is None or start >= end:
-        raise InvalidOrderError("a window needs `from` and `to`, `from` before `to`")
+        raise InvalidRunRequestError("a window needs `from` and `to`, `from` before `to`")
     return Window(start=start, end=end)
 
 
 def _of_backfill(params: Mapping[str, Any]) -> Mode:
     if params.get("mode", "auto") not in ("auto", "window") or _texts(params, "numbers"):
-        raise InvalidOrderError("a backfill reads its own intervals: leave `mode` at auto")
+        raise InvalidRunRequestError("a backfill reads its own intervals: leave `mode` at auto")
     if params.get("from") or params.get("to"):
-        raise InvalidOrderError("a backfill reads its own intervals: leave out `from` and `to`")
+        raise InvalidRunRequestError(
+            "a backfill reads its own intervals: leave out `from` and `to`"
+        )
     return "window"
 
 
@@ -99,7 +101,7 @@ def _moment(params: Mapping[str, Any], name: str, zone: tzinfo) -> datetime | No
     try:
         moment = datetime.fromisoformat(str(said))
     except ValueError:
-        raise InvalidOrderError(
+        raise InvalidRunRequestError(
             f"{name}: {said!r} is no time, say 2026-01-31T10:00+08:00"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
@@ -108,12 +110,12 @@ def _moment(params: Mapping[str, Any], name: str, zone: tzinfo) -> datetime | No
 def _texts(params: Mapping[str, Any], name: str) -> list[str]:
     said = params.get(name) or []
     if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
-        raise InvalidOrderError(f'{name}: write a list of texts, say ["…"]')
+        raise InvalidRunRequestError(f'{name}: write a list of texts, say ["…"]')
     return [one.strip() for one in said if one.strip()]
 
 
 def _flag(params: Mapping[str, Any], name: str) -> bool:
     said = params.get(name) or False
     if not isinstance(said, bool):
-        raise InvalidOrderError(f"{name}: write true or false")
+        raise InvalidRunRequestError(f"{name}: write true or false")
     return said

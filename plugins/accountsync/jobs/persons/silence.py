@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from accountsync.domain.reasons import Fact, Kind, Reason
 from accountsync.errors import SilentSourceError
-from accountsync.jobs.persons.run_request import SyncOrder
+from accountsync.jobs.persons.run_request import RunRequest
 from accountsync.jobs.persons.staging import StagedFeed
 from accountsync.jobs.reason_texts import english
 from accountsync.settings.hr import AnySource
@@ -21,7 +21,7 @@ from accountsync.store.persons.runs import News
 log = logging.getLogger(__name__)
 
 
-def look_for_silence(engine: Engine, feed: StagedFeed, order: SyncOrder) -> Reason | None:
+def look_for_silence(engine: Engine, feed: StagedFeed, request: RunRequest) -> Reason | None:
     """After all is merged and recorded: what is wrong, None where nothing is.
 
     Raises SilentSourceError once in each `expected_every` that passes, for whoever gets the mails,
@@ -29,7 +29,7 @@ def look_for_silence(engine: Engine, feed: StagedFeed, order: SyncOrder) -> Reas
     nothing about the rest.
     """
     every = feed.settings.expected_every
-    if every is None or not feed.plan.follows_changes:
+    if every is None or not feed.scope.follows_changes:
         return None
     with engine.begin() as connection:
         found = runs.news(connection, source=feed.source, run_id=feed.run_id)
@@ -37,13 +37,13 @@ def look_for_silence(engine: Engine, feed: StagedFeed, order: SyncOrder) -> Reas
             return None
         silence = _silence(feed.settings, every, found)
         told = _was_told(connection, feed, found, every)
-        if not order.dry_run:
+        if not request.dry_run:
             runs.say_silent(connection, run_id=feed.run_id, since=found.since, silence=silence)
     log.warning(
         "event=source_silent source=%s run=%s since=%s told_before=%s",
         feed.source, feed.run_id, f"{found.since:%FT%TZ}", told,
     )  # fmt: skip
-    if order.dry_run or (told and order.mode == "auto"):
+    if request.dry_run or (told and request.mode == "auto"):
         return silence
     raise SilentSourceError(english(silence))
 

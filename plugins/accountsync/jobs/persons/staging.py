@@ -19,7 +19,7 @@ from accountsync.hr.known import PREFIX_BYTES, Known, KnownContent
 from accountsync.hr.record import RowMapper
 from accountsync.hr.source import Ask, HrSource
 from accountsync.jobs.interpreter_tuning import rare_collections, short_turns
-from accountsync.jobs.persons.read_scope import ReadPlan
+from accountsync.jobs.persons.read_scope import ReadScope
 from accountsync.settings.hr import AnySource
 from accountsync.settings.hr_source import CLOCK_TOLERANCE
 from accountsync.store.persons import feeds, persons, runs
@@ -42,7 +42,7 @@ class StagedFeed:
 
     run_id: int
     settings: AnySource
-    plan: ReadPlan
+    scope: ReadScope
     mapper: RowMapper
     now: datetime
     decides: bool
@@ -115,13 +115,13 @@ def require_rows(staged: int, *, of: int) -> None:
 
 def _drop_what_was_not_asked_for(connection: Connection, feed: StagedFeed) -> int:
     """Counts the rows."""
-    plan, run_id = feed.plan, feed.run_id
+    scope, run_id = feed.scope, feed.run_id
     dropped = 0
-    if plan.window:
-        start, end = plan.window.start, plan.window.end
+    if scope.window:
+        start, end = scope.window.start, scope.window.end
         dropped += feeds.keep_window(connection, run_id=run_id, start=start, end=end)
-    if plan.numbers:
-        dropped += feeds.keep_numbers(connection, run_id=run_id, numbers=plan.numbers)
+    if scope.numbers:
+        dropped += feeds.keep_numbers(connection, run_id=run_id, numbers=scope.numbers)
     return dropped
 
 
@@ -129,9 +129,9 @@ async def _copy(
     engine: Engine, open_source: OpenSource, feed: StagedFeed
 ) -> tuple[int, str | None] | None:
     """Returns the number of rows sent, and of which file; None: nothing new."""
-    plan, mapper, run_id = feed.plan, feed.mapper, feed.run_id
+    scope, mapper, run_id = feed.scope, feed.mapper, feed.run_id
     progress = _Progress(run_id)
-    ask = Ask(since=plan.since, until=plan.until, numbers=plan.numbers or None)
+    ask = Ask(since=scope.since, until=scope.until, numbers=scope.numbers or None)
     async with open_source() as source:
         file = source if isinstance(source, FileHrSource) else None
         if file and not await file.has_news():
@@ -151,7 +151,7 @@ def _lots(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 def _known(engine: Engine, feed: StagedFeed) -> Known:
     """Only a complete read is worth it: it costs as much as there are persons."""
-    if not feed.plan.is_complete:
+    if not feed.scope.is_complete:
         return frozenset()
     with engine.connect() as connection:
         return KnownContent(

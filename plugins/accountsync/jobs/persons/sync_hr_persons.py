@@ -10,16 +10,16 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from accountsync.clock import Clock
 from accountsync.domain.reasons import Reason
 from accountsync.errors import AccountSyncError, SafetyStopError, TargetDownError, TransientError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.persons.merging import merge
-from accountsync.jobs.persons.read_scope import ReadPlan, plan_read
-from accountsync.jobs.persons.run_request import SyncOrder
+from accountsync.jobs.persons.read_scope import ReadScope, scope_of
+from accountsync.jobs.persons.run_request import RunRequest
 from accountsync.jobs.persons.silence import look_for_silence
 from accountsync.jobs.persons.staging import OpenSource, StagedFeed, say_done, stage
-from accountsync.jobs.tasks.task_queue import Clock
 from accountsync.settings.hr import AnySource
 from accountsync.store import locks, schema
 from accountsync.store.persons import feeds, runs
@@ -28,7 +28,7 @@ from accountsync.store.persons.runs import Outcome
 
 log = logging.getLogger(__name__)
 
-_AUTO = SyncOrder()
+_AUTO = RunRequest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def sync_hr_persons(
     settings: AnySource,
     open_source: OpenSource,
     clock: Clock,
-    order: SyncOrder = _AUTO,
+    request: RunRequest = _AUTO,
     airflow_run_id: str | None = None,
 ) -> SyncResult:
     """Complete or nothing: one lock per source, one transaction for merge, counts and watermark.
@@ -68,40 +68,40 @@ def sync_hr_persons(
         now = clock()
         with engine.begin() as connection:
             schema.require_head(connection)
-            plan = plan_read(connection, settings=settings, order=order, now=now)
-            run_id = _start(connection, settings.name, plan, order, airflow_run_id)
+            scope = scope_of(connection, settings=settings, request=request, now=now)
+            run_id = _start(connection, settings.name, scope, request, airflow_run_id)
         log.info(
             "event=read_started source=%s run=%s mode=%s %s dry_run=%s",
-            settings.name, run_id, plan.mode, plan.extent, order.dry_run,
+            settings.name, run_id, scope.mode, scope.extent, request.dry_run,
         )  # fmt: skip
         feed = StagedFeed(
             run_id=run_id,
             settings=settings,
-            plan=plan,
+            scope=scope,
             mapper=RowMapper(settings),
             now=now,
-            decides=plan.is_present_state,
+            decides=scope.is_present_state,
         )
         try:
-            outcome = _read_and_merge(engine, open_source, feed, order, clock)
+            outcome = _read_and_merge(engine, open_source, feed, request, clock)
         except SafetyStopError:
             raise
         except Exception as error:
             error.add_note(f"HR source {settings.name}, sync run {run_id}")
             _record_failure(engine, feed, error)
-            if isinstance(error, TargetDownError) and not order.is_repeated:
+            if isinstance(error, TargetDownError) and not request.is_repeated:
                 said = f"{settings.name}: {error}"
                 raise TransientError(said) from error  # this run has to try again itself
             raise
-        silent = look_for_silence(engine, feed, order)
-    return _result(feed, order, outcome, silent)
+        silent = look_for_silence(engine, feed, request)
+    return _result(feed, request, outcome, silent)
 
 
 def _start(
     connection: Connection,
     source: str,
-    plan: ReadPlan,
-    order: SyncOrder,
+    scope: ReadScope,
+    request: RunRequest,
     airflow_run_id: str | None,
 ) -> int:
     for dead in runs.unfinished(connection, source=source):
@@ -109,16 +109,16 @@ def _start(
     run_id = runs.start(
         connection,
         source=source,
-        mode=plan.mode,
+        mode=scope.mode,
         airflow_run_id=airflow_run_id,
-        dry_run=order.dry_run,
+        dry_run=request.dry_run,
     )
     feeds.create(connection, run_id=run_id)
     return run_id
 
 
 def _read_and_merge(
-    engine: Engine, open_source: OpenSource, feed: StagedFeed, order: SyncOrder, clock: Clock
+    engine: Engine, open_source: OpenSource, feed: StagedFeed, request: RunRequest, clock: Clock
 ) -> Outcome:
     rows = stage(engine, open_source, feed)
     if rows is None:
@@ -126,19 +126,19 @@ def _read_and_merge(
     feed = replace(feed, now=clock())
     with engine.connect() as connection, connection.begin() as transaction:
         outcome = merge(connection, feed, rows=rows)
-        if order.dry_run or outcome.stopped_by:
+        if request.dry_run or outcome.stopped_by:
             transaction.rollback()
         else:
             feeds.drop(connection, run_id=feed.run_id)
             held_feeds.supersede(connection, feed)
-    if order.dry_run:
+    if request.dry_run:
         return _finish(engine, feed, outcome)
     if outcome.stopped_by:
-        known = held_feeds.hold(engine, feed, outcome, by_hand=order.mode != "auto")
+        known = held_feeds.hold(engine, feed, outcome, by_hand=request.mode != "auto")
         if known.state == "rejected" and not feed.settings.can_read_everything:
             say_done(open_source)  # the next file of changes waits behind it
         return Outcome(stopped_by=known.stopped_by)
-    if feed.plan.follows_changes:
+    if feed.scope.follows_changes:
         say_done(open_source)
     return outcome
 
@@ -173,13 +173,13 @@ def _record_failure(engine: Engine, feed: StagedFeed, error: Exception) -> None:
 
 
 def _result(
-    feed: StagedFeed, order: SyncOrder, outcome: Outcome, silent: Reason | None
+    feed: StagedFeed, request: RunRequest, outcome: Outcome, silent: Reason | None
 ) -> SyncResult:
     counts = outcome.counts
     log.info(
         "event=%s source=%s run=%s fetched=%s retried=%s inserted=%s updated=%s unchanged=%s"
         " rejected=%s from_the_future=%s not_found=%s",
-        "compared" if order.dry_run else "stopped" if outcome.stopped_by else "merged",
+        "compared" if request.dry_run else "stopped" if outcome.stopped_by else "merged",
         feed.source, feed.run_id, counts.fetched, counts.retried, counts.inserted, counts.updated,
         counts.unchanged, counts.rejected, counts.from_the_future,
         len(outcome.differences.get("not_found", ())),
@@ -188,8 +188,8 @@ def _result(
         **asdict(counts),
         run_id=feed.run_id,
         source=feed.source,
-        mode=feed.plan.mode,
-        dry_run=order.dry_run,
+        mode=feed.scope.mode,
+        dry_run=request.dry_run,
         differences=outcome.differences,
         stopped_by=list(outcome.stopped_by),  # XCom shows a tuple as what it is made of
         silent=silent,

@@ -21,7 +21,8 @@ from accountsync.errors import (
 from accountsync.jobs.tasks.operations import call, with_late_bound
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 from accountsync.jobs.tasks.task_queue import Limits
-from accountsync.store.tasks import claimed_tasks, tasks
+from accountsync.store.engine import database_time
+from accountsync.store.tasks import claimed_tasks
 from accountsync.store.tasks.claimed_tasks import Claim
 from accountsync.targets.connector import Connector
 
@@ -45,7 +46,7 @@ def preview_account_tasks(
             connection,
             system=system,
             limit=min(limits.max_tasks or _AT_MOST, _AT_MOST),
-            now=tasks.database_time(connection),
+            now=database_time(connection),
             numbers=limits.employee_numbers,
         )
     shown = asyncio.run(_show(system, found, open_connector))

@@ -16,16 +16,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
-from accountsync.domain.tasks import breaker as breaking
+from accountsync.clock import Clock
+from accountsync.domain.tasks import breaker
 from accountsync.domain.tasks.breaker import Breaker, BreakerRule, Passage
 from accountsync.domain.tasks.outcomes import Rules
 from accountsync.domain.tasks.retry import RetryRule
 from accountsync.errors import AccountSyncError, ConfigurationError, TargetDownError
 from accountsync.jobs.tasks.processor import Processor
-from accountsync.jobs.tasks.task_queue import Clock, Limits, TaskQueue
+from accountsync.jobs.tasks.task_queue import Limits, TaskQueue
 from accountsync.settings import Settings
 from accountsync.store import locks, schema
-from accountsync.store.tasks import dependants, due_tasks, tasks
+from accountsync.store.engine import database_time
+from accountsync.store.tasks import dependants, due_tasks
 from accountsync.targets.connector import OpenConnector
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ def find_due_targets(
     a dry run."""
     with engine.begin() as connection:
         schema.require_head(connection)
-        at = now or tasks.database_time(connection)
+        at = now or database_time(connection)
         if not dry_run:
             share = random.random()  # noqa: S311 (where to begin to look)
             dependants.release_overlooked(connection, now=at, share=share, limit=_LOOKED_AT)
@@ -69,16 +71,16 @@ def find_untried(*, engine: Engine, since: datetime) -> dict[str, int]:
     """System → tasks that became ready after a run had looked for due ones, and that it left. Asked
     of the store, for a run that fails or dies cannot tell what it released (I12)."""
     with engine.connect() as connection:
-        now = tasks.database_time(connection)
+        now = database_time(connection)
         return due_tasks.untried(connection, since=since, now=now)
 
 
 def rules_of(settings: Settings) -> Rules:
-    retry, breaker = settings.retry, settings.breaker
+    retry, rule = settings.retry, settings.breaker
     return Rules(
         retry=RetryRule(max_attempts=retry.max_attempts, base=retry.base, cap=retry.cap),
         probe_gap=retry.probe_gap,
-        breaker=BreakerRule(after=breaker.after, base=breaker.base, cap=breaker.cap),
+        breaker=BreakerRule(after=rule.after, base=rule.base, cap=rule.cap),
     )
 
 
@@ -131,7 +133,7 @@ class _TargetRun:
 
     def run(self, *, at_once: bool) -> None:
         before = self._queue.breaker()
-        passage = breaking.passage(before, now=self._queue.clock())
+        passage = breaker.passage(before, now=self._queue.clock())
         if passage is Passage.WAIT and not at_once:
             self._leave_alone(before)
             return
@@ -145,21 +147,21 @@ class _TargetRun:
         is_known = after.failures > 1 and not at_once
         self.error = None if is_known else stopped_by
 
-    def _leave_alone(self, breaker: Breaker) -> None:
+    def _leave_alone(self, known: Breaker) -> None:
         log.info(
             "event=target_left_alone system=%s breaker=%s since=%s next_look=%s cause=%r",
-            self._queue.system, breaker.state, breaker.since, breaker.probe_at, breaker.cause,
+            self._queue.system, known.state, known.since, known.probe_at, known.cause,
         )  # fmt: skip
         self.summary = replace(
             self.summary,
-            breaker=breaker.state,
-            cause=breaker.cause or breaker.state,
-            until=breaker.probe_at,
+            breaker=known.state,
+            cause=known.cause or known.state,
+            until=known.probe_at,
         )
 
     def _drained(self, before: Breaker, passage: Passage) -> AccountSyncError | None:
         if passage is Passage.LOOK:
-            self._queue.keep_breaker(breaking.half_opened(before))
+            self._queue.keep_breaker(breaker.half_opened(before))
         try:
             return asyncio.run(self._drain(passage))
         except (TargetDownError, ConfigurationError) as error:
@@ -188,9 +190,9 @@ class _TargetRun:
             answers = processor.health.answers if processor else 0
             known = Breaker() if answers >= self._rules.breaker.after else before
             cause = str(stopped_by)
-            return breaking.opened(known, cause=cause, rule=self._rules.breaker, now=now)
+            return breaker.opened(known, cause=cause, rule=self._rules.breaker, now=now)
         if processor and (seconds := processor.health.throttle.pause_left_s):
-            return breaking.paused(until=now + timedelta(seconds=seconds), now=now)
+            return breaker.paused(until=now + timedelta(seconds=seconds), now=now)
         if before.state != "closed":
             log.info("event=target_recovered system=%s since=%s", self._queue.system, before.since)
         return Breaker()

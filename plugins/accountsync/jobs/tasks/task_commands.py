@@ -18,8 +18,9 @@ from accountsync.jobs.tasks.task_queue import planned_again
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
 from accountsync.store.audit import AuditAction
+from accountsync.store.engine import database_time
 from accountsync.store.tasks import claimed_tasks, dependants, task_commands, tasks
-from accountsync.store.tasks.task_commands import LEVERS, TaskFilter
+from accountsync.store.tasks.task_commands import TASK_COMMANDS, TaskFilter
 
 _KEPT_IDS = 1000
 _AUDITED = {
@@ -31,12 +32,12 @@ _AUDITED = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pull:
+class CommandEffect:
     """`counts`: (system, operation, state before) → tasks. `follow`: how many of them are changed
     only because they depend on the others. `released`: made ready by it. `gone`: left alone, for
     their target is not configured any more: nobody would carry them out."""
 
-    lever: str
+    command: str
     counts: Mapping[tuple[str, str, str], int]
     follow: int
     released: int = 0
@@ -56,62 +57,64 @@ def require_known(*, engine: Engine, settings: Settings, chosen: TaskFilter) -> 
         raise ConfigurationError("; ".join(unknown))
 
 
-def preview(*, engine: Engine, settings: Settings, lever: str, chosen: TaskFilter) -> Pull:
+def preview(
+    *, engine: Engine, settings: Settings, command: str, chosen: TaskFilter
+) -> CommandEffect:
     with engine.connect() as connection:
-        now = tasks.database_time(connection)
-        found, gone = _chosen(connection, settings, lever, chosen, now)
-        return _summed(lever, found, gone)
+        now = database_time(connection)
+        found, gone = _chosen(connection, settings, command, chosen, now)
+        return _summed(command, found, gone)
 
 
 def _chosen(
-    connection: Connection, settings: Settings, lever: str, chosen: TaskFilter, now: datetime
+    connection: Connection, settings: Settings, command: str, chosen: TaskFilter, now: datetime
 ) -> tuple[list[RowMapping], int]:
-    """What the lever changes, and how many it would, were their targets still configured."""
-    found = task_commands.choose(connection, LEVERS[lever], chosen, now=now)
-    if not LEVERS[lever].revives:
+    """What the command changes, and how many it would, were their targets still configured."""
+    found = task_commands.choose(connection, TASK_COMMANDS[command], chosen, now=now)
+    if not TASK_COMMANDS[command].revives:
         return found, 0
     there = [row for row in found if row["system"] in settings.systems]
     return there, len(found) - len(there)
 
 
-def pull(
+def carry_out(
     *,
     engine: Engine,
     settings: Settings,
-    lever: str,
+    command: str,
     chosen: TaskFilter,
     actor: str,
     comment: str,
-) -> Pull:
+) -> CommandEffect:
     """Raises ConfigurationError for a filter that chooses everything."""
     if chosen.is_empty:
         raise ConfigurationError("say which tasks: without a filter nothing is changed")
     with engine.begin() as connection:
-        now = tasks.database_time(connection)
-        found, gone = _chosen(connection, settings, lever, chosen, now)
-        persons = task_commands.pull(
+        now = database_time(connection)
+        found, gone = _chosen(connection, settings, command, chosen, now)
+        persons = task_commands.carry_out(
             connection,
-            LEVERS[lever],
+            TASK_COMMANDS[command],
             {row["id"]: row["state"] for row in found},
             candidates=settings.order.table(),
-            cause=Reason.of(Kind.COMMANDED, command=lever, actor=actor, comment=comment),
+            cause=Reason.of(Kind.COMMANDED, command=command, actor=actor, comment=comment),
             now=now,
         )
         released = dependants.release_satisfied(connection, now=now, persons=persons)
-        pulled = _summed(lever, found, gone)
-        _audit(connection, pulled, chosen, [row["id"] for row in found], actor, comment)
-    return replace(pulled, released=released)
+        effect = _summed(command, found, gone)
+        _audit(connection, effect, chosen, [row["id"] for row in found], actor, comment)
+    return replace(effect, released=released)
 
 
-def _summed(lever: str, found: Sequence[RowMapping], gone: int) -> Pull:
+def _summed(command: str, found: Sequence[RowMapping], gone: int) -> CommandEffect:
     counts = Counter((row["system"], row["operation"], row["state"]) for row in found)
     follow = sum(row["follows"] for row in found)
-    return Pull(lever=lever, counts=counts, follow=follow, gone=gone)
+    return CommandEffect(command=command, counts=counts, follow=follow, gone=gone)
 
 
 def _audit(
     connection: Connection,
-    pulled: Pull,
+    effect: CommandEffect,
     chosen: TaskFilter,
     ids: Sequence[int],
     actor: str,
@@ -119,11 +122,11 @@ def _audit(
 ) -> None:
     details = {
         "filter": {name: value for name, value in asdict(chosen).items() if value is not None},
-        "tasks": pulled.tasks,
+        "tasks": effect.tasks,
         "ids": list(ids[:_KEPT_IDS]),
         "comment": comment,
     }
-    audit.record(connection, actor=actor, action=_AUDITED[pulled.lever], details=details)
+    audit.record(connection, actor=actor, action=_AUDITED[effect.command], details=details)
 
 
 def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: str) -> None:
@@ -135,7 +138,7 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
     worker = f"{actor} by hand"
     with engine.begin() as connection:
         locks.take_persons(connection)
-        now = tasks.database_time(connection)
+        now = database_time(connection)
         if not task_commands.take(connection, task=task, worker=worker, now=now):
             raise ConfigurationError(f"task {task} does not wait for a human")
         claim = claimed_tasks.read(connection, task=task)

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from accountsync.clock import Clock
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks import outcomes
 from accountsync.domain.tasks.breaker import Breaker
@@ -30,8 +31,6 @@ from accountsync.store.tasks.claimed_tasks import Claim
 _CLAIM_AT_LEAST, _CLAIM_AT_MOST = 10, 500
 _LOCK_NOT_AVAILABLE, _DEADLOCK = "55P03", "40P01"
 _PAUSES_S = (0.1, 0.5, 1.0, 2.0)
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +48,6 @@ class Limits:
     def lease(self) -> timedelta:
         """Longer than a call and its repeat after a 401; renewed while the worker lives."""
         return 3 * self.call_timeout + timedelta(seconds=30)
-
-
-def database_clock(engine: Engine) -> Clock:
-    """The database's time, kept by a clock that nobody sets: jumps of this machine's own move
-    neither leases nor due times."""
-    with engine.connect() as connection:
-        begin = tasks.database_time(connection)
-    started = time.monotonic()
-    return lambda: begin + timedelta(seconds=time.monotonic() - started)
 
 
 class TaskQueue:

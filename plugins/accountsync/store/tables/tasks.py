@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from accountsync.domain.accounts.account import TAKES_AWAY, WANTED, AccountState, Operation
 from accountsync.domain.task_states import FINAL_STATES, OPEN_STATES, TaskState
-from accountsync.domain.tasks.breaker import STATES as BREAKER_STATES
+from accountsync.domain.tasks import breaker
 from accountsync.domain.tasks.outcomes import Outcome
 from accountsync.store.tables.base import Documents, Table, identity, now, one_of
 
@@ -229,7 +229,7 @@ class BreakerRow(Table):
     """Whether a target is called at all; no row: closed. See domain/tasks/breaker.py."""
 
     __tablename__ = "breaker"
-    __table_args__ = (CheckConstraint(one_of("state", BREAKER_STATES), name="state"),)
+    __table_args__ = (CheckConstraint(one_of("state", breaker.STATES), name="state"),)
 
     system: Mapped[str] = mapped_column(primary_key=True)
     state: Mapped[str]

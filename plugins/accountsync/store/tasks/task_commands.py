@@ -62,7 +62,7 @@ def unknown(connection: Connection, chosen: TaskFilter, *, targets: Sequence[str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lever:
+class TaskCommand:
     """`may`: the tasks `t` it works on. `follows`: whether a task `f` goes with a chosen task `c`
     of the same person. `sets`: what becomes of both. `revives`: they may be sent after it."""
 
@@ -90,7 +90,7 @@ _AGAIN = """
   unanswered = 0
 """
 
-RETRY = Lever(
+RETRY = TaskCommand(
     name="retry",
     may=f"""(
       t.state = 'failed' AND {NEWEST.format("t")}
@@ -107,7 +107,7 @@ RETRY = Lever(
     sets=_AGAIN,
     revives=True,
 )
-CANCEL = Lever(
+CANCEL = TaskCommand(
     name="cancel",
     may="t.state IN ('planned', 'held', 'needs_data', 'waiting', 'ready', 'needs_human')",
     follows=f"""
@@ -118,20 +118,20 @@ CANCEL = Lever(
     """,
     sets="state = 'cancelled', waits_for = '{}', finished_at = :now, error_kind = NULL",
 )
-HOLD = Lever(
+HOLD = TaskCommand(
     name="hold",
     may="t.state IN ('waiting', 'ready')",
     follows="false",
     sets=f"state = 'held', waits_for = '{{}}', error_kind = '{ErrorKind.HELD_BY_OPERATOR}'",
 )
-RELEASE = Lever(
+RELEASE = TaskCommand(
     name="release",
     may=f"t.state = 'held' AND t.error_kind = '{ErrorKind.HELD_BY_OPERATOR}'",
     follows="false",
     sets=_AGAIN,
     revives=True,
 )
-LEVERS = {lever.name: lever for lever in (RETRY, CANCEL, HOLD, RELEASE)}
+TASK_COMMANDS = {command.name: command for command in (RETRY, CANCEL, HOLD, RELEASE)}
 
 FILTER = """
   (CAST(:task AS bigint) IS NULL OR t.id = :task)
@@ -181,11 +181,11 @@ ORDER BY id
 
 
 def choose(
-    connection: Connection, lever: Lever, chosen: TaskFilter, *, now: datetime
+    connection: Connection, command: TaskCommand, chosen: TaskFilter, *, now: datetime
 ) -> list[RowMapping]:
-    """`id, system, operation, state, follows` of what the lever would change; `follows`: for what
+    """`id, system, operation, state, follows` of what the command would change; `follows`: for what
     it depends on."""
-    statement = text(_CHOOSE.format(may=lever.may, follows=lever.follows))
+    statement = text(_CHOOSE.format(may=command.may, follows=command.follows))
     return list(connection.execute(statement, asdict(chosen) | {"now": now}).mappings())
 
 
@@ -222,9 +222,9 @@ RETURNING t.person_id
 """
 
 
-def pull(
+def carry_out(
     connection: Connection,
-    lever: Lever,
+    command: TaskCommand,
     states: Mapping[int, str],
     *,
     candidates: Candidates,
@@ -234,7 +234,7 @@ def pull(
     """Persons of the tasks changed; `dependants.release_satisfied` of them has to follow in the
     same transaction. `states`: task → state when it was chosen; one that a processor has claimed or
     ended meanwhile is left alone."""
-    statement = text(_PULL.format(sets=lever.sets))
+    statement = text(_PULL.format(sets=command.sets))
     values = {
         **causes.bound(cause), "tasks": list(states), "now": now,
         "states": orjson.dumps({str(task): state for task, state in states.items()}).decode(),

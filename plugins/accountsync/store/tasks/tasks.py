@@ -175,12 +175,6 @@ FROM done
 """)
 
 
-def database_time(connection: Connection) -> datetime:
-    """One clock for all workers: leases and due times compare with it."""
-    now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    return now
-
-
 _DUE_NOW = text("""
 UPDATE accountsync.account_task
 SET

@@ -192,7 +192,7 @@ def every_error() -> set[type[AccountSyncError]]:
 
 def test_the_table_is_complete() -> None:
     no_task_raises = (
-        "AccountSyncError", "RecordError", "InvalidRequestError", "InvalidOrderError",
+        "AccountSyncError", "RecordError", "InvalidRequestError", "InvalidRunRequestError",
         "SilentSourceError",
     )  # fmt: skip
     roots = {kind for kind in every_error() if kind.__name__ in no_task_raises}

@@ -1,4 +1,4 @@
-"""A trigger form, a REST body or a backfill becomes one checked order."""
+"""A trigger form, a REST body or a backfill becomes one checked request."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from accountsync.errors import InvalidOrderError
-from accountsync.jobs.persons.run_request import SyncOrder, Window, order_of, sources_of
+from accountsync.errors import InvalidRunRequestError
+from accountsync.jobs.persons.run_request import RunRequest, Window, request_of, sources_of
 
 CHINA = ZoneInfo("Asia/Shanghai")
 TEN = datetime(2026, 1, 31, 10, tzinfo=CHINA)
 NOON = datetime(2026, 1, 31, 12, tzinfo=CHINA)
 
 
-def _order(interval: Any = None, **params: Any) -> SyncOrder:
+def _request(interval: Any = None, **params: Any) -> RunRequest:
     params = {name.rstrip("_"): value for name, value in params.items()}
-    return order_of(params, interval=interval, zone=CHINA)
+    return request_of(params, interval=interval, zone=CHINA)
 
 
 def test_nothing_said_reads_what_is_due() -> None:
-    assert _order() == SyncOrder(mode="auto")
-    assert _order(mode="auto", from_=None, to=None, numbers=[], dry_run=False) == SyncOrder()
+    assert _request() == RunRequest(mode="auto")
+    assert _request(mode="auto", from_=None, to=None, numbers=[], dry_run=False) == RunRequest()
 
 
 @pytest.mark.parametrize(
@@ -36,20 +36,20 @@ def test_nothing_said_reads_what_is_due() -> None:
 def test_a_window_is_in_the_zone_of_the_installation_unless_it_names_one(
     start: str, end: str
 ) -> None:
-    assert _order(mode="window", from_=start, to=end).window == Window(start=TEN, end=NOON)
+    assert _request(mode="window", from_=start, to=end).window == Window(start=TEN, end=NOON)
 
 
 def test_some_persons_are_asked_for_by_number() -> None:
-    order = _order(mode="person", numbers=[" 00100001", "00100002", ""], dry_run=True)
-    assert order.numbers == {"00100001", "00100002"}
-    assert order.dry_run
+    request = _request(mode="person", numbers=[" 00100001", "00100002", ""], dry_run=True)
+    assert request.numbers == {"00100001", "00100002"}
+    assert request.dry_run
 
 
 def test_a_backfill_reads_its_interval_also_dry() -> None:
     """I5."""
-    order = _order(interval=(TEN, NOON), mode="auto", dry_run=True)
-    assert (order.mode, order.window) == ("window", Window(start=TEN, end=NOON))
-    assert order.dry_run
+    request = _request(interval=(TEN, NOON), mode="auto", dry_run=True)
+    assert (request.mode, request.window) == ("window", Window(start=TEN, end=NOON))
+    assert request.dry_run
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -87,8 +87,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("params", "said"), WRONG.values(), ids=WRONG)
 def test_an_order_that_contradicts_itself_is_refused(params: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidOrderError, match=said):
-        _order(**params)
+    with pytest.raises(InvalidRunRequestError, match=said):
+        _request(**params)
 
 
 def test_sources_are_read_in_the_configurations_order() -> None:
@@ -96,10 +96,12 @@ def test_sources_are_read_in_the_configurations_order() -> None:
     assert sources_of({}, known=known) == known
     assert sources_of({"sources": ["contractors"]}, known=known) == ["contractors"]
     assert sources_of({"sources": ["contractors", "employees"]}, known=known) == known
-    with pytest.raises(InvalidOrderError, match="no HR source is called temps; known: employees"):
+    with pytest.raises(
+        InvalidRunRequestError, match="no HR source is called temps; known: employees"
+    ):
         sources_of({"sources": ["temps"]}, known=known)
 
 
 def test_an_interval_of_airflow_is_taken_as_it_is() -> None:
     start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
-    assert _order(interval=(start, end)).window == Window(start=start, end=end)
+    assert _request(interval=(start, end)).window == Window(start=start, end=end)

@@ -1,0 +1,57 @@
+"""What a command works with: the settings, the store, who acts, and why."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection, Engine
+
+from accountsync import connections
+from accountsync.errors import ConfigurationError
+from accountsync.settings import Settings, process_settings
+
+
+def _with_a_reason(comment: str) -> str:
+    if not comment.strip():
+        raise typer.BadParameter("say why: a blank tells nobody anything later")
+    return comment
+
+
+Comment = Annotated[str, typer.Option(help="why; kept in the audit trail", callback=_with_a_reason)]
+Decider = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
+Actor = Annotated[str, typer.Option(help="who acts; default: your login", show_default=False)]
+
+
+def settings() -> Settings:
+    """Raises ConfigurationError as `settings.load` does."""
+    return process_settings()
+
+
+def store() -> Engine:
+    return connections.open_store(settings())
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    with store().begin() as connection:
+        yield connection
+
+
+def actor(named: str) -> str:
+    """Whom the audit trail names: who is `named` by the option, else the login.
+
+    Raises ConfigurationError where the system has no name for the user, as in a container whose
+    user has no entry in passwd.
+    """
+    if named:
+        return named
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError) as error:  # OSError from Python 3.13 on
+        raise ConfigurationError(
+            "your login has no name on this machine; say who acts: --actor NAME"
+        ) from error
