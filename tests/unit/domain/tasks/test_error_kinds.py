@@ -15,7 +15,7 @@ CLASSES = {
     for name, one in inspect.getmembers(errors, inspect.isclass)
     if issubclass(one, AccountSyncError)
 }
-NO_CONNECTORS = {"InvalidOrderError", "InvalidRequestError", "SilentSourceError"}
+NO_CONNECTORS = {"InvalidRunRequestError", "InvalidRequestError", "SilentSourceError"}
 """What is raised about a run, a request or a read of HR."""
 
 
