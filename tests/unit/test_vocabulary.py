@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 from accountsync.domain.accounts.account import GIVES, TAKES_AWAY, AccountState, Operation
-from accountsync.domain.task_states import FINAL_STATES, IN_DOUBT, NOT_STARTED, OPEN_STATES
-from accountsync.domain.task_states import TaskState as State
+from accountsync.domain.task_states import (
+    FINAL_STATES,
+    IN_DOUBT,
+    NOT_STARTED,
+    OPEN_STATES,
+    TaskState,
+)
 from accountsync.domain.tasks import breaker
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.outcomes import Outcome
@@ -26,11 +31,11 @@ KNOWN: dict[str, set[str]] = {
     "operation": set(Operation),
     "account_state": set(AccountState),
     "own_state": set(AccountState),
-    "task_state": set(State),
-    "state_now": set(State),
+    "task_state": set(TaskState),
+    "state_now": set(TaskState),
     "error_kind": set(ErrorKind),
     "outcome": set(Outcome),
-    "state": {*State, *AccountState, *SYNC_STATES, *PLAN_STATES, *CASE_STATES, *breaker.STATES},
+    "state": {*TaskState, *AccountState, *SYNC_STATES, *PLAN_STATES, *CASE_STATES, *breaker.STATES},
     "action": {name for action in AuditAction for name in recorded_as(action)},
 }
 _COMPARED = re.compile(
@@ -67,9 +72,9 @@ def test_every_operation_gives_changes_or_takes_away() -> None:
 
 
 def test_every_state_of_a_task_is_open_or_final_and_an_open_one_in_doubt_or_not_started() -> None:
-    assert {*OPEN_STATES, *FINAL_STATES} == set(State)
+    assert {*OPEN_STATES, *FINAL_STATES} == set(TaskState)
     assert {*IN_DOUBT, *NOT_STARTED} == {*OPEN_STATES}
-    assert len(OPEN_STATES) + len(FINAL_STATES) == len(State)
+    assert len(OPEN_STATES) + len(FINAL_STATES) == len(TaskState)
     assert len(IN_DOUBT) + len(NOT_STARTED) == len(OPEN_STATES)
 
 
