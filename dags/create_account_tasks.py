@@ -1,4 +1,4 @@
-"""create_account_tasks: derive what every changed person should have."""
+"""create_account_tasks: plans the account tasks of every changed person."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def create_account_tasks() -> None:
 
     @task(outlets=[ACCOUNT_TASKS], retries=5)
     def announce(summary: dict[str, Any], params: dict[str, Any] | None = None) -> None:
-        """Tells `process_account_tasks`, if there is something to carry out."""
+        """Starts `process_account_tasks` where there is something to carry out."""
         if (params or {})["dry_run"] or not summary["released"]:
             raise AirflowSkipException("nothing to carry out")
 
-    announce(planned := plan())  # type: ignore[arg-type]
-    ask_for_decisions(after=planned)
+    announce(summary := plan())  # type: ignore[arg-type]
+    ask_for_decisions(after=summary)
 
 
 create_account_tasks()

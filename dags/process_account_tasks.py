@@ -1,4 +1,4 @@
-"""process_account_tasks: carry the account tasks out, one processor a target."""
+"""process_account_tasks: carries account tasks out, with one processor for each target."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ def process_account_tasks() -> None:
 
         ti.xcom_push(key="since", value=wiring.store_time(process_settings()).isoformat())
         check_form()
-        said = params or {}
-        due = wiring.find_due_targets(process_settings(), dry_run=said["dry_run"])
-        return [system for system in due if not said["systems"] or system in said["systems"]]
+        form = params or {}
+        due = wiring.find_due_targets(process_settings(), dry_run=form["dry_run"])
+        return [system for system in due if not form["systems"] or system in form["systems"]]
 
     @task(
         map_index_template="{{ task.op_kwargs['system'] }}",
         execution_timeout=timedelta(minutes=15),
     )
     def process(system: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Returns the attempts by outcome. Skipped: the target is down, and that is known."""
+        """Returns the attempts by outcome. It is skipped while the target is known to be down."""
         from accountsync import wiring
 
-        said = params or {}
+        form = params or {}
         summary = wiring.process_target(
             process_settings(),
             system,
             worker=airflow_run_id(),
-            max_tasks=said["max_tasks"],
-            employee_numbers=said["employee_numbers"] or None,
-            at_once=bool(said["systems"]),
-            dry_run=said["dry_run"],
+            max_tasks=form["max_tasks"],
+            employee_numbers=form["employee_numbers"] or None,
+            at_once=bool(form["systems"]),
+            dry_run=form["dry_run"],
         )
         if summary.breaker != "closed" and not summary.outcomes:
             until = f" until {summary.until:%F %T} UTC" if summary.until else ""
@@ -72,7 +72,7 @@ def process_account_tasks() -> None:
 
     @task(outlets=[ACCOUNT_TASKS], trigger_rule="all_done", retries=5)
     def announce(ti: Any = None, outlet_events: Any = None) -> None:
-        """Starts the next run at once for who is not waiting any more, also if this one failed."""
+        """Starts the next run at once for tasks that wait no more, even if this run failed."""
         from accountsync import wiring
 
         since = ti.xcom_pull(task_ids="find_due_targets", key="since")
@@ -83,7 +83,7 @@ def process_account_tasks() -> None:
 
     processed = process.expand(system=find_due_targets())
     processed >> announce()  # type: ignore[operator]
-    # `announce` runs whatever happened, so it cannot tell: a run is as its last tasks are.
+    # Airflow takes a run's state from its last tasks, and `announce` succeeds whatever happened.
     processed >> EmptyOperator(task_id="every_target_succeeded", trigger_rule="none_failed")
 
 

@@ -1,4 +1,4 @@
-"""review_held_changes: a human approves or rejects what a guard held."""
+"""review_held_changes: asks a human to approve or reject what a guard held."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def review_held_changes() -> None:
     def look(params: dict[str, Any] | None = None) -> dict[str, str]:
         from accountsync import wiring
 
-        said = params or {}
-        return wiring.describe_review(process_settings(), said["kind"], said["number"])
+        form = params or {}
+        return wiring.describe_review(process_settings(), form["kind"], form["number"])
 
     decide = HITLOperator(
         task_id="decide",
@@ -57,11 +57,11 @@ def review_held_changes() -> None:
         """Returns whether it was approved."""
         from accountsync import wiring
 
-        said, user = params or {}, answer["responded_by_user"] or {}
+        form, user = params or {}, answer["responded_by_user"] or {}
         return wiring.decide_review(
             process_settings(),
-            said["kind"],
-            said["number"],
+            form["kind"],
+            form["number"],
             approved=answer["chosen_options"] == ["Approve"],
             actor=str(user.get("name") or user.get("id") or "unknown"),
             comment=str((answer["params_input"] or {}).get("comment", "")),

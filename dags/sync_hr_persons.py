@@ -1,4 +1,4 @@
-"""sync_hr_persons: read HR, keep the store of persons in step."""
+"""sync_hr_persons: reads HR and keeps the store's persons in step with it."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def sync_hr_persons() -> None:
         from accountsync.jobs.persons.run_request import request_of, sources_of
 
         check_form()
-        settings, said = process_settings(), params or {}
-        request = request_of(said, interval=data_interval(), zone=settings.zone)
-        if source not in sources_of(said, known=SOURCES):
+        settings, form = process_settings(), params or {}
+        request = request_of(form, interval=data_interval(), zone=settings.zone)
+        if source not in sources_of(form, known=SOURCES):
             raise AirflowSkipException("not among the `sources` asked for")
         run = wiring.sync_source(settings, source, request=request, airflow_run_id=airflow_run_id())
         newest = run.newest_change and str(run.newest_change)
@@ -63,17 +63,19 @@ def sync_hr_persons() -> None:
 
     @task(outlets=[HR_PERSONS], retries=5, trigger_rule=TriggerRule.ALL_DONE)
     def announce(results: list[dict[str, Any]], *, outlet_events: Any = None) -> None:
-        """Tells `create_account_tasks` what changed, whatever became of the other sources."""
-        done = [one for one in results if not one["dry_run"] and one["inserted"] + one["updated"]]
-        if not done:
+        """Starts `create_account_tasks` where a source changed persons, even if others failed."""
+        written = [
+            run for run in results if not run["dry_run"] and run["inserted"] + run["updated"]
+        ]
+        if not written:
             raise AirflowSkipException("no source that was read has changed anything in the store")
-        changed = sum(one["inserted"] + one["updated"] for one in done)
-        runs = {one["source"]: one["run_id"] for one in done}
+        changed = sum(run["inserted"] + run["updated"] for run in written)
+        runs = {run["source"]: run["run_id"] for run in written}
         outlet_events[HR_PERSONS].extra = {"changed": changed, "runs": runs}
 
-    announce(done := read.expand(source=SOURCES))  # type: ignore[arg-type]
-    ask_for_decisions(after=done)
-    fail_with(done)
+    announce(results := read.expand(source=SOURCES))  # type: ignore[arg-type]
+    ask_for_decisions(after=results)
+    fail_with(results)
 
 
 sync_hr_persons()

@@ -33,8 +33,8 @@ T = TypeVar("T")
 class FileHrSource:
     """One file is one read. full: the newest complete file; changes: the first by name.
 
-    Besides reading, a file can be awaited (`has_news`), recognised when it is read again
-    (`what_was_read`) and put away (`merged`): no other kind of source has anything like it.
+    Only this kind of source has more than `pages`: a file can be awaited (`has_news`), recognised
+    when it is read again (`what_was_read`) and put away (`merged`).
     """
 
     def __init__(self, source: FileSource, *, folder: Folder, archive: Folder) -> None:
@@ -46,14 +46,15 @@ class FileHrSource:
         self._superseded: list[Any] = []
 
     async def has_news(self) -> bool:
-        """False: no new file has come, which is no error."""
+        """False where no new file has come, which is no error."""
         await self._require_folders()
-        found = await self._candidates(self._folder)
-        complete = await self._complete(found)
+        candidates = await self._candidates(self._folder)
+        complete = await self._complete(candidates)
         if not complete:
             log.info(
                 "event=no_complete_file source=%s pattern=%s found=%s wait_for=%s",
-                self._source.name, self._source.pattern, len(found), self._source.complete.kind,
+                self._source.name, self._source.pattern, len(candidates),
+                self._source.complete.kind,
             )  # fmt: skip
             return False
         if not in_store(self._archive):
@@ -67,7 +68,7 @@ class FileHrSource:
         return True
 
     async def _require_folders(self) -> None:
-        """Both, before anything is merged; the archive of this machine is made."""
+        """Both have to be there before anything is merged, but an archive on this machine."""
         if not await self._io(is_there, self._folder):
             raise TransientError(
                 f"{self._described}: the folder of `path` is not there; is it right?"
@@ -78,14 +79,14 @@ class FileHrSource:
             )
 
     async def _candidates(self, folder: Folder) -> list[Any]:
-        found = await self._io(listed, folder, self._source.pattern)
+        matching = await self._io(listed, folder, self._source.pattern)
         suffix = getattr(self._source.complete, "suffix", None)
-        files = [file for file in found if not (suffix and file.name.endswith(suffix))]
+        files = [file for file in matching if not (suffix and file.name.endswith(suffix))]
         return sorted(files, key=lambda file: _in_order(str(file.name)))
 
     async def _refuse_older(self) -> None:
-        """Than what was merged: it is how HR was, and would take back what changed since. Files of
-        changes only where their rows do not say themselves when they were made."""
+        """A file that is older than the last merged one would take back what has changed since.
+        Files of changes are refused only where their rows have no time of change."""
         if archived := await self._candidates(self._archive):
             name, last = str(self._chosen.name), str(archived[-1].name)
             if _in_order(name) < _in_order(last):
@@ -95,7 +96,7 @@ class FileHrSource:
                 )
 
     async def _complete(self, files: list[Any]) -> list[Any]:
-        """Many files stand still at the same time: one wait is for all of them."""
+        """Waits once for all files together: those that did not change meanwhile are complete."""
         rule = self._source.complete
         if isinstance(rule, DoneMarker):
             return await self._marked(files, rule.suffix)
@@ -166,15 +167,15 @@ class FileHrSource:
                     )
                 yield row
 
-    def _require_columns(self, found: Sequence[str]) -> None:
-        """A column that is gone would empty its field for everybody (I2)."""
+    def _require_columns(self, columns: Sequence[str]) -> None:
+        """A column that is missing would empty its field for everybody (I2)."""
         fields = self._source.fields.values()
-        if repeated := sorted({f.path for f in fields if found.count(f.path) > 1}):
+        if repeated := sorted({field.path for field in fields if columns.count(field.path) > 1}):
             raise IncompleteReadError(
                 f"{self._chosen.name}: its first line has {', '.join(repeated)} more than once"
             )
         wanted = {field.path for field in fields if field.default is None}
-        if lacking := sorted(wanted - {*found}):
+        if lacking := sorted(wanted - {*columns}):
             raise IncompleteReadError(
                 f"{self._chosen.name}: its first line has no column {', '.join(lacking)};"
                 " are `fields`, `delimiter` and `encoding` right?"
@@ -182,12 +183,12 @@ class FileHrSource:
 
     @property
     def _encoding(self) -> str:
-        """A BOM is no data, also where somebody wrote utf-8."""
+        """UTF-8 is read without its byte order mark, even where `encoding` says plain utf-8."""
         declared = self._source.encoding
         return "utf-8-sig" if codecs.lookup(declared).name == "utf-8" else declared
 
     def _json_lines(self, raw: IO[bytes]) -> Iterator[Any]:
-        """Where not one line is JSON, the file is none of JSON Lines."""
+        """Raises IncompleteReadError where not one line is JSON."""
         lines = bad = 0
         with io.TextIOWrapper(raw, encoding=self._encoding, errors="surrogateescape") as text:
             for number, line in enumerate(text, start=1):
@@ -201,20 +202,20 @@ class FileHrSource:
             raise IncompleteReadError(f"{self._chosen.name}: not one line of it is JSON")
 
     def what_was_read(self) -> str:
-        """The same text for the same file as it is; the first line is its name."""
+        """A text that changes when the file does. Its first line is the file's name."""
         return f"{self._chosen.name}\n{self._as_read}"
 
     async def merged(self) -> None:
-        """Called after the file is safely in the store, or a human rejected it: it goes into the
-        archive, older full files with it. One that stayed would be a snapshot, or the next changes,
-        with every run. One that another took the place of was not read."""
+        """Called once the file is safely in the store, or a human has rejected it. It goes into the
+        archive, older full files with it, or every run would read it again. A file that has been
+        replaced since stays, for it was not read."""
         read = [self._chosen] if self._as_read == await self._io(state, self._chosen) else []
         if not read:
             log.warning("event=file_replaced source=%s: read next", self._source.name)
-        done = [*self._superseded, *read]
-        for file in done:
+        files = [*self._superseded, *read]
+        for file in files:
             await self._io(self._move, file, self._archive)
-        await self._require_gone({file.name for file in done})
+        await self._require_gone({file.name for file in files})
 
     async def _require_gone(self, names: set[str]) -> None:
         """Some stores, S3 among them, do not say that a file may not be deleted."""
@@ -228,7 +229,7 @@ class FileHrSource:
             )
 
     def _move(self, file: Any, archive: Folder) -> None:
-        """The marker last: a crash in between leaves a marker without a file, which is nothing."""
+        """The marker goes last, since a crash may leave a marker without a file, but no more."""
         marker = self._marker(file)
         file.rename(archive / file.name)
         if isinstance(self._source.complete, DoneMarker) and marker.exists():
@@ -243,13 +244,13 @@ class FileHrSource:
 
 
 def _in_order(name: str) -> list[Any]:
-    """By name, where numbers count as such: staff-10 comes after staff-9."""
+    """A key that sorts by name and takes numbers as numbers: staff-10 comes after staff-9."""
     return [int(part) if n % 2 else part for n, part in enumerate(_NUMBER.split(name))]
 
 
 def _strict(name: str, encoding: str, rows: Iterator[Any]) -> Iterator[Any]:
-    """What cannot be decoded or parsed is no read at all. The errors of csv and JSON quote nothing;
-    `from None` where one has the bytes."""
+    """A file that cannot be decoded or parsed to its end is not read at all. Errors that hold the
+    file's bytes are left out of the log (`from None`)."""
     try:
         yield from rows
     except UnicodeError:
@@ -263,7 +264,7 @@ def _strict(name: str, encoding: str, rows: Iterator[Any]) -> Iterator[Any]:
 
 
 def _json_line(line: str, number: int) -> Any:
-    """A line that is no JSON is one bad row (I3); without an end, a file that was cut off (I2)."""
+    """A line that is no JSON is a bad row (I3). Without its end, the file was cut off (I2)."""
     try:
         return parse(line)
     except json.JSONDecodeError:

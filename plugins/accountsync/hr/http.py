@@ -36,12 +36,12 @@ _STEPS = (
     timedelta(days=31),
     timedelta(days=366),
 )
-"""What a format may round down by, at most."""
+"""What a format may round down by, from the least to the most."""
 _NO_NEXT_PAGE = "the first page is full and names no next one; is `paging` right?"
 
 
 class HttpHrSource:
-    """Everybody, page by page (wire.page_walk), or one request for each person asked for."""
+    """Reads everybody, page by page (wire.page_walk), or asks once for each of some persons."""
 
     def __init__(self, source: HttpSource, api: Api) -> None:
         self._api = api
@@ -115,45 +115,48 @@ class HttpHrSource:
 
 
 def _is_soon_over(error: BaseException) -> bool:
-    """Who asks for more time than a read has is not asked again by it (I13)."""
-    return isinstance(error, TransientError | TargetDownError) and _asked(error) <= _LONGEST_WAIT_S
+    """Whether to ask again in this read: not where more time is asked for than a read has (I13)."""
+    return (
+        isinstance(error, TransientError | TargetDownError)
+        and _seconds_asked_for(error) <= _LONGEST_WAIT_S
+    )
 
 
-def _asked(error: BaseException | None) -> float:
-    """Seconds; also by whoever gives the tokens, whose answer is what the error came from."""
+def _seconds_asked_for(error: BaseException | None) -> float:
+    """Read from the causes, too: whoever gives the tokens may have asked for it."""
     while error is not None and not getattr(error, "retry_after", None):
         error = error.__cause__
     return error.retry_after or 0.0 if isinstance(error, TransientError) else 0.0
 
 
 def _wait(state: RetryCallState) -> float:
-    asked = _asked(state.outcome.exception() if state.outcome else None)
-    return max(asked, wait_exponential_jitter(multiplier=0.2, max=10, jitter=0.2)(state))
+    seconds = _seconds_asked_for(state.outcome.exception() if state.outcome else None)
+    return max(seconds, wait_exponential_jitter(multiplier=0.2, max=10, jitter=0.2)(state))
 
 
-def _since(moment: datetime | None, said: ChangedSince | None) -> str | None:
-    """No stamp of a change at or after the moment is less. Where clocks are about to be put back,
-    later changes get earlier stamps: so much is read again."""
-    if moment is None or said is None:
+def _since(moment: datetime | None, bound: ChangedSince | None) -> str | None:
+    """No change at or after the moment has a lesser stamp. Where clocks are about to be put back,
+    later changes get earlier stamps, so that hour is read again."""
+    if moment is None or bound is None:
         return None
-    if per_second := EPOCHS.get(said.format):
+    if per_second := EPOCHS.get(bound.format):
         return str(floor(moment.timestamp() * per_second))
-    return local_time.at_or_before(moment, ZoneInfo(said.zone)).strftime(said.format)
+    return local_time.at_or_before(moment, ZoneInfo(bound.zone)).strftime(bound.format)
 
 
-def _until(moment: datetime | None, said: ChangedSince | None) -> str | None:
-    """No stamp of a change before the moment is more: whole seconds, or whatever the format tells
-    apart, rounded up; where clocks were put forward or back, the later text."""
-    if moment is None or said is None:
+def _until(moment: datetime | None, bound: ChangedSince | None) -> str | None:
+    """No change before the moment has a greater stamp. It is rounded up to whole seconds or what
+    the format can tell apart. Where clocks were put forward or back, it is the later text."""
+    if moment is None or bound is None:
         return None
-    if per_second := EPOCHS.get(said.format):
+    if per_second := EPOCHS.get(bound.format):
         return str(ceil(moment.timestamp() * per_second))
     whole = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
-    return _rounded_up(local_time.at_or_after(whole, ZoneInfo(said.zone)), said.format)
+    return _rounded_up(local_time.at_or_after(whole, ZoneInfo(bound.zone)), bound.format)
 
 
 def _rounded_up(local: datetime, format: str) -> str:
-    """As it is where the text cannot be read again, as without a year."""
+    """Not rounded where the text cannot be read again, such as one without a year."""
     wall = local.replace(tzinfo=None)
     try:
         for step in _STEPS:

@@ -1,4 +1,4 @@
-"""Rows that the store holds already: a complete read of HR brings hardly anything else."""
+"""Rows that the store holds already, which most rows of a complete read are."""
 
 from __future__ import annotations
 
@@ -9,43 +9,44 @@ from collections.abc import Iterable
 from typing import Protocol
 
 PREFIX_BYTES = 8
-"""Of a content hash. The merge compares whole ones: what shares no more than its beginning with a
-known row is found out there."""
+"""How much of a content hash is compared here. The merge compares whole hashes, so a new row that
+only begins like a known one is not lost."""
 _SHIFT = 48
 _GROUPS = 1 << 16
 
 
 class Known(Protocol):
-    """A set of content hashes, as far as it is asked."""
+    """A set of content hashes, with as much of a set as is used."""
 
     def __contains__(self, content_hash: object, /) -> bool: ...
     def __len__(self) -> int: ...
 
 
 class KnownContent:
-    """Set of content hashes, by their first bytes: 8 MB for a million persons.
+    """A set of content hashes by their first bytes, which takes 8 MB for a million persons.
 
     `groups`: those beginnings one after the other, sorted through all of them.
     """
 
     def __init__(self, groups: Iterable[bytes]) -> None:
-        found = array("Q")
+        beginnings = array("Q")
         for group in groups:
-            found.frombytes(group)
+            beginnings.frombytes(group)
         if sys.byteorder == "little":
-            found.byteswap()
-        self._found = found
-        self._begins = array("Q", (bisect_left(found, n << _SHIFT) for n in range(_GROUPS)))
-        self._begins.append(len(found))
+            beginnings.byteswap()
+        self._beginnings = beginnings
+        group_starts = (bisect_left(beginnings, n << _SHIFT) for n in range(_GROUPS))
+        self._group_starts = array("Q", group_starts)
+        self._group_starts.append(len(beginnings))
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._beginnings)
 
     def __contains__(self, content_hash: object) -> bool:
         if not isinstance(content_hash, bytes):
             return False
         wanted = int.from_bytes(content_hash[:PREFIX_BYTES], "big")
         group = wanted >> _SHIFT
-        end = self._begins[group + 1]
-        at = bisect_left(self._found, wanted, self._begins[group], end)
-        return at < end and self._found[at] == wanted
+        start, end = self._group_starts[group], self._group_starts[group + 1]
+        position = bisect_left(self._beginnings, wanted, start, end)
+        return position < end and self._beginnings[position] == wanted

@@ -1,4 +1,4 @@
-"""Rows of HR become staged records, each with a list of what is wrong with it."""
+"""Maps rows of HR to staged records, each with a list of what is wrong with it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from accountsync.wire.unreadable import Unreadable, marked, read_again, written
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _AS_ROW = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # Unreadable is one
 _IDENTITY = ("source_key", "employee_number", "source_updated_at")
-"""What a merge asks even of a row that holds nothing new."""
+"""The fields that a merge needs even of a row that holds nothing new."""
 _NOTHING = ("",) * len(PERSON_FIELDS)
 _SOURCE_KEY_AT = list(PERSON_FIELDS).index("source_key")
 _ROW = "row"
-"""The field of what is wrong with a row as a whole."""
+"""Stands for the field where a row as a whole is wrong."""
 _TOO_DEEP = Reason.of(Kind.IS_NESTED_TOO_DEEP)
 _NOT_KEPT = "is nested too deep to be kept"
-"""Stands in the store for a row that is."""
+"""Stands in the store in place of such a row."""
 _LONGEST_TEXT = 500
 _LONG_ROW = 2_000
-"""Bytes. A shorter row holds nothing that is too long for an index of the store."""
+"""In bytes. A shorter row holds nothing that is too long for an index of the store."""
 
 
 class StagedRecord(NamedTuple):
@@ -48,9 +48,9 @@ class StagedRecord(NamedTuple):
 
 
 class RowMapper:
-    """Compiled once per run; a million rows go through it, page by page.
+    """Maps the rows of one run, page by page. The mapping is compiled once.
 
-    `content_hash` covers the row and the mapping, so that a new mapping rewrites.
+    `content_hash` covers the row and the mapping, so that a new mapping rewrites every person.
     """
 
     def __init__(self, source: AnySource) -> None:
@@ -80,7 +80,7 @@ class RowMapper:
         return list(map(StagedRecord, values, raws, hashes, problems))
 
     def map_kept(self, raw: Any) -> StagedRecord:
-        """A row out of the store; one that was unreadable is so again."""
+        """Maps a row out of the store. A row that was unreadable is unreadable again."""
         return self.map([read_again(raw)])[0]
 
     def _hash_of(self, raw: bytes) -> bytes:
@@ -92,15 +92,15 @@ class RowMapper:
 def _written(
     rows: Sequence[Any], problems: Sequence[list[Reason]]
 ) -> tuple[list[bytes], Sequence[Any]]:
-    """As JSON that any database keeps; and the rows as they are read on."""
+    """The rows as JSON that any database keeps, and as they are mapped."""
     try:
         return [orjson.dumps(row, option=_AS_ROW) for row in rows], rows
     except TypeError:
-        one_by_one = [_one_written(row, said) for row, said in zip(rows, problems, strict=True)]
-        return [raw for raw, _ in one_by_one], [row for _, row in one_by_one]
+        pairs = [_written_row(*row) for row in zip(rows, problems, strict=True)]
+        return [raw for raw, _ in pairs], [row for _, row in pairs]
 
 
-def _one_written(row: Any, problems: list[Reason]) -> tuple[bytes, Any]:
+def _written_row(row: Any, problems: list[Reason]) -> tuple[bytes, Any]:
     try:
         return orjson.dumps(row, option=_AS_ROW), row
     except TypeError:
@@ -121,10 +121,10 @@ def _unreadable(row: Any, problems: list[Reason]) -> tuple[bytes, Any]:
 
 
 def _objects(rows: Sequence[Any], problems: Sequence[list[Reason]]) -> list[int]:
-    """Their positions."""
-    for row, said in zip(rows, problems, strict=True):
-        if not said and not isinstance(row, dict):
-            said.append(Reason.of(Kind.IS_NOT_AN_OBJECT, field=_ROW))
+    """The positions of the rows that are objects; the other rows get a problem."""
+    for row, row_problems in zip(rows, problems, strict=True):
+        if not row_problems and not isinstance(row, dict):
+            row_problems.append(Reason.of(Kind.IS_NOT_AN_OBJECT, field=_ROW))
     return [n for n, row in enumerate(rows) if isinstance(row, dict)]
 
 
@@ -132,10 +132,10 @@ def _storable(values: Sequence[str], raw: bytes, problems: list[Reason]) -> list
     """What PostgreSQL would refuse is rejected here, before it stops the good rows (I3)."""
     if _NUL.search(raw):
         problems.append(Reason.of(Kind.HAS_A_NUL_CHARACTER, field=_ROW))
-    kept = list(values)
+    storable = list(values)
     for position, (name, value) in enumerate(zip(PERSON_FIELDS, values, strict=True)):
         if len(value) > _LONGEST_TEXT:
             problems.append(Reason.of(Kind.IS_TOO_LONG, field=name, allowed=_LONGEST_TEXT))
         if len(value) > _LONGEST_TEXT or "\x00" in value:
-            kept[position] = ""
-    return kept
+            storable[position] = ""
+    return storable

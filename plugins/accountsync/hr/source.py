@@ -1,4 +1,4 @@
-"""What every HR source does: hand out one complete read, page by page, or fail."""
+"""What every HR source does: it hands out one complete read, page by page, or fails."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ class HrSource(Protocol):
     """
 
     def pages(self, ask: Ask) -> AsyncIterator[Page]:
-        """May hold more than was asked for; the job keeps what it asked for."""
+        """The pages may hold more than was asked for; the job keeps what it asked for."""
         ...

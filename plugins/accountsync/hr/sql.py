@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 class SqlHrSource:
-    """A statement that ended without an error delivered all its rows: nothing else to prove."""
+    """A statement that ends without an error has delivered all its rows; no more is to prove."""
 
     def __init__(self, source: SqlSource, *, engine: Engine) -> None:
         used = [name for name in ("since", "until") if f":{name}" in source.query]
@@ -58,14 +58,14 @@ class SqlHrSource:
         self._engine = engine
 
     async def pages(self, ask: Ask) -> AsyncIterator[Page]:
-        asked = self._bounds(ask)
-        bound = {name: asked[name] for name in self._used}
+        bounds = self._bounds(ask)
+        parameters = {name: bounds[name] for name in self._used}
         options = {"stream_results": True, "max_row_buffer": _ROWS_PER_PAGE}
         connection = await asyncio.to_thread(_connected, self._engine)
         try:
             streaming = connection.execution_options(**options)
             rows = await asyncio.to_thread(
-                _translated, lambda: streaming.execute(self._query, bound)
+                _translated, lambda: streaming.execute(self._query, parameters)
             )
             try:
                 self._require_columns(list(rows.keys()))
@@ -76,15 +76,15 @@ class SqlHrSource:
         finally:
             await asyncio.to_thread(connection.close)
 
-    def _require_columns(self, found: Sequence[str]) -> None:
+    def _require_columns(self, columns: Sequence[str]) -> None:
         fields = self._source_fields.values()
         used = {field.path.partition(".")[0] for field in fields}
-        if repeated := sorted(name for name in used if found.count(name) > 1):
+        if repeated := sorted(name for name in used if columns.count(name) > 1):
             raise ConfigurationError(
                 f"the query has more than one column {', '.join(repeated)}: which is meant?"
             )
         wanted = {field.path.partition(".")[0] for field in fields if field.default is None}
-        if lacking := sorted(wanted - {*found}):
+        if lacking := sorted(wanted - {*columns}):
             raise ConfigurationError(
                 f"the query has no column {', '.join(lacking)}, which `fields` names"
             )
@@ -111,23 +111,28 @@ async def _pages(rows: CursorResult[Any]) -> AsyncIterator[Page]:
     number = 0
     while lot := await asyncio.to_thread(_translated, lambda: rows.fetchmany(_ROWS_PER_PAGE)):
         number += 1
-        plain = [{name: _plain(v, name) for name, v in zip(names, row, strict=True)} for row in lot]
+        plain = [_plain_row(names, row) for row in lot]
         yield Page(number=number, rows=plain, total_pages=None, total_rows=None)
 
 
+def _plain_row(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    return {name: _plain(value, name) for name, value in zip(names, row, strict=True)}
+
+
 def _connected(engine: Engine) -> Connection:
-    """Why PostgreSQL refuses is told: it names hosts and options, and no data."""
+    """PostgreSQL's own message is passed on, since it names hosts and options and no data."""
     try:
         return engine.connect()
     except OperationalError as error:
         kind = type(error.orig)
-        said = str(error.orig).partition("\n")[0] if "psycopg" in kind.__module__ else kind.__name__
-        raise TransientError(f"the HR database cannot be reached: {said}") from error
+        is_postgres = "psycopg" in kind.__module__
+        message = str(error.orig).partition("\n")[0] if is_postgres else kind.__name__
+        raise TransientError(f"the HR database cannot be reached: {message}") from error
 
 
 def _translated(call: Callable[[], T]) -> T:
-    """The one place where the other database's errors become ours. What is wrong with the query
-    itself is told; other messages may hold data, and are left out of the log, too (`from None`)."""
+    """The one place where the other database's errors become ours. A message about the query is
+    passed on. Others may hold data, and are left out of the log, too (`from None`)."""
     try:
         return call()
     except OperationalError as error:
@@ -135,15 +140,15 @@ def _translated(call: Callable[[], T]) -> T:
     except DBAPIError as error:
         kind = type(error.orig)
         is_postgres = "psycopg" in kind.__module__
-        if is_postgres and isinstance(error, DataError) and not _is_servers(error.orig):
+        if is_postgres and isinstance(error, DataError) and not _is_from_server(error.orig):
             raise ConfigurationError(_UNREADABLE) from None
         is_about_query = isinstance(error, ProgrammingError) and is_postgres
-        said = str(error.orig).partition("\n")[0] if is_about_query else kind.__name__
-        raise ConfigurationError(f"the HR database refuses the query: {said}") from None
+        message = str(error.orig).partition("\n")[0] if is_about_query else kind.__name__
+        raise ConfigurationError(f"the HR database refuses the query: {message}") from None
 
 
-def _is_servers(error: Any) -> bool:
-    """What the driver itself cannot read has no code."""
+def _is_from_server(error: Any) -> bool:
+    """Whether the server raised it: the driver's own errors have no code."""
     return bool(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None))
 
 
@@ -157,9 +162,9 @@ def _plain(value: Any, column: str) -> Any:
         if isinstance(value, kinds):
             return text_of(value)
     if isinstance(value, list | tuple):
-        return [_plain(one, column) for one in value]
+        return [_plain(item, column) for item in value]
     if isinstance(value, dict):
-        return {str(name): _plain(one, column) for name, one in value.items()}
+        return {str(name): _plain(item, column) for name, item in value.items()}
     raise ConfigurationError(
         f"column {column!r} of the query is a {type(value).__name__}, which has no place in a row:"
         " leave it out of the query, or make it a text there (CAST, encode …)"

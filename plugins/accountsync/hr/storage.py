@@ -12,13 +12,14 @@ from accountsync.settings.hr_files import FileSource
 
 _BLOCK = 8 * 2**20
 _LOCAL = ("", "file", "local")
-_NOT_OF_A_STORE = ("accountsync", "builtins")  # whose other errors are mistakes of ours
-_LONGEST_SAID = 200
+_NOT_OF_A_STORE = ("accountsync", "builtins")
+"""Packages whose other errors are mistakes of ours."""
+_LONGEST_MESSAGE = 200
 T = TypeVar("T")
 
 
 class Folder(Protocol):
-    """What is used of a path: a pathlib.Path, or Airflow's ObjectStoragePath."""
+    """As much of a path as is used: a pathlib.Path, or Airflow's ObjectStoragePath."""
 
     @property
     def name(self) -> str: ...
@@ -32,16 +33,16 @@ class Folder(Protocol):
 
 
 async def io(source: FileSource, call: Callable[..., T], *arguments: Any) -> T:
-    """Off the event loop; the one place where errors of the storage become ours."""
+    """Calls off the event loop. It is the one place where errors of the storage become ours."""
     try:
         return await asyncio.to_thread(call, *arguments)
     except PermissionError as error:
         raise ConfigurationError(
-            f"{described(source)}: refused ({_said(error)}); {_look_at(source)}: login, password,"
-            " rights (docs/hr-sources.md lists them)"
+            f"{described(source)}: refused ({_message(error)}); {_look_at(source)}: login,"
+            " password, rights (docs/hr-sources.md lists them)"
         ) from error
     except OSError as error:
-        raise _unusable(source, _said(error)) from error
+        raise _unusable(source, _message(error)) from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] in _NOT_OF_A_STORE:
             raise
@@ -52,8 +53,8 @@ def described(source: FileSource) -> str:
     return f"HR source {source.name!r} ({source.path}, archive {source.archive})"
 
 
-def _unusable(source: FileSource, said: str) -> TransientError:
-    return TransientError(f"{described(source)}: {said}; if it stays so, {_look_at(source)}")
+def _unusable(source: FileSource, message: str) -> TransientError:
+    return TransientError(f"{described(source)}: {message}; if it stays so, {_look_at(source)}")
 
 
 def _look_at(source: FileSource) -> str:
@@ -62,10 +63,10 @@ def _look_at(source: FileSource) -> str:
     return "look at that folder and at the rights of this user or machine"
 
 
-def _said(error: OSError) -> str:
-    """In a line: some stores answer with a page."""
-    said = error.strerror or str(error) or type(error).__name__
-    return " ".join(said.split())[:_LONGEST_SAID]
+def _message(error: OSError) -> str:
+    """It is one line, although some stores answer with a page."""
+    text = error.strerror or str(error) or type(error).__name__
+    return " ".join(text.split())[:_LONGEST_MESSAGE]
 
 
 def in_store(folder: Any) -> bool:
@@ -73,12 +74,12 @@ def in_store(folder: Any) -> bool:
 
 
 def opened(file: Any) -> Any:
-    """In blocks: those that a store would take by itself (S3: 50 MB) are in memory whole."""
+    """It is read in blocks of ours: those of a store (S3: 50 MB) would fill the memory."""
     return file.open("rb", block_size=_BLOCK) if in_store(file) else file.open("rb")
 
 
 def is_there(folder: Any) -> bool:
-    """In an object store a folder without objects is none: there the bucket has to be."""
+    """An object store has no folders without objects: there the bucket has to be there."""
     _forget(folder)
     if not in_store(folder):
         return bool(folder.exists())
@@ -89,21 +90,21 @@ def is_there(folder: Any) -> bool:
 
 
 def _may_be_listed(folder: Any) -> bool:
-    """Rights to a folder's objects and to their list are none to ask for the folder itself, nor for
-    the bucket; they are all that is needed. Raises PermissionError, as the store words it."""
-    with suppress(FileNotFoundError):  # it is empty: a bucket that is not there is not refused
+    """Rights to a folder's objects and their list are enough, although a store with no others lets
+    nobody ask for the folder or the bucket. Raises PermissionError, as the store words it."""
+    with suppress(FileNotFoundError):  # the folder is empty; a missing bucket is not refused above
         folder.fs.ls(folder.path)
     return True
 
 
 def listed(folder: Any, pattern: str) -> list[Any]:
-    """Without the folders in it: what lies there is not this source's. Of a store by its list
-    alone, which needs no right to the objects and no call for each."""
+    """The files, without the folders beside them. A store is asked for its list alone, which needs
+    no right to the objects and no call for each of them."""
     _forget(folder)
     if not in_store(folder):
-        return [found for found in folder.glob(pattern) if found.is_file()]
-    found = folder.fs.glob(f"{folder.path.rstrip('/')}/{pattern}", detail=True)
-    files = [path for path, about in found.items() if about["type"] == "file"]
+        return [path for path in folder.glob(pattern) if path.is_file()]
+    about_paths = folder.fs.glob(f"{folder.path.rstrip('/')}/{pattern}", detail=True)
+    files = [path for path, about in about_paths.items() if about["type"] == "file"]
     return [folder / path.rpartition("/")[2] for path in files]
 
 
@@ -113,11 +114,11 @@ def state(file: Any) -> Any:
     _forget(file)
     if hasattr(file, "checksum"):
         return file.checksum()
-    found = file.stat()
-    return (found.st_size, found.st_mtime)
+    status = file.stat()
+    return (status.st_size, status.st_mtime)
 
 
 def _forget(path: Any) -> None:
-    """Object stores remember what they listed; what matters here is what has changed since."""
+    """Clears what an object store remembers of its lists, since files may have changed."""
     if hasattr(path, "fs"):
         path.fs.invalidate_cache()

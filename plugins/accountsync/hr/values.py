@@ -1,4 +1,4 @@
-"""One value of a row becomes a field's text, empty where there is none."""
+"""Turns a value of a row into a field's text, which is empty where there is no value."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _NONE = timedelta(0)
 _MINUTE = timedelta(minutes=1)
 _ISO = re.compile(r"\d{4}-|\d{8}(?!\d)")
-"""fromisoformat alone would read some times in milliseconds as days of the 18th century."""
+"""Without it fromisoformat would read some milliseconds as days of the 18th century."""
 _JSON = {
     bool: Kind.IS_TRUE_OR_FALSE,
     float: Kind.IS_A_FRACTION,
     list: Kind.IS_A_LIST,
     dict: Kind.IS_AN_OBJECT,
 }
-"""What there is in JSON besides texts, whole numbers and nothing."""
+"""The types of JSON besides texts, whole numbers and null."""
 
 is_usual = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:[0-5]\d:[0-5]\d", re.ASCII).fullmatch
-"""Whether a moment is written so that `offsets_of_hours` will do."""
+"""Whether a moment is written in the way that `offsets_of_hours` is for."""
 
 
 class Unfit(Exception):
-    """The value can be none of its field; why, without the field."""
+    """The value does not fit its field. `reason` says why, without the field."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.kind)
@@ -40,8 +40,8 @@ class Unfit(Exception):
 
 
 class ValueReader:
-    """`is_plain_text`: nothing to do but to strip. `translates`: what is written may mean another
-    thing."""
+    """`is_plain_text`: values only have to be stripped. `translates`: the configuration gives some
+    values another meaning."""
 
     def __init__(self, name: str, field: SourceField, zone: ZoneInfo) -> None:
         self.kind = PERSON_FIELDS[name]
@@ -76,7 +76,7 @@ def of_field(name: str, reason: Reason) -> Reason:
 
 
 def _spelt(value: Any) -> str:
-    """As JSON spells it: `translate: {"true": "1"}`."""
+    """The value as JSON spells it, for `translate: {"true": "1"}`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -116,7 +116,7 @@ def text_of(value: Any) -> str:
 
 
 def _zone(value: Any) -> str:
-    """Whose days begin when: dates of the person's life are days in it."""
+    """A time zone's name. Dates of the person's life are days in this zone."""
     name = text_of(value)
     if name and name not in _zones():
         raise Unfit(Reason.of(Kind.IS_NO_TIME_ZONE))
@@ -139,8 +139,8 @@ def _date(text: str, formats: Sequence[str], zone: ZoneInfo) -> str:
 
 
 def offsets_of_hours(zone: ZoneInfo, *, remembered: int) -> Callable[[str], str]:
-    """`2026-11-26 09` → `+08:00`. Nothing where the offset changes within the hour or is none of
-    whole minutes, where the calendar ends, and where there is no such hour."""
+    """`2026-11-26 09` → `+08:00`. It is empty where the offset changes within the hour or has
+    seconds, where the calendar ends, and where there is no such hour."""
 
     @lru_cache(remembered)
     def offset_of(hour: str) -> str:
@@ -167,12 +167,12 @@ def _instant(text: str, formats: Sequence[str], zone: ZoneInfo) -> str:
 
 
 def _moment(text: str, formats: Sequence[str]) -> datetime:
-    """Without a zone where the text has none."""
+    """The result has a zone only where the text has one."""
     return _epoch(text, formats) or _iso(text) or _strptime(text, formats)
 
 
 def _epoch(text: str, formats: Sequence[str]) -> datetime | None:
-    """Before ISO 8601, which has days of eight digits. May raise OverflowError."""
+    """Tried before ISO 8601, whose days may have eight digits. May raise OverflowError."""
     if not text.removeprefix("-").isdecimal():
         return None
     for form in formats:

@@ -1,4 +1,4 @@
-"""Kind of target → its connector."""
+"""Makes the connector of a target, by its kind."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from accountsync.wire.endpoint import Endpoint
 async def opened(
     target: AnyTarget, point: Endpoint, *, dry_run: bool = False
 ) -> AsyncIterator[Connector]:
-    """The connector with its connection, at the target's own rate and patience."""
+    """The connector with its connection, with the target's own rate and timeout."""
     timeout_s = target.timeout.total_seconds()
     if isinstance(target, LdapTarget):
         directory = Directory(

@@ -1,27 +1,30 @@
-"""What every connector does for the processor."""
+"""What every connector does for the processor, and the types that connectors share."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from accountsync.domain.accounts.account import Account, Operation, RemoteAccount
 from accountsync.errors import NeedsDataError
+
+Attributes = Mapping[str, object]
+"""The values of an account under the names that the configuration maps."""
 
 
 class Connector(Protocol):
     """One target's operations. `attributes` are those the configuration maps for the target;
     `account` is what the store knows of the account, its `remote_id` above all.
 
-    All raise TransientError, TargetDownError, ConfigurationError, RecordErrors and, for changes,
-    UnknownOutcomeError: translated in one place (wire.api, and the connector's own answers).
+    All raise TransientError, TargetDownError, ConfigurationError and RecordErrors; changes raise
+    UnknownOutcomeError, too. Errors of the wire are translated in wire.api and wire.directory.
     Changes set a state and are safe to repeat once a look-up has shown that the account is ours.
     """
 
     @property
     def operations(self) -> frozenset[Operation]:
-        """Those that this target can carry out."""
+        """The operations that this target can carry out."""
         ...
 
     @property
@@ -34,21 +37,21 @@ class Connector(Protocol):
         """Whether all accounts can be listed: for adoption and reconciliation."""
         ...
 
-    async def create(self, attributes: Mapping[str, Any], *, enabled: bool = True) -> RemoteAccount:
+    async def create(self, attributes: Attributes, *, enabled: bool = True) -> RemoteAccount:
         """Raises AccountExistsError where the target already has such an account."""
         ...
 
-    async def update(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def update(self, account: Account, attributes: Attributes) -> RemoteAccount:
         """Raises AccountMissingError where the account has gone; so do rename and enable."""
         ...
 
-    async def rename(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def rename(self, account: Account, attributes: Attributes) -> RemoteAccount:
         """As `update`, where the identifier itself changes."""
         ...
 
-    async def enable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount: ...
+    async def enable(self, account: Account, attributes: Attributes) -> RemoteAccount: ...
 
-    async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def disable(self, account: Account, attributes: Attributes) -> RemoteAccount:
         """Raises AccountMissingError where the account has gone: for the caller a success."""
         ...
 
@@ -56,9 +59,9 @@ class Connector(Protocol):
         """Raises AccountMissingError where the account has gone: for the caller a success."""
         ...
 
-    async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
-        """By stable key. None only when the account is surely absent (as of now). Of one that is
-        adopted the attributes shown count as applied, and those not shown as they are wanted."""
+    async def find(self, attributes: Attributes) -> RemoteAccount | None:
+        """Looks the account up by its stable key. None only when it is surely absent now. When an
+        account is adopted, the attributes shown count as applied, and others as wanted."""
         ...
 
     def list(self) -> AsyncIterator[RemoteAccount]:
@@ -66,7 +69,7 @@ class Connector(Protocol):
         ...
 
     async def check(self) -> str:
-        """Reaches the target with its credentials, changes nothing. What it did, after "It …"."""
+        """Reaches the target with its credentials, changes nothing. Its text goes on after "It"."""
         ...
 
 
@@ -74,8 +77,8 @@ OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
 """Opens a connector and its connections; they are closed when the block ends."""
 
 
-def required(attributes: Mapping[str, Any], name: str) -> str:
-    """Asked before anything is sent. Raises NeedsDataError: the task is older than its rules."""
+def required(attributes: Attributes, name: str) -> str:
+    """Called before anything is sent. Raises NeedsDataError: the task is older than its rules."""
     if attributes.get(name) is None:
         raise NeedsDataError(f"the task was planned without the attribute {name!r}")
     return str(attributes[name])

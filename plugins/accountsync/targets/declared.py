@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from accountsync.domain.accounts.account import RemoteAccount
-from accountsync.domain.mapping.values import compile_expression, reads
+from accountsync.domain.mapping.values import Context, compile_expression, reads
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
@@ -40,7 +40,7 @@ _BY_STATUS: Mapping[int, Verdict] = {404: "missing", 409: "exists", 410: "missin
 
 
 class DeclaredCall:
-    """One operation that changes something."""
+    """A declared operation that changes something."""
 
     def __init__(self, call: Create | Change, target: RestTarget) -> None:
         is_create = isinstance(call, Create)
@@ -56,7 +56,7 @@ class DeclaredCall:
 
 
 class Judgement:
-    """Raises what an answer means; returns where it means success."""
+    """Raises the error that an answer means, and returns where it means success."""
 
     def __init__(self, call: Judged, target: RestTarget, *, may_be_missing: bool) -> None:
         self._success = answer_condition(call.success)
@@ -81,38 +81,38 @@ class Judgement:
         for verdict, holds in self._conditions:
             if holds(answer):
                 return verdict
-        for one in (str(code), str(answer.status)):
-            if one in self._table:
-                return self._table[one]
+        for key in (str(code), str(answer.status)):
+            if key in self._table:
+                return self._table[key]
         usual = _BY_STATUS.get(answer.status)
         return None if usual == "missing" and not self._may_be_missing else usual
 
 
 def _code_text(code: Any) -> str | None:
-    """A text that is no code may tell about a person (I15)."""
+    """None for a text that is no code, which may tell about a person (I15)."""
     text = str(code)
     return text if code is not None and _CODE.fullmatch(text) else None
 
 
 def _error(verdict: Verdict, answer: Answer, code: str) -> AccountSyncError:
-    said = f"HTTP {answer.status}, code {code}"
+    facts = f"HTTP {answer.status}, code {code}"
     match verdict:
         case "retry":
-            return TransientError(f"the target says: later ({said})")
+            return TransientError(f"the target says: later ({facts})")
         case "exists":
             return AccountExistsError("the target says: already exists", code=code)
         case "missing":
             return AccountMissingError("the target says: no such account", code=code)
         case "needs_data":
-            return NeedsDataError(f"the target lacks what a mapping names ({said})", code=code)
+            return NeedsDataError(f"the target lacks what a mapping names ({facts})", code=code)
         case "down":
-            return TargetDownError(f"the target says: closed ({said})")
+            return TargetDownError(f"the target says: closed ({facts})")
         case "reject":
-            return RejectedByTargetError(said, code=code)
+            return RejectedByTargetError(facts, code=code)
 
 
 class ItemView:
-    """One account out of an answer, as declared."""
+    """Reads one account out of an answer, as the configuration declares it."""
 
     def __init__(self, shown: Shown, *, key: str, identifier: str) -> None:
         self._names = (key, identifier)
@@ -122,13 +122,13 @@ class ItemView:
         self._enabled = _item_value(shown.enabled or "none")
         self._attributes = {name: _item_value(text) for name, text in shown.attributes.items()}
 
-    def key(self, context: Mapping[str, Any]) -> str:
+    def key(self, context: Context) -> str:
         return _text(self._key(context)) or ""
 
     def account(
-        self, context: Mapping[str, Any], *, ours: bool, identifier: str | None = None
+        self, context: Context, *, ours: bool, identifier: str | None = None
     ) -> RemoteAccount:
-        """`identifier`: what it is where the answer does not show it."""
+        """`identifier`: the one to take where the answer shows none."""
         key_name, identifier_name = self._names
         key = self.key(context)
         shown = _text(self._identifier(context))
@@ -156,11 +156,11 @@ class DeclaredFind:
         return {**answer.as_context(), "item": self._item(answer)}
 
 
-def _item_value(text: str) -> Any:
-    """None where the item has another shape."""
+def _item_value(text: str) -> Callable[[Context], Any]:
+    """Reads a value of an item; None where the item has another shape."""
     value = compile_expression(text, roots=ITEM_ROOTS)
 
-    def read(context: Mapping[str, Any]) -> Any:
+    def read(context: Context) -> Any:
         try:
             return value(context)
         except RecordError:

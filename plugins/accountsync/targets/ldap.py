@@ -1,4 +1,4 @@
-"""A directory (RFC 4511): entries found again by an attribute that holds the employee number."""
+"""A directory (RFC 4511): an attribute with the employee number tells whose an entry is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.settings.ldap import LdapTarget
-from accountsync.targets.connector import required
+from accountsync.targets.connector import Attributes, required
 from accountsync.targets.ldap_container import container_dn
 from accountsync.targets.ldap_dialect import Dialect
 from accountsync.targets.ldap_groups import Memberships
@@ -49,9 +49,9 @@ class LdapConnector:
         self._read = [*target.written, dialect.id_attribute, *dialect.shown]
         self._root: Entry | None = None
 
-    async def create(self, attributes: Mapping[str, Any], *, enabled: bool = True) -> RemoteAccount:
-        """One request makes the whole entry. Where its name is taken by somebody else within the
-        container (namesakes), it gets the identifier behind it."""
+    async def create(self, attributes: Attributes, *, enabled: bool = True) -> RemoteAccount:
+        """One request makes the whole entry. Where a namesake in the container has its name, the
+        identifier is put behind it."""
         self._ready_to_write(attributes)
         container = container_dn(self._target, attributes)
         refusals = Refusals()
@@ -68,66 +68,64 @@ class LdapConnector:
             await self._refuse_if_there(attributes)
         raise AccountExistsError("the name is taken within its container", code="68")
 
-    async def _refuse_if_there(self, attributes: Mapping[str, Any]) -> None:
-        """An entry of an earlier attempt of ours may lack its memberships still."""
-        found = await self._look(attributes)
-        if found is None:
+    async def _refuse_if_there(self, attributes: Attributes) -> None:
+        """An entry that an earlier attempt of ours made may still lack its memberships."""
+        hit = await self._look(attributes)
+        if hit is None:
             return
-        entry, ours = found
+        entry, ours = hit
         if ours and not self._differences(entry, attributes):
-            with suppress(AccountSyncError):  # a look shows what it lacks
+            with suppress(AccountSyncError):  # a look-up shows what it lacks
                 await self._join(entry.dn, attributes, refusals=Refusals())
         raise AccountExistsError("an entry with this key or identifier", code="68")
 
-    async def _join(self, dn: str, attributes: Mapping[str, Any], *, refusals: Refusals) -> None:
-        """Whatever goes wrong here, the entry is there: a look shows what it lacks."""
+    async def _join(self, dn: str, attributes: Attributes, *, refusals: Refusals) -> None:
+        """The entry is there, whatever goes wrong here; a look-up shows what it lacks."""
         try:
             if self._groups:
                 await self._groups.join(dn, attributes, refusals=refusals)
         except UnknownOutcomeError as error:
             raise TransientError(f"made, its memberships are not complete: {error}") from None
 
-    async def _added(
-        self, dn: str, name: str, attributes: Mapping[str, Any], *, enabled: bool
-    ) -> bool:
-        classes = [one.encode() for one in self._target.object_classes]
-        values = {name: found for name, found in self._values(attributes).items() if found}
+    async def _added(self, dn: str, name: str, attributes: Attributes, *, enabled: bool) -> bool:
+        classes = [name.encode() for name in self._target.object_classes]
+        present = {name: values for name, values in self._values(attributes).items() if values}
         own = {self._target.rdn: [name.encode()], "objectClass": classes}
         birth = self._dialect.birth(enabled=enabled)
         try:
-            await self._directory.change(ldap_messages.add(dn, {**values, **own, **birth}))
+            await self._directory.change(ldap_messages.add(dn, {**present, **own, **birth}))
         except AccountExistsError:
             return False
         except AccountMissingError as error:
             raise RejectedByTargetError("no such container", code=error.code) from None
         return True
 
-    async def _entry_just_made(self, dn: str, name: str, attributes: Mapping[str, Any]) -> Entry:
-        """Asked for what only the directory knows."""
+    async def _entry_just_made(self, dn: str, name: str, attributes: Attributes) -> Entry:
+        """Read again for what only the directory knows."""
         own = [self._dialect.id_attribute, *self._dialect.shown]
         tests = {"objectClass": None}
         try:
-            found = await self._directory.search(dn, scope="entry", tests=tests, attributes=own)
+            entries = await self._directory.search(dn, scope="entry", tests=tests, attributes=own)
         except (TransientError, ConfigurationError) as error:  # such as a replica that lags behind
             raise UnknownOutcomeError(f"made, but not seen afterwards: {error}") from None
-        if len(found) != 1:
+        if len(entries) != 1:
             raise UnknownOutcomeError("made, but not seen afterwards")
         given = {key.lower(): values for key, values in self._values(attributes).items()}
         given[self._target.rdn.lower()] = [name.encode()]
-        return Entry(dn=dn, attributes={**given, **found[0].attributes})
+        return Entry(dn=dn, attributes={**given, **entries[0].attributes})
 
-    async def update(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def update(self, account: Account, attributes: Attributes) -> RemoteAccount:
         return await self._changed(account, attributes, enabled=None)
 
-    async def rename(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
-        """Its names are attributes like others; the entry moves if its own name changes."""
+    async def rename(self, account: Account, attributes: Attributes) -> RemoteAccount:
+        """Its names are attributes like others. The entry moves if its own name changes."""
         return await self._changed(account, attributes, enabled=None)
 
-    async def enable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def enable(self, account: Account, attributes: Attributes) -> RemoteAccount:
         return await self._changed(account, attributes, enabled=True)
 
-    async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
-        """The state alone: a leaver's name, place and groups stay as they are."""
+    async def disable(self, account: Account, attributes: Attributes) -> RemoteAccount:
+        """Changes the state alone: a leaver's name, place and groups stay as they are."""
         entry = await self._entry(account, attributes)
         if steps := self._dialect.switch(entry, enabled=False):
             await self._directory.change(ldap_messages.modify(entry.dn, steps))
@@ -142,7 +140,7 @@ class LdapConnector:
         await self._directory.change(ldap_messages.delete(entry.dn))
 
     async def _changed(
-        self, account: Account, attributes: Mapping[str, Any], *, enabled: bool | None
+        self, account: Account, attributes: Attributes, *, enabled: bool | None
     ) -> RemoteAccount:
         self._ready_to_write(attributes)
         entry = await self._entry(account, attributes)
@@ -160,21 +158,19 @@ class LdapConnector:
         return self._changed_account(entry, dn, attributes, enabled=enabled)
 
     def _changed_account(
-        self, entry: Entry, dn: str, attributes: Mapping[str, Any], *, enabled: bool | None
+        self, entry: Entry, dn: str, attributes: Attributes, *, enabled: bool | None
     ) -> RemoteAccount:
-        now = {name.lower(): values for name, values in self._values(attributes).items()}
+        written = {name.lower(): values for name, values in self._values(attributes).items()}
         if dn != entry.dn:
-            now[self._target.rdn.lower()] = [parsed(dn)[0][0][1].encode()]
-        after = Entry(dn=dn, attributes={**entry.attributes, **now})
+            written[self._target.rdn.lower()] = [parsed(dn)[0][0][1].encode()]
+        after = Entry(dn=dn, attributes={**entry.attributes, **written})
         return self._account(after, ours=True, enabled=enabled)
 
-    async def _moved(
-        self, entry: Entry, attributes: Mapping[str, Any], *, refusals: Refusals
-    ) -> str:
-        """Where no container is declared it stays in the one that an administrator chose."""
-        there = parent(entry.dn)
-        container = container_dn(self._target, attributes) if self._target.container else there
-        stays = folded(container) == folded(there)
+    async def _moved(self, entry: Entry, attributes: Attributes, *, refusals: Refusals) -> str:
+        """Returns its name then. Without a declared container it stays where it was put."""
+        current = parent(entry.dn)
+        container = container_dn(self._target, attributes) if self._target.container else current
+        stays = folded(container) == folded(current)
         names = self._entry_names(attributes)
         if stays and self._is_named(entry, attributes):
             return entry.dn
@@ -190,21 +186,21 @@ class LdapConnector:
             return joined(own, container)
         raise RejectedByTargetError("its name is taken within its container", code="68")
 
-    def _is_named(self, entry: Entry, attributes: Mapping[str, Any]) -> bool:
-        """As wanted, or as a namesake is."""
-        has = folded(entry.dn)[0]
+    def _is_named(self, entry: Entry, attributes: Attributes) -> bool:
+        """Whether it has the wanted name, or that of a namesake."""
+        current = folded(entry.dn)[0]
         names = self._entry_names(attributes)
-        return any(folded(rdn(self._target.rdn, name))[0] == has for name in names)
+        return any(folded(rdn(self._target.rdn, name))[0] == current for name in names)
 
-    def _differences(self, entry: Entry, attributes: Mapping[str, Any]) -> builtins.list[Step]:
+    def _differences(self, entry: Entry, attributes: Attributes) -> builtins.list[Step]:
         return [
             ("replace", name, values)
             for name, values in self._values(attributes).items()
             if set(values) != set(entry.attributes.get(name.lower(), ()))
         ]
 
-    async def _entry(self, account: Account, attributes: Mapping[str, Any]) -> Entry:
-        """By the directory's own id; one recorded without it by its key. Raises
+    async def _entry(self, account: Account, attributes: Attributes) -> Entry:
+        """Looked up by the directory's own id, or by the key where the store has no id. Raises
         AccountMissingError."""
         tests: dict[str, bytes | None]
         if account.remote_id:
@@ -212,49 +208,49 @@ class LdapConnector:
         else:
             key = required({**account.attributes, **attributes}, self._target.key)
             tests = {**self._dialect.tests, self._target.key: key.encode()}
-        found = await self._search(self._target.base, scope="subtree", tests=tests)
-        if not found:
+        entries = await self._search(self._target.base, scope="subtree", tests=tests)
+        if not entries:
             await self._be_sure_of_absence()
             raise AccountMissingError("a look-up does not show the account", code="32")
-        if len(found) > 1:
+        if len(entries) > 1:
             raise RejectedByTargetError("several entries carry this key", code="ambiguous")
-        return found[0]
+        return entries[0]
 
-    async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
-        """By key, then by identifier: who has that without our key is somebody else."""
-        found = await self._look(attributes)
-        if found is None:
+    async def find(self, attributes: Attributes) -> RemoteAccount | None:
+        """By key, then by identifier. Who has the identifier without our key is somebody else."""
+        hit = await self._look(attributes)
+        if hit is None:
             await self._be_sure_of_absence()
             return None
-        entry, ours = found
+        entry, ours = hit
         account = self._account(entry, ours=ours)
         shown = with_gaps(account.attributes, attributes, told=self._target.written)
         return replace(account, attributes={**shown, **await self._place(entry, attributes)})
 
-    async def _place(self, entry: Entry, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Name, container and memberships: in the words they are wanted in, if as wanted."""
+    async def _place(self, entry: Entry, attributes: Attributes) -> dict[str, Any]:
+        """Name, container and memberships. What is as wanted is spelled as wanted."""
         shown: dict[str, Any] = {}
         if attributes.get(self._target.rdn) and self._is_named(entry, attributes):
             shown[self._target.rdn] = attributes[self._target.rdn]
         if self._target.container:
-            there, wanted = parent(entry.dn), attributes.get(self._target.container)
-            as_wanted = wanted and folded(there) == folded(container_dn(self._target, attributes))
-            shown[self._target.container] = wanted if as_wanted else there
+            current, wanted = parent(entry.dn), attributes.get(self._target.container)
+            as_wanted = wanted and folded(current) == folded(container_dn(self._target, attributes))
+            shown[self._target.container] = wanted if as_wanted else current
         if self._groups:
             shown[self._groups.attribute] = await self._groups.of(entry.dn, attributes)
         return shown
 
-    async def _look(self, attributes: Mapping[str, Any]) -> tuple[Entry, bool] | None:
+    async def _look(self, attributes: Attributes) -> tuple[Entry, bool] | None:
         for attribute in (self._target.key, self._target.identifier):
             value = required(attributes, attribute)
             tests = {**self._dialect.tests, attribute: value.encode()}
-            found = await self._search(self._target.base, scope="subtree", tests=tests)
-            if len(found) > 1:
+            entries = await self._search(self._target.base, scope="subtree", tests=tests)
+            if len(entries) > 1:
                 raise RejectedByTargetError("several entries carry this key", code="ambiguous")
-            if found:
+            if entries:
                 key = required(attributes, self._target.key)
-                ours = (found[0].text(self._target.key) or "").casefold() == key.casefold()
-                return found[0], ours
+                ours = (entries[0].text(self._target.key) or "").casefold() == key.casefold()
+                return entries[0], ours
         return None
 
     async def list(self) -> AsyncIterator[RemoteAccount]:
@@ -277,13 +273,13 @@ class LdapConnector:
                     raise IncompleteReadError("a part of the base lies in another server")
 
     async def check(self) -> str:
-        """Bind, base, and whether accounts can be disabled here."""
-        said = await self._dialect.check(self._directory, await self._root_entry())
+        """Tries the bind, the base, and whether accounts can be disabled here."""
+        server = await self._dialect.check(self._directory, await self._root_entry())
         await self._directory.search(
             self._target.base, scope="entry", tests={"objectClass": None}, attributes=["1.1"]
         )
         channel = "encrypted" if self._directory.is_encrypted else "in clear"
-        return f"answered as {said}; base {self._target.base}; {channel}"
+        return f"answered as {server}; base {self._target.base}; {channel}"
 
     async def _be_sure_of_absence(self) -> None:
         if not self._dialect.is_sure_of_absence(await self._root_entry()):
@@ -303,7 +299,7 @@ class LdapConnector:
     async def _search(
         self, base: str, *, scope: ldap_messages.Scope, tests: Mapping[str, bytes | None]
     ) -> builtins.list[Entry]:
-        """Two are as good as many: there may only be one."""
+        """Two entries are enough to know that there is more than one."""
         return await self._directory.search(
             base,
             scope=scope,
@@ -312,21 +308,21 @@ class LdapConnector:
             size_limit=2,
         )
 
-    def _ready_to_write(self, attributes: Mapping[str, Any]) -> None:
+    def _ready_to_write(self, attributes: Attributes) -> None:
         for name in (self._target.key, self._target.identifier, self._target.rdn):
             required(attributes, name)
         self._dialect.refuse(attributes)
         if self._groups:
             self._groups.wanted(attributes)
 
-    def _entry_names(self, attributes: Mapping[str, Any]) -> Sequence[str]:
-        """The wanted one, and what a namesake in the same container gets."""
+    def _entry_names(self, attributes: Attributes) -> Sequence[str]:
+        """The wanted name, and the one for a namesake in the same container."""
         name = required(attributes, self._target.rdn)
         identifier = required(attributes, self._target.identifier)
         return [name] if name == identifier else [name, f"{name} ({identifier})"]
 
-    def _values(self, attributes: Mapping[str, Any]) -> dict[str, builtins.list[bytes]]:
-        """The entry's own name is not among them: it changes by moving the entry."""
+    def _values(self, attributes: Attributes) -> dict[str, builtins.list[bytes]]:
+        """Without the entry's own name, which changes by moving the entry."""
         return {
             name: ldap_messages.as_values(attributes.get(name))
             for name in self._target.written

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from accountsync.errors import ConfigurationError, RejectedByTargetError
 from accountsync.settings.ldap import LdapTarget
+from accountsync.targets.connector import Attributes
 from accountsync.wire.directory import Directory
-from accountsync.wire.ldap_messages import Attributes, Entry, Step
+from accountsync.wire.ldap_messages import Entry, EntryAttributes, Step
 
 _CONTROL = "userAccountControl"
 _NORMAL_ACCOUNT, _ACCOUNTDISABLE = 0x200, 0x2
@@ -23,7 +23,7 @@ class ActiveDirectory:
     id_attribute = "objectGUID"
     groups_follow = True
     skips_references = True
-    """A search from the domain's root names the partitions of DNS: nobody's account is there."""
+    """A search from the domain's root refers to the partitions of DNS, which hold no accounts."""
     tests: Mapping[str, bytes | None] = {"objectClass": b"user", "objectCategory": b"person"}
     shown = (_CONTROL,)
 
@@ -42,7 +42,7 @@ class ActiveDirectory:
     def id_value(self, remote_id: str) -> bytes:
         return UUID(remote_id).bytes_le
 
-    def refuse(self, attributes: Mapping[str, Any]) -> None:
+    def refuse(self, attributes: Attributes) -> None:
         name = str(attributes.get("sAMAccountName", ""))
         if not _LOGON_NAME.fullmatch(name):
             raise RejectedByTargetError(
@@ -50,8 +50,8 @@ class ActiveDirectory:
                 code="sAMAccountName",
             )
 
-    def birth(self, *, enabled: bool) -> Attributes:
-        """In one request, so that nobody finds half an account."""
+    def birth(self, *, enabled: bool) -> EntryAttributes:
+        """One request takes them and the mapped attributes, so no half account is ever there."""
         control = _NORMAL_ACCOUNT if enabled else _NORMAL_ACCOUNT | _ACCOUNTDISABLE
         return {_CONTROL: [b"%d" % control], "unicodePwd": [_password()]}
 
@@ -60,7 +60,7 @@ class ActiveDirectory:
         return None if text is None else not int(text) & _ACCOUNTDISABLE
 
     def switch(self, entry: Entry, *, enabled: bool) -> list[Step]:
-        """The one bit, and only if all are as they were read: other bits are other people's."""
+        """Changes one bit, and only if no bit has changed since it was read: others own them."""
         text = entry.text(_CONTROL)
         if text is None:
             raise ConfigurationError("our login may not read userAccountControl")
@@ -71,18 +71,18 @@ class ActiveDirectory:
         return [("delete", _CONTROL, [text.encode()]), ("add", _CONTROL, [b"%d" % wanted])]
 
     def is_sure_of_absence(self, root: Entry) -> bool:
-        """Of one and the same domain controller, which has all that it was told; behind the name
-        of a domain or a balancer is another one each time, and what is new comes there late."""
+        """Only where we always ask one domain controller, which has all our changes. The name of a
+        domain or a balancer leads to another one each time, and new accounts get there late."""
         return (root.text("dnsHostName") or "").casefold() == self._host.casefold()
 
     async def check(self, directory: Directory, root: Entry) -> str:
-        said = f"Active Directory, domain controller {root.text('dnsHostName')}"
+        server = f"Active Directory, domain controller {root.text('dnsHostName')}"
         if not self.is_sure_of_absence(root):
-            said += " (name it as host: behind another name no look-up can say 'not there')"
-        return said
+            server += " (name it as host: behind another name no look-up can say 'not there')"
+        return server
 
 
 def _password() -> bytes:
-    """Random, seen by nobody, kept nowhere: the first one that counts is set by a reset."""
+    """A random password that nobody sees and nothing keeps. The person's own is set by a reset."""
     text = f'"{secrets.token_urlsafe(30)}aA1!"'
     return text.encode("utf-16-le")

@@ -1,18 +1,16 @@
-"""Where below the base an account lies."""
+"""The container below the base that an account lies in."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from accountsync.domain.accounts.distinguished_name import is_below, joined, parsed, rdn
 from accountsync.errors import NeedsDataError
 from accountsync.settings.ldap import LdapTarget
-from accountsync.targets.connector import required
+from accountsync.targets.connector import Attributes, required
 
 
-def container_dn(target: LdapTarget, attributes: Mapping[str, Any]) -> str:
-    """A path such as Group/Research, or OU=Research,OU=Group, or such a name with the base."""
+def container_dn(target: LdapTarget, attributes: Attributes) -> str:
+    """Read from a path such as Group/Research, or from OU=Research,OU=Group, with or without the
+    base. Raises NeedsDataError for any other text."""
     if target.container is None:
         return target.base
     text = required(attributes, target.container)

@@ -1,12 +1,13 @@
-"""What directories do differently."""
+"""The protocol of what directories do differently."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from accountsync.targets.connector import Attributes
 from accountsync.wire.directory import Directory
-from accountsync.wire.ldap_messages import Attributes, Entry, Step
+from accountsync.wire.ldap_messages import Entry, EntryAttributes, Step
 
 
 class Dialect(Protocol):
@@ -26,12 +27,13 @@ class Dialect(Protocol):
 
     def remote_id(self, entry: Entry) -> str: ...
     def id_value(self, remote_id: str) -> bytes: ...
-    def refuse(self, attributes: Mapping[str, Any]) -> None:
+
+    def refuse(self, attributes: Attributes) -> None:
         """Raises RejectedByTargetError for what the target would refuse, or cut, silently."""
         ...
 
-    def birth(self, *, enabled: bool) -> Attributes:
-        """What a new entry has besides the mapped attributes."""
+    def birth(self, *, enabled: bool) -> EntryAttributes:
+        """The attributes that a new entry has besides the mapped ones."""
         ...
 
     def is_enabled(self, entry: Entry) -> bool | None: ...

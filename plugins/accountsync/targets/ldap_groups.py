@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from accountsync.domain.accounts.distinguished_name import Rdn, folded
@@ -14,13 +13,14 @@ from accountsync.errors import (
     RejectedByTargetError,
 )
 from accountsync.settings.ldap import Groups
+from accountsync.targets.connector import Attributes
 from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.dry_run import Refusals
 from accountsync.wire.ldap_messages import Step
 
 _ALREADY = "20"
-"""attributeOrValueExists: as it is to be, already."""
+"""attributeOrValueExists: the group already is as it is to be."""
 Kind = Literal["add", "delete"]
 
 
@@ -35,9 +35,9 @@ class Memberships:
         self.attribute = groups.attribute
 
     async def settle(
-        self, dn: str, attributes: Mapping[str, Any], *, formerly: str, refusals: Refusals
+        self, dn: str, attributes: Attributes, *, formerly: str, refusals: Refusals
     ) -> None:
-        """`formerly`: where the entry was. Not every directory follows it in its groups."""
+        """`formerly`: the entry's name before. Not every directory changes it in the groups."""
         wanted = self.wanted(attributes)
         has_moved = folded(formerly) != folded(dn)
         if has_moved and refusals and self._follow:  # a dry run: it has not moved yet
@@ -49,23 +49,23 @@ class Memberships:
                 kind: Kind = "add" if folded_dn in wanted else "delete"
                 await refusals.of(self._change(group, kind, dn))
 
-    async def join(self, dn: str, attributes: Mapping[str, Any], *, refusals: Refusals) -> None:
-        """For an entry that is new, and in no group yet."""
+    async def join(self, dn: str, attributes: Attributes, *, refusals: Refusals) -> None:
+        """For a new entry, which is in no group yet."""
         for folded_dn in self.wanted(attributes):
             await refusals.of(self._change(self._managed[folded_dn], "add", dn))
 
-    async def of(self, dn: str, attributes: Mapping[str, Any]) -> Any:
-        """The managed groups it is in: in the words they are wanted in, if they are as wanted."""
-        there = {folded(group) for group in self._managed.values() if await self._has(group, dn)}
-        if there == self.wanted(attributes):
+    async def of(self, dn: str, attributes: Attributes) -> Any:
+        """The managed groups that the entry is in, spelled as wanted where they are as wanted."""
+        current = {folded(group) for group in self._managed.values() if await self._has(group, dn)}
+        if current == self.wanted(attributes):
             return attributes.get(self.attribute)
-        return [self._managed[one] for one in sorted(there)]
+        return [self._managed[group] for group in sorted(current)]
 
-    def wanted(self, attributes: Mapping[str, Any]) -> set[tuple[Rdn, ...]]:
-        """Raises NeedsDataError, before anything is sent."""
-        named = attributes.get(self.attribute) or []
+    def wanted(self, attributes: Attributes) -> set[tuple[Rdn, ...]]:
+        """The groups that the attributes name. Raises NeedsDataError before anything is sent."""
+        names: Any = attributes.get(self.attribute) or []
         try:
-            wanted = {folded(one) for one in ([named] if isinstance(named, str) else named)}
+            wanted = {folded(name) for name in ([names] if isinstance(names, str) else names)}
         except ValueError:
             raise NeedsDataError("a group is not a distinguished name") from None
         if unknown := wanted - set(self._managed):
@@ -74,8 +74,8 @@ class Memberships:
 
     async def _has(self, group: str, dn: str) -> bool:
         tests = {self._groups.member: dn.encode()}
-        found = await self._directory.search(group, scope="entry", tests=tests, attributes=["1.1"])
-        return bool(found)
+        hits = await self._directory.search(group, scope="entry", tests=tests, attributes=["1.1"])
+        return bool(hits)
 
     async def _change(self, group: str, kind: Kind, dn: str) -> None:
         step: Step = (kind, self._groups.member, [dn.encode()])
@@ -87,5 +87,5 @@ class Memberships:
             raise ConfigurationError(f"the group {group} is not there") from None
         except RejectedByTargetError as error:
             if (error.code or "").split("/")[0] != _ALREADY:
-                said = f"{error}; the group {group}: let our login change its members, then retry"
-                raise RejectedByTargetError(said, code=error.code) from None
+                advice = f"the group {group}: let our login change its members, then retry"
+                raise RejectedByTargetError(f"{error}; {advice}", code=error.code) from None

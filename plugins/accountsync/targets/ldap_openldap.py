@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from accountsync.errors import ConfigurationError
 from accountsync.settings.ldap import LdapTarget
+from accountsync.targets.connector import Attributes
 from accountsync.wire.directory import Directory
-from accountsync.wire.ldap_messages import Attributes, Entry, Step
+from accountsync.wire.ldap_messages import Entry, EntryAttributes, Step
 
 
 class OpenLdap:
-    """A password is not set: whoever has none cannot bind. Disabled is what `disabling` says."""
+    """No password is set, and nobody binds without one. `disabling` says what disables."""
 
     id_attribute = "entryUUID"
     skips_references = False
     groups_follow = False
-    """Only where the overlay refint is loaded."""
+    """True only where the overlay refint is loaded, which is not known."""
 
     def __init__(self, target: LdapTarget) -> None:
         self._disabling = target.disabling
@@ -30,16 +30,16 @@ class OpenLdap:
     def id_value(self, remote_id: str) -> bytes:
         return remote_id.encode()
 
-    def refuse(self, attributes: Mapping[str, Any]) -> None:
+    def refuse(self, attributes: Attributes) -> None:
         """No rules beyond the server's schema."""
 
-    def birth(self, *, enabled: bool) -> Attributes:
+    def birth(self, *, enabled: bool) -> EntryAttributes:
         value = self._wanted(enabled=enabled)
         return {self._disabling.attribute: [value]} if value is not None else {}
 
     def is_enabled(self, entry: Entry) -> bool:
-        there = entry.attributes.get(self._disabling.attribute.lower(), ())
-        return self._disabling.disabled.encode() not in there
+        values = entry.attributes.get(self._disabling.attribute.lower(), ())
+        return self._disabling.disabled.encode() not in values
 
     def switch(self, entry: Entry, *, enabled: bool) -> list[Step]:
         if self.is_enabled(entry) == enabled:
@@ -52,17 +52,17 @@ class OpenLdap:
         return None if text is None else text.encode()
 
     def is_sure_of_absence(self, root: Entry) -> bool:
-        """A replica takes no changes, so what answers has them all."""
+        """A replica takes no changes, so the server that we use has them all."""
         return True
 
     async def check(self, directory: Directory, root: Entry) -> str:
-        """The attribute that disables has to be in the schema: else no leaver could be disabled."""
+        """The attribute that disables has to be in the schema, or no leaver could be disabled."""
         schema = root.text("subschemaSubentry") or "cn=Subschema"
-        found = await directory.search(
+        entries = await directory.search(
             schema, scope="entry", tests={"objectClass": None}, attributes=["attributeTypes"]
         )
         name = self._disabling.attribute
-        known = " ".join(text for entry in found for text in entry.texts("attributeTypes"))
+        known = " ".join(text for entry in entries for text in entry.texts("attributeTypes"))
         if f"'{name.lower()}'" not in known.lower():
             raise ConfigurationError(
                 f"{directory.endpoint.conn_id}: the schema has no {name}: load the overlay that"

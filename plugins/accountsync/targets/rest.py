@@ -18,7 +18,7 @@ from accountsync.errors import (
 )
 from accountsync.settings.targets import RestTarget
 from accountsync.targets.by_hand import is_done
-from accountsync.targets.connector import required
+from accountsync.targets.connector import Attributes, required
 from accountsync.targets.declared import DeclaredCall, DeclaredFind
 from accountsync.targets.rest_check import check
 from accountsync.targets.rest_list import listed
@@ -40,7 +40,7 @@ class RestConnector:
 
     @property
     def operations(self) -> frozenset[Operation]:
-        """Those of a human among them: they raise NeedsHumanError until a look shows them done."""
+        """A human's are among them: they raise NeedsHumanError until a look-up shows them done."""
         return frozenset(self._calls) | frozenset(self._manual)
 
     @property
@@ -51,9 +51,9 @@ class RestConnector:
     def can_list(self) -> bool:
         return self._target.list is not None
 
-    async def create(self, attributes: Mapping[str, Any], *, enabled: bool = True) -> RemoteAccount:
-        """Where the request cannot make it disabled, it is disabled next: should that fail, the
-        account is there and usable, and a look shows it."""
+    async def create(self, attributes: Attributes, *, enabled: bool = True) -> RemoteAccount:
+        """Where the request cannot make a disabled account, it is disabled next. Should that fail,
+        the account is there and usable, and a look-up shows it."""
         if Operation.CREATE in self._manual:
             return await self._by_hand(Operation.CREATE, attributes)
         call = self._call(Operation.CREATE)
@@ -89,7 +89,7 @@ class RestConnector:
             attributes={self._target.identifier: identifier},
         )
 
-    async def _disabled(self, made: RemoteAccount, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def _disabled(self, made: RemoteAccount, attributes: Attributes) -> RemoteAccount:
         account = _account(made.identifier, made.remote_id, attributes)
         try:
             await self.disable(account, attributes)
@@ -97,13 +97,13 @@ class RestConnector:
             raise UnknownOutcomeError(f"created, but not yet disabled: {error}") from error
         return replace(made, enabled=False)
 
-    async def update(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def update(self, account: Account, attributes: Attributes) -> RemoteAccount:
         return await self._changed(Operation.UPDATE, account, attributes)
 
-    async def rename(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def rename(self, account: Account, attributes: Attributes) -> RemoteAccount:
         return await self._changed(Operation.RENAME, account, attributes)
 
-    async def enable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def enable(self, account: Account, attributes: Attributes) -> RemoteAccount:
         refusals = Refusals()
         if Operation.UPDATE in self._calls and _differing(account, attributes):
             await refusals.of(self._changed(Operation.UPDATE, account, attributes))
@@ -112,7 +112,7 @@ class RestConnector:
             raise refusals.error()
         return replace(enabled, enabled=True)
 
-    async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def disable(self, account: Account, attributes: Attributes) -> RemoteAccount:
         changed = await self._changed(Operation.DISABLE, account, attributes)
         return replace(changed, identifier=account.identifier, enabled=False)
 
@@ -120,7 +120,7 @@ class RestConnector:
         await self._changed(Operation.DELETE, account, account.attributes)
 
     async def _changed(
-        self, operation: Operation, account: Account, attributes: Mapping[str, Any]
+        self, operation: Operation, account: Account, attributes: Attributes
     ) -> RemoteAccount:
         if operation in self._manual:
             return await self._by_hand(operation, attributes)
@@ -139,25 +139,25 @@ class RestConnector:
             ours=True,
         )
 
-    async def _by_hand(self, operation: Operation, attributes: Mapping[str, Any]) -> RemoteAccount:
-        found = await self.find(attributes) if self._find else None
-        done = self._find is not None and is_done(operation, found, attributes)
-        if not done or found is None:
+    async def _by_hand(self, operation: Operation, attributes: Attributes) -> RemoteAccount:
+        account = await self.find(attributes) if self._find else None
+        done = self._find is not None and is_done(operation, account, attributes)
+        if not done or account is None:
             raise NeedsHumanError(f"by hand: {self._manual[operation]}", code="manual")
-        return found
+        return account
 
-    async def _identified(self, account: Account, attributes: Mapping[str, Any]) -> Account:
-        """One that was recorded without the target's own id: it is looked up by its key."""
+    async def _identified(self, account: Account, attributes: Attributes) -> Account:
+        """An account that was recorded without the target's own id is looked up by its key."""
         if self._find is None:
             raise NeedsHumanError("the target's own id of this account is not known here")
-        found = await self.find(attributes)
-        if found is None:
+        remote = await self.find(attributes)
+        if remote is None:
             raise AccountMissingError("a look-up by key does not show the account")
-        if not found.ours:
+        if not remote.ours:
             raise RejectedByTargetError("the account found does not carry this person's key")
-        return replace(account, remote_id=found.remote_id)
+        return replace(account, remote_id=remote.remote_id)
 
-    async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
+    async def find(self, attributes: Attributes) -> RemoteAccount | None:
         if self._find is None:
             raise ConfigurationError(f"{self._api.endpoint.conn_id}: the target declares no `find`")
         answer = await self._api.read(self._render(self._find.request, self._context(attributes)))
@@ -165,12 +165,12 @@ class RestConnector:
             return None
         if not self._find.is_found(answer):
             raise TransientError(f"find: HTTP {answer.status} is neither found nor absent")
-        return self._found(self._find, answer, attributes)
+        return self._account_in(self._find, answer, attributes)
 
-    def _found(
-        self, find: DeclaredFind, answer: Answer, attributes: Mapping[str, Any]
+    def _account_in(
+        self, find: DeclaredFind, answer: Answer, attributes: Attributes
     ) -> RemoteAccount:
-        """Some targets ignore the filter: what came back must carry the key that was asked for."""
+        """Some targets ignore the filter, so the account has to carry the wanted key."""
         item = find.item(answer)
         wanted = required(attributes, self._target.key)
         return find.view.account(
@@ -197,21 +197,21 @@ class RestConnector:
         call.judge(answer)
         return answer
 
-    def _context(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    def _context(self, attributes: Attributes) -> dict[str, Any]:
         return {"attributes": attributes, "key": required(attributes, self._target.key)}
 
     def _render(self, request: RequestTemplate, context: Mapping[str, Any]) -> Rendered:
         return request.render({"conn": self._api.endpoint.as_context(), **context})
 
 
-def _account(identifier: str, remote_id: str | None, attributes: Mapping[str, Any]) -> Account:
-    """One that was just made."""
+def _account(identifier: str, remote_id: str | None, attributes: Attributes) -> Account:
+    """An account that was just made, or in a dry run would have been."""
     return Account(
         state=AccountState.ACTIVE, identifier=identifier, remote_id=remote_id, attributes=attributes
     )
 
 
-def _differing(account: Account, attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _differing(account: Account, attributes: Attributes) -> dict[str, Any]:
     return {
         name: value for name, value in attributes.items() if account.attributes.get(name) != value
     }

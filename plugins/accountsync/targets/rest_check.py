@@ -1,4 +1,4 @@
-"""Does a declared target answer, with these credentials? Changes nothing."""
+"""Tries whether a declared target answers with these credentials. It changes nothing."""
 
 from __future__ import annotations
 

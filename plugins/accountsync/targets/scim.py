@@ -1,4 +1,4 @@
-"""A SCIM 2.0 service provider (RFC 7643, RFC 7644): User resources found again by `externalId`."""
+"""A SCIM 2.0 service provider (RFC 7643, RFC 7644): `externalId` tells whose a User is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from accountsync.errors import (
 )
 from accountsync.settings.targets import ScimTarget
 from accountsync.targets import scim_messages
-from accountsync.targets.connector import required
+from accountsync.targets.connector import Attributes, required
 from accountsync.targets.scim_dialects import DIALECTS
 from accountsync.targets.scim_groups import Groups
 from accountsync.targets.scim_list import by_cursor, by_index
@@ -31,9 +31,9 @@ from accountsync.wire.request import MASK
 
 _NEEDED = ("externalId", "userName")
 _CANNOT_FILTER = (400, 403, 501)
-_NEVER_TOLD = {"password"}
+_NEVER_SHOWN = {"password"}
 _NOT_BY_PATCH = (405, 501)
-"""django-scim2 announces PATCH and knows it for few attributes."""
+"""django-scim2 announces PATCH, but has it for few attributes only."""
 
 
 class ScimConnector:
@@ -49,9 +49,9 @@ class ScimConnector:
         self._features: Features | None = None
         self._asking = asyncio.Lock()
 
-    async def create(self, attributes: Mapping[str, Any], *, enabled: bool = True) -> RemoteAccount:
+    async def create(self, attributes: Attributes, *, enabled: bool = True) -> RemoteAccount:
         """POST /Users (RFC 7644 §3.3). A 202 only says that it will be tried, and a 201 without the
-        user not who was made: unknown."""
+        user does not say who was made: both are unknown outcomes."""
         for name in _NEEDED:
             required(attributes, name)
         groups = scim_messages.declared_groups(attributes)
@@ -80,18 +80,18 @@ class ScimConnector:
         except AccountSyncError as error:
             raise UnknownOutcomeError(f"created, but not yet in its groups: {error}") from error
 
-    async def update(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def update(self, account: Account, attributes: Attributes) -> RemoteAccount:
         return await self._changed(account, attributes, enabled=None)
 
-    async def rename(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
-        """A user's id never changes; its userName is an attribute like others."""
+    async def rename(self, account: Account, attributes: Attributes) -> RemoteAccount:
+        """A user's id never changes, and userName is an attribute like others."""
         return await self._changed(account, attributes, enabled=None)
 
-    async def enable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+    async def enable(self, account: Account, attributes: Attributes) -> RemoteAccount:
         return await self._changed(account, attributes, enabled=True)
 
-    async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
-        """The state alone: a leaver's name and address stay as they are."""
+    async def disable(self, account: Account, attributes: Attributes) -> RemoteAccount:
+        """Changes the state alone: a leaver's name and address stay as they are."""
         return await self._changed(account, {}, enabled=False, known=attributes)
 
     async def delete(self, account: Account) -> None:
@@ -103,7 +103,7 @@ class ScimConnector:
     async def _changed(
         self,
         account: Account,
-        attributes: Mapping[str, Any],
+        attributes: Attributes,
         *,
         enabled: bool | None,
         known: Mapping[str, Any] | None = None,
@@ -127,13 +127,13 @@ class ScimConnector:
     async def _sent(
         self,
         path: str,
-        attributes: Mapping[str, Any],
+        attributes: Attributes,
         *,
         enabled: bool | None,
         refusals: Refusals,
     ) -> Answer:
-        """By PATCH where the provider can, and its dialect does. Raises DryRunError for the last
-        change; those before it are among the refusals."""
+        """By PATCH where the provider has it and the dialect uses it. Raises DryRunError for the
+        last change; those before it are among the refusals."""
         can_patch = (await self._provider()).patch
         if can_patch and self._dialect.put_attributes and attributes:
             if enabled is not None:
@@ -151,24 +151,22 @@ class ScimConnector:
             return await self._put(path, attributes, enabled=enabled)
         return answer
 
-    async def _put(
-        self, path: str, attributes: Mapping[str, Any], *, enabled: bool | None
-    ) -> Answer:
-        """Read, change, write; with If-Match nobody else's change in between is undone."""
-        there = await self._api.read(scim_messages.request("GET", path))
-        if there.status in (404, 410):
-            raise scim_messages.refusal(there)
-        if there.status != 200 or not scim_messages.has_user(there):
-            raise TransientError(f"read before write: HTTP {there.status} is not a user")
-        body = scim_messages.replaced_user(there.body, attributes, enabled=enabled)
-        tag = there.headers.get("ETag") if (await self._provider()).etag else None
+    async def _put(self, path: str, attributes: Attributes, *, enabled: bool | None) -> Answer:
+        """Reads, changes and writes. If-Match protects what others change in between."""
+        current = await self._api.read(scim_messages.request("GET", path))
+        if current.status in (404, 410):
+            raise scim_messages.refusal(current)
+        if current.status != 200 or not scim_messages.has_user(current):
+            raise TransientError(f"read before write: HTTP {current.status} is not a user")
+        body = scim_messages.replaced_user(current.body, attributes, enabled=enabled)
+        tag = current.headers.get("ETag") if (await self._provider()).etag else None
         return await self._api.change(scim_messages.request("PUT", path, body=body, if_match=tag))
 
     def _after(
         self,
         account: Account,
         answer: Answer,
-        attributes: Mapping[str, Any],
+        attributes: Attributes,
         *,
         enabled: bool | None,
     ) -> RemoteAccount:
@@ -181,29 +179,29 @@ class ScimConnector:
             enabled=enabled,
         )
 
-    async def _remote_id(self, account: Account, attributes: Mapping[str, Any]) -> str:
-        """One recorded without the server's id is looked up by its key."""
+    async def _remote_id(self, account: Account, attributes: Attributes) -> str:
+        """An account that was recorded without the server's id is looked up by its key."""
         if account.remote_id is not None:
             return account.remote_id
-        found = await self.find(attributes)
-        if found is None:
+        remote = await self.find(attributes)
+        if remote is None:
             raise AccountMissingError("a look-up by key does not show the account")
-        if not found.ours:
+        if not remote.ours:
             raise RejectedByTargetError("the account found does not carry this person's key")
-        return str(found.remote_id)
+        return str(remote.remote_id)
 
-    async def find(self, attributes: Mapping[str, Any]) -> RemoteAccount | None:
-        """By externalId, then by userName: by the first some servers find nothing, refuse, or list
-        everybody. The second has to be answered."""
+    async def find(self, attributes: Attributes) -> RemoteAccount | None:
+        """By externalId, then by userName: for externalId some servers find nothing, refuse, or
+        list everybody. The look-up by userName has to be answered."""
         for name in _NEEDED:
             required(attributes, name)
         for attribute in self._dialect.lookups:
-            found = await self._lookup(attribute, attributes)
-            if found is not None:
-                return found
+            account = await self._lookup(attribute, attributes)
+            if account is not None:
+                return account
         return None
 
-    async def _lookup(self, attribute: str, attributes: Mapping[str, Any]) -> RemoteAccount | None:
+    async def _lookup(self, attribute: str, attributes: Attributes) -> RemoteAccount | None:
         wanted = required(attributes, attribute)
         query = {"filter": scim_messages.equals(attribute, wanted), "count": "10"}
         answer = await self._api.read(scim_messages.request("GET", "/Users", query=query))
@@ -216,11 +214,11 @@ class ScimConnector:
         for resource in resources:
             if str(resource.get(attribute, "")).casefold() == wanted.casefold():
                 ours = resource.get("externalId") == attributes["externalId"]
-                found = self._account(resource, attributes, ours=ours)
-                told = found.attributes.keys() - _NEVER_TOLD
-                shown = with_gaps(found.attributes, attributes, told=told)
+                account = self._account(resource, attributes, ours=ours)
+                names = account.attributes.keys() - _NEVER_SHOWN
+                shown = with_gaps(account.attributes, attributes, told=names)
                 lacking = self._groups.lacking(resource, attributes)
-                return replace(found, attributes={**shown, **lacking})
+                return replace(account, attributes={**shown, **lacking})
         if resources and decides:
             raise TransientError(f"the filter on {attribute} was ignored: no sure answer")
         return None
@@ -232,24 +230,25 @@ class ScimConnector:
             yield self._account(resource, {}, ours=bool(resource.get("externalId")))
 
     async def check(self) -> str:
-        """The provider's configuration may be public: users are asked for too."""
+        """Asks for users, too, since the provider's configuration may be public."""
         provider = await self._provider()
         cursor = {"cursor": ""} if provider.cursor or self._dialect.cursors else {"startIndex": "1"}
-        asked = scim_messages.request("GET", "/Users", query={**cursor, "count": "1"})
-        scim_messages.page(await self._api.read(asked), "check")
-        can = [word for word, has in (("PATCH", provider.patch), ("ETag", provider.etag)) if has]
+        request = scim_messages.request("GET", "/Users", query={**cursor, "count": "1"})
+        scim_messages.page(await self._api.read(request), "check")
+        features = (("PATCH", provider.patch), ("ETag", provider.etag))
+        names = [name for name, is_there in features if is_there]
         pages = "cursors" if "cursor" in cursor else "index"
-        return f"answered as SCIM 2.0: {', '.join(can) or 'PUT only'}; lists by {pages}"
+        return f"answered as SCIM 2.0: {', '.join(names) or 'PUT only'}; lists by {pages}"
 
     async def _provider(self) -> Features:
         async with self._asking:
             if self._features is None:
-                asked = scim_messages.request("GET", "/ServiceProviderConfig")
-                self._features = scim_messages.features(await self._api.read(asked))
+                request = scim_messages.request("GET", "/ServiceProviderConfig")
+                self._features = scim_messages.features(await self._api.read(request))
             return self._features
 
     def _account(
-        self, resource: Mapping[str, Any], attributes: Mapping[str, Any], *, ours: bool
+        self, resource: Mapping[str, Any], attributes: Attributes, *, ours: bool
     ) -> RemoteAccount:
         identifier = str(attributes.get("userName", ""))
         return scim_messages.account(resource, self._mapped, ours=ours, identifier=identifier)

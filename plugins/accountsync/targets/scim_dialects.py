@@ -1,9 +1,10 @@
-"""How service providers differ that were written for one client only. Nowhere else.
+"""How service providers differ that were written for one client. All differences are here.
 
-standard: RFC 7644, and what /ServiceProviderConfig says · entra: as Microsoft Entra speaks: one
-capitalised operation a path, booleans as texts · okta: as Okta speaks: looked up by userName alone,
-attributes by PUT, `active` by PATCH · aws: IAM Identity Center: one operation a path, members are
-removed by value, a list has no total.
+`standard`: RFC 7644, and what /ServiceProviderConfig says. `entra`: written for Microsoft Entra,
+which sends one capitalised operation for each path, and booleans as texts. `okta`: written for
+Okta, which looks up by userName alone and sends attributes by PUT and `active` by PATCH. `aws`: IAM
+Identity Center, which takes one operation for each path, removes members by value, and lists
+without a total.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ class Dialect:
     cursors: bool = False
 
     def operations(self, attributes: Mapping[str, Any], gone: Iterator[str]) -> list[Operation]:
-        """A PATCH's: values to set, and paths whose value has gone."""
-        found = list(self._replacing(attributes)) if attributes else []
-        found += [{"op": "remove", "path": path} for path in gone]
-        return [self._spelled(one) for one in found]
+        """The operations of a PATCH: values to set, and paths whose value has gone."""
+        operations = list(self._replacing(attributes)) if attributes else []
+        operations += [{"op": "remove", "path": path} for path in gone]
+        return [self._spelled(operation) for operation in operations]
 
     def _replacing(self, attributes: Mapping[str, Any]) -> Iterator[Operation]:
         if self.pathless:

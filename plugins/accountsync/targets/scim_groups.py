@@ -1,4 +1,4 @@
-"""Membership in groups that the mapping declares. Other memberships are nobody's business here."""
+"""Membership in the groups that the mapping declares; all other memberships are left alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from accountsync.errors import RejectedByTargetError, TransientError
 from accountsync.targets import scim_messages
+from accountsync.targets.connector import Attributes
 from accountsync.targets.scim_dialects import Dialect
 from accountsync.wire.api import Api
 from accountsync.wire.dry_run import Refusals
@@ -22,27 +23,26 @@ class Groups:
         self._ids: dict[str, str] = {}
 
     async def known(self, declared: Iterable[str]) -> None:
-        """Asked before anything is sent. Raises RejectedByTargetError for a group that is not."""
+        """Called before anything is sent. Raises RejectedByTargetError for an unknown group."""
         for name in declared:
             await self._id(name)
 
-    def lacking(
-        self, resource: Mapping[str, Any], attributes: Mapping[str, Any]
-    ) -> dict[str, list[str]]:
-        """The declared groups that the user says it is in, where it is not in all; where it is,
-        nothing, for it may be in one that it had to leave. A provider that shows no groups is
-        taken to have none of its members: to join again is safe."""
-        named = scim_messages.declared_groups(attributes)
-        told = resource.get("groups")
-        own = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
-        there = {one.get(key) for one in own for key in ("display", "value")}
-        joined = [name for name in named if name in there or self._ids.get(name) in there]
-        return {} if joined == named else {"groups": joined}
+    def lacking(self, resource: Mapping[str, Any], attributes: Attributes) -> dict[str, list[str]]:
+        """The declared groups that the user shows, where it does not show them all. Where it does,
+        nothing, since it may be in a group that it had to leave. A user without groups counts as
+        a member of none, because joining again is safe."""
+        declared = scim_messages.declared_groups(attributes)
+        shown = resource.get("groups")
+        groups = shown if isinstance(shown, list) else []
+        own = [group for group in groups if isinstance(group, Mapping)]
+        labels = {group.get(key) for group in own for key in ("display", "value")}
+        joined = [name for name in declared if name in labels or self._ids.get(name) in labels]
+        return {} if joined == declared else {"groups": joined}
 
     async def change(
         self, user: str, *, join: Iterable[str], leave: Iterable[str], refusals: Refusals
     ) -> None:
-        """Sets a state: safe to repeat."""
+        """Sets memberships, which is safe to repeat."""
         for name in join:
             await refusals.of(self._patch(name, self._dialect.member_added(user)))
         for name in leave:
@@ -62,14 +62,14 @@ class Groups:
             raise scim_messages.refusal(answer)
 
     async def _id(self, name: str) -> str:
-        """Some servers ignore the filter: the one that was asked for is picked out."""
+        """Some servers ignore the filter, so the group that was asked for is picked out."""
         if name not in self._ids:
             query = {"filter": scim_messages.equals("displayName", name), "count": "10"}
             answer = await self._api.read(scim_messages.request("GET", "/Groups", query=query))
             groups, _ = scim_messages.listed(answer, "find group")
-            ids = [str(one["id"]) for one in groups if one.get("displayName") == name]
+            ids = [str(group["id"]) for group in groups if group.get("displayName") == name]
             if len(ids) != 1:
-                said = "no group" if not ids else "several groups"
-                raise RejectedByTargetError(f"the target has {said} {name!r}", code="no_group")
+                number = "no group" if not ids else "several groups"
+                raise RejectedByTargetError(f"the target has {number} {name!r}", code="no_group")
             self._ids[name] = ids[0]
         return self._ids[name]

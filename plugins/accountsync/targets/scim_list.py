@@ -45,7 +45,7 @@ class _UsersProof:
 
 
 def by_cursor(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
-    """RFC 9865. A cursor that has expired makes all that was read worthless."""
+    """RFC 9865. Once a cursor has expired, nothing that was read may be used."""
 
     async def receive(place: Place, _: int) -> Received:
         answer = await _asked(api, cursor=place.cursor or "", count=str(size))
@@ -59,7 +59,7 @@ def by_cursor(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
 
 
 def by_index(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
-    """RFC 7644 §3.4.2.4: users are skipped and repeated when the list moves."""
+    """RFC 7644 §3.4.2.4. Users are skipped and repeated when the list moves."""
 
     async def receive(place: Place, _: int) -> Received:
         answer = await _asked(api, startIndex=place.cursor or "1", count=str(size))

@@ -1,4 +1,4 @@
-"""SCIM on the wire (RFC 7643, RFC 7644): what is sent, and how what comes back is read."""
+"""Messages of SCIM (RFC 7643, RFC 7644): how requests are made and answers are read."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from accountsync.errors import (
     TransientError,
     UnknownOutcomeError,
 )
+from accountsync.targets.connector import Attributes
 from accountsync.targets.scim_dialects import Dialect, leaves
 from accountsync.wire.answer import Answer
 from accountsync.wire.request import MASK, Rendered
@@ -35,7 +36,7 @@ _READ_ONLY = frozenset({"id", "meta", "groups", "schemas"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What the service provider says it can do (RFC 7643 §5); by default only what all can."""
+    """What the service provider says it can do (RFC 7643 §5). The defaults are what all can do."""
 
     patch: bool = True
     etag: bool = False
@@ -44,7 +45,7 @@ class Features:
 
 
 def features(answer: Answer) -> Features:
-    """One that hides its configuration, or leaves a part out, is taken as the default."""
+    """A provider that hides its configuration, or leaves a part out, gets the defaults."""
     body = answer.body if answer.status == 200 and isinstance(answer.body, dict) else {}
     pagination = _part(body, "pagination")
     sizes = (pagination.get("maxPageSize"), _part(body, "filter").get("maxResults"))
@@ -62,8 +63,8 @@ def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _supported(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
-    said = as_bool(_part(body, name).get("supported"))
-    return default if said is None else said
+    supported = as_bool(_part(body, name).get("supported"))
+    return default if supported is None else supported
 
 
 def as_bool(value: Any) -> bool | None:
@@ -99,33 +100,31 @@ def equals(attribute: str, wanted: str) -> str:
     return f"{attribute} eq {orjson.dumps(wanted).decode()}"
 
 
-def new_user(attributes: Mapping[str, Any], *, enabled: bool) -> dict[str, Any]:
-    """Whether it is active is the lifecycle's to say, not the mapping's."""
+def new_user(attributes: Attributes, *, enabled: bool) -> dict[str, Any]:
+    """The lifecycle decides whether the user is active, and not the mapping."""
     shown = present(own(attributes))
     return {"schemas": schemas(shown), _STATE: enabled, **shown}
 
 
 def replaced_user(
-    resource: Mapping[str, Any], attributes: Mapping[str, Any], *, enabled: bool | None
+    resource: Mapping[str, Any], attributes: Attributes, *, enabled: bool | None
 ) -> dict[str, Any]:
-    """What a PUT sends (RFC 7644 §3.5.1): all that the target has, ours laid over it."""
-    kept = {name: value for name, value in resource.items() if name not in _READ_ONLY}
-    shown = present(_laid_over(kept, own(attributes)) | _state(enabled))
+    """What a PUT sends (RFC 7644 §3.5.1): all that the target has, with ours in place of it."""
+    theirs = {name: value for name, value in resource.items() if name not in _READ_ONLY}
+    shown = present(_merged(theirs, own(attributes)) | _state(enabled))
     return {"schemas": schemas(shown), **shown}
 
 
-def _laid_over(kept: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(kept)
+def _merged(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(theirs)
     for name, value in ours.items():
-        below = kept.get(name)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[name] = _laid_over(below, value) if both and below is not None else value
+        their_value = theirs.get(name)
+        both = isinstance(their_value, Mapping) and isinstance(value, Mapping)
+        merged[name] = _merged(their_value, value) if both and their_value is not None else value
     return merged
 
 
-def patch(
-    attributes: Mapping[str, Any], *, enabled: bool | None, dialect: Dialect
-) -> dict[str, Any]:
+def patch(attributes: Attributes, *, enabled: bool | None, dialect: Dialect) -> dict[str, Any]:
     """RFC 7644 §3.5.2."""
     ours = own(attributes)
     gone = (path for path, value in leaves(ours) if value is None)
@@ -137,8 +136,8 @@ def _state(enabled: bool | None) -> dict[str, Any]:
     return {} if enabled is None else {_STATE: enabled}
 
 
-def own(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """What is for the User resource itself."""
+def own(attributes: Attributes) -> dict[str, Any]:
+    """The attributes of the User resource itself."""
     return {
         name: value
         for name, value in attributes.items()
@@ -146,21 +145,21 @@ def own(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def declared_groups(attributes: Mapping[str, Any]) -> list[str]:
+def declared_groups(attributes: Attributes) -> list[str]:
     """A user's `groups` is read-only (RFC 7643 §4.1.2): in a mapping it names memberships."""
-    named = attributes.get("groups")
-    return [str(name) for name in named if name] if isinstance(named, list) else []
+    names = attributes.get("groups")
+    return [str(name) for name in names if name] if isinstance(names, list) else []
 
 
 def present(node: Any) -> Any:
     """Without what has no value: null is not a value in SCIM (RFC 7643 §2.5)."""
     if isinstance(node, Mapping):
-        kept = {key: present(value) for key, value in node.items() if value is not None}
-        return {key: value for key, value in kept.items() if value != {}}
+        values = {key: present(value) for key, value in node.items() if value is not None}
+        return {key: value for key, value in values.items() if value != {}}
     return node
 
 
-def schemas(attributes: Mapping[str, Any]) -> list[str]:
+def schemas(attributes: Attributes) -> list[str]:
     """Extensions are named by their URN (RFC 7643 §3.3)."""
     return [USER, *(name for name in attributes if name.startswith("urn:"))]
 
@@ -200,15 +199,15 @@ def page(answer: Answer, act: str) -> tuple[list[dict[str, Any]], int | None]:
     is_list = isinstance(body, dict) and ("totalResults" in body or "Resources" in body)
     if answer.status != 200 or not is_list:
         raise TransientError(f"{act}: HTTP {answer.status} is not a list")
-    resources = [one for one in body.get("Resources") or [] if isinstance(one, dict)]
-    if not all("id" in one for one in resources):
+    resources = [item for item in body.get("Resources") or [] if isinstance(item, dict)]
+    if not all("id" in resource for resource in resources):
         raise TransientError(f"{act}: a resource has no id")
     total = body.get("totalResults")
     return resources, None if total is None else _count(total, act)
 
 
 def next_cursor(answer: Answer) -> str:
-    """Empty: that was the last page."""
+    """Empty after the last page."""
     return str(answer.body.get("nextCursor") or "")
 
 
@@ -220,7 +219,7 @@ def _count(value: Any, act: str) -> int:
 
 
 def refusal(answer: Answer) -> AccountSyncError:
-    """What an answer to a change means that is not the success expected (RFC 7644 §3.12)."""
+    """The error that an answer to a change means where it is no success (RFC 7644 §3.12)."""
     code = _scim_type(answer)
     if 200 <= answer.status < 300:
         return UnknownOutcomeError(f"HTTP {answer.status} without the user that was changed")
@@ -234,6 +233,6 @@ def refusal(answer: Answer) -> AccountSyncError:
 
 
 def _scim_type(answer: Answer) -> str:
-    """Servers may leave it out."""
+    """The error's type, or the HTTP status where a server leaves the type out."""
     body = answer.body if isinstance(answer.body, dict) else {}
     return str(body.get("scimType") or answer.status)

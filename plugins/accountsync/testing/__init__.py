@@ -7,7 +7,7 @@
         def subject(self, tmp_path: Path) -> Subject:
             return BadgesSubject(tmp_path)
 
-Needs pytest, which nothing else in the package does: nothing else imports this one.
+It needs pytest, which nothing else in the package needs, so nothing else imports it.
 """
 
 from __future__ import annotations

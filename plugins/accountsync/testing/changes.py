@@ -1,9 +1,9 @@
-"""What a connector does to an account that is there, seen in the target."""
+"""Tests of what a connector does to an account that is there, seen in the target."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -29,7 +29,7 @@ async def _offered(connector: Connector) -> set[str]:
 
 class ChangeContract:
     """A change sets a state and may be repeated (I9), touches nothing else, and is seen in the
-    target (I18); who cannot be found is said to be missing; disabled means disabled (I17)."""
+    target (I18). An account that is gone is reported as missing. Disabled means disabled (I17)."""
 
     def test_it_offers_every_operation_it_declares(self, subject: Subject) -> None:
         offered: set[str] = perform(subject, _offered)
@@ -54,7 +54,7 @@ class ChangeContract:
         assert shown is not None
         assert shown.enabled is True
         assert {name: shown.attributes[name] for name in subject.change} == subject.change
-        _is_changed(before.attributes, only_account(subject).attributes, subject.change)
+        _require_change(before.attributes, only_account(subject).attributes, subject.change)
         assert only_account(subject).enabled
 
     def test_a_new_name_is_the_same_account(self, subject: Subject) -> None:
@@ -67,14 +67,14 @@ class ChangeContract:
         assert changed.identifier == renamed[subject.target.identifier] != account.identifier
         assert changed.remote_id == account.remote_id
         assert find_account(subject, renamed) == replace(changed, enabled=True)
-        there = only_account(subject).attributes
-        assert {name: there[name] for name in subject.rename} == subject.rename
-        assert there[subject.target.key] == renamed[subject.target.key]
+        in_target = only_account(subject).attributes
+        assert {name: in_target[name] for name in subject.rename} == subject.rename
+        assert in_target[subject.target.key] == renamed[subject.target.key]
 
     def test_a_leaver_is_disabled_and_a_rehire_enabled_however_often_it_is_said(
         self, subject: Subject
     ) -> None:
-        """I17: it is so in the target, and a look shows it."""
+        """I17: it is so in the target, and a look-up shows it."""
         account = create_account(subject)
         for operation, enabled in (("disable", False), ("enable", True)):
             for _ in range(2):
@@ -107,9 +107,9 @@ class ChangeContract:
         assert shown is not None
         assert shown.enabled is True
         assert {name: shown.attributes[name] for name in subject.change} == subject.change
-        there = only_account(subject)
-        assert there.enabled
-        assert {name: there.attributes[name] for name in subject.change} == subject.change
+        in_target = only_account(subject)
+        assert in_target.enabled
+        assert {name: in_target.attributes[name] for name in subject.change} == subject.change
 
     def test_a_deleted_account_is_gone_and_a_second_time_missing(self, subject: Subject) -> None:
         account = create_account(subject)
@@ -134,7 +134,7 @@ class ChangeContract:
     def test_an_account_that_has_gone_is_said_to_be_missing(
         self, subject: Subject, operation: str
     ) -> None:
-        """For disable and delete that is a success, for the others not: the caller decides."""
+        """The caller decides what that means: for disable and delete it is a success."""
         if operation == "rename" and subject.rename is None:
             pytest.skip("it has no rename")
         account = create_account(subject)
@@ -146,7 +146,7 @@ class ChangeContract:
     def test_an_account_known_without_the_targets_own_id_is_found_by_its_key(
         self, subject: Subject
     ) -> None:
-        """Adopted ones may be."""
+        """Adopted accounts may be without it."""
         account = replace(create_account(subject), remote_id=None)
         perform(subject, changing("disable", account))
         shown = find_account(subject, dict(account.attributes))
@@ -155,8 +155,10 @@ class ChangeContract:
         assert only_account(subject).enabled is False
 
 
-def _is_changed(before: Any, after: Any, change: Any) -> None:
-    """As far as both are attributes that the person has."""
+def _require_change(
+    before: Mapping[str, object], after: Mapping[str, object], change: Mapping[str, object]
+) -> None:
+    """`change` is there, and no attribute that is both before and after has another value."""
     assert {name: after[name] for name in change} == change
     others = [name for name in before if name in after and name not in change]
     assert {name: after[name] for name in others} == {name: before[name] for name in others}

@@ -1,4 +1,4 @@
-"""What a dry run shows and leaves alone."""
+"""Tests of what a dry run shows and leaves alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from accountsync.testing.subject import (
 
 
 class DryRunContract:
-    """A dry run is refused at the wire, below everything that could forget to ask; what it shows
-    tells nothing about anybody (I15)."""
+    """In a dry run the wire refuses every change, below everything that could forget to ask. What
+    is shown tells nothing about anybody (I15)."""
 
     @pytest.mark.parametrize(
         "operation", ["create", "update", "rename", "enable", "disable", "delete"]
@@ -30,7 +30,7 @@ class DryRunContract:
     def test_a_dry_run_shows_a_change_and_sends_none(
         self, subject: Subject, operation: str
     ) -> None:
-        """A connector may look first whether there is anything to change: there is."""
+        """The account really differs, since a connector may first look whether it does."""
         if operation == "rename" and subject.rename is None:
             pytest.skip("it has no rename")
         account = create_account(subject, enabled=operation != "enable")

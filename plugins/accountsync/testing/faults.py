@@ -1,4 +1,4 @@
-"""What a connector over HTTP makes of a target that misbehaves."""
+"""Tests of what a connector over HTTP makes of a target that misbehaves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ UNKNOWN: Mapping[str, tuple[Fault, bool]] = {
     "HTTP 502": ({"kind": "status", "code": 502}, False),
     "HTTP 504": ({"kind": "status", "code": 504}, False),
 }
-"""What leaves it open whether a change was made → the fault, and whether it was."""
+"""What leaves open whether a change was made → the fault, and whether the change was made."""
 _FAULTS = [fault for fault, _ in UNKNOWN.values()]
 _PLACES: Sequence[Place] = ("create", "find")
 
@@ -61,8 +61,8 @@ _ACTS: tuple[Callable[..., Any], ...] = (_create, _find)
 
 
 class FaultContract:
-    """An error is never taken for an answer (I2, I9); waiting costs no attempt (I13); nothing about
-    anybody is told (I15)."""
+    """An error is never taken for an answer (I2, I9). Waiting costs no attempt (I13). Logs and
+    errors tell nothing about anybody (I15)."""
 
     @pytest.mark.parametrize(("fault", "is_done"), UNKNOWN.values(), ids=UNKNOWN)
     def test_after_an_unknown_outcome_a_look_decides(
@@ -93,7 +93,7 @@ class FaultContract:
     def test_a_list_that_breaks_off_never_ends_normally(
         self, faulty: FaultySubject, fault: Fault
     ) -> None:
-        """I2: who is missing from it would be taken for somebody without an account."""
+        """I2: who is missing from the list would be taken for somebody without an account."""
         _create(faulty)
         faulty.misbehave(fault, "list")
         with pytest.raises(TransientError):
@@ -148,7 +148,7 @@ class FaultContract:
     def test_credentials_that_are_never_accepted_are_a_matter_of_configuration(
         self, faulty: FaultySubject
     ) -> None:
-        """The same fixed ones are not sent twice: accounts get locked by that."""
+        """Fixed credentials are not sent twice, because that gets accounts locked."""
         faulty.misbehave({"kind": "status", "code": 401}, "create")
         with pytest.raises(ConfigurationError, match="401"):
             _create(faulty)
@@ -176,7 +176,7 @@ class FaultContract:
             _create(faulty, timeout_s=0.3)
 
     def test_a_change_without_an_answer_is_an_unknown_outcome(self, faulty: FaultySubject) -> None:
-        """I9: whether it was made or not; the account is there in any case."""
+        """I9: the change may have been made or not, and the account is there in any case."""
         account = create_account(faulty)
         for kind, is_done in (("drop_before", False), ("drop_after", True)):
             faulty.misbehave({"kind": kind}, "disable", times=1)
@@ -192,15 +192,15 @@ class FaultContract:
         """I15: no name, no address, no phone number, no secret; whatever happens, in any logger."""
         caplog.set_level(logging.DEBUG)
         acts = _all_acts(faulty)
-        told = [_told(act, faulty, reachable=False) for act in acts]
+        error_texts = [_error_text(act, faulty, reachable=False) for act in acts]
         _create(faulty)
         refused = {"kind": "ok_with_error", "code": 400, "message": f"{faulty.secrets[0]} is bad"}
         for fault in [refused, *_FAULTS]:
             faulty.misbehave(fault, "anywhere")
-            told += [_told(act, faulty, timeout_s=0.2) for act in acts]
+            error_texts += [_error_text(act, faulty, timeout_s=0.2) for act in acts]
             faulty.heal()
-        told += [_told(act, faulty) for act in acts]
-        everything = "".join(told) + "".join(
+        error_texts += [_error_text(act, faulty) for act in acts]
+        everything = "".join(error_texts) + "".join(
             record.getMessage()
             for record in caplog.records
             if not record.name.startswith(faulty.other_loggers)
@@ -222,15 +222,15 @@ def _all_acts(subject: FaultySubject) -> list[Callable[..., Any]]:
         act = changing(operation, account, wanted.get(operation))
         return lambda faulty, **options: perform(faulty, act, **options)
 
-    changes = [changed(one) for one in ("update", "enable", "disable", "delete")]
+    changes = [changed(operation) for operation in ("update", "enable", "disable", "delete")]
     checked: Callable[..., Any] = lambda faulty, **options: perform(  # noqa: E731
         faulty, lambda c: c.check(), **options
     )
     return [_create, *changes, _find, list_accounts, checked]
 
 
-def _told(act: Callable[..., Any], subject: FaultySubject, **options: Any) -> str:
-    """The lines of a log that show the error and all its causes, without the code around."""
+def _error_text(act: Callable[..., Any], subject: FaultySubject, **options: Any) -> str:
+    """The error and all its causes as a log shows them; empty where the act succeeds."""
     try:
         act(subject, **options)
     except AccountSyncError as error:
@@ -238,6 +238,6 @@ def _told(act: Callable[..., Any], subject: FaultySubject, **options: Any) -> st
         while chain[-1].__cause__ or chain[-1].__context__:
             chain.append(chain[-1].__cause__ or chain[-1].__context__ or error)
         return "".join(
-            line for one in chain for line in traceback.format_exception_only(type(one), one)
+            line for cause in chain for line in traceback.format_exception_only(type(cause), cause)
         )
     return ""

@@ -1,4 +1,4 @@
-"""What a connector lists: for adoption and reconciliation everybody has to be in it."""
+"""Tests of what a connector lists: adoption and reconciliation need everybody in it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class ListContract:
         accounts = [create_account(subject, str(number)) for number in range(30_001, 30_006)]
         perform(subject, changing("disable", accounts[0]))
         shown, key = list_accounts(subject), subject.target.key
-        assert {one.attributes[key]: one.enabled for one in shown} == {
+        assert {account.attributes[key]: account.enabled for account in shown} == {
             account.attributes[key]: n > 0 for n, account in enumerate(accounts)
         }
-        assert {(one.identifier, one.remote_id, one.ours) for one in shown} == {
+        assert {(account.identifier, account.remote_id, account.ours) for account in shown} == {
             (account.identifier, account.remote_id, True) for account in accounts
         }
         assert len(shown) == len(subject.accounts()) == len(accounts)
 
     def test_an_account_that_an_administrator_made_is_listed(self, subject: Subject) -> None:
-        """Who is missing from a list is taken for somebody without an account."""
+        """Who is missing from a list would be taken for somebody without an account."""
         subject.make(subject.person(NUMBER))
         (account,), key = list_accounts(subject), subject.target.key
         assert account.attributes[key] == subject.person(NUMBER)[key]

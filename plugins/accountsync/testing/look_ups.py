@@ -1,4 +1,4 @@
-"""What a connector says of accounts that are there or not, and when it makes one."""
+"""Tests of what a connector says of accounts that are there or not, and of how it makes one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from accountsync.testing.subject import (
 
 
 class LookUpContract:
-    """Absent means surely absent; what is there is told apart by the key (I9, I10); a target that
-    is down costs no attempt (I13)."""
+    """Absent means surely absent. The key tells accounts apart (I9, I10). A target that is down
+    costs no attempt (I13)."""
 
     def test_what_is_not_there_is_not_found(self, subject: Subject) -> None:
         assert find_account(subject, subject.person(NUMBER)) is None
@@ -33,10 +33,10 @@ class LookUpContract:
         assert account == made
         assert account is not None
         assert account.ours
-        there = only_account(subject)
-        assert there.enabled
+        in_target = only_account(subject)
+        assert in_target.enabled
         for name in (target.key, target.identifier, *subject.change):
-            assert there.attributes[name] == person[name]
+            assert in_target.attributes[name] == person[name]
 
     def test_creating_twice_says_that_it_exists(self, subject: Subject) -> None:
         """I10."""
@@ -61,7 +61,7 @@ class LookUpContract:
         assert subject.accounts() == before
 
     def test_somebody_elses_account_with_the_same_names_is_not_ours(self, subject: Subject) -> None:
-        """I10: the name is taken, and the one who has it has another key."""
+        """I10: the name is taken, by an account with another key."""
         if subject.change_key is None:
             pytest.skip("this target knows its accounts by their key alone")
         subject.make(subject.person(NUMBER) | subject.change_key)
@@ -76,7 +76,7 @@ class LookUpContract:
     def test_a_task_without_the_key_is_refused_before_anything_is_sent(
         self, subject: Subject, operation: str
     ) -> None:
-        """It was planned before the configuration asked for it."""
+        """Such a task was planned before the configuration asked for the key."""
         key = subject.target.key
         person = subject.person(NUMBER)
         del person[key]
@@ -88,7 +88,7 @@ class LookUpContract:
     def test_nothing_is_sent_to_a_target_that_is_down(
         self, subject: Subject, operation: str
     ) -> None:
-        """I13: no attempt is burnt."""
+        """I13: the failure costs no attempt."""
         person: Any = subject.person(NUMBER)
         with pytest.raises(TargetDownError, match="cannot connect"):
             perform(subject, lambda c: getattr(c, operation)(person), reachable=False)

@@ -1,4 +1,4 @@
-"""A connector under contract: what the tests have to know of it and of its target."""
+"""What the tests have to know of a connector under contract and of its target."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ NUMBER = "20001"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenAccount:
-    """An account as the target itself has it, whatever the connector says of it.
+    """An account as the target itself has it, not as the connector shows it.
 
-    `attributes`: under the names that the configuration maps; the key, the identifier, and those
-    of `Subject.change` and `Subject.rename` at least."""
+    `attributes`: under the names that the configuration maps: at least the key, the identifier,
+    and those of `Subject.change` and `Subject.rename`."""
 
     enabled: bool
     attributes: Mapping[str, Any] = field(repr=False)
@@ -69,7 +69,7 @@ class Subject(Protocol):
         ...
 
     def accounts(self) -> Sequence[SeenAccount]:
-        """What the target really has, not asked through the connector."""
+        """What the target really has, read without the connector."""
         ...
 
 
@@ -102,10 +102,12 @@ class FaultySubject(Subject, Protocol):
     ) -> AbstractAsyncContextManager[Connector]: ...
 
     def misbehave(self, fault: Fault, at: Place, *, times: int | None = None) -> None:
-        """From now on, or for the next `times` requests."""
+        """The fault stays until `heal`, or for the next `times` requests."""
         ...
 
-    def heal(self) -> None: ...
+    def heal(self) -> None:
+        """Ends all faults."""
+        ...
 
     def felt(self) -> int:
         """How many requests the faults have met since the last `heal`."""
@@ -115,7 +117,7 @@ class FaultySubject(Subject, Protocol):
 
 
 def perform(subject: Subject, act: Act, **options: Any) -> Any:
-    """What one act returns, with a connector that is opened and closed for it."""
+    """Returns what the act returns, with a connector that is opened and closed for it."""
 
     async def run() -> Any:
         async with subject.connector(**options) as connector:
@@ -125,7 +127,7 @@ def perform(subject: Subject, act: Act, **options: Any) -> Any:
 
 
 def known(made: RemoteAccount, attributes: Mapping[str, Any], *, enabled: bool = True) -> Account:
-    """What the store would know of an account that was made so."""
+    """What the store would know of an account that was just made."""
     return Account(
         state=AccountState.ACTIVE if enabled else AccountState.DISABLED,
         identifier=made.identifier,
@@ -154,7 +156,7 @@ def list_accounts(subject: Subject, **options: Any) -> list[RemoteAccount]:
 
 
 def changing(operation: str, account: Account, attributes: Attributes | None = None) -> Act:
-    """An operation on an account that is there; `attributes`: as they are to be."""
+    """The act of an operation on an account. `attributes`: as they are to be."""
     wanted = account.attributes if attributes is None else attributes
 
     async def act(connector: Connector) -> Any:

@@ -1,1 +1,1 @@
-"""What operators see inside Airflow's web UI."""
+"""The pages that operators see inside Airflow's web UI."""

@@ -1,6 +1,6 @@
 """Who may see and change what: Airflow's own users and permissions (I16).
 
-The only module that touches Airflow's API internals, which are not a documented interface.
+No other module uses Airflow's API internals, which are not a documented interface.
 """
 
 from __future__ import annotations

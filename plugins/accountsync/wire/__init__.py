@@ -1,1 +1,1 @@
-"""What is on the wire: HTTP as the configuration declares it, LDAP; answers, errors."""
+"""The protocols: HTTP as the configuration declares it, and LDAP, with answers and errors."""

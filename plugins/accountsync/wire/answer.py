@@ -1,4 +1,4 @@
-"""What came back over the wire, read strictly."""
+"""An answer of an HTTP API, and how values are read out of it."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ class Answer:
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """Seconds to wait by the Retry-After header, which is a number or a date (RFC 9110 §10.2.3).
 
-    At most a day: nothing is parked for longer because of one answer.
+    It is a day at most, so that one answer parks nothing for longer. None where the header is
+    neither of the two.
     """
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text), _LONGEST_WAIT_S)
     try:
-        at = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
     except ValueError:
         return None
-    if at.tzinfo is None:
+    if moment.tzinfo is None:
         return None
-    return min(max(0.0, (at - now).total_seconds()), _LONGEST_WAIT_S)
+    return min(max(0.0, (moment - now).total_seconds()), _LONGEST_WAIT_S)
 
 
 def answer_condition(text: str) -> Callable[[Answer], bool]:

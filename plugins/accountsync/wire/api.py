@@ -1,6 +1,6 @@
-"""One remote API: one pooled session, its rate, its token.
+"""A remote API, called through one pooled session, at its rate and with its token.
 
-The one place where wire errors become ours:
+Errors of HTTP become ours here and nowhere else:
 
 | what happened                                   | a read           | a change            |
 |-------------------------------------------------|------------------|---------------------|
@@ -45,7 +45,7 @@ from accountsync.wire.endpoint import Endpoint, tls_context
 from accountsync.wire.request import Rendered, encoded, shown
 
 LONGEST_ANSWER = 256 * 2**20
-"""Bytes."""
+"""In bytes."""
 _LATER = frozenset({408, 425, 429, 503})
 _TOO_MANY = 429
 _NOT_IMPLEMENTED = 501
@@ -63,7 +63,8 @@ class Api:
     """Use as an async context manager. `now` serves Retry-After dates only.
 
     `dry_run`: a change is refused here, below everything that could forget to ask.
-    `is_only_way`: whoever calls it changes the target by no other, so it knows what has left.
+    `is_only_way`: the caller changes the target by this Api alone, so that the calls counted here
+    are all that have left.
     `parse`: raises json.JSONDecodeError for a body that is no JSON.
     """
 
@@ -118,21 +119,22 @@ class Api:
         return await self._authenticated(request, change=False)
 
     async def change(self, request: Rendered) -> Answer:
-        """Raises DryRunError in a dry run, and InvalidPersonError where it would be raised else."""
+        """Raises DryRunError in a dry run, InvalidPersonError where JSON cannot carry the body."""
         if self.dry_run:
             encoded(request)
             raise refused(f"{self.endpoint.conn_id} {shown(request)}")
         return await self._authenticated(request, change=True)
 
     async def _authenticated(self, request: Rendered, *, change: bool) -> Answer:
-        """A 401 means: nothing was done. One new token, one repeat."""
+        """A 401 says that nothing was done: the request is repeated once, with a new token."""
         if self._is_only_way:
             departure.prepared()
         headers = await self._auth.headers(self._token_read)
         answer = await self._send(request, headers, change=change)
         if answer.status == 401:
-            refused, headers = headers, await self._auth.headers(self._token_read, refused=headers)
-            if headers != refused:
+            refused_headers = headers
+            headers = await self._auth.headers(self._token_read, refused=refused_headers)
+            if headers != refused_headers:
                 answer = await self._send(request, headers, change=change)
         if answer.status == 401:
             raise ConfigurationError(
@@ -144,7 +146,7 @@ class Api:
         return answer
 
     async def _token_read(self, request: Rendered) -> Answer:
-        """Without a token nothing is sent: for the caller the target is down."""
+        """Nothing is sent without a token, so for the caller the target is down."""
         try:
             return await self._send(request, {}, change=False)
         except TransientError as error:
@@ -159,7 +161,7 @@ class Api:
             if change:
                 departure.sent()
             try:
-                status, got, raw = await self._exchange(request, headers, content)
+                status, answer_headers, raw = await self._exchange(request, headers, content)
             except _NO_ADDRESS:
                 raise ConfigurationError(
                     f"{self.endpoint.conn_id}: the host of the Connection makes no HTTP address"
@@ -168,7 +170,7 @@ class Api:
                 raise TargetDownError(f"{self._place(request)}: {_reason(error)}") from None
             except _CUT_OFF as error:
                 raise self._in_doubt(request, _reason(error), change=change) from None
-        return self._judge(request, status, got, raw, change=change)
+        return self._judge(request, status, answer_headers, raw, change=change)
 
     async def _exchange(
         self, request: Rendered, headers: dict[str, str], content: tuple[str, bytes | None]
@@ -190,7 +192,7 @@ class Api:
             return response.status, response.headers, await self._whole(response)
 
     async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
-        """Unpacked. What has no end must not take the memory of all that runs here."""
+        """Returns the unpacked body. An endless answer must not fill the memory of this process."""
         parts, size = [], 0
         async for part in response.content.iter_any():
             size += len(part)
@@ -240,13 +242,13 @@ class Api:
 
 
 class _BrokenOffError(aiohttp.ClientError):
-    """Says why: what aiohttp called it, or what we broke it off for."""
+    """An exchange that broke off. Its text is the name of aiohttp's error, or our own reason."""
 
 
 async def _once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """What broke off may have arrived, and is not for aiohttp to send again (I9)."""
+    """Keeps aiohttp from sending again what broke off, since it may have arrived (I9)."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -256,7 +258,7 @@ async def _once(
 
 
 def limiter(per_second: float | None) -> AsyncLimiter | None:
-    """At most a tenth of a second's calls at once: no burst that an API would punish."""
+    """At most a tenth of a second's calls leave at once, because APIs punish bursts."""
     if per_second is None:
         return None
     burst = max(1.0, per_second / 10)
@@ -264,7 +266,7 @@ def limiter(per_second: float | None) -> AsyncLimiter | None:
 
 
 def _ssl(endpoint: Endpoint) -> bool | ssl.SSLContext:
-    """One context for all requests: connections are pooled by it."""
+    """It is made once for all requests, because aiohttp pools connections by their context."""
     if isinstance(endpoint.verify, bool) and endpoint.cert is None:
         return endpoint.verify
     context = tls_context(endpoint)

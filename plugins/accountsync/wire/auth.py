@@ -1,4 +1,4 @@
-"""How requests prove who they are. Tokens live in memory only and are never logged (I15)."""
+"""Authentication of requests. Tokens are kept in memory only and are never logged (I15)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FixedHeaders:
 
 
 class TokenFlow:
-    """Fetches a token when none is valid; many callers wait for one fetch, and fail with it."""
+    """Fetches a token when none is valid. Many callers wait for one fetch, and fail with it."""
 
     def __init__(
         self, auth: TokenAuth, endpoint: Endpoint, *, clock: Callable[[], float] = time.monotonic
@@ -98,7 +98,7 @@ class TokenFlow:
         return {self._header: str(self._value(context | {"token": token}))}
 
     def _lifetime(self, answer: Answer) -> float:
-        """Without a usable time a token serves until a 401."""
+        """Seconds until the next fetch. Without a usable time a token serves until a 401."""
         try:
             seconds = float(self._expires_in(answer)) if self._expires_in else 0.0
         except (TypeError, ValueError):

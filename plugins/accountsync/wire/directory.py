@@ -1,6 +1,6 @@
-"""One LDAP directory: one connection, several requests at once on it, its rate.
+"""An LDAP directory, called over one connection, several requests at once, at its rate.
 
-The one place where wire errors and result codes (RFC 4511, appendix A) become ours:
+Errors of the connection and result codes (RFC 4511, appendix A) become ours here only:
 
 | what happened                                      | a read              | a change              |
 |----------------------------------------------------|---------------------|-----------------------|
@@ -11,7 +11,7 @@ The one place where wire errors and result codes (RFC 4511, appendix A) become o
 | 52 unavailable                                     | TargetDownError     | TargetDownError       |
 | 3 timeLimitExceeded, 80 other                      | TransientError      | UnknownOutcomeError   |
 | 4 sizeLimitExceeded, 11 adminLimitExceeded         | IncompleteReadError | TransientError        |
-| 7, 8, 12, 13, 48, 49, 54: how we talk; 10 referral | ConfigurationError  | ConfigurationError    |
+| 7, 8, 12, 13, 48, 49, 54: our set-up; 10 referral  | ConfigurationError  | ConfigurationError    |
 | 32 noSuchObject                                    | ConfigurationError  | AccountMissingError   |
 | 68 entryAlreadyExists, 19 by a uniqueness rule     | –                   | AccountExistsError    |
 | 50 insufficientAccessRights                        | ConfigurationError  | RejectedByTargetError |
@@ -58,7 +58,7 @@ from accountsync.wire.ldap_shown import shown
 _MISSING, _EXISTS, _CONSTRAINT, _NO_RIGHT, _UNAVAILABLE = 32, 68, 19, 50, 52
 _INVALID_CREDENTIALS = 49
 _LATER, _IN_DOUBT, _CUT_SHORT = frozenset({1, 16, 51}), frozenset({3, 80}), frozenset({4, 11})
-_HOW_WE_TALK = frozenset({7, 8, 10, 12, 13, 48, 49, 54})
+_OUR_SET_UP = frozenset({7, 8, 10, 12, 13, 48, 49, 54})
 _PORTS = {"ldaps": 636, "start_tls": 389, "none": 389}
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _NOT_UNIQUE = re.compile(r"not unique|non-unique|000021C[78]")
@@ -73,7 +73,7 @@ _HINTS = {
 
 
 class Directory:
-    """Use as an async context manager. Reconnects by itself; repeats nothing.
+    """Use as an async context manager. It reconnects by itself and repeats no request.
 
     `dry_run`: a change is refused here, below everything that could forget to ask. `configured`:
     distinguished names of the configuration, which a dry run may show.
@@ -105,7 +105,7 @@ class Directory:
 
     @property
     def server_name(self) -> str:
-        """As its certificate has to have it."""
+        """The name that the server's certificate has to have."""
         return self._address.server_name
 
     async def __aenter__(self) -> Directory:
@@ -129,7 +129,7 @@ class Directory:
         attributes: Sequence[str],
         size_limit: int = 0,
     ) -> list[Entry]:
-        """Few entries, in one go."""
+        """All entries at once, where there are few."""
         request = ldap_messages.search(
             base, scope=scope, tests=tests, attributes=attributes, size_limit=size_limit
         )
@@ -148,7 +148,7 @@ class Directory:
         request = ldap_messages.search(base, scope="subtree", tests=tests, attributes=attributes)
         cookie, link = b"", None
         while True:
-            link = await self._same(link)
+            link = await self._same_link(link)
             page = (page_size, cookie)
             rows, result = await self._asked(request, change=False, page=page)
             yield rows
@@ -156,12 +156,12 @@ class Directory:
             if not cookie:
                 return
 
-    async def _same(self, link: Link | None) -> Link:
-        """A cookie is worth nothing on another connection."""
-        now = await self._ready()
-        if link is not None and now is not link:
+    async def _same_link(self, link: Link | None) -> Link:
+        """A cookie is valid only on the connection that it came by."""
+        current = await self._ready()
+        if link is not None and current is not link:
             raise IncompleteReadError(f"{self._place}: the connection was lost between two pages")
-        return now
+        return current
 
     async def change(self, request: Request) -> None:
         """Raises DryRunError in a dry run."""
@@ -200,7 +200,7 @@ class Directory:
             raise self._doubt(f"connection lost ({error})", change=change) from None
 
     def _retire(self, link: Link) -> None:
-        """It may be dead; requests under way on it wait for their own time to run out."""
+        """The link may be dead. Requests that are under way on it wait until their time is over."""
         if self._link is link:
             self._link = None
             self._retired.append(link)
@@ -250,23 +250,23 @@ class Directory:
             raise TargetDownError(f"{self._place}: cannot connect ({reason})") from None
 
     def _bind_refusal(self, result: Result) -> AccountSyncError:
-        said = f"{self._place}: bind: {_code(result)}"
+        message = f"{self._place}: bind: {_code(result)}"
         if result.code in (_UNAVAILABLE, *_LATER):
-            return TargetDownError(said)
-        return ConfigurationError(f"{said}; {_HINTS.get(result.code, _HINTS[49])}")
+            return TargetDownError(message)
+        return ConfigurationError(f"{message}; {_HINTS.get(result.code, _HINTS[49])}")
 
     def _refusal(self, result: Result, *, change: bool) -> AccountSyncError:
-        said = f"{self._place}: {_code(result)}"
+        message = f"{self._place}: {_code(result)}"
         code = result.code
         if code in _LATER or (code in _CUT_SHORT and change):
-            return TransientError(said)
+            return TransientError(message)
         if code == _UNAVAILABLE:
-            return TargetDownError(said)
-        if code in _HOW_WE_TALK:
-            return ConfigurationError(f"{said}; {_HINTS.get(code, 'see RFC 4511, appendix A')}")
+            return TargetDownError(message)
+        if code in _OUR_SET_UP:
+            return ConfigurationError(f"{message}; {_HINTS.get(code, 'see RFC 4511, appendix A')}")
         if code in _IN_DOUBT:
             return self._doubt(_code(result), change=change)
-        return _change_refusal(said, result) if change else _read_refusal(said, result)
+        return _change_refusal(message, result) if change else _read_refusal(message, result)
 
     def _doubt(self, reason: str, *, change: bool) -> TransientError | UnknownOutcomeError:
         kind = UnknownOutcomeError if change else TransientError
@@ -277,31 +277,31 @@ class Directory:
         return f"{self.endpoint.conn_id} LDAP"
 
 
-def _read_refusal(said: str, result: Result) -> AccountSyncError:
+def _read_refusal(message: str, result: Result) -> AccountSyncError:
     if result.code in _CUT_SHORT:
-        return IncompleteReadError(said)
+        return IncompleteReadError(message)
     if result.code == _MISSING:
-        return ConfigurationError(f"{said}; the base is not there, or hidden from our login")
+        return ConfigurationError(f"{message}; the base is not there, or hidden from our login")
     if result.code == _NO_RIGHT:
-        return ConfigurationError(f"{said}; our login may not read below the base")
-    return TransientError(said)
+        return ConfigurationError(f"{message}; our login may not read below the base")
+    return TransientError(message)
 
 
-def _change_refusal(said: str, result: Result) -> AccountSyncError:
+def _change_refusal(message: str, result: Result) -> AccountSyncError:
     code = _code(result)
     is_unique = result.code == _CONSTRAINT and _NOT_UNIQUE.search(result.diagnostic)
     if result.code == _EXISTS or is_unique:
-        return AccountExistsError(said, code=code)
+        return AccountExistsError(message, code=code)
     if result.code == _MISSING:
-        return AccountMissingError(said, code=code)
-    return RejectedByTargetError(said, code=code)
+        return AccountMissingError(message, code=code)
+    return RejectedByTargetError(message, code=code)
 
 
 def _code(result: Result) -> str:
     """The result code, and what Active Directory adds to it in hexadecimal."""
     reason = _AD_BIND_REASON if result.code == _INVALID_CREDENTIALS else _AD_REASON
-    found = reason.search(result.diagnostic)
-    return f"{result.code}/{found[1]}" if found else str(result.code)
+    match = reason.search(result.diagnostic)
+    return f"{result.code}/{match[1]}" if match else str(result.code)
 
 
 def _kind(error: BaseException) -> str:
@@ -309,7 +309,7 @@ def _kind(error: BaseException) -> str:
 
 
 def _address(endpoint: Endpoint) -> Address:
-    """Host and port of the Connection; how they are spoken to is in its extra: `tls` (ldaps, the
+    """The Connection has host and port. Its extra says how they are called: `tls` (ldaps, the
     default; start_tls; none, on this machine only) and `server_name` (in the certificate)."""
     parts, tls = urlsplit(endpoint.base_url), endpoint.extra.get("tls") or "ldaps"
     host = parts.hostname or ""

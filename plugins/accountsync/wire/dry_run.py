@@ -1,4 +1,4 @@
-"""What a dry run refuses: nothing is sent, and all changes of an operation are shown.
+"""A dry run sends no change and shows all changes of an operation.
 
 The wire raises DryRunError for each change. Where an operation makes several changes, its connector
 collects those that were refused, goes on as if they had been made, and shows them together.

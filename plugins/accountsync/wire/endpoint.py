@@ -1,4 +1,4 @@
-"""Where an API lives and how to get in: the facts of one Airflow Connection."""
+"""The host, the login and the secrets of one Airflow Connection."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from accountsync.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """`base_url` has no trailing slash. `verify`: whether to, or a file of CA certificates. `cert`,
-    `key`: files of a client certificate; its key may be in `cert`. Secrets are kept out of `repr`.
+    """`base_url` has no trailing slash. `verify`: whether certificates are verified, or a file of
+    CA certificates. `cert`, `key`: files of a client certificate, whose key may be in `cert`.
+    Secrets are kept out of `repr`.
     """
 
     conn_id: str
@@ -32,12 +33,12 @@ class Endpoint:
         object.__setattr__(self, "_context", _Facts(f"Connection {self.conn_id!r}", facts))
 
     def as_context(self) -> Mapping[str, Any]:
-        """Made once, for every call reads it: not to be changed."""
+        """It is made once, because every call reads it. Callers must not change it."""
         return self._context
 
 
 class _Facts(dict[str, Any]):
-    """What the Connection lacks is the configuration's fault, never one person's."""
+    """What the Connection lacks is a ConfigurationError, and never one person's fault."""
 
     def __init__(self, place: str, facts: Mapping[str, Any]) -> None:
         super().__init__(
@@ -52,7 +53,7 @@ class _Facts(dict[str, Any]):
 
 
 def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
-    """As `verify` says. Raises ConfigurationError where it names no file of certificates."""
+    """Verifies as `verify` says. Raises ConfigurationError where it names no certificates."""
     verify = endpoint.verify
     try:
         context = ssl.create_default_context(cafile=None if isinstance(verify, bool) else verify)

@@ -1,4 +1,4 @@
-"""One connection to an LDAP server: bytes in frames, many requests at once. Knows no meanings."""
+"""A connection to an LDAP server. It carries many requests at once and interprets none."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Read = Callable[[int], Awaitable[bytes]]
 
 
 class LinkLostError(Exception):
-    """The connection ended before the answer; says why without quoting anything."""
+    """The connection ended before the answer. The text says why and quotes no data."""
 
 
 class StartTlsRefusedError(Exception):
-    pass
+    """The server gave no TLS where the configuration asks for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """`tls`: the context of LDAPS, or of StartTLS if `start_tls`; None: in clear."""
+    """`tls`: the context of LDAPS, or of StartTLS if `start_tls`; None: all is sent in clear."""
 
     host: str
     port: int
@@ -58,7 +58,7 @@ class Link:
     async def ask(
         self, request: Request, *, page: tuple[int, bytes] | None = None
     ) -> tuple[Rows, Result]:
-        """Raises LinkLostError. Cancelled, the request is under way all the same."""
+        """Raises LinkLostError. A request that is cancelled here may still be carried out."""
         if self._lost:
             raise LinkLostError(self._lost)
         number = next(self._ids)
@@ -74,7 +74,7 @@ class Link:
             del self._pending[number]
 
     async def close(self) -> None:
-        """Says good-bye and waits for no answer to that; requests under way are given up."""
+        """Takes leave of the server and waits for no answer. Requests under way are given up."""
         self._listening.cancel()
         if not self._lost and not self._writer.is_closing():
             self._writer.write(ldap_messages.encode(next(self._ids), ldap_messages.unbind()))
@@ -98,7 +98,7 @@ class Link:
             raise MessageError("the server hung up")
         pending = self._pending.get(number)
         if pending is None or pending.answer.done():
-            return  # its asker has gone
+            return  # whoever asked was cancelled
         if isinstance(answer, Result):
             pending.answer.set_result((pending.rows, answer))
         else:
@@ -131,17 +131,17 @@ async def connect(address: Address) -> Link:
 
 
 async def _start_tls(plain: socket.socket) -> None:
-    """Reads no byte more than the answer: what an attacker adds in clear is never believed."""
+    """Reads no byte beyond the answer, so that nothing an attacker adds in clear is believed."""
     loop = asyncio.get_running_loop()
 
     async def read(count: int) -> bytes:
-        got = b""
-        while len(got) < count:
-            more = await loop.sock_recv(plain, count - len(got))
-            if not more:
+        received = b""
+        while len(received) < count:
+            part = await loop.sock_recv(plain, count - len(received))
+            if not part:
                 raise ConnectionResetError
-            got += more
-        return got
+            received += part
+        return received
 
     await loop.sock_sendall(plain, ldap_messages.encode(1, ldap_messages.start_tls()))
     try:
@@ -157,8 +157,8 @@ async def _frame(read: Read) -> bytes:
     head = await read(2)
     length = head[1]
     if length & 0x80:
-        more = await read(length & 0x7F)
-        head, length = head + more, int.from_bytes(more, "big")
+        length_bytes = await read(length & 0x7F)
+        head, length = head + length_bytes, int.from_bytes(length_bytes, "big")
     if head[0] != 0x30 or head[1] == 0x80 or length > _LONGEST_MESSAGE:
         raise MessageError("not an LDAP message")
     return head + await read(length)

@@ -1,6 +1,6 @@
 """LDAP messages (RFC 4511), encoded and decoded by pyasn1: as much of Appendix B as is used here.
 
-Filters are built as values, never as texts: there is nothing to escape and nothing to inject.
+Filters are built as values, never as texts, so nothing has to be escaped or can be injected.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pyasn1.error import PyAsn1Error
 from pyasn1.type import namedtype, tag, univ
 
 Values = Sequence[bytes]
-Attributes = Mapping[str, Values]
+EntryAttributes = Mapping[str, Values]
 Request = tuple[str, Any]
 """A protocolOp by its name in the RFC."""
 Step = tuple[Literal["add", "delete", "replace"], str, Values]
@@ -32,7 +32,7 @@ class Entry:
     """`attributes`: under their names in lower case, since servers spell them as they like."""
 
     dn: str = field(repr=False)
-    attributes: Attributes = field(repr=False)
+    attributes: EntryAttributes = field(repr=False)
 
     def texts(self, name: str) -> list[str]:
         return [value.decode("utf-8", "replace") for value in self.attributes.get(name.lower(), ())]
@@ -180,7 +180,9 @@ _message = _sequence(
     _part(
         "protocolOp",
         univ.Choice(
-            componentType=namedtype.NamedTypes(*(_part(*one) for one in _OPERATIONS.items()))
+            componentType=namedtype.NamedTypes(
+                *(_part(*operation) for operation in _OPERATIONS.items())
+            )
         ),
     ),
     _optional("controls", _context(univ.SequenceOf(componentType=_control), 0, constructed=True)),
@@ -230,7 +232,7 @@ def search(
     return "searchRequest", request
 
 
-def add(dn: str, attributes: Attributes) -> Request:
+def add(dn: str, attributes: EntryAttributes) -> Request:
     request = _OPERATIONS["addRequest"].clone()
     request["entry"] = dn.encode()
     for n, (name, values) in enumerate(attributes.items()):
@@ -248,7 +250,7 @@ def modify(dn: str, steps: Sequence[Step]) -> Request:
 
 
 def move(dn: str, *, rdn: str, parent: str) -> Request:
-    """The old name goes; the parent may be the one it has."""
+    """The old name is removed. The parent may be the one that the entry has already."""
     request = _OPERATIONS["modDNRequest"].clone()
     request["entry"], request["newrdn"], request["deleteoldrdn"] = dn.encode(), rdn.encode(), True
     request["newSuperior"] = parent.encode()
@@ -264,7 +266,7 @@ def as_values(value: Any) -> list[bytes]:
     if isinstance(value, bool):
         return [b"TRUE" if value else b"FALSE"]
     if isinstance(value, list | tuple):
-        return [raw for one in value for raw in as_values(one)]
+        return [raw for item in value for raw in as_values(item)]
     return [] if value is None or value == "" else [str(value).encode()]
 
 
@@ -280,11 +282,11 @@ def encode(message_id: int, request: Request, *, page: tuple[int, bytes] | None 
     message["messageID"] = message_id
     message["protocolOp"][request[0]] = request[1]
     if page:
-        asked = _page.clone()
-        asked["size"], asked["cookie"] = page
+        page_asked = _page.clone()
+        page_asked["size"], page_asked["cookie"] = page
         control = message["controls"][0]
         control["controlType"], control["criticality"] = PAGED_RESULTS.encode(), True
-        control["controlValue"] = encoder.encode(asked)
+        control["controlValue"] = encoder.encode(page_asked)
     encoded: bytes = encoder.encode(message)
     return encoded
 
@@ -302,8 +304,8 @@ def _answer(message: Any) -> Answer:
     name, operation = message["protocolOp"].getName(), message["protocolOp"].getComponent()
     if name == "searchResEntry":
         attributes = {
-            bytes(one["type"]).decode().lower(): tuple(bytes(value) for value in one["vals"])
-            for one in operation["attributes"]
+            bytes(part["type"]).decode().lower(): tuple(bytes(value) for value in part["vals"])
+            for part in operation["attributes"]
         }
         return Entry(dn=bytes(operation["objectName"]).decode(), attributes=attributes)
     if name == "searchResRef":

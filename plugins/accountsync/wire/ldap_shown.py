@@ -20,21 +20,21 @@ def shown(request: Request, *, configured: Collection[str]) -> str:
     """The operation and its content, read from the very message that would be sent.
 
     `configured`: distinguished names of the configuration, such as the base and the groups. They
-    are shown; of any other name only the attributes are."""
+    are shown in full. Of any other name only the attributes are shown."""
     kind, content = request
     operation, shape = _SHAPES[kind](content, configured)
     return f"{operation} {orjson.dumps(shape).decode()}"
 
 
 def _added(content: Any, configured: Collection[str]) -> tuple[str, Mapping[str, Any]]:
-    attributes = dict(_attribute(one) for one in content["attributes"])
+    attributes = dict(_attribute(attribute) for attribute in content["attributes"])
     return "add", {"entry": _name(content["entry"], configured), "attributes": attributes}
 
 
 def _modified(content: Any, configured: Collection[str]) -> tuple[str, Mapping[str, Any]]:
     changes = [
-        {_STEP_NAMES[int(one["operation"])]: dict([_attribute(one["modification"])])}
-        for one in content["changes"]
+        {_STEP_NAMES[int(change["operation"])]: dict([_attribute(change["modification"])])}
+        for change in content["changes"]
     ]
     return "modify", {"entry": _name(content["object"], configured), "changes": changes}
 
@@ -79,7 +79,7 @@ def _name(raw: Any, configured: Collection[str]) -> str:
         return MASK
     hidden = len(parts) - readable
     return joined(
-        *(_part(part, is_readable=at >= hidden) for at, part in enumerate(parts)),
+        *(_part(part, is_readable=position >= hidden) for position, part in enumerate(parts)),
     )
 
 
@@ -87,7 +87,7 @@ def _readable(text: str, configured: Collection[str]) -> int:
     """How many of its outermost parts stand in the configuration."""
     parts = folded(text)
     suffixes = [folded(name) for name in configured]
-    return max((len(one) for one in suffixes if _ends_with(parts, one)), default=0)
+    return max((len(suffix) for suffix in suffixes if _ends_with(parts, suffix)), default=0)
 
 
 def _ends_with(parts: Sequence[Rdn], suffix: Sequence[Rdn]) -> bool:

@@ -21,7 +21,7 @@ from accountsync.wire.proof import FeedProof
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One page as it came. `address`: the one that was asked for it."""
+    """A page as it came. `address`: where it was asked for."""
 
     answer: Answer
     rows: list[Any]
@@ -29,7 +29,8 @@ class Received:
 
 
 class Proof(Protocol):
-    """Is told of every page in order, then asked. Raises IncompleteReadError."""
+    """Gets every page in order, and then the question whether all have come. Both raise
+    IncompleteReadError."""
 
     def add(self, page: Page) -> None: ...
 

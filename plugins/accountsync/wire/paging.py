@@ -1,4 +1,4 @@
-"""How one comes from page to page: places known beforehand, or each page naming the next."""
+"""The way from page to page: places are known beforehand, or each page names the next one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Place:
     url: str | None = None
 
     def as_context(self) -> dict[str, Any]:
-        """What a request may say of it."""
+        """The names under which a declared request may use it."""
         return {"page": self.page, "offset": self.offset, "cursor": self.cursor}
 
     def applied_to(self, request: Rendered) -> Rendered:
@@ -63,7 +63,7 @@ class KnownPlaces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Successors:
-    """`following`: cursor or address of the next page; nothing: that was the last."""
+    """`following`: cursor or address of the next page, or nothing after the last one."""
 
     following: Callable[[Answer], Any]
     by_url: bool
@@ -74,12 +74,12 @@ class Successors:
 
     def next_place(self, answer: Answer, *, answered: str) -> Place | None:
         """`answered`: the address that was asked; a relative one is meant from there (RFC 3986)."""
-        found = self.following(answer)
-        if found in (None, "", False):
+        successor = self.following(answer)
+        if successor in (None, "", False):
             return None
         if not self.by_url:
-            return Place(cursor=str(found))
-        return Place(url=_same_origin(str(found), answered))
+            return Place(cursor=str(successor))
+        return Place(url=_same_origin(str(successor), answered))
 
 
 def route(paging: Paging, *, page_size: int) -> KnownPlaces | Successors:
@@ -130,15 +130,15 @@ def _linked(answer: Answer) -> str | None:
     """RFC 8288 §3. Some systems send each link in a line of its own (RFC 9110 §5.3)."""
     lines = [value for name, value in answer.headers.items() if name.lower() == "link"]
     for url, parameters in _LINK.findall(", ".join(lines)):
-        found = reversed(_PARAMETER.findall(parameters))  # of several `rel` the first counts
-        said = {name.lower(): value for name, value in found}
-        if "next" in said.get("rel", "").strip('"').lower().split():
+        pairs = reversed(_PARAMETER.findall(parameters))  # of several `rel` the first counts
+        values = {name.lower(): value for name, value in pairs}
+        if "next" in values.get("rel", "").strip('"').lower().split():
             return str(url)
     return None
 
 
 def _same_origin(url: str, answered: str) -> str:
-    """Credentials go to the host that was asked only, whatever an answer says."""
+    """Credentials go only to the host that was asked, whatever an answer says."""
     absolute, base = urlsplit(urljoin(answered, url)), urlsplit(answered)
     if (absolute.scheme, absolute.netloc) != (base.scheme, base.netloc):
         raise IncompleteReadError(

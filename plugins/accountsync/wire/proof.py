@@ -1,4 +1,4 @@
-"""The proof that a read was complete (I2)."""
+"""The proof that a read was complete (I2). It raises IncompleteReadError where it was not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from accountsync.wire.paging import Page
 
 
 class FeedProof:
-    """Told of every page in order, then asked. Each message says what disagreed.
+    """Gets every page in order, and then the question whether all have come. Its messages say what
+    disagreed.
 
     `page_size`: rows of every page but the last; None where pages may be of any size.
     """
@@ -26,12 +27,12 @@ class FeedProof:
         if self._totals is None:
             self._totals = (page.total_pages, page.total_rows)
             self._outline = _outline(page.rows)
-        self._same_totals(page)
+        self._require_same_totals(page)
         if page.rows and page.total_pages is not None and page.number > page.total_pages:
             raise IncompleteReadError(
                 f"page {page.number} has rows, but {page.total_pages} pages are declared"
             )
-        self._goes_on(page)
+        self._require_new_rows(page)
         is_last = page.total_pages is None or page.number >= page.total_pages
         if not is_last and self._page_size not in (None, len(page.rows)):
             raise IncompleteReadError(
@@ -46,7 +47,7 @@ class FeedProof:
         if self._totals is None:
             raise IncompleteReadError("not one page was received")
         if first_again is not None:
-            self._same_totals(first_again)
+            self._require_same_totals(first_again)
             if _outline(first_again.rows) != self._outline:
                 raise IncompleteReadError("the first page changed while the others were read")
         pages, total = self._totals
@@ -55,12 +56,12 @@ class FeedProof:
         if total is not None and total != self._rows:
             raise IncompleteReadError(f"{total} rows declared, {self._rows} received")
 
-    def _goes_on(self, page: Page) -> None:
-        """Found out at once: a system that goes in circles would never end."""
-        seen = hash(repr(_outline(page.rows)))
-        if page.rows and seen in self._seen:
+    def _require_new_rows(self, page: Page) -> None:
+        """Asked with each page, because a system that goes in circles would never end."""
+        outline = hash(repr(_outline(page.rows)))
+        if page.rows and outline in self._seen:
             raise IncompleteReadError(f"page {page.number} has the rows of an earlier page")
-        self._seen.add(seen)
+        self._seen.add(outline)
         declares_pages_only = page.total_pages is not None and page.total_rows is None
         if declares_pages_only and page.number > 1 and not page.rows:
             raise IncompleteReadError(
@@ -68,14 +69,15 @@ class FeedProof:
                 " counts its pages, declare `total_rows` (`paging`)"
             )
 
-    def _same_totals(self, page: Page) -> None:
-        now = (page.total_pages, page.total_rows)
-        if now != self._totals:
+    def _require_same_totals(self, page: Page) -> None:
+        totals = (page.total_pages, page.total_rows)
+        if totals != self._totals:
             raise IncompleteReadError(
-                f"declared (pages, rows) changed from {self._totals} to {now} at page {page.number}"
+                f"declared (pages, rows) changed from {self._totals} to {totals}"
+                f" at page {page.number}"
             )
 
 
 def _outline(rows: list[Any]) -> tuple[Any, ...]:
-    """Enough of a page to see rows move in or out of it."""
+    """As much of a page as shows that rows have moved in or out of it."""
     return (len(rows), rows[:1], rows[-1:])

@@ -1,4 +1,4 @@
-"""A declared request, compiled once, rendered per call."""
+"""A request that the configuration declares, compiled once and rendered for each call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from accountsync.settings.parts import Request
 
 MASK = "***"
 Place = tuple[str, ...]
-"""The way to a value in a body, by names of fields; lists have none."""
+"""The way to a value in a body, by names of fields. Lists add no name."""
 _INSERTED = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _QUOTED = re.compile(r'"[^"]*"')
 
@@ -66,13 +66,13 @@ class RequestTemplate:
 
 
 def _route(path: str) -> str:
-    """A declared path as everybody may see it: what it inserts is masked."""
+    """A declared path as everybody may see it: the values that it inserts are masked."""
     return MASK if "{%" in path else _INSERTED.sub(MASK, path)
 
 
 def _header(value: Any) -> str:
     text = str(value)
-    if any(c < " " or c == "\x7f" for c in text):
+    if any(character < " " or character == "\x7f" for character in text):
         raise InvalidPersonError("the value of a header holds a control character")
     return text
 
@@ -84,24 +84,24 @@ def encoded(request: Rendered) -> tuple[str, bytes | None]:
     try:
         return "application/json", None if request.body is None else orjson.dumps(request.body)
     except orjson.JSONEncodeError as error:
-        place = ".".join(_unspeakable(request.body)) or "the whole"
+        place = ".".join(_not_encodable(request.body)) or "the whole"
         raise InvalidPersonError(
             f"the request's body, field {place}: {error}; map it as a text (`| string`)"
         ) from None
 
 
-def _unspeakable(node: Any) -> list[str]:
+def _not_encodable(node: Any) -> list[str]:
     """The way to the first value that JSON cannot carry."""
-    inside: Iterable[tuple[Any, Any]] = ()
+    items: Iterable[tuple[Any, Any]] = ()
     if isinstance(node, dict):
-        inside = node.items()
+        items = node.items()
     elif isinstance(node, list):
-        inside = enumerate(node)
-    for name, value in inside:
+        items = enumerate(node)
+    for name, value in items:
         try:
             orjson.dumps(value)
         except orjson.JSONEncodeError:
-            return [str(name), *_unspeakable(value)]
+            return [str(name), *_not_encodable(value)]
     return []
 
 
@@ -131,7 +131,7 @@ def _masked(node: Any, words: Collection[Place], place: Place) -> Any:
 
 
 def masked_value(value: Any) -> Any:
-    """Whether there is one, and yes and no, tell nothing about anybody."""
+    """Null, true and false stay as they are, for they tell nothing about anybody."""
     return value if value is None or isinstance(value, bool) else MASK
 
 

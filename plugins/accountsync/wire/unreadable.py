@@ -1,4 +1,4 @@
-"""JSON in which a value is none: one bad value of one row takes no other row with it (I3)."""
+"""JSON with values that cannot be read: a bad value of one row costs no other row (I3)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from accountsync.domain.reasons import Kind, Reason
 _HALF_CHARACTER = Reason.of(Kind.HAS_HALF_A_CHARACTER)
 NO_NUMBER = Reason.of(Kind.IS_NO_NUMBER)
 _INTEGERS = range(-(2**63), 2**64)
-"""What orjson reads as integers; beyond, it reads numbers with a fraction."""
+"""What orjson reads as integers. It reads larger numbers as numbers with a fraction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands where a value was sent that is none. `kept`: as it was written, perhaps with lone
+    """Stands for a value that cannot be read. `text`: how it was written, perhaps with lone
     surrogates: bytes that are no character are U+DC80 … U+DCFF. `reason`: without a field."""
 
-    kept: str = field(repr=False)
+    text: str = field(repr=False)
     reason: Reason
 
 
 def parse(document: bytes | str) -> Any:
-    """As orjson does, but where only values are bad they alone are `Unreadable`, or texts with lone
-    surrogates. Raises json.JSONDecodeError for what is no JSON at all."""
+    """Parses as orjson does. Where only some values are bad, those are `Unreadable`, or texts with
+    lone surrogates. Raises json.JSONDecodeError for what is no JSON at all."""
     try:
         return orjson.loads(document)
     except orjson.JSONDecodeError as error:
@@ -59,7 +59,7 @@ def _int(text: str) -> float | int | Unreadable:
 
 
 def marked(node: Any) -> Any:
-    """The same with each text that cannot be encoded as `Unreadable`."""
+    """The same node, with `Unreadable` in place of each text that cannot be encoded."""
     if isinstance(node, str):
         return node if _is_whole(node) else Unreadable(node, _HALF_CHARACTER)
     if isinstance(node, dict):
@@ -78,9 +78,9 @@ def _is_whole(text: str) -> bool:
 
 
 def written(row: Any) -> bytes:
-    """A row with such values, as JSON that any database keeps: one text, of the row as it came."""
+    """A row with unreadable values as JSON that any database keeps: the row as one text."""
     if isinstance(row, Unreadable):
-        text = row.kept
+        text = row.text
     else:
         text = json.dumps(row, default=_spelling, ensure_ascii=False, sort_keys=True)
     return orjson.dumps(text.encode("utf-8", "backslashreplace").decode())
@@ -88,12 +88,12 @@ def written(row: Any) -> bytes:
 
 def _spelling(value: Any) -> str:
     if isinstance(value, Unreadable):
-        return value.kept
+        return value.text
     raise TypeError(f"{type(value).__name__} has no place in a row")
 
 
 def read_again(raw: Any) -> Any:
-    """What `written` was given, as far as it can be known; any other row as it is."""
+    """The row that `written` was given, as far as it can be restored; other rows unchanged."""
     if not isinstance(raw, str):
         return raw
     try:
