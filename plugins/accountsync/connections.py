@@ -69,9 +69,11 @@ def _libpq_options(hook: Any, conn_id: str) -> dict[str, str]:
     """
     import psycopg
 
-    said = {name: v for name, v in hook.connection.extra_dejson.items() if v is not None}
-    options = {name: str(said[name]) for name in said if name not in hook.ignored_extra_options}
-    known = {one.keyword.decode() for one in psycopg.pq.Conninfo.get_defaults()}
+    extra = {
+        name: value for name, value in hook.connection.extra_dejson.items() if value is not None
+    }
+    options = {name: str(extra[name]) for name in extra if name not in hook.ignored_extra_options}
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     if unknown := sorted(options.keys() - known):
         raise ConfigurationError(
             f"Connection {conn_id!r}: its extra has {', '.join(unknown)}, which is no option of"
@@ -178,8 +180,8 @@ def _sql_engine(conn_id: str) -> Engine:
     if not hasattr(hook, "get_sqlalchemy_engine"):
         raise ConfigurationError(f"Connection {conn_id!r} is not one of a SQL database")
     is_postgres = isinstance(hook, PostgresHook)
-    more = {"connect_args": _libpq_options(hook, conn_id)} if is_postgres else {}
-    engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=more)
+    arguments = {"connect_args": _libpq_options(hook, conn_id)} if is_postgres else {}
+    engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=arguments)
     return engine
 
 

@@ -106,8 +106,11 @@ def _failures(context: Mapping[str, Any], run_url: str) -> list[dict[str, Any]]:
         states = {}
     last = (ti.task_id, ti.map_index)
     failed = {_instance(key, ti.task.dag) for key, state in states.items() if state == "failed"}
-    known = {last: {"attempt": ti.try_number}}
-    return [_failure(ti, one, run_url) | known.get(one, {}) for one in sorted(failed | {last})]
+    attempts = {last: {"attempt": ti.try_number}}
+    return [
+        _failure(ti, instance, run_url) | attempts.get(instance, {})
+        for instance in sorted(failed | {last})
+    ]
 
 
 def _instance(key: str, dag: Any) -> tuple[str, int]:
@@ -122,9 +125,9 @@ def _failure(ti: Any, instance: tuple[str, int], run_url: str) -> dict[str, Any]
     task_id, map_index = instance
     mapped = map_index >= 0
     try:
-        kept = ti.xcom_pull(task_ids=task_id, map_indexes=map_index, key=_FAILURE) or {}
+        failure = ti.xcom_pull(task_ids=task_id, map_indexes=map_index, key=_FAILURE) or {}
     except AirflowRuntimeError:
-        kept = {}
+        failure = {}
     return {
         "task": task_id,
         "attempts": ti.task.dag.get_task(task_id).retries + 1,
@@ -133,10 +136,10 @@ def _failure(ti: Any, instance: tuple[str, int], run_url: str) -> dict[str, Any]
         "attempt": None,
         "kind": None,
         "message": None,
-    } | kept
+    } | failure
 
 
-def say_failure(context: Mapping[str, Any]) -> dict[str, Any] | None:
+def log_failure(context: Mapping[str, Any]) -> dict[str, Any] | None:
     """Logs why a task failed, as the log's last line: Airflow's own ends with the frames.
 
     The messages of our errors name ids only (I15); of any other error only the kind is told.
@@ -154,7 +157,7 @@ def say_failure(context: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def keep_failure(context: Mapping[str, Any]) -> None:
     """Logs it, and keeps it for the mail, which another process sends."""
-    failure, ti = say_failure(context), context["ti"]
+    failure, ti = log_failure(context), context["ti"]
     if failure:
-        more = {"attempt": ti.try_number, "label": ti.rendered_map_index or ""}
-        ti.xcom_push(key=_FAILURE, value=failure | more)
+        details = {"attempt": ti.try_number, "label": ti.rendered_map_index or ""}
+        ti.xcom_push(key=_FAILURE, value=failure | details)

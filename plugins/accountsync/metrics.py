@@ -37,12 +37,12 @@ def send_run(summary: ProcessSummary) -> None:
 def _send_run(summary: ProcessSummary) -> None:
     from airflow.sdk.observability import stats
 
-    at = f"accountsync.processing.{summary.system}"
+    prefix = f"accountsync.processing.{summary.system}"
     for outcome, attempts in summary.outcomes.items():
-        stats.incr(f"{at}.attempts.{outcome}", attempts)
-    stats.incr(f"{at}.released", summary.released)
+        stats.incr(f"{prefix}.attempts.{outcome}", attempts)
+    stats.incr(f"{prefix}.released", summary.released)
     if calls := sum(summary.outcomes.values()) - summary.outcomes.get("not_sent", 0):
-        stats.timing(f"{at}.call_duration", 1000 * summary.call_seconds / calls)
+        stats.timing(f"{prefix}.call_duration", 1000 * summary.call_seconds / calls)
 
 
 def send_queue(engine: Engine, system: str) -> None:
@@ -54,8 +54,8 @@ def send_queue(engine: Engine, system: str) -> None:
 def _send_queue(state: QueueState) -> None:
     from airflow.sdk.observability import stats
 
-    at = f"accountsync.queue.{state.system}"
+    prefix = f"accountsync.queue.{state.system}"
     for name, tasks in state.depth.items():
-        stats.gauge(f"{at}.depth.{name}", tasks)
-    stats.gauge(f"{at}.oldest_due_seconds", state.oldest_due_s)
-    stats.gauge(f"{at}.breaker", BREAKER[state.breaker])
+        stats.gauge(f"{prefix}.depth.{name}", tasks)
+    stats.gauge(f"{prefix}.oldest_due_seconds", state.oldest_due_s)
+    stats.gauge(f"{prefix}.breaker", BREAKER[state.breaker])

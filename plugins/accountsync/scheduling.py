@@ -27,7 +27,7 @@ from accountsync.errors import (
     SafetyStopError,
     TargetDownError,
 )
-from accountsync.failure_mail import failure_mail, keep_failure, say_failure
+from accountsync.failure_mail import failure_mail, keep_failure, log_failure
 from accountsync.settings import process_settings
 
 HR_PERSONS = Asset("accountsync_hr_persons")
@@ -87,7 +87,7 @@ def dag_defaults(*, queue: str) -> dict[str, Any]:
             "retry_delay": timedelta(seconds=30),
             "retry_policy": RETRY_POLICY,
             "execution_timeout": timedelta(minutes=30),
-            "on_retry_callback": say_failure,
+            "on_retry_callback": log_failure,
             "on_failure_callback": keep_failure,
         },
     }

@@ -134,11 +134,11 @@ def pending_reviews(settings: Settings) -> list[dict[str, Any]]:
     that lead to this one when they are answered."""
     return [
         {
-            "trigger_run_id": f"{one.kind}-{one.number}",
-            "conf": {"kind": one.kind, "number": one.number},
-            "led_to_by": [f"{one.kind}-{number}" for number in one.in_place_of],
+            "trigger_run_id": f"{review.kind}-{review.number}",
+            "conf": {"kind": review.kind, "number": review.number},
+            "led_to_by": [f"{review.kind}-{number}" for number in review.in_place_of],
         }
-        for one in reviews.pending(engine=open_store(settings))
+        for review in reviews.pending(engine=open_store(settings))
     ]
 
 
@@ -147,15 +147,15 @@ def describe_review(settings: Settings, kind: reviews.Kind, number: int) -> dict
 
 
 def decide_review(
-    settings: Settings, kind: reviews.Kind, number: int, *, approved: bool, **said: str
+    settings: Settings, kind: reviews.Kind, number: int, *, approved: bool, **answer: str
 ) -> bool:
-    """`said`: actor, comment, reviewed (the hash of what was shown). Returns `approved`."""
+    """`answer`: actor, comment, reviewed (the hash of what was shown). Returns `approved`."""
     reviews.decide(
         engine=open_store(settings),
         settings=settings,
         kind=kind,
         number=number,
-        decision=reviews.Decision(approved=approved, **said),
+        decision=reviews.Decision(approved=approved, **answer),
         clock=partial(store_time, settings),
     )
     return approved
@@ -174,8 +174,8 @@ def find_untried(settings: Settings, *, since: str | None) -> dict[str, int]:
     if since is None:
         return {}
     moment = datetime.fromisoformat(since)
-    found = process_account_tasks.find_untried(engine=open_store(settings), since=moment)
-    return {system: found[system] for system in settings.systems if system in found}
+    untried = process_account_tasks.find_untried(engine=open_store(settings), since=moment)
+    return {system: untried[system] for system in settings.systems if system in untried}
 
 
 def process_target(
@@ -251,16 +251,16 @@ def provision_person(settings: Settings, employee_number: str, *, actor: str) ->
 
     def sync_sources() -> str:
         request = RunRequest(mode="person", numbers=frozenset([employee_number]))
-        read = [sync_source(settings, source.name, request=request) for source in settings.hr]
+        results = [sync_source(settings, source.name, request=request) for source in settings.hr]
         return "; ".join(
-            f"{one.source}: {one.fetched} read, {one.inserted} new, {one.updated} changed,"
-            f" {one.unchanged} unchanged, {one.rejected} rejected"
-            for one in read
+            f"{result.source}: {result.fetched} read, {result.inserted} new,"
+            f" {result.updated} changed, {result.unchanged} unchanged, {result.rejected} rejected"
+            for result in results
         )
 
     def plan() -> str:
-        made = make_plan(settings, airflow_run_id=worker, only=employee_number)
-        return provision.told_of_plan(made)
+        summary = make_plan(settings, airflow_run_id=worker, only=employee_number)
+        return provision.describe_plan(summary)
 
     def process_system(system: str, seconds: float) -> ProcessSummary:
         return process_target(

@@ -26,16 +26,17 @@ def adopt_run(
     """List the target's accounts and adopt the sure ones. May be repeated."""
     settings = session.settings()
     who = session.actor(actor)
-    done = wiring.adopt_accounts_of(settings, system, actor=who, dry_run=dry_run)
+    adoption = wiring.adopt_accounts_of(settings, system, actor=who, dry_run=dry_run)
     typer.echo(
-        f"{system}: {done.listed} accounts: {done.known} known before, {done.adopted} adopted,"
-        f" {done.doubtful} doubtful, {done.ignored} ignored, {done.foreign} nobody's of ours"
+        f"{system}: {adoption.listed} accounts: {adoption.known} known before,"
+        f" {adoption.adopted} adopted, {adoption.doubtful} doubtful, {adoption.ignored} ignored,"
+        f" {adoption.foreign} nobody's of ours"
     )
-    if done.examples:
-        typer.echo(f"adopted, for example: {', '.join(done.examples)}")
+    if adoption.examples:
+        typer.echo(f"adopted, for example: {', '.join(adoption.examples)}")
     if dry_run:
         typer.echo("dry run, nothing was kept")
-    elif done.doubtful:
+    elif adoption.doubtful:
         typer.echo(f"next: bin/accountsync adopt cases {system}")
 
 
@@ -45,11 +46,11 @@ def adopt_cases(
 ) -> None:
     """List the accounts of which a human has to say whose they are."""
     engine = session.store()
-    found = adopt_accounts.list_cases(engine=engine, system=system)
-    for case in found:
+    cases = adopt_accounts.list_cases(engine=engine, system=system)
+    for case in cases:
         typer.echo(f"{case.id}  {case.system}  account {case.account}")
         typer.echo(f"    may belong to {', '.join(case.candidates)}: {all_english(case.reasons)}")
-    if not found:
+    if not cases:
         typer.echo("no case is open")
 
 

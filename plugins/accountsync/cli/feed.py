@@ -25,22 +25,22 @@ Feed = Annotated[int, typer.Argument(help="its number, from `feed list`")]
 @app.command("list")
 def feed_list() -> None:
     """List the feeds that wait for a decision."""
-    found = held_feeds.list_held(engine=session.store())
-    for feed in found:
+    feeds = held_feeds.list_held(engine=session.store())
+    for feed in feeds:
         typer.echo(
             f"{feed.id}  {feed.source}  {feed.mode}  read {feed.started_at:%Y-%m-%d %H:%M} UTC"
         )
         for reason in feed.stopped_by:
             typer.echo(f"    {english(reason)}")
-    if not found:
+    if not feeds:
         typer.echo("no feed is held")
 
 
 @app.command("show")
 def feed_show(feed: Feed) -> None:
     """Print what a held feed would change: counts, fields, examples by employee number."""
-    found = held_feeds.describe(engine=session.store(), feed=feed)
-    typer.echo("\n".join(_lines(found)))
+    held = held_feeds.describe(engine=session.store(), feed=feed)
+    typer.echo("\n".join(_lines(held)))
 
 
 @app.command("approve")
@@ -68,13 +68,13 @@ def feed_absent(
 ) -> None:
     """List who is missing from complete reads for so long that a human has to say what it means."""
     settings = session.settings()
-    found = absences.list_absent(engine=session.store(), sources=settings.hr)
-    shown = [one for one in found if one.is_asked or every]
-    for one in shown:
-        typer.echo(_absence_line(one.absent))
+    missing = absences.list_absent(engine=session.store(), sources=settings.hr)
+    shown = [absence for absence in missing if absence.is_asked or every]
+    for absence in shown:
+        typer.echo(_absence_line(absence.absent))
     if not shown:
-        more = f"nobody has to be asked about; {len(found)} are missing (--all)"
-        typer.echo(more if found else "nobody is missing")
+        more = f"nobody has to be asked about; {len(missing)} are missing (--all)"
+        typer.echo(more if missing else "nobody is missing")
 
 
 @app.command("presume-left")

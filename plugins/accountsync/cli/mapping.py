@@ -37,7 +37,7 @@ def mapping_import(
 ) -> None:
     """Load a CSV file and print what it changes; people concerned are planned again."""
     table = _mapping_table(kind)
-    done = mapping_tables.import_rows(
+    result = mapping_tables.import_rows(
         engine=session.store(),
         table=table,
         rows=read_csv(file, table),
@@ -45,16 +45,16 @@ def mapping_import(
         delete=delete,
         dry_run=dry_run,
     )
-    for change in done.changes:
+    for change in result.changes:
         typer.echo(_line(change))
-    kinds = Counter(_kind(change) for change in done.changes)
+    kinds = Counter(_kind(change) for change in result.changes)
     typer.echo(
         f"{kind}: {kinds['+']} new, {kinds['~']} changed, {kinds['-']} removed,"
-        f" {done.unchanged} unchanged; {done.persons} people"
+        f" {result.unchanged} unchanged; {result.persons} people"
         f" {'would be' if dry_run else 'are'} planned again"
     )
-    if done.kept:
-        typer.echo(f"not in the file, kept: {', '.join(done.kept)} (--delete removes them)")
+    if result.kept:
+        typer.echo(f"not in the file, kept: {', '.join(result.kept)} (--delete removes them)")
 
 
 def _kind(change: Change) -> str:
@@ -99,27 +99,30 @@ def mapping_export(
     typer.echo(f"{file}: {len(rows)} rows")
 
 
-def _write_csv(lines: Any, table: MappingTable, rows: list[Mapping[str, Any]]) -> None:
-    writer = csv.DictWriter(lines, table.columns, lineterminator="\n")
+def _write_csv(out: Any, table: MappingTable, rows: list[Mapping[str, Any]]) -> None:
+    writer = csv.DictWriter(out, table.columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        cells = {c: str(v).lower() if isinstance(v, bool) else v for c, v in row.items()}
+        cells = {
+            column: str(value).lower() if isinstance(value, bool) else value
+            for column, value in row.items()
+        }
         writer.writerow(cells)
 
 
 @app.command("gaps")
 def mapping_gaps(kind: Annotated[str, typer.Argument(help="default: all")] = "") -> None:
     """List codes of HR that no active mapping knows, and who waits for them."""
-    engine, found = session.store(), False
+    engine, has_gaps = session.store(), False
     for name, table in mappings.TABLES.items() if not kind else [(kind, _mapping_table(kind))]:
         for gap in mapping_tables.gaps(engine=engine, table=table):
-            found = True
+            has_gaps = True
             code = gap["code"] if gap["code"] is not None else "(HR gives none)"
             typer.echo(
                 f"{name} {code}: {gap['persons']} people, {gap['tasks']} tasks wait;"
                 f" for example {', '.join(gap['examples'])}"
             )
-    if not found:
+    if not has_gaps:
         typer.echo("every code is mapped")
 
 
@@ -152,7 +155,7 @@ def read_csv(file: Path, table: MappingTable) -> list[dict[str, Any]]:
     absent = {table.key, *table.required} - set(columns)
     if absent:
         raise ConfigurationError(f"{file}: columns missing: {', '.join(sorted(absent))}")
-    problems = [f"column {c} is unknown" for c in columns if c not in table.columns]
+    problems = [f"column {column} is unknown" for column in columns if column not in table.columns]
     problems += _wrong_rows(numbered, table)
     if problems:
         raise ConfigurationError(f"{file}: nothing imported\n  " + "\n  ".join(problems))

@@ -43,21 +43,21 @@ def name_preview(
             "person_type": person_type or None,
             "department_code": department or None,
         }
-        found = name_commands.preview_newcomer(engine=engine, settings=settings, person=person)
+        preview = name_commands.preview_newcomer(engine=engine, settings=settings, person=person)
     elif number:
-        found = name_commands.preview(engine=engine, settings=settings, number=number)
+        preview = name_commands.preview(engine=engine, settings=settings, number=number)
     else:
         raise ConfigurationError("name an employee number, or --full-name")
-    typer.echo("\n".join(_lines(found)))
+    typer.echo("\n".join(_lines(preview)))
 
 
-def _lines(found: Preview) -> Iterator[str]:
-    for space, value in found.names.items():
+def _lines(preview: Preview) -> Iterator[str]:
+    for space, value in preview.names.items():
         yield f"{space}: {value}"
-    if found.problem:
-        yield f"cannot be given: {found.problem}"
-    if found.warning:
-        yield f"look twice: {found.warning}"
+    if preview.problem:
+        yield f"cannot be given: {preview.problem}"
+    if preview.warning:
+        yield f"look twice: {preview.warning}"
 
 
 @app.command("show")
@@ -90,7 +90,7 @@ def name_override(
     if reading is None and not chosen:
         raise ConfigurationError("nothing to override: use --reading or --name")
     settings = session.settings()
-    found = name_commands.override(
+    effect = name_commands.override(
         engine=session.store(),
         settings=settings,
         number=number,
@@ -99,36 +99,36 @@ def name_override(
         actor=session.actor(actor),
         now=utc_now(),
     )
-    typer.echo("\n".join([f"{number}: recorded", *_effects(found, chosen)]))
+    typer.echo("\n".join([f"{number}: recorded", *_effects(effect, chosen)]))
 
 
-def _effects(found: Effect, chosen: Mapping[str, str]) -> Iterator[str]:
-    for space, (now, then) in found.names.items():
-        waits = None if found.problem else chosen.get(space)
-        yield f"{space}: {_effect(now, then, waits)}"
-    if found.problem:
-        yield f"cannot be given: {found.problem}"
-    for system, (operation, attributes) in found.changes.items():
-        what = f" of {', '.join(attributes)}" if attributes else ""
-        yield f"the next plan asks for in {system}: {operation}{what}"
+def _effects(effect: Effect, chosen: Mapping[str, str]) -> Iterator[str]:
+    for space, (present, planned) in effect.names.items():
+        awaited = None if effect.problem else chosen.get(space)
+        yield f"{space}: {_effect(present, planned, awaited)}"
+    if effect.problem:
+        yield f"cannot be given: {effect.problem}"
+    for system, (operation, attributes) in effect.changes.items():
+        details = f" of {', '.join(attributes)}" if attributes else ""
+        yield f"the next plan asks for in {system}: {operation}{details}"
 
 
-def _effect(now: str | None, then: str | None, chosen: str | None) -> str:
-    stays = f"{now} stays in use" if now else "none is in use"
-    if chosen and chosen != then:
+def _effect(present: str | None, planned: str | None, chosen: str | None) -> str:
+    stays = f"{present} stays in use" if present else "none is in use"
+    if chosen and chosen != planned:
         return f"{stays}; {chosen} is given once there is an active account to give it to"
-    if now == then or then is None:
+    if present == planned or planned is None:
         return stays
-    return f"{stays} until the next plan, which gives {then}"
+    return f"{stays} until the next plan, which gives {planned}"
 
 
 def _chosen(pairs: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     for space, value in map(_pair, pairs):
-        if space in found:
+        if space in chosen:
             raise ConfigurationError(f"the namespace {space!r} is given twice")
-        found[space] = value
-    return found
+        chosen[space] = value
+    return chosen
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -152,10 +152,10 @@ def name_read(
     """Decide how a surname, or characters elsewhere in names, are read. For names not yet given."""
     engine = session.store()
     if not characters:
-        for row in name_commands.said(engine=engine):
+        for row in name_commands.list_readings(engine=engine):
             typer.echo(f"{row['kind']} {row['characters']}: {row['reading']}")
         return
-    count = name_commands.say(
+    count = name_commands.decide_reading(
         engine=engine,
         kind="surname" if surname else "character",
         characters=characters,
@@ -180,7 +180,7 @@ def name_reserve(
         spaces=space or list(settings.names),
         actor=session.actor(actor),
     )
-    taken = [s for s in space or settings.names if s not in free]
+    taken = [namespace for namespace in space or settings.names if namespace not in free]
     typer.echo(f"reserved in: {', '.join(free) or 'none'}")
     if taken:
         typer.echo(f"already somebody's, or reserved, in: {', '.join(taken)}")

@@ -21,7 +21,7 @@ def provision(
     begin = time.monotonic()
     for step in wiring.provision_person(settings, employee_number, actor=session.actor(actor)):
         took = "" if step.seconds is None else f" ({step.seconds:.1f} s)"
-        typer.echo(f"{'✓' if step.is_well else '✗'} {step.name}{took}: {step.said}")
+        typer.echo(f"{'✓' if step.is_well else '✗'} {step.name}{took}: {step.message}")
         is_well = is_well and step.is_well
     typer.echo(f"after {time.monotonic() - begin:.1f} s")
     if not is_well:

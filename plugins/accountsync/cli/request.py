@@ -45,22 +45,22 @@ def request_submit(
         "employeeType": employee_type,
         "systemList": system or None,
     }
-    given = {name: value for name, value in header.items() if value is not None}
-    done = account_requests.submit(
+    options = {name: value for name, value in header.items() if value is not None}
+    submitted = account_requests.submit(
         engine=session.store(),
-        document=read_file(file, given),
+        document=read_file(file, options),
         systems=settings.systems,
         actor=session.actor(actor),
         now=utc_now(),
         dry_run=dry_run,
     )
-    if not done.is_new:
-        typer.echo(f"request {done.request_id} was submitted before, nothing was changed")
+    if not submitted.is_new:
+        typer.echo(f"request {submitted.request_id} was submitted before, nothing was changed")
         return
-    which = "dry run, nothing was kept" if dry_run else f"request {done.request_id}"
+    subject = "dry run, nothing was kept" if dry_run else f"request {submitted.request_id}"
     typer.echo(
-        f"{which}: {done.persons} persons, {done.made} of them new, {done.renewed} changed,"
-        f" {done.of_hr} known from HR"
+        f"{subject}: {submitted.persons} persons, {submitted.made} of them new,"
+        f" {submitted.renewed} changed, {submitted.of_hr} known from HR"
     )
 
 
@@ -87,17 +87,20 @@ def _persons(file: Path, content: str) -> Iterator[dict[str, Any]]:
 @app.command("status")
 def request_status(request: Request, as_json: AsJson = False) -> None:
     """Print how far a request is, person by person."""
-    found = account_requests.status(engine=session.store(), request_id=request)
+    status = account_requests.status(engine=session.store(), request_id=request)
     if as_json:
-        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(status.as_dict(), ensure_ascii=False, indent=2))
         return
-    typer.echo(_line(found))
-    for item in found.items:
+    typer.echo(_line(status))
+    for item in status.items:
         typer.echo(
             f"  {item.employee_number}  {item.state}" + (f"  ({item.note})" * bool(item.note))
         )
-        for one in item.systems:
-            typer.echo(f"    {one.system}: {one.state}" + (f", {one.cause}" if one.cause else ""))
+        for target in item.systems:
+            typer.echo(
+                f"    {target.system}: {target.state}"
+                + (f", {target.cause}" if target.cause else "")
+            )
 
 
 @app.command("list")
@@ -105,15 +108,17 @@ def request_list(
     limit: Annotated[int, typer.Option(min=1, help="the newest")] = 20, as_json: AsJson = False
 ) -> None:
     """List requests, newest first."""
-    found = account_requests.list_newest(engine=session.store(), limit=limit)
+    requests = account_requests.list_newest(engine=session.store(), limit=limit)
     if as_json:
-        typer.echo(json.dumps([one.as_dict() for one in found], ensure_ascii=False, indent=2))
+        typer.echo(
+            json.dumps([request.as_dict() for request in requests], ensure_ascii=False, indent=2)
+        )
         return
-    for one in found:
-        typer.echo(_line(one))
-        for cause, accounts in one.errors.items():
+    for request in requests:
+        typer.echo(_line(request))
+        for cause, accounts in request.errors.items():
             typer.echo(f"    {cause}: {accounts}")
-    if not found:
+    if not requests:
         typer.echo("there is no request")
 
 
@@ -130,10 +135,10 @@ def request_cancel(request: Request, comment: Comment, actor: Actor = "") -> Non
     typer.echo(f"request {request} cancelled, with {tasks} open tasks")
 
 
-def _line(found: RequestStatus) -> str:
-    persons = sum(found.progress.values())
+def _line(request: RequestStatus) -> str:
+    persons = sum(request.progress.values())
     return (
-        f"{found.id}  {found.origin_system}/{found.business_key}"
-        f"  {found.submitted_at:%Y-%m-%d %H:%M} UTC  {found.state}"
-        f"  {found.progress.get(Fulfilment.ACTIVE, 0)} of {persons} persons active"
+        f"{request.id}  {request.origin_system}/{request.business_key}"
+        f"  {request.submitted_at:%Y-%m-%d %H:%M} UTC  {request.state}"
+        f"  {request.progress.get(Fulfilment.ACTIVE, 0)} of {persons} persons active"
     )

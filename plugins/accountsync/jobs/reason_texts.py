@@ -196,9 +196,9 @@ def all_english(reasons: Iterable[Reason]) -> str:
 
 def both(reasons: Iterable[Reason]) -> str:
     """In English and then in Chinese; somebody else's words once, as they are."""
-    told = list(reasons)
-    translated = "；".join(chinese(reason) for reason in told if reason.kind is not Kind.TEXT)
-    return f"{all_english(told)} {translated}".strip()
+    listed = list(reasons)
+    translated = "；".join(chinese(reason) for reason in listed if reason.kind is not Kind.TEXT)
+    return f"{all_english(listed)} {translated}".strip()
 
 
 def _shown(reason: Reason, language: int) -> str:

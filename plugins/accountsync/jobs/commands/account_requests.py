@@ -99,7 +99,10 @@ def _as_dict(item: ItemStatus) -> dict[str, Any]:
         "employeeNumber": item.employee_number,
         "status": item.state,
         "note": item.note,
-        "systems": {one.system: {"status": one.state, "cause": one.cause} for one in item.systems},
+        "systems": {
+            target.system: {"status": target.state, "cause": target.cause}
+            for target in item.systems
+        },
     }
 
 
@@ -119,14 +122,14 @@ def submit(
     """
     request = request_document.read(document, systems=systems)
     with engine.connect() as connection, connection.begin() as transaction:
-        _alone(connection)
+        _lock_persons(connection)
         submitted = _submit(connection, request, actor, now)
         if dry_run:
             transaction.rollback()
     return submitted
 
 
-def _alone(connection: Connection) -> None:
+def _lock_persons(connection: Connection) -> None:
     """Merges of HR give out employee numbers too, and the planner marks the same persons."""
     schema.require_head(connection)
     locks.take_persons(connection)
@@ -138,9 +141,9 @@ def _submit(
     request_id = requests.add(connection, _header(request) | {"actor": actor, "now": now})
     if request_id is None:
         return _submitted_before(connection, request)
-    known = requests.known_persons(connection, [u.employee_number for u in request.user_list])
-    if found := list(_others(request.user_list, known)):
-        raise request_document.invalid(found)
+    known = requests.known_persons(connection, [user.employee_number for user in request.user_list])
+    if problems := list(_name_conflicts(request.user_list, known)):
+        raise request_document.invalid(problems)
     made, renewed = requests.add_items(
         connection,
         request_id=request_id,
@@ -173,22 +176,24 @@ def _submitted_before(connection: Connection, request: RequestDocument) -> Submi
     assert before is not None  # noqa: S101 (nobody deletes requests)
     request_id, content_hash = before
     if content_hash != request.content_hash:
-        said = (
+        message = (
             f"request {request_id} has this key and another content; cancel that one,"
             " or submit this one under a key of its own"
         )
-        raise request_document.invalid([Problem(("businessKey",), said)])
+        raise request_document.invalid([Problem(("businessKey",), message)])
     return Submitted(request_id=request_id, is_new=False, persons=len(request.user_list))
 
 
-def _others(users: Sequence[RequestedPerson], known: Mapping[str, RowMapping]) -> Iterable[Problem]:
+def _name_conflicts(
+    users: Sequence[RequestedPerson], known: Mapping[str, RowMapping]
+) -> Iterable[Problem]:
     """A number requested before for somebody of another name would give away that one's accounts
     (I10). HR alone renames people."""
-    for n, user in enumerate(users):
+    for position, user in enumerate(users):
         person = known.get(user.employee_number)
         if person and person["source"] == SOURCE and _is_another_name(person, user):
-            said = f"{user.employee_number} was requested earlier for a person of another name"
-            yield Problem(("userList", n, "employeeNumber"), said)
+            message = f"{user.employee_number} was requested earlier for a person of another name"
+            yield Problem(("userList", position, "employeeNumber"), message)
 
 
 def _is_another_name(person: RowMapping, user: RequestedPerson) -> bool:
@@ -213,8 +218,8 @@ def cancel(*, engine: Engine, request_id: int, actor: str, comment: str, now: da
     """Nothing more is made for it: counts the tasks cancelled at once. Its persons stay; accounts
     that exist go the planner's way, through the guard. Raises InvalidRequestError."""
     with engine.begin() as connection:
-        _alone(connection)
-        _found(connection, request_id)
+        _lock_persons(connection)
+        _find_request(connection, request_id)
         if not requests.cancel(connection, request_id=request_id, now=now):
             raise InvalidRequestError(f"request {request_id} was cancelled before")
         requests.renew_wanted(connection, request_id=request_id)
@@ -226,18 +231,18 @@ def cancel(*, engine: Engine, request_id: int, actor: str, comment: str, now: da
     return tasks
 
 
-def _found(connection: Connection, request_id: int) -> RowMapping:
-    found = requests.find(connection, request_id)
-    if found is None:
+def _find_request(connection: Connection, request_id: int) -> RowMapping:
+    request = requests.find(connection, request_id)
+    if request is None:
         raise InvalidRequestError(f"there is no request {request_id}")
-    return found
+    return request
 
 
 def status(*, engine: Engine, request_id: int) -> RequestStatus:
     """Raises InvalidRequestError where there is none."""
     with engine.connect() as connection:
         schema.require_head(connection)
-        return _statuses(connection, [_found(connection, request_id)])[0]
+        return _statuses(connection, [_find_request(connection, request_id)])[0]
 
 
 def list_newest(*, engine: Engine, limit: int) -> list[RequestStatus]:
@@ -246,12 +251,12 @@ def list_newest(*, engine: Engine, limit: int) -> list[RequestStatus]:
         return _statuses(connection, requests.newest(connection, limit=limit))
 
 
-def _statuses(connection: Connection, found: Sequence[RowMapping]) -> list[RequestStatus]:
+def _statuses(connection: Connection, chosen: Sequence[RowMapping]) -> list[RequestStatus]:
     rows: defaultdict[int, defaultdict[int, list[RowMapping]]]
     rows = defaultdict(lambda: defaultdict(list))
-    for row in requests.progress(connection, [request["id"] for request in found]):
+    for row in requests.progress(connection, [request["id"] for request in chosen]):
         rows[row["request_id"]][row["position"]].append(row)
-    return [_status(request, list(rows[request["id"]].values())) for request in found]
+    return [_status(request, list(rows[request["id"]].values())) for request in chosen]
 
 
 def _status(request: RowMapping, people: Sequence[Sequence[RowMapping]]) -> RequestStatus:
@@ -267,7 +272,10 @@ def _status(request: RowMapping, people: Sequence[Sequence[RowMapping]]) -> Requ
         state=Fulfilment.CANCELLED if request["cancelled_at"] else state,
         progress=Counter(item.state for item in items),
         errors=Counter(
-            f"{one.system}: {one.cause}" for item in items for one in item.systems if one.cause
+            f"{target.system}: {target.cause}"
+            for item in items
+            for target in item.systems
+            if target.cause
         ),
         items=items,
     )
@@ -277,7 +285,7 @@ def _item(rows: Sequence[RowMapping]) -> ItemStatus:
     systems = [_system(row) for row in rows]
     return ItemStatus(
         employee_number=rows[0]["employee_number"],
-        state=together([one.state for one in systems]),
+        state=together([target.state for target in systems]),
         systems=systems,
         note=rows[0]["note"],
     )

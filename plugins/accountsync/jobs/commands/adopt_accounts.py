@@ -102,27 +102,30 @@ def adopt_accounts(
 
     Raises TransientError while tasks of this target are carried out.
     """
-    with locks.held_or_not(engine, f"target/{system}") as mine:
-        if not mine:
+    with locks.held_or_not(engine, f"target/{system}") as lock:
+        if not lock:
             raise TransientError(f"{system}: tasks are being carried out; try again after that")
         listed = read()
         with engine.connect() as connection, connection.begin() as transaction:
             schema.require_head(connection)
             locks.take_persons(connection)
-            done = _adopt(connection, system, target, listed, now)
+            adoption = _adopt(connection, system, target, listed, now)
             audit.record(
-                connection, actor=actor, action=AuditAction.ACCOUNTS_ADOPTED, details=_told(done)
+                connection,
+                actor=actor,
+                action=AuditAction.ACCOUNTS_ADOPTED,
+                details=_audit_details(adoption),
             )
             if dry_run:
                 transaction.rollback()
-    told = " ".join(f"{name}={value}" for name, value in _told(done).items())
-    log.info("event=adopted dry_run=%s %s", dry_run, told)
-    return done
+    counts = " ".join(f"{name}={value}" for name, value in _audit_details(adoption).items())
+    log.info("event=adopted dry_run=%s %s", dry_run, counts)
+    return adoption
 
 
-def _told(done: Adoption) -> dict[str, Any]:
+def _audit_details(adoption: Adoption) -> dict[str, Any]:
     counts = ("listed", "known", "adopted", "doubtful", "ignored", "foreign")
-    return {"system": done.system} | {name: getattr(done, name) for name in counts}
+    return {"system": adoption.system} | {name: getattr(adoption, name) for name in counts}
 
 
 def _adopt(
@@ -132,23 +135,25 @@ def _adopt(
     listed: Sequence[RemoteAccount],
     now: datetime,
 ) -> Adoption:
-    found = _sorted(connection, system, target, listed)
-    doubts = found.doubts + _without_taken_names(connection, system, target, found.sure)
-    account_cases.adopt(connection, system=system, found=found.sure)
+    sorted_accounts = _sorted(connection, system, target, listed)
+    doubts = sorted_accounts.doubts + _without_taken_names(
+        connection, system, target, sorted_accounts.sure
+    )
+    account_cases.adopt(connection, system=system, found=sorted_accounts.sure)
     account_cases.put_cases(connection, system=system, doubts=doubts, now=now)
-    others = [*found.foreign, *(doubt.account for doubt in doubts)]
+    others = [*sorted_accounts.foreign, *(doubt.account for doubt in doubts)]
     seen_names.see(
-        connection, [name for one in others for name in _names(system, target, one, None)]
+        connection, [name for account in others for name in _names(system, target, account, None)]
     )
     return Adoption(
         system=system,
         listed=len(listed),
-        known=found.known,
-        adopted=len(found.sure),
+        known=sorted_accounts.known,
+        adopted=len(sorted_accounts.sure),
         doubtful=len(doubts),
-        ignored=found.ignored,
-        foreign=len(found.foreign),
-        examples=persons.numbers(connection, list(found.sure)[:_EXAMPLES]),
+        ignored=sorted_accounts.ignored,
+        foreign=len(sorted_accounts.foreign),
+        examples=persons.numbers(connection, list(sorted_accounts.sure)[:_EXAMPLES]),
     )
 
 
@@ -167,8 +172,8 @@ def _sorted(
         foreign=[],
     )
     having = frozenset(ours.by_identifier.values())
-    for one in _correlated(connection, target, open_ones):
-        _sort(result, one, having)
+    for correlated in _correlated(connection, target, open_ones):
+        _sort(result, correlated, having)
     return result
 
 
@@ -176,34 +181,38 @@ def _is_known(account: RemoteAccount, ours: accounts.Present) -> bool:
     return account.remote_id in ours.by_remote_id or account.identifier in ours.by_identifier
 
 
-def _sort(result: _Sorted, one: Correlated, having: frozenset[int]) -> None:
+def _sort(result: _Sorted, correlated: Correlated, having: frozenset[int]) -> None:
     reasons = [
-        *one.reasons,
-        *(Reason.of(Kind.PERSON_HAS_AN_ACCOUNT) for p in one.persons if p in having),
+        *correlated.reasons,
+        *(Reason.of(Kind.PERSON_HAS_AN_ACCOUNT) for p in correlated.persons if p in having),
     ]
-    if not one.persons:
-        result.foreign.append(one.account)
+    if not correlated.persons:
+        result.foreign.append(correlated.account)
     elif reasons:
-        doubt = Doubt(account=one.account, persons=one.persons, reasons=reasons)
+        doubt = Doubt(account=correlated.account, persons=correlated.persons, reasons=reasons)
         result.doubts.append(doubt)
     else:
-        result.sure[one.persons[0]] = one.account
+        result.sure[correlated.persons[0]] = correlated.account
 
 
 def _correlated(
     connection: Connection, target: AnyTarget, listed: Sequence[RemoteAccount]
 ) -> list[Correlated]:
     declared = target.correlate_by or [Correlation(attribute=target.key, sure=True)]
-    rules = [Rule(attribute=one.attribute, is_sure=one.sure) for one in declared]
+    rules = [
+        Rule(attribute=correlation.attribute, is_sure=correlation.sure) for correlation in declared
+    ]
     values = [
-        compile_tree(one.value or target.attributes[one.attribute], roots=PERSON_ROOTS)
-        for one in declared
+        compile_tree(
+            correlation.value or target.attributes[correlation.attribute], roots=PERSON_ROOTS
+        )
+        for correlation in declared
     ]
     matcher = Matcher(rules=rules, key=target.key, accounts=listed)
     for rows in persons.lots(connection, at_once=_PERSONS_AT_ONCE, due=None):
         for context in account_cases.contexts(connection, person_facts.of(connection, rows)):
-            found = [_value(value, context) for value in values]
-            matcher.add_person(context["person"]["id"], found)
+            person_values = [_value(value, context) for value in values]
+            matcher.add_person(context["person"]["id"], person_values)
     return matcher.correlated()
 
 
@@ -251,8 +260,8 @@ def _named(node: Any, shown: Any) -> Iterator[tuple[str, str]]:
         for key, child in node.items():
             yield from _named(child, shown.get(key))
     elif isinstance(node, list) and len(node) == 1 and isinstance(shown, list):
-        for one in shown:
-            yield from _named(node[0], one)
+        for value in shown:
+            yield from _named(node[0], value)
     elif isinstance(node, str) and isinstance(shown, str) and shown.strip():
         root, _, namespace = node.strip("{ }").partition(".")
         if root == "names" and namespace.isidentifier():
@@ -286,8 +295,8 @@ def adopt_case(
     now: datetime,
 ) -> None:
     """A human says whose it is. Raises SafetyStopError where that cannot be."""
-    with _open_case(engine, case) as (connection, found):
-        system, account = found["system"], account_cases.account_of(found)
+    with _open_case(engine, case) as (connection, row):
+        system, account = row["system"], account_cases.account_of(row)
         if system not in systems:
             raise SafetyStopError(f"{system} is no longer configured")
         person_id = persons.id_of(connection, employee_number)
@@ -303,7 +312,7 @@ def adopt_case(
             )
         account_cases.adopt(connection, system=system, found={person_id: account})
         details = {"employee_number": employee_number, "comment": comment}
-        _close(connection, found, "adopted", actor, details, now)
+        _close(connection, row, "adopted", actor, details, now)
 
 
 @contextmanager
@@ -311,17 +320,17 @@ def _open_case(engine: Engine, case: int) -> Iterator[tuple[Connection, RowMappi
     with engine.begin() as connection:
         schema.require_head(connection)
         locks.take_persons(connection)
-        found = account_cases.find_case(connection, case)
-        if found is None or found["state"] != "open":
-            said = found["state"] if found else "there is none of this number"
-            raise SafetyStopError(f"case {case} is not open: {said}")
-        yield connection, found
+        row = account_cases.find_case(connection, case)
+        if row is None or row["state"] != "open":
+            problem = row["state"] if row else "there is none of this number"
+            raise SafetyStopError(f"case {case} is not open: {problem}")
+        yield connection, row
 
 
 def ignore_case(*, engine: Engine, case: int, actor: str, comment: str, now: datetime) -> None:
     """A human says that it is nobody's of ours: it is left alone from now on."""
-    with _open_case(engine, case) as (connection, found):
-        _close(connection, found, "ignored", actor, {"comment": comment}, now)
+    with _open_case(engine, case) as (connection, row):
+        _close(connection, row, "ignored", actor, {"comment": comment}, now)
 
 
 def _close(
@@ -334,5 +343,5 @@ def _close(
 ) -> None:
     account_cases.close(connection, case=case["id"], state=state, now=now)
     account_cases.plan_again(connection, case["candidates"])
-    said = {"case": case["id"], "system": case["system"], **details}
-    audit.record(connection, actor=actor, action=_CLOSED_BY[state], details=said)
+    audited = {"case": case["id"], "system": case["system"], **details}
+    audit.record(connection, actor=actor, action=_CLOSED_BY[state], details=audited)

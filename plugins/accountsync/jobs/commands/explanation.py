@@ -19,7 +19,7 @@ from accountsync.hr.record import RowMapper
 from accountsync.jobs.persons import rejected_records
 from accountsync.jobs.plans import name_giving
 from accountsync.jobs.plans.candidates import Candidate, read_candidates
-from accountsync.jobs.plans.person_facts import Facts, nobody
+from accountsync.jobs.plans.person_facts import Facts, unknown_person
 from accountsync.jobs.plans.plan_rules import Rules, compile_rules
 from accountsync.settings import Settings
 from accountsync.store import causes
@@ -92,10 +92,10 @@ def explain(*, engine: Engine, settings: Settings, number: str, now: datetime) -
     with engine.connect() as connection, connection.begin() as transaction:
         person = person_view.by_number(connection, number)
         if person is None:
-            raise ConfigurationError(nobody(number))
-        found = _explained(connection, settings, rules, person, now)
+            raise ConfigurationError(unknown_person(number))
+        explained = _explained(connection, settings, rules, person, now)
         transaction.rollback()
-    return found
+    return explained
 
 
 def _explained(
@@ -130,17 +130,19 @@ def _lifecycle(rules: Rules, person: Facts, now: datetime) -> str:
 
 def _rejected(connection: Connection, settings: Settings, person: Facts) -> Row | None:
     source = person["source"]
-    found = rejected_records.of_person(
+    reject = rejected_records.of_person(
         connection,
         source=source,
-        mapper=next((RowMapper(one) for one in settings.hr if one.name == source), None),
+        mapper=next(
+            (RowMapper(configured) for configured in settings.hr if configured.name == source), None
+        ),
         key=person_view.source_key(connection, person["id"]),
         number=person["employee_number"],
     )
-    if found is None:
+    if reject is None:
         return None
     used = person["source_updated_at"]
-    return {"reasons": list(found.reasons), "since": found.since, "used": used}
+    return {"reasons": list(reject.reasons), "since": reject.since, "used": used}
 
 
 def _names_now(connection: Connection, rules: Rules, candidate: Candidate) -> Mapping[str, str]:
@@ -224,27 +226,27 @@ def _in_scope(rule: SystemRule, context: Mapping[str, Any]) -> bool | None:
 
 
 def _because(scope: str, context: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
+    values = {}
     for root, field in sorted(reads_of_template(f"{{{{ {scope} }}}}"), key=str):
         value = context.get(root)
         if field is None:
-            found[root] = value.message if isinstance(value, Unavailable) else value
+            values[root] = value.message if isinstance(value, Unavailable) else value
         elif isinstance(value, Mapping):
-            read = value.get(field)
-            found[f"{root}.{field}"] = read.message if isinstance(read, Unavailable) else read
-    return found
+            part = value.get(field)
+            values[f"{root}.{field}"] = part.message if isinstance(part, Unavailable) else part
+    return values
 
 
 def _mapped(
     rule: SystemRule, context: Mapping[str, Any], accounts: Mapping[str, Account]
 ) -> dict[str, Any]:
     """The phone number by its last digits only."""
-    phone, found = context["person"]["phone"], {}
-    seen = with_accounts(context, accounts)
+    phone, attributes = context["person"]["phone"], {}
+    visible = with_accounts(context, accounts)
     for attribute, value in {**rule.attributes, **rule.late_values}.items():
         try:
-            mapped = value(seen)
+            mapped = value(visible)
         except RecordError as error:
             mapped = _LATE if attribute in rule.late else f"cannot be mapped: {error}"
-        found[attribute] = f"…{str(mapped)[-4:]}" if phone and mapped == phone else mapped
-    return found
+        attributes[attribute] = f"…{str(mapped)[-4:]}" if phone and mapped == phone else mapped
+    return attributes

@@ -50,19 +50,19 @@ class Effect:
 def preview(*, engine: Engine, settings: Settings, number: str) -> Preview:
     """The names that this person has or would get, through the code that gives them."""
     with engine.connect() as connection, connection.begin() as transaction:
-        person = _found(connection, number)
-        found = _give(connection, settings, person)
+        person = _find_person(connection, number)
+        names = _give(connection, settings, person)
         transaction.rollback()
-    return found
+    return names
 
 
 def preview_newcomer(*, engine: Engine, settings: Settings, person: Mapping[str, Any]) -> Preview:
     """The same for somebody whom HR does not have yet. `person`: the fields the mappings read."""
     with engine.connect() as connection, connection.begin() as transaction:
-        made = person_view.newcomer(connection, person)
-        found = _give(connection, settings, made)
+        newcomer = person_view.newcomer(connection, person)
+        names = _give(connection, settings, newcomer)
         transaction.rollback()
-    return found
+    return names
 
 
 def _give(connection: Connection, settings: Settings, person: Mapping[str, Any]) -> Preview:
@@ -80,21 +80,21 @@ def _give(connection: Connection, settings: Settings, person: Mapping[str, Any])
 
 def _doubt(person: Mapping[str, Any]) -> str | None:
     """A surname that some families read in another way, and that nobody has decided."""
-    said = person["readings"]
+    readings = person["readings"]
     try:
-        surname = read(person["full_name"], said).written[0]
+        surname = read(person["full_name"], readings).written[0]
     except NeedsDataError:
         return None
     other = OTHER_READINGS.get(surname)
-    if other is None or said.own or surname in said.surnames:
+    if other is None or readings.own or surname in readings.surnames:
         return None
-    how = "`bin/accountsync name override --reading`"
-    return f"this surname is also read {other}: ask, and use {how} if so"
+    command = "`bin/accountsync name override --reading`"
+    return f"this surname is also read {other}: ask, and use {command} if so"
 
 
 def of_person(*, engine: Engine, number: str) -> Sequence[RowMapping]:
     with engine.connect() as connection:
-        return name_registry.of_person(connection, _found(connection, number)["id"])
+        return name_registry.of_person(connection, _find_person(connection, number)["id"])
 
 
 def override(
@@ -104,12 +104,12 @@ def override(
     """`reading` "" and a name "" take back what was said. The person is planned again.
 
     Raises SafetyStopError for a name that this person cannot have as it is."""
-    _known_spaces(settings, chosen or {})
+    _require_known_spaces(settings, chosen or {})
     if reading:
-        _checked(reading)
+        _syllables(reading)
     with engine.begin() as connection:
         locks.take_persons(connection)  # a plan under way would take the person for planned
-        person_id = _found(connection, number)["id"]
+        person_id = _find_person(connection, number)["id"]
         _refuse(connection, settings, person_id, chosen or {})
         old = name_readings.of_persons(connection, [person_id]).get(person_id, PersonName())
         merged = {**old.names, **(chosen or {})}
@@ -118,40 +118,40 @@ def override(
             names={space: value for space, value in merged.items() if value},
         )
         name_readings.override(connection, person_id=person_id, name=new)
-        said = {"employee_number": number, "names": sorted(chosen or {})}
-        details = said | {"reading": reading is not None}
+        decided = {"employee_number": number, "names": sorted(chosen or {})}
+        details = decided | {"reading": reading is not None}
         audit.record(connection, actor=actor, action=AuditAction.NAME_OVERRIDDEN, details=details)
         return _effect(connection, settings, number, now)
 
 
 def _effect(connection: Connection, settings: Settings, number: str, now: datetime) -> Effect:
     """By the code that plans; taken back."""
-    rules, person = compile_rules(settings), _found(connection, number)
+    rules, person = compile_rules(settings), _find_person(connection, number)
     before = name_registry.current(connection, [person["id"]]).get(person["id"], {})
     derivation = connection.begin_nested()
-    found = candidates.read_candidates(connection, rules, [person], now)
-    given = candidates.give_names(connection, rules, found)
-    (one,) = candidates.take_over_adopted(connection, rules, found, given)
-    after = given.get(one.id, {})
-    tasks = candidates.plan_tasks(rules, one, after)
+    people = candidates.read_candidates(connection, rules, [person], now)
+    given = candidates.give_names(connection, rules, people)
+    (candidate,) = candidates.take_over_adopted(connection, rules, people, given)
+    after = given.get(candidate.id, {})
+    tasks = candidates.plan_tasks(rules, candidate, after)
     derivation.rollback()
     known = dict(after)
     return Effect(
         names={space: (before.get(space), known.get(space)) for space in rules.names.spaces},
         problem=after.message if isinstance(after, Unavailable) else None,
         changes={
-            system: (task.operation, _changed(task, one.accounts.get(system)))
+            system: (task.operation, _changed(task, candidate.accounts.get(system)))
             for system, task in tasks.items()
-            if step(task, one.open_tasks.get(system)) not in (Step.NOTHING, Step.LATER)
+            if step(task, candidate.open_tasks.get(system)) not in (Step.NOTHING, Step.LATER)
         },
     )
 
 
 def _changed(task: PlannedTask, account: Account | None) -> Sequence[str]:
-    has = account.attributes if account else {}
+    shown = account.attributes if account else {}
     return [
         name for name, value in task.desired.items()
-        if account and not same({name: value}, {name: has.get(name)})
+        if account and not same({name: value}, {name: shown.get(name)})
     ]  # fmt: skip
 
 
@@ -168,13 +168,15 @@ def _refuse(
                 raise SafetyStopError(str(error)) from error
 
 
-def say(*, engine: Engine, kind: str, characters: str, reading: str, actor: str) -> int:
+def decide_reading(*, engine: Engine, kind: str, characters: str, reading: str, actor: str) -> int:
     """Returns how many persons are planned again for it."""
     with engine.begin() as connection:
         locks.take_persons(connection)
         if reading:
-            said = " ".join(_checked(reading))
-            count = name_readings.say(connection, kind=kind, characters=characters, reading=said)
+            syllables = " ".join(_syllables(reading))
+            count = name_readings.say(
+                connection, kind=kind, characters=characters, reading=syllables
+            )
         else:
             count = name_readings.forget(connection, kind=kind, characters=characters)
         details = {"kind": kind, "characters": characters, "reading": reading}
@@ -184,7 +186,7 @@ def say(*, engine: Engine, kind: str, characters: str, reading: str, actor: str)
     return count
 
 
-def _checked(reading: str) -> tuple[str, ...]:
+def _syllables(reading: str) -> tuple[str, ...]:
     try:
         return spelt(reading).syllables
     except NeedsDataError as error:
@@ -195,7 +197,7 @@ def reserve(
     *, engine: Engine, settings: Settings, value: str, spaces: Sequence[str], actor: str
 ) -> list[str]:
     """Keeps a name for nobody; returns the namespaces in which it was free."""
-    _known_spaces(settings, spaces)
+    _require_known_spaces(settings, spaces)
     with engine.begin() as connection:
         free = [s for s in spaces if seen_names.reserve(connection, namespace=s, value=value)]
         details = {"value": value, "namespaces": free}
@@ -203,19 +205,19 @@ def reserve(
     return free
 
 
-def _known_spaces(settings: Settings, spaces: Iterable[str]) -> None:
+def _require_known_spaces(settings: Settings, spaces: Iterable[str]) -> None:
     if unknown := sorted(set(spaces) - set(settings.names)):
         known = ", ".join(settings.names)
         raise ConfigurationError(f"there is no namespace {unknown[0]!r}; known: {known}")
 
 
-def said(*, engine: Engine) -> Sequence[RowMapping]:
+def list_readings(*, engine: Engine) -> Sequence[RowMapping]:
     with engine.connect() as connection:
         return name_readings.listed(connection)
 
 
-def _found(connection: Connection, number: str) -> Mapping[str, Any]:
+def _find_person(connection: Connection, number: str) -> Mapping[str, Any]:
     person = person_view.by_number(connection, number)
     if person is None:
-        raise ConfigurationError(person_facts.nobody(number))
+        raise ConfigurationError(person_facts.unknown_person(number))
     return person

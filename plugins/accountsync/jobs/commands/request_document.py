@@ -23,7 +23,7 @@ from accountsync.errors import InvalidRequestError
 from accountsync.settings.problems import Problem, listed
 
 _LONGEST = 500
-_SAID = {
+_MESSAGES = {
     "missing": "is missing",
     "string_too_short": "is missing",
     "too_short": "is empty",
@@ -96,8 +96,8 @@ def read(document: Any, *, systems: Collection[str]) -> RequestDocument:
         request = RequestDocument.model_validate(document)
     except ValidationError as error:
         raise invalid(_wrong(error)) from None
-    if found := [*_unknown(request, systems), *_repeated(request.user_list)]:
-        raise invalid(found)
+    if problems := [*_unknown(request, systems), *_repeated(request.user_list)]:
+        raise invalid(problems)
     return request
 
 
@@ -106,26 +106,26 @@ def invalid(problems: Iterable[Problem]) -> InvalidRequestError:
 
 
 def _wrong(error: ValidationError) -> Iterator[Problem]:
-    for one in error.errors(include_url=False, include_input=False):
-        said = _SAID.get(one["type"], one["msg"].removeprefix("Value error, "))
-        if one["type"] == "string_pattern_mismatch":
-            said = "has to be 1 to 64 characters without spaces"
-        yield Problem(one["loc"], said)
+    for detail in error.errors(include_url=False, include_input=False):
+        message = _MESSAGES.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+        if detail["type"] == "string_pattern_mismatch":
+            message = "has to be 1 to 64 characters without spaces"
+        yield Problem(detail["loc"], message)
 
 
 def _unknown(request: RequestDocument, systems: Collection[str]) -> Iterator[Problem]:
-    for n, system in enumerate(request.system_list):
+    for position, system in enumerate(request.system_list):
         if system not in systems:
             known = ", ".join(systems)
-            yield Problem(("systemList", n), f"there is no such system; known: {known}")
+            yield Problem(("systemList", position), f"there is no such system; known: {known}")
 
 
 def _repeated(users: Sequence[RequestedPerson]) -> Iterator[Problem]:
     times = Counter(user.employee_number for user in users)
-    for n, user in enumerate(users):
+    for position, user in enumerate(users):
         if (listed_so_often := times[user.employee_number]) > 1:
-            said = f"{user.employee_number} stands in the list {listed_so_often} times"
-            yield Problem(("userList", n, "employeeNumber"), said)
+            message = f"{user.employee_number} stands in the list {listed_so_often} times"
+            yield Problem(("userList", position, "employeeNumber"), message)
 
 
 def person_attributes(request: RequestDocument, user: RequestedPerson) -> Mapping[str, Any]:

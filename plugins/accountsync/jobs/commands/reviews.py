@@ -83,9 +83,9 @@ def decide(
 
     Raises SafetyStopError, and changes nothing, where it is not what was shown any more.
     """
-    said = {"actor": decision.actor, "comment": decision.comment}
+    answer = {"actor": decision.actor, "comment": decision.comment}
     if kind == "plan":
-        facts: dict[str, Any] = {"engine": engine, "plan": number, "now": clock(), **said}
+        facts: dict[str, Any] = {"engine": engine, "plan": number, "now": clock(), **answer}
         facts["reviewed"] = decision.reviewed
         if decision.approved:
             return held_plans.approve(settings=settings, **facts)
@@ -94,10 +94,10 @@ def decide(
     if feed.fingerprint != decision.reviewed:
         raise SafetyStopError(f"feed {number} is not what was reviewed; look at it again")
     if not decision.approved:
-        held_feeds.reject(engine=engine, feed=number, **said)
+        held_feeds.reject(engine=engine, feed=number, **answer)
         return feed.fetched
     source = settings.source(feed.source)
-    merged = held_feeds.approve(engine=engine, settings=source, feed=number, clock=clock, **said)
+    merged = held_feeds.approve(engine=engine, settings=source, feed=number, clock=clock, **answer)
     return merged.counts.inserted + merged.counts.updated
 
 

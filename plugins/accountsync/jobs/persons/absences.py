@@ -25,14 +25,14 @@ class ListedAbsence:
 
 
 def list_absent(*, engine: Engine, sources: Iterable[AnySource]) -> list[ListedAbsence]:
-    found = []
+    listed = []
     with engine.connect() as connection:
         for source in sources:
             for absent in absences.of_source(
                 connection, source=source.name, left_statuses=source.left_statuses
             ):
-                found.append(ListedAbsence(absent=absent, is_asked=_is_asked(source, absent)))
-    return found
+                listed.append(ListedAbsence(absent=absent, is_asked=_is_asked(source, absent)))
+    return listed
 
 
 def _is_asked(source: AnySource, absent: Absent) -> bool:
@@ -54,13 +54,13 @@ def presume_left(
     """
     with engine.begin() as connection:
         locks.take_persons(connection)
-        done = absences.presume_left_by_number(connection, numbers=numbers, now=now)
-        if others := sorted(set(numbers) - set(done)):
+        marked = absences.presume_left_by_number(connection, numbers=numbers, now=now)
+        if others := sorted(set(numbers) - set(marked)):
             raise ConfigurationError(
                 f"not missing from HR, or taken for leavers already: {', '.join(others)};"
                 " nothing was changed"
             )
-        details = {"numbers": sorted(done), "comment": comment}
+        details = {"numbers": sorted(marked), "comment": comment}
         audit.record(
             connection, actor=actor, action=AuditAction.ABSENCE_TAKEN_FOR_LEAVING, details=details
         )

@@ -50,7 +50,7 @@ def describe(*, engine: Engine, feed: int) -> HeldFeed:
 def describe_held(*, engine: Engine, feed: int) -> HeldFeed:
     """Raises SafetyStopError when it is held no more, and says which one is."""
     with engine.connect() as connection:
-        return _held_one(connection, feed)
+        return _find_held(connection, feed)
 
 
 def counts(feed: HeldFeed) -> str:
@@ -76,19 +76,19 @@ def approve(
     `settings`: of the feed's source. Raises SafetyStopError when the feed is held no more.
     """
     with locks.held(engine, f"hr/{settings.name}"), engine.begin() as connection:
-        found = _held_one(connection, feed)
-        if feeds.count(connection, run_id=feed) != found.fetched:
+        held = _find_held(connection, feed)
+        if feeds.count(connection, run_id=feed) != held.fetched:
             raise SafetyStopError(f"feed {feed}: its staged rows are not complete, reject it")
-        staged = _staged(connection, settings, found, clock())
+        staged = _staged(connection, settings, held, clock())
         outcome = replace(
-            merge(connection, staged, rows=found.fetched),
-            stopped_by=found.stopped_by,
-            read_to=found.read_to,
+            merge(connection, staged, rows=held.fetched),
+            stopped_by=held.stopped_by,
+            read_to=held.read_to,
         )
         runs.succeed(connection, run_id=feed, outcome=outcome)
         feeds.drop(connection, run_id=feed)
         supersede(connection, staged)
-        _audit(connection, AuditAction.FEED_APPROVED, found, actor, comment)
+        _audit(connection, AuditAction.FEED_APPROVED, held, actor, comment)
     return outcome
 
 
@@ -97,10 +97,10 @@ def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
     nobody again. Raises like `approve`."""
     source = describe(engine=engine, feed=feed).source
     with locks.held(engine, f"hr/{source}"), engine.begin() as connection:
-        found = _held_one(connection, feed)
+        held = _find_held(connection, feed)
         held_feeds.close(connection, feed=feed, state="rejected")
         feeds.drop(connection, run_id=feed)
-        _audit(connection, AuditAction.FEED_REJECTED, found, actor, comment)
+        _audit(connection, AuditAction.FEED_REJECTED, held, actor, comment)
 
 
 def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -> HeldFeed:
@@ -177,13 +177,13 @@ def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
 
 
 def _staged(
-    connection: Connection, settings: AnySource, found: HeldFeed, now: datetime
+    connection: Connection, settings: AnySource, feed: HeldFeed, now: datetime
 ) -> StagedFeed:
     """As it was read; where something newer was merged since, that is HR's present state."""
-    scope = ReadScope(mode=found.mode, since=found.read_from)  # type: ignore[arg-type]
-    newer = held_feeds.merged_since(connection, source=found.source, feed=found.id)
+    scope = ReadScope(mode=feed.mode, since=feed.read_from)  # type: ignore[arg-type]
+    newer = held_feeds.merged_since(connection, source=feed.source, feed=feed.id)
     return StagedFeed(
-        run_id=found.id,
+        run_id=feed.id,
         settings=settings,
         scope=scope,
         mapper=RowMapper(settings),
@@ -193,43 +193,43 @@ def _staged(
 
 
 def _find(connection: Connection, feed: int) -> HeldFeed:
-    found = held_feeds.find(connection, feed)
-    if found is None:
+    held = held_feeds.find(connection, feed)
+    if held is None:
         raise ConfigurationError(
             f"no feed {feed} was ever held; list them: bin/accountsync feed list"
         )
-    return found
+    return held
 
 
-def _held_one(connection: Connection, feed: int) -> HeldFeed:
-    found = _find(connection, feed)
-    if found.state != "held":
+def _find_held(connection: Connection, feed: int) -> HeldFeed:
+    held = _find(connection, feed)
+    if held.state != "held":
         raise SafetyStopError(
-            f"feed {feed} of {found.source} is held no more: it was {state(found)}."
-            f" {_held_now(connection, found)}"
+            f"feed {feed} of {held.source} is held no more: it was {state(held)}."
+            f" {_held_now(connection, held)}"
         )
-    return found
+    return held
 
 
-def _held_now(connection: Connection, found: HeldFeed) -> str:
-    later = [str(one.id) for one in held_feeds.open_ones(connection, source=found.source)]
+def _held_now(connection: Connection, feed: HeldFeed) -> str:
+    later = [str(other.id) for other in held_feeds.open_ones(connection, source=feed.source)]
     if not later:
         return "None of this source is held now; nothing has to be decided"
     return f"Held now is feed {', '.join(later)}: decide about that, as it stands"
 
 
-def _stop(found: HeldFeed) -> SafetyStopError:
-    if found.state == "rejected":
-        return SafetyStopError(f"{found.source}: the same rows as feed {found.id}, rejected")
+def _stop(feed: HeldFeed) -> SafetyStopError:
+    if feed.state == "rejected":
+        return SafetyStopError(f"{feed.source}: the same rows as feed {feed.id}, rejected")
     return SafetyStopError(
-        f"{found.source}: feed {found.id} is held, nothing of it was merged:"
-        f" {all_english(found.stopped_by)}. Look at it: bin/accountsync feed show {found.id};"
+        f"{feed.source}: feed {feed.id} is held, nothing of it was merged:"
+        f" {all_english(feed.stopped_by)}. Look at it: bin/accountsync feed show {feed.id};"
         " then approve or reject it there, or in Airflow"
     )
 
 
 def _audit(
-    connection: Connection, action: AuditAction, found: HeldFeed, actor: str, comment: str
+    connection: Connection, action: AuditAction, feed: HeldFeed, actor: str, comment: str
 ) -> None:
-    details = {"feed": found.id, "source": found.source, "comment": comment}
+    details = {"feed": feed.id, "source": feed.source, "comment": comment}
     audit.record(connection, actor=actor, action=action, details=details)

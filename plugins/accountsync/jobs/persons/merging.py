@@ -90,7 +90,7 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
         complete=scope.is_complete,
     )
     _advance(connection, feed, outcome, is_first=merged.is_first)
-    outcome = _asking(connection, feed, outcome)
+    outcome = _with_missing(connection, feed, outcome)
     runs.succeed(connection, run_id=run_id, outcome=outcome)
     return outcome
 
@@ -135,7 +135,7 @@ def _presume_left(connection: Connection, feed: StagedFeed) -> None:
         )
 
 
-def _asking(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outcome:
+def _with_missing(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outcome:
     """With whom a human has to be asked about: nobody would look for them otherwise (I4)."""
     policy = feed.settings.absence
     if not feed.scope.is_complete or policy.policy != "ask":
@@ -163,20 +163,20 @@ def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
     if feed.scope.mode == "person" or feed.scope.is_complete:
         return
     after = 0
-    while found := feeds.open_rejects(
+    while rows := feeds.open_rejects(
         connection, run_id=feed.run_id, source=feed.source, after=after, limit=_ROWS_AT_ONCE
     ):
-        again = feed.mapper.map([raw for *_, raw in found])
-        feeds.add(connection, run_id=feed.run_id, lines=feeds.lines(again, retried=True))
+        records = feed.mapper.map([raw for *_, raw in rows])
+        feeds.add(connection, run_id=feed.run_id, lines=feeds.lines(records, retried=True))
         rejects.close_other_keys(
             connection,
             [
                 number
-                for (number, key, _), record in zip(found, again, strict=True)
+                for (number, key, _), record in zip(rows, records, strict=True)
                 if (record.source_key or record.content_hash.hex()) != key
             ],
         )
-        after = found[-1][0]
+        after = rows[-1][0]
     if after:
         feeds.keep_newest_of_retried(connection, run_id=feed.run_id)
 
@@ -191,7 +191,7 @@ def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -
             rejected=_newly_rejected(connection, feed, merged),
             known=_known(connection, feed, merged),
             matched=counts.updated + counts.unchanged,
-            changes=[_counted(connection, feed, change) for change in merged.changes],
+            changes=[_with_totals(connection, feed, change) for change in merged.changes],
         ),
         limits,
     )
@@ -208,15 +208,15 @@ def _known(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
     return merges.with_value(connection, source=feed.source, field="source_key")
 
 
-def _counted(connection: Connection, feed: StagedFeed, change: FieldChange) -> FieldChange:
+def _with_totals(connection: Connection, feed: StagedFeed, change: FieldChange) -> FieldChange:
     """Few have a last working day, or left: all of them lose it where some of the feed do."""
     floor, field = feed.settings.feed_guard.floor, change.field
     if change.emptied >= floor:
-        still = merges.with_value(connection, source=feed.source, field=field)
-        change = replace(change, had=change.emptied + still)
+        others = merges.with_value(connection, source=feed.source, field=field)
+        change = replace(change, had=change.emptied + others)
     if change.back >= floor:
-        still = merges.leavers(connection, source=feed.source, field=field, leaving=_leaving(feed))
-        change = replace(change, had_left=change.back + still)
+        others = merges.leavers(connection, source=feed.source, field=field, leaving=_leaving(feed))
+        change = replace(change, had_left=change.back + others)
     return change
 
 
@@ -234,22 +234,26 @@ def _differences(
     connection: Connection, feed: StagedFeed, merged: Merged, taken_over: list[str]
 ) -> dict[str, Any]:
     """Employee numbers are the only personal data in it (I15)."""
-    found: dict[str, Any] = {"fields": {one.field: _told(one) for one in merged.changes}}
-    found["inserted"] = merged.newcomers
-    found["taken_over"] = taken_over[:EXAMPLES]
+    differences: dict[str, Any] = {
+        "fields": {change.field: _change_document(change) for change in merged.changes}
+    }
+    differences["inserted"] = merged.newcomers
+    differences["taken_over"] = taken_over[:EXAMPLES]
     if merged.counts.rejected:
-        found["rejected"] = rejects.reasons(connection, run_id=feed.run_id, examples=EXAMPLES)
+        differences["rejected"] = rejects.reasons(connection, run_id=feed.run_id, examples=EXAMPLES)
     if feed.scope.numbers:
-        found["not_found"] = feeds.without_row(
+        differences["not_found"] = feeds.without_row(
             connection, run_id=feed.run_id, numbers=feed.scope.numbers
         )
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in differences.items() if value}
 
 
-def _told(change: FieldChange) -> dict[str, Any]:
-    told = {
+def _change_document(change: FieldChange) -> dict[str, Any]:
+    document = {
         "changed": change.changed,
         "emptied": change.emptied,
         "examples": list(change.examples),
     }
-    return told | ({"shifts": [list(shift) for shift in change.shifts]} if change.shifts else {})
+    return document | (
+        {"shifts": [list(shift) for shift in change.shifts]} if change.shifts else {}
+    )

@@ -31,10 +31,10 @@ class ReadScope:
     def extent(self) -> str:
         """For the log; people by how many."""
         bounds = (("since", self.since), ("until", self.until))
-        said = [f"{name}={moment.isoformat()}" for name, moment in bounds if moment]
+        parts = [f"{name}={moment.isoformat()}" for name, moment in bounds if moment]
         if self.numbers:
-            said.append(f"numbers={len(self.numbers)}")
-        return " ".join(said) or "since=ever"
+            parts.append(f"numbers={len(self.numbers)}")
+        return " ".join(parts) or "since=ever"
 
     @property
     def is_complete(self) -> bool:

@@ -44,13 +44,13 @@ def of_person(
 ) -> OpenReject | None:
     """The open row with the person's key, or that has no key and the person's number. `mapper`:
     None where the source is not configured any more."""
-    found = list(rejects.open_ones(connection, source=source))
-    of_key = [reject for reject in found if reject.record_key == key]
+    open_rejects = list(rejects.open_ones(connection, source=source))
+    of_key = [reject for reject in open_rejects if reject.record_key == key]
     if of_key or mapper is None:
         return of_key[0] if of_key else None
-    mapped = ((reject, mapper.map_kept(reject.raw)) for reject in found)
+    mapped = ((reject, mapper.map_kept(reject.raw)) for reject in open_rejects)
     keyless = [
-        one for one, row in mapped if (row.source_key, row.values[_NUMBER_AT]) == ("", number)
+        reject for reject, row in mapped if (row.source_key, row.values[_NUMBER_AT]) == ("", number)
     ]
     return keyless[-1] if keyless else None
 

@@ -95,27 +95,27 @@ def _of_backfill(params: Mapping[str, Any]) -> Mode:
 
 
 def _moment(params: Mapping[str, Any], name: str, zone: tzinfo) -> datetime | None:
-    said = params.get(name)
-    if said in (None, ""):
+    value = params.get(name)
+    if value in (None, ""):
         return None
     try:
-        moment = datetime.fromisoformat(str(said))
+        moment = datetime.fromisoformat(str(value))
     except ValueError:
         raise InvalidRunRequestError(
-            f"{name}: {said!r} is no time, say 2026-01-31T10:00+08:00"
+            f"{name}: {value!r} is no time, say 2026-01-31T10:00+08:00"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def _texts(params: Mapping[str, Any], name: str) -> list[str]:
-    said = params.get(name) or []
-    if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+    values = params.get(name) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise InvalidRunRequestError(f'{name}: write a list of texts, say ["…"]')
-    return [one.strip() for one in said if one.strip()]
+    return [value.strip() for value in values if value.strip()]
 
 
 def _flag(params: Mapping[str, Any], name: str) -> bool:
-    said = params.get(name) or False
-    if not isinstance(said, bool):
+    value = params.get(name) or False
+    if not isinstance(value, bool):
         raise InvalidRunRequestError(f"{name}: write true or false")
-    return said
+    return value

@@ -76,12 +76,12 @@ def stage(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | No
     raise AssertionError("unreachable: the last read returns or raises")
 
 
-def say_done(open_source: OpenSource) -> None:
+def acknowledge(open_source: OpenSource) -> None:
     """What was read is safely in the store, or a human rejected it: a file is put away then."""
-    asyncio.run(_say_done(open_source))
+    asyncio.run(_acknowledge(open_source))
 
 
-async def _say_done(open_source: OpenSource) -> None:
+async def _acknowledge(open_source: OpenSource) -> None:
     async with open_source() as source:
         if isinstance(source, FileHrSource):
             await source.merged()
@@ -92,10 +92,10 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int
     with engine.begin() as connection:
         feeds.empty(connection, run_id=run_id)
     with rare_collections(), short_turns():
-        found = asyncio.run(_copy(engine, open_source, feed))
-    if found is None:
+        copied = asyncio.run(_copy(engine, open_source, feed))
+    if copied is None:
         return None
-    sent, file = found
+    sent, file = copied
     with engine.begin() as connection:
         feeds.build_index(connection, run_id=run_id)
         runs.set_file(connection, run_id=run_id, file=file)
@@ -206,15 +206,15 @@ class _Progress:
 
     def __init__(self, run_id: int) -> None:
         self._run_id = run_id
-        self._started = self._said = time.monotonic()
+        self._started = self._logged_at = time.monotonic()
         self._rows = 0
 
     def page(self, number: int, total: int | None, rows: int) -> None:
         self._rows += rows
         now = time.monotonic()
-        if now - self._said < _PROGRESS_EVERY_S:
+        if now - self._logged_at < _PROGRESS_EVERY_S:
             return
-        self._said = now
+        self._logged_at = now
         took = now - self._started
         log.info(
             "event=reading run=%s rows=%s rows_per_s=%.0f page=%s pages=%s left_s=%.0f",

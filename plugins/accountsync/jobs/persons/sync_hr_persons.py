@@ -19,7 +19,7 @@ from accountsync.jobs.persons.merging import merge
 from accountsync.jobs.persons.read_scope import ReadScope, scope_of
 from accountsync.jobs.persons.run_request import RunRequest
 from accountsync.jobs.persons.silence import look_for_silence
-from accountsync.jobs.persons.staging import OpenSource, StagedFeed, say_done, stage
+from accountsync.jobs.persons.staging import OpenSource, StagedFeed, acknowledge, stage
 from accountsync.settings.hr import AnySource
 from accountsync.store import locks, schema
 from accountsync.store.persons import feeds, runs
@@ -90,8 +90,8 @@ def sync_hr_persons(
             error.add_note(f"HR source {settings.name}, sync run {run_id}")
             _record_failure(engine, feed, error)
             if isinstance(error, TargetDownError) and not request.is_repeated:
-                said = f"{settings.name}: {error}"
-                raise TransientError(said) from error  # this run has to try again itself
+                message = f"{settings.name}: {error}"
+                raise TransientError(message) from error  # this run has to try again itself
             raise
         silent = look_for_silence(engine, feed, request)
     return _result(feed, request, outcome, silent)
@@ -136,10 +136,10 @@ def _read_and_merge(
     if outcome.stopped_by:
         known = held_feeds.hold(engine, feed, outcome, by_hand=request.mode != "auto")
         if known.state == "rejected" and not feed.settings.can_read_everything:
-            say_done(open_source)  # the next file of changes waits behind it
+            acknowledge(open_source)  # the next file of changes waits behind it
         return Outcome(stopped_by=known.stopped_by)
     if feed.scope.follows_changes:
-        say_done(open_source)
+        acknowledge(open_source)
     return outcome
 
 

@@ -91,7 +91,7 @@ def read_candidates(
 def _candidate(
     rules: Rules,
     person: dict[str, Any],
-    has: Mapping[str, Account],
+    known: Mapping[str, Account],
     under_way: Mapping[str, OpenTask],
     now: datetime,
     *,
@@ -99,38 +99,38 @@ def _candidate(
 ) -> Candidate:
     """`doubtful`: who may have an account there that nobody has yet said to be theirs (I9)."""
     if person["source"] in rules.statuses:
-        should, next_at = _should(rules, person, has, now, doubtful)
+        wanted_states, next_at = _wanted_states(rules, person, known, now, doubtful)
     else:
-        should, next_at = {rule.name: UNKNOWN for rule in rules.systems}, None
+        wanted_states, next_at = {rule.name: UNKNOWN for rule in rules.systems}, None
     return Candidate(
         id=person["id"],
         revision=person["revision"],
         context={"person": person},
-        accounts=has,
-        wanted=should,
+        accounts=known,
+        wanted=wanted_states,
         open_tasks=under_way,
         next_at=next_at,
     )
 
 
-def _should(
+def _wanted_states(
     rules: Rules,
     person: Mapping[str, Any],
-    has: Mapping[str, Account],
+    known: Mapping[str, Account],
     now: datetime,
     doubtful: Collection[tuple[int, str]],
 ) -> tuple[dict[str, Wanted], datetime | None]:
     """By system; and when time alone changes something."""
     scope = {"person": person, "valid_statuses": rules.valid_statuses[person["source"]]}
     stands = standing(person, rules.statuses[person["source"]], now=now)
-    should = {
+    wanted_states = {
         rule.name: Wanted(state=None, reason=_MAY_HAVE_ONE)
         if (person["id"], rule.name) in doubtful
-        else _wanted(rule, stands, scope, has.get(rule.name), now)
+        else _wanted(rule, stands, scope, known.get(rule.name), now)
         for rule in rules.systems
     }
-    dates = [stands.next_at, *(one.next_at for one in should.values())]
-    return should, min(filter(None, dates), default=None)
+    dates = [stands.next_at, *(state.next_at for state in wanted_states.values())]
+    return wanted_states, min(filter(None, dates), default=None)
 
 
 def _wanted(
@@ -167,8 +167,16 @@ def give_names(
     first: FirstNumbers | None = None,
 ) -> Given:
     """The names of everybody; new ones for those who get an account, or whose name follows them."""
-    served = {one.id: one.context for one in candidates if one.needs_names or one.keeps_account}
-    others = [one.id for one in candidates if one.id not in served and one.accounts]
+    served = {
+        candidate.id: candidate.context
+        for candidate in candidates
+        if candidate.needs_names or candidate.keeps_account
+    }
+    others = [
+        candidate.id
+        for candidate in candidates
+        if candidate.id not in served and candidate.accounts
+    ]
     return {
         **name_registry.current(connection, others),
         **name_giving.give(connection, rules.names, served, first),
@@ -183,29 +191,33 @@ def take_over_adopted(
 ) -> list[Candidate]:
     """Once after its adoption an account's attributes are settled, whether shown or not."""
     settled: dict[tuple[int, str], Mapping[str, Any]] = {}
-    found = []
-    for one in candidates:
-        applied = _applied(rules, one, given.get(one.id, {}))
-        settled |= {(one.id, system): account.attributes for system, account in applied.items()}
-        found.append(replace(one, accounts={**one.accounts, **applied}) if applied else one)
+    taken_over = []
+    for candidate in candidates:
+        applied = _applied(rules, candidate, given.get(candidate.id, {}))
+        settled |= {
+            (candidate.id, system): account.attributes for system, account in applied.items()
+        }
+        taken_over.append(
+            replace(candidate, accounts={**candidate.accounts, **applied}) if applied else candidate
+        )
     accounts.keep_applied(connection, settled)
-    return found
+    return taken_over
 
 
 def _applied(rules: Rules, candidate: Candidate, given: Mapping[str, str]) -> dict[str, Account]:
-    context, has = candidate.context | {"names": given}, dict(candidate.accounts)
+    context, known = candidate.context | {"names": given}, dict(candidate.accounts)
     applied = {}
     for rule in rules.systems:
-        account = has.get(rule.name)
+        account = known.get(rule.name)
         if (
             account
             and account.as_shown
             and candidate.wanted[rule.name].state == AccountState.ACTIVE
         ):
-            attributes = as_applied(rule, context, has)
+            attributes = as_applied(rule, context, known)
             if attributes is not None:
                 settled = replace(account, attributes=attributes, as_shown=False)
-                has[rule.name] = applied[rule.name] = settled
+                known[rule.name] = applied[rule.name] = settled
     return applied
 
 
@@ -213,7 +225,7 @@ def plan_tasks(
     rules: Rules, candidate: Candidate, given: Mapping[str, str]
 ) -> dict[str, PlannedTask]:
     context = candidate.context | {"names": given}
-    found = {}
+    planned = {}
     for rule in rules.systems:
         task = planning.plan_task(
             rule,
@@ -223,8 +235,8 @@ def plan_tasks(
             accounts=candidate.accounts,
         )
         if task is not None:
-            found[rule.name] = task
-    return found | _in_order(rules, found, candidate.open_tasks)
+            planned[rule.name] = task
+    return planned | _in_order(rules, planned, candidate.open_tasks)
 
 
 def _in_order(

@@ -79,9 +79,12 @@ class _Changes:
             return
         places = {(task.person_id, task.system) for task in claimed}
         persons = {task.person_id for task in claimed}
-        self.replacing[:] = [t for t in self.replacing if (t.person_id, t.system) not in places]
+        self.replacing[:] = [
+            task for task in self.replacing if (task.person_id, task.system) not in places
+        ]
         self.planned = [
-            replace(one, revision=0) if one.person_id in persons else one for one in self.planned
+            replace(evaluation, revision=0) if evaluation.person_id in persons else evaluation
+            for evaluation in self.planned
         ]
 
 
@@ -164,9 +167,9 @@ def _plan(
     facts = (person_facts.of(connection, rows) for rows in lots())
     name_giving.record_existing(connection, rules.names, lambda: facts)
     count, first = 0, FirstNumbers()
-    one = None if only is None else persons.of_number(connection, only)
+    only_rows = None if only is None else persons.of_number(connection, only)
     planned: list[int] = []
-    for rows in lots() if one is None else [one]:
+    for rows in lots() if only_rows is None else [only_rows]:
         changes = _changes(connection, rules, rows, now, first)
         changes.leave_out(_to_open_tasks(connection, plan_id, changes, now, digest))
         planned_tasks.add(connection, plan_id=plan_id, tasks=changes.add, now=now, digest=digest)
@@ -183,13 +186,13 @@ def _plan(
 
 
 def _unknown_sources(connection: Connection, rules: Rules, plan_id: int) -> Mapping[str, int]:
-    found = ownership.persons_of_others(connection, known=rules.statuses)
-    for source, count in found.items():
+    counts = ownership.persons_of_others(connection, known=rules.statuses)
+    for source, count in counts.items():
         log.warning(
             "event=source_not_configured plan=%s source=%s persons=%s accounts=kept_as_they_are",
             plan_id, source, count,
         )  # fmt: skip
-    return found
+    return counts
 
 
 def _give_up_targets(
@@ -210,12 +213,12 @@ def _to_open_tasks(
 ) -> list[OpenTask]:
     """Returns those that a processor has claimed since they were read."""
     claimed = []
-    for gone, cause in (
+    for tasks, cause in (
         (changes.superseded, Reason.of(Kind.REASON_GONE)),
         (changes.replaced, Reason.of(Kind.REPLACED)),
     ):
         claimed += planned_tasks.supersede(
-            connection, tasks=gone, cause=cause, now=now, digest=digest
+            connection, tasks=tasks, cause=cause, now=now, digest=digest
         )
     return claimed + planned_tasks.revise(
         connection, plan_id=plan_id, tasks=changes.revise, now=now, digest=digest
@@ -224,18 +227,18 @@ def _to_open_tasks(
 
 def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:
     """Holds what the guard stops, lets everything else through (I7)."""
-    for one in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
-        because = plan_guard.reasons(one.facts, rules.guards[one.system, one.operation])
+    for group in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
+        because = plan_guard.reasons(group.facts, rules.guards[group.system, group.operation])
         if because:
             log.warning(
                 "event=held plan=%s system=%s operation=%s because=%r",
-                plan_id, one.system, one.operation, all_english(because),
+                plan_id, group.system, group.operation, all_english(because),
             )  # fmt: skip
             guarded_tasks.hold(
                 connection,
                 plan_id=plan_id,
-                system=one.system,
-                operation=one.operation,
+                system=group.system,
+                operation=group.operation,
                 because=because,
             )
     clean = guarded_tasks.still_planned(connection, plan_id=plan_id)
@@ -277,20 +280,27 @@ def _changes(
     """Who has nothing yet gets what is planned: nothing to compare it with."""
     everybody = read_candidates(connection, rules, rows, now)
     given = give_names(connection, rules, everybody, first)
-    newcomers = [one for one in everybody if not (one.accounts or one.open_tasks)]
-    others = [one for one in everybody if one.accounts or one.open_tasks]
+    newcomers = [
+        candidate for candidate in everybody if not (candidate.accounts or candidate.open_tasks)
+    ]
+    others = [candidate for candidate in everybody if candidate.accounts or candidate.open_tasks]
     others = take_over_adopted(connection, rules, others, given)
-    planned = [plan_tasks(rules, one, given.get(one.id, {})) for one in others]
-    refused = planned_tasks.refused(connection, [one.id for one in others])
-    changes = _Changes(planned=[one.evaluation() for one in newcomers])
-    for one, found in zip(others, planned, strict=True):
-        no = refused.get(one.id, {})
-        still = {system for system, task in found.items() if _is_refused(task, no.get(system))}
-        changes.lapsed += [task for system, task in no.items() if system not in still]
-        asked = {system: task for system, task in found.items() if system not in still}
-        _collect(changes, rules, one, asked)
+    planned = [plan_tasks(rules, candidate, given.get(candidate.id, {})) for candidate in others]
+    refused = planned_tasks.refused(connection, [candidate.id for candidate in others])
+    changes = _Changes(planned=[candidate.evaluation() for candidate in newcomers])
+    for candidate, tasks in zip(others, planned, strict=True):
+        refusals = refused.get(candidate.id, {})
+        still_refused = {
+            system for system, task in tasks.items() if _is_refused(task, refusals.get(system))
+        }
+        changes.lapsed += [task for system, task in refusals.items() if system not in still_refused]
+        asked = {system: task for system, task in tasks.items() if system not in still_refused}
+        _collect(changes, rules, candidate, asked)
     planned_tasks.lapse(connection, changes.lapsed)
-    first_tasks = (plan_tasks(rules, one, given.get(one.id, {})).values() for one in newcomers)
+    first_tasks = (
+        plan_tasks(rules, candidate, given.get(candidate.id, {})).values()
+        for candidate in newcomers
+    )
     changes.add = chain(changes.replacing, chain.from_iterable(first_tasks))
     return changes
 

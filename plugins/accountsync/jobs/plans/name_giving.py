@@ -99,8 +99,8 @@ def record_existing(
     spaces = {name: s.existing for name, s in rules.spaces.items() if s.existing}
     refused: list[SeenName] = []
     for lot in lots() if spaces else ():
-        found = [seen for person in lot for seen in _existing(spaces, person)]
-        refused += seen_names.see(connection, found)
+        names = [seen for person in lot for seen in _existing(spaces, person)]
+        refused += seen_names.see(connection, names)
     if refused:
         log.warning("event=names_of_others refused=%s", len(refused))
     return refused
@@ -109,12 +109,12 @@ def record_existing(
 def _existing(spaces: Mapping[str, Value], person: Mapping[str, Any]) -> Iterable[SeenName]:
     for space, value in spaces.items():
         try:
-            found = str(value({"person": person}) or "").strip()
+            name = str(value({"person": person}) or "").strip()
         except RecordError:
             continue
-        if found and is_storable(found):
+        if name and is_storable(name):
             yield SeenName(
-                person_id=person["id"], namespace=space, value=found, origin=name_registry.HR
+                person_id=person["id"], namespace=space, value=name, origin=name_registry.HR
             )
 
 
@@ -133,21 +133,21 @@ def give(
     overrides = name_readings.of_persons(connection, ids)
     lot = _Lot()
     for person_id, context in contexts.items():
-        has, override = owned.get(person_id, {}), overrides.get(person_id, PersonName())
+        names, override = owned.get(person_id, {}), overrides.get(person_id, PersonName())
         try:
-            _want(lot, rules, person_id, _bases(rules, context, has, override), has, override)
+            _want(lot, rules, person_id, _bases(rules, context, names, override), names, override)
         except RecordError as error:
             lot.problems[person_id] = error
     name_registry.remember_base(connection, lot.bases)
     name_registry.retire(connection, list(lot.renewed))
     given = name_registry.allocate(connection, lot.wanted, reserved=rules.reserved, first=first)
     lacking = _not_given(connection, lot, given)
-    kept = {
-        p: {space: name.value for space, name in has.items() if (p, space) not in lacking}
-        for p, has in owned.items()
+    in_use = {
+        p: {space: name.value for space, name in names.items() if (p, space) not in lacking}
+        for p, names in owned.items()
     }
     return {
-        person_id: _partly(given.get(person_id) or kept.get(person_id, {}), lot, person_id)
+        person_id: _partly(given.get(person_id) or in_use.get(person_id, {}), lot, person_id)
         for person_id in ids
     }
 
@@ -158,15 +158,20 @@ def _not_given(
     """(person, namespace) for whom no name was left. The one in use stays so, but is not what the
     person should have: who needs it waits, and is told why."""
     lacking = {
-        (one.person_id, space)
-        for one in lot.wanted
-        for space in one.bases
-        if space not in given.get(one.person_id, {})
+        (name_set.person_id, space)
+        for name_set in lot.wanted
+        for space in name_set.bases
+        if space not in given.get(name_set.person_id, {})
     }
     name_registry.take_up(
         connection, {key: lot.renewed[key] for key in lacking if key in lot.renewed}
     )
-    chosen = {(one.person_id, s) for one in lot.wanted if one.is_exact for s in one.bases}
+    chosen = {
+        (name_set.person_id, s)
+        for name_set in lot.wanted
+        if name_set.is_exact
+        for s in name_set.bases
+    }
     for person_id, space in lacking:
         lot.problems[person_id] = NeedsDataError(
             f"the {space} that an operator chose is taken or reserved; choose another one with"
@@ -185,14 +190,14 @@ def _partly(given: Mapping[str, str], lot: _Lot, person_id: int) -> Mapping[str,
 
 
 def _bases(
-    rules: NameRules, context: Context, has: Collection[str], override: PersonName
+    rules: NameRules, context: Context, names: Collection[str], override: PersonName
 ) -> dict[str, str]:
     """Only what is needed: a name once given no longer depends on what it was made from."""
     bases = {}
     for name, space in rules.spaces.items():
         if name in override.names:
             bases[name] = override.names[name]
-        elif name not in has or space.rule.on_rename == "follow":
+        elif name not in names or space.rule.on_rename == "follow":
             bases[name] = _base(rules, space, context)
     return bases
 
@@ -213,13 +218,13 @@ def _want(
     rules: NameRules,
     person_id: int,
     bases: Mapping[str, str],
-    has: Mapping[str, OwnedName],
+    names: Mapping[str, OwnedName],
     override: PersonName,
 ) -> None:
     """All of it or nothing: raises NeedsDataError where a name does not fit."""
     wanted, renewed = {}, {}
     for space, base in bases.items():
-        known = has.get(space)
+        known = names.get(space)
         if known is None:
             wanted[space] = base
         elif known.made_from is None and space not in override.names:
@@ -266,15 +271,15 @@ def refuse(
     _check_length(rules, space, value)
     if is_reserved(value, rules.reserved):
         raise NeedsDataError(f"{space}: a reserved word is nobody's name")
-    found = seen_names.holder(connection, namespace=space, value=value)
-    if found is None or found["person_id"] == person_id:
+    holder = seen_names.holder(connection, namespace=space, value=value)
+    if holder is None or holder["person_id"] == person_id:
         return
-    if found["person_id"] is not None:
-        who = found["employee_number"]
-        raise NeedsDataError(f"{space}: {who} has or had this name, and nobody else gets it")
-    why = (
+    if holder["person_id"] is not None:
+        number = holder["employee_number"]
+        raise NeedsDataError(f"{space}: {number} has or had this name, and nobody else gets it")
+    reason = (
         "it is reserved"
-        if found["origin"] == name_registry.OPERATOR
-        else f"seen in {found['origin']}"
+        if holder["origin"] == name_registry.OPERATOR
+        else f"seen in {holder['origin']}"
     )
-    raise NeedsDataError(f"{space}: this name is kept for nobody: {why}")
+    raise NeedsDataError(f"{space}: this name is kept for nobody: {reason}")

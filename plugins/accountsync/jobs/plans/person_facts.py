@@ -17,7 +17,7 @@ Facts = dict[str, Any]
 """What `person` stands for in an expression; `type` and `department` are operators' rows."""
 
 
-def nobody(number: str) -> str:
+def unknown_person(number: str) -> str:
     """What an operator is told of whom the store lacks."""
     return (
         f"nobody has the employee number {number!r}; is it in a row of HR that is rejected?"
@@ -26,14 +26,14 @@ def nobody(number: str) -> str:
 
 
 def of(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Facts]:
-    said = name_readings.load(connection)
+    readings = name_readings.load(connection)
     own = name_readings.of_persons(connection, [row["id"] for row in rows])
     types = mappings.read(connection, mappings.TABLES["person-types"])
     departments = mappings.read(connection, mappings.TABLES["departments"])
     return [
         {
             **row,
-            "readings": name_readings.with_own(said, own.get(row["id"])),
+            "readings": name_readings.with_own(readings, own.get(row["id"])),
             "type": _mapped(types, "person type", row["person_type"]),
             "department": _mapped(departments, "department", row["department_code"]),
         }
@@ -42,13 +42,13 @@ def of(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Facts]
 
 
 def _mapped(
-    table: Mapping[str, Mapping[str, Any]], what: str, code: str | None
+    table: Mapping[str, Mapping[str, Any]], kind: str, code: str | None
 ) -> Mapping[str, Any]:
     if code is None:
-        return _lacking(Reason.of(Kind.NOT_GIVEN_BY_HR, what=what))
+        return _lacking(Reason.of(Kind.NOT_GIVEN_BY_HR, what=kind))
     row = table.get(code)
     if row is None or row.get("active") is False:
-        return _lacking(Reason.of(Kind.NOT_MAPPED, what=what, code=code))
+        return _lacking(Reason.of(Kind.NOT_MAPPED, what=kind, code=code))
     return row
 
 

@@ -52,11 +52,11 @@ class Rules:
 
 
 def _read_accounts(rule: SystemRule) -> Mapping[str, Sequence[str]]:
-    found: dict[str, list[str]] = {}
+    facts: dict[str, list[str]] = {}
     for root, *path in sorted(paths(rule.late, roots=PERSON_ROOTS)):
         if root == "accounts":
-            found.setdefault(path[0], []).append(path[1])
-    return found
+            facts.setdefault(path[0], []).append(path[1])
+    return facts
 
 
 def compile_rules(settings: Settings) -> Rules:
@@ -66,11 +66,14 @@ def compile_rules(settings: Settings) -> Rules:
         names=name_giving.compile_names(settings),
         valid_statuses={
             account_request.SOURCE: [],
-            **{one.name: [*one.valid_statuses, *one.leave_statuses] for one in settings.hr},
+            **{
+                source.name: [*source.valid_statuses, *source.leave_statuses]
+                for source in settings.hr
+            },
         },
         statuses={
             account_request.SOURCE: Statuses(),
-            **{one.name: _statuses(one) for one in settings.hr},
+            **{source.name: _statuses(source) for source in settings.hr},
         },
         guards={
             (name, operation): (target.guard or settings.guard).rule(operation)
@@ -125,7 +128,9 @@ def _fingerprint(settings: Settings, target: AnyTarget) -> str:
     rules = {
         "names": {name: rule.model_dump(mode="json") for name, rule in settings.names.items()},
         "reserved": settings.reserved_names.model_dump(mode="json"),
-        "hr": {one.name: one.model_dump(mode="json", include=statuses) for one in settings.hr},
+        "hr": {
+            source.name: source.model_dump(mode="json", include=statuses) for source in settings.hr
+        },
         "target": target.model_dump(mode="json", include=_PLANNED_BY),
     }
     return hashlib.sha256(orjson.dumps(rules, option=orjson.OPT_SORT_KEYS)).hexdigest()

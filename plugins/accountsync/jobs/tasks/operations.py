@@ -42,10 +42,10 @@ async def carry_out(
     if task.probe:
         if not connector.can_find:
             return probe.unfindable(task)
-        found = await connector.find(task.attributes)
-        if found is None and task.account is not None and task.account.attributes:
-            found = await connector.find({**task.attributes, **task.account.attributes})
-        return probe.probed(task, found, rules=rules, now=clock())
+        remote = await connector.find(task.attributes)
+        if remote is None and task.account is not None and task.account.attributes:
+            remote = await connector.find({**task.attributes, **task.account.attributes})
+        return probe.probed(task, remote, rules=rules, now=clock())
     return await call(connector, task)
 
 
@@ -92,9 +92,9 @@ async def _look_up(connector: Connector, task: ClaimedTask, exists: AccountExist
     if not connector.can_find:
         return probe.existing(task, None, exists)
     try:
-        found = await connector.find(task.attributes)
+        remote = await connector.find(task.attributes)
     except RecordError:
-        found = None
+        remote = None
     except AccountSyncError as error:
         raise UnknownOutcomeError(f"exists, but the look-up failed: {error}") from error
-    return probe.existing(task, found, exists)
+    return probe.existing(task, remote, exists)

@@ -42,32 +42,32 @@ def preview_account_tasks(
     to be sent), `would_adopt`, `would_look` (after an unknown outcome), `would_need_a_human`,
     `would_fail`. The connector must be one that refuses changes at the wire."""
     with engine.connect() as connection:
-        found = claimed_tasks.peek(
+        claims = claimed_tasks.peek(
             connection,
             system=system,
             limit=min(limits.max_tasks or _AT_MOST, _AT_MOST),
             now=database_time(connection),
             numbers=limits.employee_numbers,
         )
-    shown = asyncio.run(_show(system, found, open_connector))
+    shown = asyncio.run(_show(system, claims, open_connector))
     log.info("event=dry_run system=%s %s", system, dict(shown))
     return ProcessSummary(system=system, outcomes=dict(shown))
 
 
 async def _show(
     system: str,
-    found: list[Claim],
+    claims: list[Claim],
     open_connector: Callable[[], AbstractAsyncContextManager[Connector]],
 ) -> Counter[str]:
     shown: Counter[str] = Counter()
     async with open_connector() as connector:
-        for claim in found:
-            verdict, what = await _would(connector, claim)
+        for claim in claims:
+            verdict, details = await _would(connector, claim)
             shown[verdict] += 1
             log.info(
                 "event=%s system=%s task=%s operation=%s employee_number=%s what=%r",
                 verdict, system, claim.row["id"], claim.row["operation"],
-                claim.row["employee_number"], what,
+                claim.row["employee_number"], details,
             )  # fmt: skip
     return shown
 

@@ -60,11 +60,11 @@ def find_due_targets(
     a dry run."""
     with engine.begin() as connection:
         schema.require_head(connection)
-        at = now or database_time(connection)
+        moment = now or database_time(connection)
         if not dry_run:
             share = random.random()  # noqa: S311 (where to begin to look)
-            dependants.release_overlooked(connection, now=at, share=share, limit=_LOOKED_AT)
-        return due_tasks.due_systems(connection, systems=systems, now=at)
+            dependants.release_overlooked(connection, now=moment, share=share, limit=_LOOKED_AT)
+        return due_tasks.due_systems(connection, systems=systems, now=moment)
 
 
 def find_untried(*, engine: Engine, since: datetime) -> dict[str, int]:
@@ -103,12 +103,12 @@ def process_account_tasks(
     where that is news or somebody asks: a target that was down already ends the run quietly.
     TransientError where the run was ended from outside.
     """
-    with locks.held_or_not(engine, f"target/{system}") as mine:
-        if not mine:
+    with locks.held_or_not(engine, f"target/{system}") as lock:
+        if not lock:
             log.info("event=busy system=%s", system)
             return ProcessSummary(system=system, busy=True)
         queue = TaskQueue(
-            engine=engine, system=system, worker=worker, limits=limits, clock=clock, lock=mine
+            engine=engine, system=system, worker=worker, limits=limits, clock=clock, lock=lock
         )
         queue.expire_leases()
         run = _TargetRun(queue, open_connector, rules)

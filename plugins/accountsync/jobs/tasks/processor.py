@@ -207,7 +207,7 @@ class Processor:
             if result.outcome is not Outcome.NOT_SENT:
                 result = replace(result, seconds=time.monotonic() - begin)
                 self.health.seconds += result.seconds
-            self._say(result)
+            self._log_failure(result)
             self._done.put_nowait(result)
 
     async def _carry_out(self, claim: Claim) -> Result:
@@ -268,7 +268,7 @@ class Processor:
             jitter=random.random(),  # noqa: S311 (spreads load, guards nothing)
         )
 
-    def _say(self, result: Result) -> None:
+    def _log_failure(self, result: Result) -> None:
         """What did not just work, for the operator: who, where, which attempt, why, what next."""
         if result.error_kind is None or (
             result.outcome is Outcome.NOT_SENT and result.state != TaskState.NEEDS_HUMAN
@@ -283,7 +283,7 @@ class Processor:
         )  # fmt: skip
 
     async def _record(self) -> None:
-        said = time.monotonic()
+        logged_at = time.monotonic()
         ended = False
         while not ended:
             lot = [await self._done.get()]
@@ -291,9 +291,9 @@ class Processor:
                 lot.append(self._done.get_nowait())
             ended = None in lot
             await self._keep([result for result in lot if result is not None])
-            if time.monotonic() - said >= _PROGRESS_EVERY_S:
-                said = time.monotonic()
-                self._say_progress()
+            if time.monotonic() - logged_at >= _PROGRESS_EVERY_S:
+                logged_at = time.monotonic()
+                self._log_progress()
 
     async def _keep(self, results: list[Result]) -> None:
         """A store that stays away: the leases run out, and the next run looks what was done."""
@@ -309,7 +309,7 @@ class Processor:
             self._recording = []
         self._moved.set()
 
-    def _say_progress(self) -> None:
+    def _log_progress(self) -> None:
         counted = sorted(self._queue.outcomes.items())
         log.info(
             "event=processing system=%s in_hand=%s released=%s %s",
@@ -331,8 +331,8 @@ class Processor:
             task = claim.as_task(claim.row["desired"])
             call = self._calls.get(attempt_id)
             is_doubtful = call is not None and call.departure.has_left
-            left = outcomes.interrupted(task, at=at) if is_doubtful else self._not_sent(task)
-            results.setdefault(attempt_id, left)
+            result = outcomes.interrupted(task, at=at) if is_doubtful else self._not_sent(task)
+            results.setdefault(attempt_id, result)
         if results:
             with suppress(TransientError):
                 self._queue.record(list(results.values()))

@@ -67,8 +67,8 @@ class TargetHealth:
         self._bad_in_a_row += 1
         self.throttle.unanswered()
         if self._bad_in_a_row >= self._bad_at_most or self._is_suspect and not self.answers:
-            said = f"{self._bad_in_a_row} calls in a row got no proper answer; the last: {error}"
-            self._stop(TargetDownError(said))
+            message = f"{self._bad_in_a_row} calls in a row got no proper answer; the last: {error}"
+            self._stop(TargetDownError(message))
 
 
 def _wants_pause(error: TransientError) -> bool:

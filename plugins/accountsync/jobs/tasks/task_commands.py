@@ -62,19 +62,19 @@ def preview(
 ) -> CommandEffect:
     with engine.connect() as connection:
         now = database_time(connection)
-        found, gone = _chosen(connection, settings, command, chosen, now)
-        return _summed(command, found, gone)
+        rows, gone = _chosen(connection, settings, command, chosen, now)
+        return _summed(command, rows, gone)
 
 
 def _chosen(
     connection: Connection, settings: Settings, command: str, chosen: TaskFilter, now: datetime
 ) -> tuple[list[RowMapping], int]:
     """What the command changes, and how many it would, were their targets still configured."""
-    found = task_commands.choose(connection, TASK_COMMANDS[command], chosen, now=now)
+    rows = task_commands.choose(connection, TASK_COMMANDS[command], chosen, now=now)
     if not TASK_COMMANDS[command].revives:
-        return found, 0
-    there = [row for row in found if row["system"] in settings.systems]
-    return there, len(found) - len(there)
+        return rows, 0
+    configured = [row for row in rows if row["system"] in settings.systems]
+    return configured, len(rows) - len(configured)
 
 
 def carry_out(
@@ -91,24 +91,24 @@ def carry_out(
         raise ConfigurationError("say which tasks: without a filter nothing is changed")
     with engine.begin() as connection:
         now = database_time(connection)
-        found, gone = _chosen(connection, settings, command, chosen, now)
+        rows, gone = _chosen(connection, settings, command, chosen, now)
         persons = task_commands.carry_out(
             connection,
             TASK_COMMANDS[command],
-            {row["id"]: row["state"] for row in found},
+            {row["id"]: row["state"] for row in rows},
             candidates=settings.order.table(),
             cause=Reason.of(Kind.COMMANDED, command=command, actor=actor, comment=comment),
             now=now,
         )
         released = dependants.release_satisfied(connection, now=now, persons=persons)
-        effect = _summed(command, found, gone)
-        _audit(connection, effect, chosen, [row["id"] for row in found], actor, comment)
+        effect = _summed(command, rows, gone)
+        _audit(connection, effect, chosen, [row["id"] for row in rows], actor, comment)
     return replace(effect, released=released)
 
 
-def _summed(command: str, found: Sequence[RowMapping], gone: int) -> CommandEffect:
-    counts = Counter((row["system"], row["operation"], row["state"]) for row in found)
-    follow = sum(row["follows"] for row in found)
+def _summed(command: str, rows: Sequence[RowMapping], gone: int) -> CommandEffect:
+    counts = Counter((row["system"], row["operation"], row["state"]) for row in rows)
+    follow = sum(row["follows"] for row in rows)
     return CommandEffect(command=command, counts=counts, follow=follow, gone=gone)
 
 
@@ -142,10 +142,12 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
         if not task_commands.take(connection, task=task, worker=worker, now=now):
             raise ConfigurationError(f"task {task} does not wait for a human")
         claim = claimed_tasks.read(connection, task=task)
-        system, what = claim.row["system"], claim.as_task(claim.row["desired"])
+        system, claimed = claim.row["system"], claim.as_task(claim.row["desired"])
         if system not in settings.systems:
             raise ConfigurationError(f"task {task}: {system} is not configured any more")
-        result = outcomes.succeeded(what, _made_by_hand(what, settings.systems[system].identifier))
+        result = outcomes.succeeded(
+            claimed, _made_by_hand(claimed, settings.systems[system].identifier)
+        )
         results = planned_again(connection, system, [result])
         tasks.record(connection, system=system, worker=worker, results=results, now=now)
         details = {"task": task, "comment": comment}

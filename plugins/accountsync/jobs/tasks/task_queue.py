@@ -239,12 +239,12 @@ def planned_again(
 ) -> Sequence[Result]:
     """Of a person whose account is another one by now, as far as the mappings of other targets read
     it, these are planned again, too."""
-    found = {
+    present = {
         result.task.person_id: (result.account, result.applied or result.task.attributes)
         for result in results
         if result.account and result.account_state
     }
-    again = accounts.read_elsewhere(connection, system=system, found=found)
+    again = accounts.read_elsewhere(connection, system=system, found=present)
     return [
         replace(result, replan=True) if result.task.person_id in again else result
         for result in results
@@ -256,8 +256,8 @@ def _without_taken(
 ) -> Sequence[Result]:
     """A key that went from one person to another finds the first one's account: that is nobody
     else's to take over (I8, I10)."""
-    found = {result.task.person_id: result.account for result in results if result.account}
-    taken = accounts.taken(connection, system=system, found=found)
+    present = {result.task.person_id: result.account for result in results if result.account}
+    taken = accounts.taken(connection, system=system, found=present)
     return [
         replace(
             result,
