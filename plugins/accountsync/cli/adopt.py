@@ -1,4 +1,4 @@
-"""First installation: accounts that a target has already become those of their persons."""
+"""Adopt accounts that a target has already: the first step of an installation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 @app.command("run")
 def adopt_run(
     system: Annotated[str, typer.Argument(help="its name under `systems`")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show what would be adopted, and keep nothing")
+    ] = False,
     actor: Actor = "",
 ) -> None:
-    """List the target's accounts and adopt the sure ones. May be repeated."""
+    """List the target's accounts and adopt those that are sure. It may be repeated."""
     settings = session.settings()
     who = session.actor(actor)
     adoption = wiring.adopt_accounts_of(settings, system, actor=who, dry_run=dry_run)
@@ -58,8 +60,12 @@ def adopt_cases(
 def adopt_resolve(
     case: Annotated[int, typer.Argument(help="its number, from `adopt cases`")],
     comment: Comment,
-    person: Annotated[str | None, typer.Option(help="it is this employee number's")] = None,
-    ignore: Annotated[bool, typer.Option("--ignore", help="it is nobody's of ours")] = False,
+    person: Annotated[
+        str | None, typer.Option(help="the employee number of the person to whom it belongs")
+    ] = None,
+    ignore: Annotated[
+        bool, typer.Option("--ignore", help="it belongs to nobody whom we know")
+    ] = False,
     actor: Actor = "",
 ) -> None:
     """Say whose an account is."""

@@ -1,4 +1,4 @@
-"""The store's schema."""
+"""Bring the store's schema to a version, and check it."""
 
 from __future__ import annotations
 

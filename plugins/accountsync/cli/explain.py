@@ -1,10 +1,11 @@
-"""Explain one person: rules, names, mapped values, accounts, tasks, attempts."""
+"""Explains one person: rules, names, mapped values, accounts, tasks, attempts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 import orjson
 import typer
@@ -22,11 +23,11 @@ def explain(
     number: Annotated[str, typer.Argument(help="employee number")],
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Say why a person has what, and why not. Changes nothing.
+    """Say why a person has what, and why not. This changes nothing.
 
-    Prints what an operator needs and no more: the employee number, HR's codes and dates, the names
-    of accounts and the values sent to targets; phone numbers by their last digits. The output is
-    personal data: keep it out of tickets that others can read.
+    It prints what an operator needs and no more: the employee number, HR's codes and dates, the
+    names of accounts and the values sent to targets; phone numbers by their last digits. The output
+    is personal data: keep it out of tickets that others can read.
     """
     settings = session.settings()
     person = explanation.explain(
@@ -60,7 +61,8 @@ def _lines(person: Explanation) -> Iterator[str]:
 
 
 def _standing(person: Explanation) -> Iterator[str]:
-    """Where HR's newest row cannot be used, what is planned is not how HR has it."""
+    """Says whether the plan has seen the person as HR has it, and why not, if HR's newest row is
+    rejected."""
     changed = "changed: the next plan decides"
     if not person.rejected:
         yield "  " + ("planned as HR has it now" if person.planned else changed)
@@ -141,6 +143,7 @@ def _task(row: Row) -> str:
 
 
 def attempt(row: Row) -> str:
+    """One attempt in one line, as `task show` prints it, too."""
     error = " ".join(str(row[name]) for name in ("error_kind", "code", "message") if row[name])
     outcome = row["outcome"] or "no answer yet"
     return (
@@ -149,9 +152,9 @@ def attempt(row: Row) -> str:
     )
 
 
-def _shown(value: Any, as_text: Callable[[Any], str] = str) -> str:
+def _shown(value: object, as_text: Callable[[object], str] = str) -> str:
     return "none" if value is None else as_text(value)
 
 
-def _moment(moment: Any) -> str:
+def _moment(moment: datetime | None) -> str:
     return f"{moment:%F %H:%M} UTC" if moment else "none"

@@ -1,4 +1,4 @@
-"""Feeds of HR: those that the feed guard held, and who is missing from them."""
+"""Look at feeds that the feed guard held, and at persons who are missing from HR; decide."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def feed_approve(feed: Feed, comment: Comment, actor: Decider = "") -> None:
 
 @app.command("reject")
 def feed_reject(feed: Feed, comment: Comment, actor: Decider = "") -> None:
-    """Throw this feed away; a full read is due when it was, or comes by hand."""
+    """Throw this feed away. The next full read is due when it was due before."""
     engine = session.store()
     held_feeds.reject(engine=engine, feed=feed, actor=session.actor(actor), comment=comment)
     typer.echo(f"feed {feed} rejected, nothing of it was merged")
@@ -64,9 +64,11 @@ def feed_reject(feed: Feed, comment: Comment, actor: Decider = "") -> None:
 
 @app.command("absent")
 def feed_absent(
-    every: Annotated[bool, typer.Option("--all", help="also those about whom nobody asks")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="also persons about whom nobody has to decide")
+    ] = False,
 ) -> None:
-    """List who is missing from complete reads for so long that a human has to say what it means."""
+    """List persons who are missing from so many complete reads that a human has to decide."""
     settings = session.settings()
     missing = absences.list_absent(engine=session.store(), sources=settings.hr)
     shown = [absence for absence in missing if absence.is_asked or every]
@@ -83,7 +85,7 @@ def feed_presume_left(
     comment: Comment,
     actor: Decider = "",
 ) -> None:
-    """Take missing persons for leavers, until HR has them again."""
+    """Take missing persons for leavers until HR has them again."""
     who = session.actor(actor)
     engine = session.store()
     absences.presume_left(engine=engine, numbers=numbers, actor=who, comment=comment, now=utc_now())

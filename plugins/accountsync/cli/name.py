@@ -1,6 +1,6 @@
-"""Names: what people would be called, what they are called, and what operators know better.
+"""Show the names that people have or would get, and decide them.
 
-Prints names of the person asked for: use it where others cannot read along.
+These commands print names of the person asked for: use them where others cannot read along.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ Number = Annotated[str, typer.Argument(help="employee number")]
 @app.command("preview")
 def name_preview(
     number: Annotated[
-        str, typer.Argument(help="employee number; with --full-name: to come, may be left out")
+        str, typer.Argument(help="employee number; it may be left out with --full-name")
     ] = "",
-    full_name: Annotated[str, typer.Option(help="of somebody whom HR does not have yet")] = "",
+    full_name: Annotated[
+        str, typer.Option(help="the name of somebody whom HR does not have yet")
+    ] = "",
     person_type: Annotated[str, typer.Option(help="with --full-name")] = "",
     department: Annotated[str, typer.Option(help="with --full-name: HR's code")] = "",
     english_name: Annotated[str, typer.Option(help="with --full-name")] = "",
 ) -> None:
-    """Show the names that somebody has or would get now. Gives none."""
+    """Show the names that somebody has or would get now. No name is given."""
     settings = session.settings()
     engine = session.store()
     if full_name:
@@ -62,7 +64,7 @@ def _lines(preview: Preview) -> Iterator[str]:
 
 @app.command("show")
 def name_show(number: Number) -> None:
-    """List every name that is a person's, in use or not, and where it comes from."""
+    """List every name that belongs to a person, in use or not, and where it comes from."""
     engine = session.store()
     for row in name_commands.of_person(engine=engine, number=number):
         use = "in use" if row["current"] else "no longer used, still this person's"
@@ -83,9 +85,9 @@ def name_override(
     ] = None,
     actor: Decider = "",
 ) -> None:
-    """Decide how a person's name is read, or what it is. A name in use is replaced by one that is
-    set here, as it is: one that is taken or reserved is refused. A reading changes only names not
-    yet given."""
+    """Decide how a person's name is read, or what it is. The next plan replaces a name in use by
+    the one that is set here; a name that is taken or reserved is refused. A reading changes only
+    names that are not given yet."""
     chosen = _chosen(name or [])
     if reading is None and not chosen:
         raise ConfigurationError("nothing to override: use --reading or --name")
@@ -142,14 +144,17 @@ def _pair(text: str) -> tuple[str, str]:
 
 @app.command("read")
 def name_read(
-    characters: Annotated[str, typer.Argument(help="none: list what was said")] = "",
-    reading: Annotated[str, typer.Argument(help="syllables; none takes it back")] = "",
+    characters: Annotated[str, typer.Argument(help="default: list what was decided")] = "",
+    reading: Annotated[
+        str, typer.Argument(help="its syllables; without them the decision is taken back")
+    ] = "",
     surname: Annotated[
         bool, typer.Option("--surname", help="as a surname; default: elsewhere in names")
     ] = False,
     actor: Decider = "",
 ) -> None:
-    """Decide how a surname, or characters elsewhere in names, are read. For names not yet given."""
+    """Decide how a surname, or characters elsewhere in names, are read. This changes only names
+    that are not given yet."""
     engine = session.store()
     if not characters:
         for row in name_commands.list_readings(engine=engine):
@@ -171,7 +176,7 @@ def name_reserve(
     space: Annotated[list[str] | None, typer.Option(help="namespaces; default: all")] = None,
     actor: Decider = "",
 ) -> None:
-    """Keep a name for nobody."""
+    """Reserve a name, so that nobody gets it."""
     settings = session.settings()
     free = name_commands.reserve(
         engine=session.store(),

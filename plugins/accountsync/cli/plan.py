@@ -1,4 +1,4 @@
-"""Plans: what was derived, what the guard held, what a dry run would do."""
+"""Look at plans and dry runs, and decide about what the guard held."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def plan_approve(plan: Plan, comment: Comment, actor: Decider = "") -> None:
 
 @app.command("reject")
 def plan_reject(plan: Plan, comment: Comment, actor: Decider = "") -> None:
-    """Cancel the held tasks; the same ones come back only when something about them changes, or
-    with `reconsider`."""
+    """Cancel the held tasks. They are planned again only when something about them changes, or
+    after `reconsider`."""
     tasks = wiring.reject_plan(
         session.settings(), plan, actor=session.actor(actor), comment=comment
     )
@@ -64,7 +64,8 @@ def plan_reject(plan: Plan, comment: Comment, actor: Decider = "") -> None:
 
 @app.command("reconsider")
 def plan_reconsider(plan: Plan, comment: Comment, actor: Decider = "") -> None:
-    """Take a rejection back: the next plan asks for the same again, and the guard judges it."""
+    """Take a rejection back: the next plan may have the same tasks again, and the guard judges
+    them."""
     tasks = held_plans.reconsider(
         engine=session.store(),
         plan=plan,
@@ -76,7 +77,7 @@ def plan_reconsider(plan: Plan, comment: Comment, actor: Decider = "") -> None:
 
 @app.command("release")
 def plan_release(plan: Plan, actor: Decider = "") -> None:
-    """Release a dry run as it is, if the same still comes out; the guard judges it as any plan."""
+    """Carry out a dry run as a plan, if it still comes out the same. The guard judges it, too."""
     summary = wiring.release_dry_run(session.settings(), plan, actor=session.actor(actor))
     typer.echo(
         f"released as plan {summary.plan_id}: {summary.released} tasks go on, {summary.held} held"
@@ -88,7 +89,7 @@ def plan_release(plan: Plan, actor: Decider = "") -> None:
 
 
 def _held(plan: PlanView) -> str:
-    """A dry run has no tasks; what it would hold stands in its lines."""
+    """A dry run has no tasks, so what the guard would hold is counted from its lines."""
     if plan.state != "dry_run":
         return f"{plan.held} held"
     return f"{sum(line.held for line in plan.lines)} would be held"

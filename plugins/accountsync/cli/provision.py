@@ -1,4 +1,4 @@
-"""One person, now."""
+"""Takes one person through the whole chain at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def provision(
     employee_number: str,
     actor: Annotated[str, typer.Option(help="default: your login", show_default=False)] = "",
 ) -> None:
-    """Read one person from HR, plan and process now; explain each step. Exits 1 if one failed."""
+    """Read one person from HR, plan and process now, and explain each step. It exits with 1 if a
+    step failed."""
     settings = session.settings()
     is_well = True
     begin = time.monotonic()

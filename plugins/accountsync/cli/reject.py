@@ -1,4 +1,4 @@
-"""Rows of HR that were rejected and wait to be put right there."""
+"""List, export and close rows of HR that were rejected and have to be corrected there."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def reject_close(
     comment: Comment,
     actor: Decider = "",
 ) -> None:
-    """Close a row that no read will close; if HR sends it again, it is open again."""
+    """Close a row that no read will close. If HR sends it again, it is open again."""
     rejected_records.close(
         engine=session.store(),
         source=source,
@@ -108,5 +108,5 @@ def _cells(record: RejectedRecord, *, raw: bool) -> Iterator[str]:
 
 
 def _without_formula(cell: str) -> str:
-    """A spreadsheet takes what begins like this for a formula."""
+    """Marks text that begins with such a character, as a spreadsheet would compute it."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

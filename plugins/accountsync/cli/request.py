@@ -1,12 +1,12 @@
-"""Requests for accounts, e.g. for suppliers' staff."""
+"""Submit and follow account requests, such as those for suppliers' staff."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,22 +21,26 @@ from accountsync.jobs.commands.account_requests import RequestStatus
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Request = Annotated[int, typer.Argument(help="its number, from `request list`")]
-Header = Annotated[str | None, typer.Option(help="of a CSV file, which holds the persons only")]
+Header = Annotated[str | None, typer.Option(help="for a CSV file, which holds the persons only")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
 @app.command("submit")
 def request_submit(
-    file: Annotated[Path, typer.Argument(help="JSON, or CSV with a line a person")],
+    file: Annotated[Path, typer.Argument(help="JSON, or CSV with one line for each person")],
     origin_system: Header = None,
     business_key: Header = None,
     account_type: Header = None,
     employee_type: Header = None,
-    system: Annotated[list[str] | None, typer.Option(help="of a CSV file; may be repeated")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="check it, change nothing")] = False,
+    system: Annotated[
+        list[str] | None, typer.Option(help="for a CSV file; may be repeated")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check the request, and change nothing")
+    ] = False,
     actor: Actor = "",
 ) -> None:
-    """Ask for accounts. The same file again is the same request."""
+    """Ask for accounts. A file that is submitted again counts as the same request."""
     settings = session.settings()
     header = {
         "originSystem": origin_system,
@@ -64,8 +68,10 @@ def request_submit(
     )
 
 
-def read_file(file: Path, header: dict[str, Any]) -> Any:
-    """The document of a JSON file, or of a CSV file with the columns of `userList`."""
+def read_file(file: Path, header: Mapping[str, object]) -> object:
+    """The document of a JSON file, or of a CSV file with the columns of `userList`.
+
+    Raises InvalidRequestError where the file cannot be read."""
     try:
         content = file.read_text(encoding="utf-8-sig")
         if file.suffix.casefold() != ".csv":
@@ -74,10 +80,10 @@ def read_file(file: Path, header: dict[str, Any]) -> Any:
             return json.loads(content)
     except (OSError, ValueError) as error:
         raise InvalidRequestError(f"{file}: cannot be read ({type(error).__name__})") from error
-    return header | {"userList": list(_persons(file, content))}
+    return {**header, "userList": list(_persons(file, content))}
 
 
-def _persons(file: Path, content: str) -> Iterator[dict[str, Any]]:
+def _persons(file: Path, content: str) -> Iterator[dict[str, str]]:
     for row in csv.DictReader(content.splitlines()):
         if None in row or None in row.values():
             raise InvalidRequestError(f"{file}: a line has not as many cells as the first one")
@@ -107,7 +113,7 @@ def request_status(request: Request, as_json: AsJson = False) -> None:
 def request_list(
     limit: Annotated[int, typer.Option(min=1, help="the newest")] = 20, as_json: AsJson = False
 ) -> None:
-    """List requests, newest first."""
+    """List requests, the newest first."""
     requests = account_requests.list_newest(engine=session.store(), limit=limit)
     if as_json:
         typer.echo(
@@ -124,7 +130,7 @@ def request_list(
 
 @app.command("cancel")
 def request_cancel(request: Request, comment: Comment, actor: Actor = "") -> None:
-    """Make nothing more for a request. Accounts that exist are disabled by the next plan."""
+    """Cancel a request. The next plan disables the accounts that exist."""
     tasks = account_requests.cancel(
         engine=session.store(),
         request_id=request,

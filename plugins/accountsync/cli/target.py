@@ -1,4 +1,4 @@
-"""Target systems, looked at: nothing is changed there."""
+"""Look at targets. Nothing is changed there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NEXT = {
 
 @app.command("check")
 def target_check(name: TargetName) -> None:
-    """Does it answer, with these credentials?"""
+    """Check that the target answers and accepts the credentials."""
     settings = session.settings()
     conn_id = settings.systems[name].conn_id if name in settings.systems else None
     try:
@@ -52,7 +52,7 @@ def _next_step(error: AccountSyncError) -> str:
 
 @app.command("find")
 def target_find(name: TargetName, employee_number: str) -> None:
-    """One person's account: as the store has it, and as the target shows it now."""
+    """Show one person's account as the store has it, and as the target shows it now."""
     settings = session.settings()
     look = asyncio.run(
         inspect_target.look_for(

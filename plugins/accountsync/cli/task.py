@@ -1,4 +1,4 @@
-"""Account tasks: what is stuck, and the commands to move it."""
+"""Find account tasks that are stuck, and move them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ OfOperation = Annotated[str | None, typer.Option(help="create, update, rename, e
 State = Annotated[str | None, typer.Option(help="ready, waiting, failed, needs_human, …")]
 Error = Annotated[str | None, typer.Option(help="the kind of error, as `task failures` shows it")]
 Person = Annotated[str | None, typer.Option(help="an employee number")]
-Request = Annotated[int | None, typer.Option(help="of an account request, from `request list`")]
-Yes = Annotated[bool, typer.Option("--yes", help="do it; without: only count")]
+Request = Annotated[
+    int | None, typer.Option(help="the number of an account request, from `request list`")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="do it; without this the tasks are only counted")]
 
 
 def _store(settings: Settings, chosen: TaskFilter) -> Engine:
-    """Raises ConfigurationError where what is chosen by does not exist."""
+    """Raises ConfigurationError where the filter names something that does not exist."""
     engine = session.store()
     task_commands.require_known(engine=engine, settings=settings, chosen=chosen)
     return engine
@@ -80,7 +82,8 @@ def _why(task: TaskView) -> str:
 
 @app.command("show")
 def task_show(task: Annotated[int, typer.Argument(help="its number, from `task list`")]) -> None:
-    """Print one task: what asked for it, what it waits for and since when, all its attempts."""
+    """Print one task: why it was planned, what it waits for and since when, and all its
+    attempts."""
     with session.store().connect() as connection:
         matches = task_view.find(connection, TaskFilter(task=task), limit=1)
         if not matches:
@@ -114,7 +117,7 @@ def _details(task: TaskView) -> Iterator[str]:
 
 @app.command("failures")
 def task_failures(system: System = None) -> None:
-    """Group what does not work by what went wrong; the largest group first."""
+    """Group tasks that failed or need a human by their error, the largest group first."""
     with _store(session.settings(), TaskFilter(system=system)).connect() as connection:
         groups = task_view.failures(connection, system=system)
     for group in groups:
@@ -129,7 +132,7 @@ def task_failures(system: System = None) -> None:
 
 
 def _add_command(name: str, help_text: str) -> None:
-    """All of them choose their tasks in the same way."""
+    """Adds a task command. All of them choose their tasks by the same options."""
 
     @app.command(name, help=help_text)
     def command(
@@ -150,13 +153,14 @@ def _add_command(name: str, help_text: str) -> None:
 
 _add_command(
     "retry",
-    "Try again what failed or needed a human, with what failed because of it. An unknown outcome"
-    " is looked up first.",
+    "Try tasks again that failed or needed a human, with those that failed because of them. An"
+    " unknown outcome is looked up first.",
 )
-_add_command("cancel", "Give up tasks that nobody has begun, with those that wait for them.")
+_add_command("cancel", "Give up tasks that nobody has begun, and those that wait for them.")
 _add_command("hold", "Keep tasks from being carried out until they are released.")
 _add_command(
-    "release", "Let go what `task hold` keeps; what the guard holds is released with its plan."
+    "release",
+    "Release tasks that `task hold` keeps. What the guard holds is released with its plan.",
 )
 
 
