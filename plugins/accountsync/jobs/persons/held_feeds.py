@@ -33,7 +33,7 @@ def list_held(*, engine: Engine) -> Sequence[HeldFeed]:
 
 
 def superseded_by(*, engine: Engine, feed: HeldFeed) -> tuple[int, ...]:
-    """Undecided feeds whose place it took."""
+    """The ids of undecided feeds whose place this one took."""
     with engine.connect() as connection:
         return held_feeds.superseded_by(connection, feed)
 
@@ -48,13 +48,15 @@ def describe(*, engine: Engine, feed: int) -> HeldFeed:
 
 
 def describe_held(*, engine: Engine, feed: int) -> HeldFeed:
-    """Raises SafetyStopError when it is held no more, and says which one is."""
+    """As `describe`. Raises SafetyStopError where the feed is not held any more; the error says
+    which feed is."""
     with engine.connect() as connection:
         return _find_held(connection, feed)
 
 
 def counts(feed: HeldFeed) -> str:
-    """They add up: rows, and those rejected before; what became of them, or would."""
+    """A sentence about how many rows there are, those rejected before included, and what became or
+    would become of them. The numbers add up (I14)."""
     again = f" and {feed.retried} rejected before" if feed.retried else ""
     is_done = state(feed) == "approved"
     insert, update = ("inserted", "updated") if is_done else ("to insert", "to update")
@@ -71,9 +73,10 @@ def state(feed: HeldFeed) -> str:
 def approve(
     *, engine: Engine, settings: AnySource, feed: int, actor: str, comment: str, clock: Clock
 ) -> Outcome:
-    """Merges exactly the rows that were staged, once; what newer feeds brought since stays.
+    """Merges exactly the rows that were staged. What newer feeds have brought since then stays.
 
-    `settings`: of the feed's source. Raises SafetyStopError when the feed is held no more.
+    `settings` are those of the feed's source. Raises SafetyStopError where the feed is not held any
+    more, or where its staged rows are not complete.
     """
     with locks.held(engine, f"hr/{settings.name}"), engine.begin() as connection:
         held = _find_held(connection, feed)
@@ -93,8 +96,8 @@ def approve(
 
 
 def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
-    """Throws the feed away. The next full read is due when it was; until then the same rows ask
-    nobody again. Raises like `approve`."""
+    """Throws the feed away. The next full read is due when it was due before; until then nobody is
+    asked about the same rows again. Raises SafetyStopError where the feed is not held any more."""
     source = describe(engine=engine, feed=feed).source
     with locks.held(engine, f"hr/{source}"), engine.begin() as connection:
         held = _find_held(connection, feed)
@@ -104,11 +107,14 @@ def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
 
 
 def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -> HeldFeed:
-    """Keeps the staged rows, in the place of older feeds that this one covers, and raises
-    SafetyStopError. The feed that is held already was told of then, and one that was rejected is
-    asked about again when a full read is due, or `by_hand`: returns which it is, and nothing was
-    done. One that only brings more changes than the one it takes the place of is returned, too:
-    the question is open. Called under the source's lock."""
+    """Keeps the staged rows in the place of older feeds that this one covers, and raises
+    SafetyStopError, so that somebody is asked. The caller holds the source's lock.
+
+    It returns a feed and raises nothing in three cases. The same rows are held already: that feed
+    is returned. The same rows were rejected, no full read has become due since, and the run is not
+    `by_hand`: the rejected feed is returned. This feed takes the place of one of the same mode:
+    the question about that one is open, and the new feed is returned.
+    """
     with engine.begin() as connection:
         fingerprint = feeds.fingerprint(connection, run_id=feed.run_id)
         known = _known(connection, feed, fingerprint, by_hand=by_hand)
@@ -133,7 +139,7 @@ def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -
 def _known(
     connection: Connection, feed: StagedFeed, fingerprint: str, *, by_hand: bool
 ) -> HeldFeed | None:
-    """The feed of the same rows that was told of already."""
+    """The feed with the same rows about which somebody has been asked already."""
     same = [
         old
         for old in held_feeds.open_ones(connection, source=feed.source)
@@ -151,8 +157,8 @@ def _known(
 
 
 def supersede(connection: Connection, feed: StagedFeed) -> Sequence[HeldFeed]:
-    """A newer feed, merged or held itself, takes the place of those that it covers, which are
-    returned."""
+    """Closes the held feeds that a newer feed covers, whether that is merged or held itself, and
+    returns them."""
     covered = _covered(connection, feed)
     for old in covered:
         held_feeds.close(connection, feed=old.id, state="superseded")
@@ -162,8 +168,9 @@ def supersede(connection: Connection, feed: StagedFeed) -> Sequence[HeldFeed]:
 
 
 def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
-    """A full read covers everything; incremental ones start at the same watermark or before. A file
-    of changes covers only what it was itself, before it was rewritten."""
+    """The held feeds that this one covers. A full read covers all; an incremental one covers
+    earlier ones, because it starts at their watermark or before. A file of changes covers only its
+    own earlier content."""
     file = runs.file_of(connection, run_id=feed.run_id)
     return [
         old
@@ -179,7 +186,8 @@ def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
 def _staged(
     connection: Connection, settings: AnySource, feed: HeldFeed, now: datetime
 ) -> StagedFeed:
-    """As it was read; where something newer was merged since, that is HR's present state."""
+    """The feed as it was read. It is not HR's present state where something newer was merged
+    since."""
     scope = ReadScope(mode=feed.mode, since=feed.read_from)  # type: ignore[arg-type]
     newer = held_feeds.merged_since(connection, source=feed.source, feed=feed.id)
     return StagedFeed(

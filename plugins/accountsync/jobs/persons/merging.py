@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -50,8 +49,7 @@ _ROWS_AT_ONCE = 5000
 
 
 def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
-    """Sources are read at the same time and merged one after the other: they share the employee
-    numbers. The caller takes everything back where the outcome says `stopped_by`.
+    """Merges the staged rows. The caller rolls everything back where the outcome has `stopped_by`.
 
     Raises IncompleteReadError where not all of the `rows` that were staged are there any more.
     """
@@ -96,8 +94,9 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
 
 
 def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome, *, is_first: bool) -> None:
-    """Snapshot and watermark, as far as the feed proves them (I1, I4); one that was approved after
-    newer ones is not how HR is now."""
+    """Notes the snapshot and moves the watermark, as far as the feed proves them (I1, I4). A feed
+    that is approved after newer ones were merged does not show how HR is now, so it is no
+    snapshot."""
     counts, source = outcome.counts, feed.source
     absences.welcome_back(connection, run_id=feed.run_id, source=source)
     if feed.scope.is_complete and feed.decides:
@@ -136,7 +135,7 @@ def _presume_left(connection: Connection, feed: StagedFeed) -> None:
 
 
 def _with_missing(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outcome:
-    """With whom a human has to be asked about: nobody would look for them otherwise (I4)."""
+    """Adds to the outcome who is missing from HR for so long that a human has to decide (I4)."""
     policy = feed.settings.absence
     if not feed.scope.is_complete or policy.policy != "ask":
         return outcome
@@ -158,8 +157,8 @@ def _with_missing(connection: Connection, feed: StagedFeed, outcome: Outcome) ->
 
 
 def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
-    """I3; a read of some persons says nothing about others, and whose row a complete one lacks is
-    gone from HR."""
+    """Adds the rows that were rejected earlier, mapped anew (I3). A read of some persons says
+    nothing about others, and a row that a complete read lacks is gone from HR."""
     if feed.scope.mode == "person" or feed.scope.is_complete:
         return
     after = 0
@@ -198,7 +197,8 @@ def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -
 
 
 def _known(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
-    """Whom the source has; a source of changes only never says so. Counted where it matters."""
+    """How many persons the source has. A source of changes only has no snapshot that says so; they
+    are counted only where a field changed often enough to concern the feed guard."""
     snapshot = runs.last_snapshot(connection, source=feed.source)
     if snapshot and snapshot.rows:
         return snapshot.rows
@@ -209,7 +209,8 @@ def _known(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
 
 
 def _with_totals(connection: Connection, feed: StagedFeed, change: FieldChange) -> FieldChange:
-    """Few have a last working day, or left: all of them lose it where some of the feed do."""
+    """Adds how many persons had a value in the field, or had left. They are counted only where the
+    feed takes enough of that away to concern the feed guard."""
     floor, field = feed.settings.feed_guard.floor, change.field
     if change.emptied >= floor:
         others = merges.with_value(connection, source=feed.source, field=field)
@@ -232,9 +233,9 @@ def _newly_rejected(connection: Connection, feed: StagedFeed, merged: Merged) ->
 
 def _differences(
     connection: Connection, feed: StagedFeed, merged: Merged, taken_over: list[str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Employee numbers are the only personal data in it (I15)."""
-    differences: dict[str, Any] = {
+    differences: dict[str, object] = {
         "fields": {change.field: _change_document(change) for change in merged.changes}
     }
     differences["inserted"] = merged.newcomers
@@ -248,7 +249,7 @@ def _differences(
     return {name: value for name, value in differences.items() if value}
 
 
-def _change_document(change: FieldChange) -> dict[str, Any]:
+def _change_document(change: FieldChange) -> dict[str, object]:
     document = {
         "changed": change.changed,
         "emptied": change.emptied,

@@ -1,4 +1,4 @@
-"""An HR source that answers, and brings nothing new for longer than is expected of it."""
+"""Notices an HR source that answers but has brought nothing new for longer than expected."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ log = logging.getLogger(__name__)
 
 
 def look_for_silence(engine: Engine, feed: StagedFeed, request: RunRequest) -> Reason | None:
-    """After all is merged and recorded: what is wrong, None where nothing is.
+    """Says why a source is silent, or None where it is not. It runs after all is merged and
+    recorded.
 
-    Raises SilentSourceError once in each `expected_every` that passes, for whoever gets the mails,
-    and always when asked by hand; a dry run only tells. Who reads a window or some persons learns
-    nothing about the rest.
+    Raises SilentSourceError once in each `expected_every` that passes, so that a mail is sent, and
+    every time for a run that somebody asked for. A dry run never raises it. A read of a window or
+    of some persons says nothing about the rest of the source.
     """
     every = feed.settings.expected_every
     if every is None or not feed.scope.follows_changes:
@@ -49,7 +50,7 @@ def look_for_silence(engine: Engine, feed: StagedFeed, request: RunRequest) -> R
 
 
 def _was_told(connection: Connection, feed: StagedFeed, news: News, every: timedelta) -> bool:
-    """By an earlier run, in this of the times `every` that have passed since."""
+    """Whether an earlier run has said so in the present period of length `every`."""
     period_began = news.since + news.silent_for // every * every
     return runs.said_silent(
         connection, run_id=feed.run_id, since=news.since, not_before=period_began
@@ -57,7 +58,8 @@ def _was_told(connection: Connection, feed: StagedFeed, news: News, every: timed
 
 
 def _silence(settings: AnySource, every: timedelta, news: News) -> Reason:
-    """A Connection may be in the path of files."""
+    """The reason, with the facts of this silence. A path of files may have the id of a Connection,
+    which is left out."""
     facts: dict[str, Fact] = {
         "source": settings.name,
         "since": news.since.isoformat(),
