@@ -1,4 +1,4 @@
-"""Derive the account tasks of every person that changed, or for whom a date has come."""
+"""Derives the account tasks of every person that changed or for whom a date has come."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -27,6 +26,7 @@ from accountsync.jobs.plans.candidates import (
     read_candidates,
     take_over_adopted,
 )
+from accountsync.jobs.plans.person_facts import Facts
 from accountsync.jobs.plans.plan_rules import Rules, compile_rules
 from accountsync.jobs.reason_texts import all_english
 from accountsync.settings import Settings
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 _PERSONS_AT_ONCE = 2000
 _FEW_PERSONS = 50_000
-"""More are as good as everybody, where one looks who waits for them."""
+"""Up to so many persons are named where dependants are looked for; beyond it, everybody's are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,8 @@ class PlanSummary:
 
 @dataclass(slots=True, kw_only=True)
 class _Changes:
-    """What one lot of persons needs. `add` may be computed while it is written."""
+    """What one lot of persons needs. `add` may be a generator that computes while tasks are
+    written."""
 
     add: Iterable[PlannedTask] = ()
     replacing: list[PlannedTask] = field(default_factory=list)
@@ -74,7 +75,8 @@ class _Changes:
     planned: list[Evaluation] = field(default_factory=list)
 
     def leave_out(self, claimed: Sequence[OpenTask]) -> None:
-        """Whoever these are about is planned again after the call (I6)."""
+        """Leaves out tasks that a processor has claimed; their persons are planned again after the
+        call (I6)."""
         if not claimed:
             return
         places = {(task.person_id, task.system) for task in claimed}
@@ -98,13 +100,13 @@ def create_account_tasks(
     expected: str | None = None,
     only: str | None = None,
 ) -> PlanSummary:
-    """One plan in one transaction. A dry run is the same, rolled back: only what it would have done
-    is kept.
+    """Derives one plan in one transaction. A dry run does the same and rolls it back; only the
+    summary of what it would have done is kept.
 
-    `expected`: the content hash of a dry run. Raises SafetyStopError, and changes nothing, where
-    something else comes out by now.
-    `only`: the employee number of the one person to plan. The guard judges such plans, too: what
-    they take away counts with what is held and with the budgets (I7).
+    `expected` is the content hash of a dry run. Raises SafetyStopError, and changes nothing, where
+    the plan comes out differently by now. `only` is the employee number of the one person to plan.
+    The guard judges such plans, too: what they take away counts with what is held and against the
+    budgets (I7).
     """
     rules = compile_rules(settings)
     with rare_collections(), locks.held(engine, "plan"), engine.begin() as connection:
@@ -152,7 +154,8 @@ def _plan(
     *,
     only: str | None,
 ) -> PlanSummary:
-    """HR's own names are recorded for everybody, whoever is planned: before one is given (I8)."""
+    """Derives, judges and finishes a plan. The names that HR gives are recorded for everybody
+    before any name is given, even if only one person is planned (I8)."""
     plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
     digest = hashlib.sha256()
     changed = planned_rules.changed(connection, rules.fingerprints)
@@ -198,7 +201,7 @@ def _unknown_sources(connection: Connection, rules: Rules, plan_id: int) -> Mapp
 def _give_up_targets(
     connection: Connection, rules: Rules, plan_id: int, now: datetime, digest: Digest
 ) -> None:
-    """Those that were taken out of the configuration."""
+    """Gives up the open tasks of targets that were taken out of the configuration."""
     if gone := planned_rules.forget(connection, but=rules.fingerprints):
         given_up = planned_tasks.give_up_targets(connection, systems=gone, now=now, digest=digest)
         log.warning("event=targets_gone plan=%s systems=%s given_up=%s", plan_id, gone, given_up)
@@ -211,7 +214,8 @@ def _to_open_tasks(
     now: datetime,
     digest: Digest,
 ) -> list[OpenTask]:
-    """Returns those that a processor has claimed since they were read."""
+    """Supersedes and revises open tasks. Returns those that a processor has claimed since they were
+    read."""
     claimed = []
     for tasks, cause in (
         (changes.superseded, Reason.of(Kind.REASON_GONE)),
@@ -226,7 +230,7 @@ def _to_open_tasks(
 
 
 def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:
-    """Holds what the guard stops, lets everything else through (I7)."""
+    """Holds what the guard stops, and releases everything else (I7)."""
     for group in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
         because = plan_guard.reasons(group.facts, rules.guards[group.system, group.operation])
         if because:
@@ -275,9 +279,10 @@ def _finish(
 
 
 def _changes(
-    connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime, first: FirstNumbers
+    connection: Connection, rules: Rules, rows: Sequence[Facts], now: datetime, first: FirstNumbers
 ) -> _Changes:
-    """Who has nothing yet gets what is planned: nothing to compare it with."""
+    """What a lot of persons needs. A person without accounts and open tasks gets the planned tasks
+    as they are, because there is nothing to compare them with."""
     everybody = read_candidates(connection, rules, rows, now)
     given = give_names(connection, rules, everybody, first)
     newcomers = [
@@ -316,7 +321,8 @@ def _collect(
     candidate: Candidate,
     planned: Mapping[str, PlannedTask],
 ) -> None:
-    """A person with a call under way is planned again after it."""
+    """Adds what a person's open tasks need to come in step with the planned ones. A person with a
+    call under way is planned again after it."""
     is_settled = True
     for rule in rules.systems:
         task, open_task = planned.get(rule.name), candidate.open_tasks.get(rule.name)

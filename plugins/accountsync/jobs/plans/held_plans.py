@@ -1,4 +1,4 @@
-"""Plans of which the guard held a part, and plans that were only tried: looked at, decided (I7)."""
+"""Shows held plans and dry runs, and carries out what a human decides about them (I7)."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ def approve(
     now: datetime,
     reviewed: str | None = None,
 ) -> int:
-    """Lets exactly the held tasks go that were reviewed. Returns how many.
+    """Releases exactly the held tasks that were reviewed. Returns how many.
 
-    `reviewed`: the hash that the reviewer saw. What no longer holds was superseded by a later plan;
-    a person whom HR changed since is left to the next one, which judges anew. Raises
-    SafetyStopError, and changes nothing, when the plan holds nothing or is another one.
+    `reviewed` is the hash that the reviewer saw. A later plan has superseded tasks that do not hold
+    any more. A person who changed since then is left to the next plan, which the guard judges anew.
+    Raises SafetyStopError, and changes nothing, where the plan holds nothing or is not the one that
+    was reviewed.
     """
     with locks.held(engine, "plan"), engine.begin() as connection:
         view = _find_held(connection, plan, reviewed)
@@ -78,8 +79,9 @@ def reject(
     now: datetime,
     reviewed: str | None = None,
 ) -> int:
-    """Cancels exactly the held tasks; the same ones are not planned again until something about
-    them changes, or somebody reconsiders. Returns how many. Raises like `approve`."""
+    """Cancels exactly the held tasks. The same ones are not planned again until something about
+    them changes, or somebody reconsiders. Returns how many. Raises SafetyStopError as `approve`
+    does."""
     with locks.held(engine, "plan"), engine.begin() as connection:
         view = _find_held(connection, plan, reviewed)
         cancelled = guarded_tasks.reject(connection, plan_id=plan, now=now)
@@ -93,8 +95,8 @@ def reject(
 
 
 def reconsider(*, engine: Engine, plan: int, actor: str, comment: str) -> int:
-    """Takes back that a plan's tasks were rejected or cancelled: the next plan asks for them again
-    where they still hold, and the guard judges them anew. Returns how many.
+    """Takes back that a plan's tasks were rejected or cancelled. The next plan has them again where
+    they still hold, and the guard judges them anew. Returns how many.
 
     Raises SafetyStopError where nothing of this plan is refused any more.
     """
@@ -113,9 +115,10 @@ def reconsider(*, engine: Engine, plan: int, actor: str, comment: str) -> int:
 def release_dry_run(
     *, engine: Engine, settings: Settings, plan: int, actor: str, now: datetime
 ) -> PlanSummary:
-    """What the dry run derived, if the same comes out now; the guard judges it like any plan.
+    """Makes a plan of what the dry run derived. The guard judges it like any plan.
 
-    Raises SafetyStopError where something else comes out.
+    Raises SafetyStopError where the plan comes out differently by now, ConfigurationError where the
+    plan is no dry run.
     """
     dry_run = describe(engine=engine, plan=plan)
     if dry_run.state != "dry_run":

@@ -1,4 +1,4 @@
-"""Persons as rules and mappings see them: HR's fields, operators' mappings and readings."""
+"""Persons as rules and mappings see them: HR's fields, operators' mapping tables and readings."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from accountsync.jobs.reason_texts import english
 from accountsync.store.names import name_readings
 from accountsync.store.persons import mappings
 
-Facts = dict[str, Any]
-"""What `person` stands for in an expression; `type` and `department` are operators' rows."""
+Facts = Mapping[str, Any]
+"""What `person` stands for in an expression. `type` and `department` are rows of the operators'
+mapping tables."""
 
 
 def unknown_person(number: str) -> str:
-    """What an operator is told of whom the store lacks."""
+    """What an operator is told where no person has this employee number."""
     return (
         f"nobody has the employee number {number!r}; is it in a row of HR that is rejected?"
         " bin/accountsync reject list"
     )
 
 
-def of(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Facts]:
+def of(connection: Connection, rows: Sequence[Facts]) -> list[Facts]:
     readings = name_readings.load(connection)
     own = name_readings.of_persons(connection, [row["id"] for row in rows])
     types = mappings.read(connection, mappings.TABLES["person-types"])

@@ -1,4 +1,4 @@
-"""The configuration's part of planning, compiled once a run."""
+"""Compiles what the configuration says about planning, once in a run."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ _PLANNED_BY = {
     "scope", "attributes", "identifier", "depends_on", "after", "prehire", "leave", "leaver",
     "delete_after", "keep",
 }  # fmt: skip
-"""What of a target's configuration decides who has what: another one is planned for everybody."""
+"""The settings of a target that decide who has what. When one of them changes, everybody is planned
+again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """`order`: which systems come after which. `fingerprints`: of each system's rules.
-    `valid_statuses`: by source; also those of a leave, which the targets' `leave` decides about.
-    `statuses`: by source. What persons of any other source should have nobody can say."""
+    """`order` says which targets come after which. `fingerprints` has a hash of each target's
+    rules. `valid_statuses` and `statuses` are by source. The valid ones include those of a leave,
+    about which the `leave` of each target decides. Persons of a source that is not in `statuses`
+    keep their accounts as they are."""
 
     systems: Sequence[SystemRule]
     order: Order
@@ -47,7 +49,8 @@ class Rules:
 
     @property
     def reads(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
-        """System → system → the facts of an account there that the mapping reads."""
+        """Target → another target → the facts of an account there that the first one's mapping
+        reads."""
         return {rule.name: _read_accounts(rule) for rule in self.systems}
 
 
