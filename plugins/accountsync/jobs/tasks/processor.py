@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 _RECORD_AT_MOST = 200
 _PROGRESS_EVERY_S = 10.0
 _GRACE_S = 3.0
-"""For calls under way when a signal comes: Airflow kills five seconds after it."""
+"""Calls under way have so much time after SIGTERM. Airflow kills the process after five seconds."""
 
 
 @dataclass(slots=True)
@@ -72,12 +72,12 @@ class _Call:
 
     @property
     def may_end(self) -> bool:
-        """Under way, and nothing of it has left: it waits for its turn, for a token, for a look."""
+        """Whether nothing of the call has left: it may wait for its turn, a token, a look."""
         return not (self.is_over or self.departure.has_left)
 
 
 class Processor:
-    """`stopped_by`: why it ended before its time."""
+    """One run of one target. `stopped_by` says why it ended early."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Processor:
             keeper.cancel()
 
     def stop(self, error: AccountSyncError | None) -> None:
-        """Nothing more is sent; what has left may end."""
+        """Sends nothing more. Calls that have left may end."""
         self.stopped_by = self.stopped_by or error
         self._is_ending = True
         self.health.throttle.close()
@@ -144,7 +144,7 @@ class Processor:
 
     @contextmanager
     def _obeying_signals(self) -> Iterator[None]:
-        """SIGTERM: stop, and let go of calls that take too long."""
+        """On SIGTERM, stops the run, and cancels calls that take longer than `_GRACE_S`."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -166,8 +166,8 @@ class Processor:
             caller.cancel()
 
     async def _claim(self) -> None:
-        """Until nothing is due and nothing is under way that could make more due. A store that is
-        slower than the target holds it back: what is done and not recorded is lost in a crash."""
+        """Claims tasks until none is due and no call is under way that could make more due. It
+        waits while many results are not recorded, because a crash would lose them."""
         enough = self._queue.limits.concurrency
         too_many = 4 * enough + _RECORD_AT_MOST
         while not self._is_ending:
@@ -211,10 +211,10 @@ class Processor:
             self._done.put_nowait(result)
 
     async def _carry_out(self, claim: Claim) -> Result:
-        """Every error of the tree becomes a result; what stops the target: the rest is unsent."""
+        """Carries out one task. Every error of the tree becomes a result."""
         try:
             task = claim.as_task(with_late_bound(claim))
-        except AccountSyncError as error:  # nothing is sent: it says nothing about the target
+        except AccountSyncError as error:  # nothing was sent, so this says nothing about the target
             return self._as_result(claim.as_task(claim.row["desired"]), error)
         if not await self.health.throttle.enter() or self._queue.seconds_left <= 0:
             self.health.throttle.unanswered()
@@ -247,8 +247,8 @@ class Processor:
         )
 
     def _failed(self, task: ClaimedTask, error: AccountSyncError) -> Result:
-        """What stopped halfway was sent all the same: a look decides, where there can be one. An
-        account that was made is there, whatever went wrong with the rest of it."""
+        """The result of a failed call. One that stopped halfway was sent, so a probe decides where
+        the target can find accounts. A new account is there, whatever went wrong later."""
         self.health.judge(error)
         is_begun = self._calls[task.attempt_id].departure.is_begun
         if isinstance(error, ConfigurationError | TargetDownError):
@@ -269,7 +269,7 @@ class Processor:
         )
 
     def _log_failure(self, result: Result) -> None:
-        """What did not just work, for the operator: who, where, which attempt, why, what next."""
+        """Logs an attempt that failed: who, where, which attempt, why, what comes next."""
         if result.error_kind is None or (
             result.outcome is Outcome.NOT_SENT and result.state != TaskState.NEEDS_HUMAN
         ):
@@ -296,7 +296,7 @@ class Processor:
                 self._log_progress()
 
     async def _keep(self, results: list[Result]) -> None:
-        """A store that stays away: the leases run out, and the next run looks what was done."""
+        """Records results. If the store stays away, leases run out and the next run probes them."""
         if results:
             self._recording = results
             try:
@@ -318,7 +318,7 @@ class Processor:
         )  # fmt: skip
 
     def _give_back(self) -> None:
-        """Without the loop, which may be ending: blocking, once, as far as the store lets us."""
+        """Records or gives back all claims. It blocks, because the event loop may be ending."""
         at = self._queue.clock()
         answered: list[Result | None] = [*self._recording]
         while not self._done.empty():
@@ -343,6 +343,6 @@ class Processor:
         with suppress(asyncio.CancelledError):
             while True:
                 await asyncio.sleep(every)
-                with suppress(TransientError):  # the store is away: there is time for two more
+                with suppress(TransientError):  # a lease lasts for two more tries
                     ids = sorted(claim.row["id"] for claim in self._held.values())
                     await asyncio.to_thread(self._queue.renew, ids)

@@ -1,4 +1,4 @@
-"""An operator's hand on the queue: retry, cancel, hold, release, done. Previewed, audited."""
+"""Carries out task commands: retry, cancel, hold, release, done. All of them are audited."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ _AUDITED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandEffect:
-    """`counts`: (system, operation, state before) → tasks. `follow`: how many of them are changed
-    only because they depend on the others. `released`: made ready by it. `gone`: left alone, for
-    their target is not configured any more: nobody would carry them out."""
+    """`counts` is (target, operation, state before) → tasks. `follow` counts those that are changed
+    only because they depend on others, `released` those that became ready. `gone` counts tasks that
+    are left alone, because their target is not configured any more and nobody would carry them
+    out."""
 
     command: str
     counts: Mapping[tuple[str, str, str], int]
@@ -49,8 +50,8 @@ class CommandEffect:
 
 
 def require_known(*, engine: Engine, settings: Settings, chosen: TaskFilter) -> None:
-    """Raises ConfigurationError where what is chosen by does not exist: that nothing is stuck there
-    would be no news."""
+    """Raises ConfigurationError where the filter names something that does not exist. Without it, a
+    misspelt name would look as if nothing were stuck."""
     with engine.connect() as connection:
         unknown = task_commands.unknown(connection, chosen, targets=list(settings.systems))
     if unknown:
@@ -69,7 +70,8 @@ def preview(
 def _chosen(
     connection: Connection, settings: Settings, command: str, chosen: TaskFilter, now: datetime
 ) -> tuple[list[RowMapping], int]:
-    """What the command changes, and how many it would, were their targets still configured."""
+    """The tasks that the command changes, and how many it leaves because their targets are not
+    configured any more."""
     rows = task_commands.choose(connection, TASK_COMMANDS[command], chosen, now=now)
     if not TASK_COMMANDS[command].revives:
         return rows, 0
@@ -86,7 +88,8 @@ def carry_out(
     actor: str,
     comment: str,
 ) -> CommandEffect:
-    """Raises ConfigurationError for a filter that chooses everything."""
+    """Carries out the command for the chosen tasks, and records it. Raises ConfigurationError for a
+    filter that chooses everything."""
     if chosen.is_empty:
         raise ConfigurationError("say which tasks: without a filter nothing is changed")
     with engine.begin() as connection:
@@ -130,7 +133,7 @@ def _audit(
 
 
 def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: str) -> None:
-    """A human vouches that a task that needed one is done: the store then knows its account.
+    """Records that a human has done what a task asked for. The store then knows its account.
 
     Raises ConfigurationError where the task does not wait for a human, or its target is gone.
     """
