@@ -1,6 +1,6 @@
-"""Batch requests for accounts, e.g. of suppliers' staff: submitted, followed, cancelled.
+"""Submits, follows and cancels account requests, such as those for suppliers' staff.
 
-A request is never called done for its tasks: only accounts that are active make it so.
+What counts for the state of a request is whether accounts are active, not whether tasks succeeded.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping
 
@@ -36,8 +35,9 @@ ANOTHER_NAME = "HR knows this number under another name; HR's is used"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """`is_new`: False where the very same request was submitted before. Of its persons `made` are
-    new, `renewed` are of earlier requests and changed; `of_hr` belong to HR, whose facts stay."""
+    """`is_new` is False where the same request was submitted before. Of its persons, `made` are
+    new, `renewed` came with earlier requests and have changed, and `of_hr` are known from HR, whose
+    facts stay."""
 
     request_id: int
     is_new: bool
@@ -49,7 +49,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemStatus:
-    """`cause`: why it is blocked or failed."""
+    """How far a person's account in one target is. `cause` says why it is blocked or failed."""
 
     system: str
     state: Fulfilment
@@ -66,7 +66,8 @@ class ItemStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStatus:
-    """`progress`: state → persons; they add up to all of them (I14). `errors`: cause → accounts."""
+    """`progress` is state → persons, which add up to all persons (I14). `errors` is cause →
+    accounts."""
 
     id: int
     origin_system: str
@@ -79,8 +80,8 @@ class RequestStatus:
     errors: Mapping[str, int]
     items: Sequence[ItemStatus]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The answer in the wire's spelling."""
+    def as_dict(self) -> dict[str, object]:
+        """The status as JSON for other systems, with their spelling of the names."""
         return {
             "requestId": self.id,
             "originSystem": self.origin_system,
@@ -94,7 +95,7 @@ class RequestStatus:
         }
 
 
-def _as_dict(item: ItemStatus) -> dict[str, Any]:
+def _as_dict(item: ItemStatus) -> dict[str, object]:
     return {
         "employeeNumber": item.employee_number,
         "status": item.state,
@@ -109,16 +110,17 @@ def _as_dict(item: ItemStatus) -> dict[str, Any]:
 def submit(
     *,
     engine: Engine,
-    document: Any,
+    document: object,
     systems: Collection[str],
     actor: str,
     now: datetime,
     dry_run: bool = False,
 ) -> Submitted:
-    """One transaction; a dry run is the same, rolled back at the end. `systems`: the configured.
+    """Submits a request in one transaction, which a dry run rolls back. `systems` are the
+    configured targets.
 
-    Raises InvalidRequestError with everything that is wrong, and where the origin system has used
-    its business key for something else.
+    Raises InvalidRequestError that names every problem, or where the origin system has used its
+    business key for another request.
     """
     request = request_document.read(document, systems=systems)
     with engine.connect() as connection, connection.begin() as transaction:
@@ -130,7 +132,8 @@ def submit(
 
 
 def _lock_persons(connection: Connection) -> None:
-    """Merges of HR give out employee numbers too, and the planner marks the same persons."""
+    """Takes the lock of all persons. Merges of HR add employee numbers, too, and the planner marks
+    the same persons."""
     schema.require_head(connection)
     locks.take_persons(connection)
 
@@ -164,7 +167,7 @@ def _submit(
     )
 
 
-def _header(request: RequestDocument) -> dict[str, Any]:
+def _header(request: RequestDocument) -> dict[str, object]:
     header = request.model_dump(exclude={"system_list", "user_list"})
     return header | {"systems": request.systems, "content_hash": request.content_hash}
 
@@ -187,8 +190,8 @@ def _submitted_before(connection: Connection, request: RequestDocument) -> Submi
 def _name_conflicts(
     users: Sequence[RequestedPerson], known: Mapping[str, RowMapping]
 ) -> Iterable[Problem]:
-    """A number requested before for somebody of another name would give away that one's accounts
-    (I10). HR alone renames people."""
+    """A problem for each number that was requested before for a person of another name: the request
+    would get that person's accounts (I10). Only HR renames people."""
     for position, user in enumerate(users):
         person = known.get(user.employee_number)
         if person and person["source"] == SOURCE and _is_another_name(person, user):
@@ -215,8 +218,9 @@ def _asked(
 
 
 def cancel(*, engine: Engine, request_id: int, actor: str, comment: str, now: datetime) -> int:
-    """Nothing more is made for it: counts the tasks cancelled at once. Its persons stay; accounts
-    that exist go the planner's way, through the guard. Raises InvalidRequestError."""
+    """Cancels a request, and returns how many tasks were cancelled with it. Its persons stay. The
+    next plan disables the accounts that exist, and the guard judges that. Raises
+    InvalidRequestError where there is no such request, or where it was cancelled before."""
     with engine.begin() as connection:
         _lock_persons(connection)
         _find_request(connection, request_id)
@@ -239,7 +243,7 @@ def _find_request(connection: Connection, request_id: int) -> RowMapping:
 
 
 def status(*, engine: Engine, request_id: int) -> RequestStatus:
-    """Raises InvalidRequestError where there is none."""
+    """How far one request is. Raises InvalidRequestError where there is no such request."""
     with engine.connect() as connection:
         schema.require_head(connection)
         return _statuses(connection, [_find_request(connection, request_id)])[0]

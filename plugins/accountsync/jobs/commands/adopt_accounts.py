@@ -1,6 +1,6 @@
-"""First installation: the accounts that a target has already become those of their persons.
+"""Adopts the accounts that a target has already, as the first step of an installation.
 
-Nothing is changed in the target. Only what is sure is adopted; doubtful accounts are cases for a
+Nothing is changed in the target. Only sure accounts are adopted; doubtful ones become cases for a
 human, and nothing is planned for their candidates there until the case is closed.
 """
 
@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping
 
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.accounts.correlation import Correlated, Matcher, Rule, account_key
-from accountsync.domain.mapping.values import Value, compile_tree
+from accountsync.domain.mapping.values import Context, Value, compile_tree
 from accountsync.domain.reasons import Kind, Reason, from_documents
 from accountsync.errors import ConfigurationError, RecordError, SafetyStopError, TransientError
 from accountsync.jobs.plans import person_facts
@@ -40,13 +39,14 @@ _CLOSED_BY = {
     "adopted": AuditAction.CORRELATION_CASE_ADOPTED,
     "ignored": AuditAction.CORRELATION_CASE_IGNORED,
 }
-"""State of a case that a human closed → what that human did."""
+"""The state of a closed case → the audit action of the human who closed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adoption:
-    """`listed = known + adopted + doubtful + ignored + foreign` (I14). `known`: recorded before.
-    `ignored`: a human said so. `examples`: employee numbers of some who were adopted."""
+    """`listed = known + adopted + doubtful + ignored + foreign` (I14). `known` were recorded
+    before, and a human decided that `ignored` belong to nobody. `examples` are some employee
+    numbers."""
 
     system: str
     listed: int
@@ -60,7 +60,7 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`account`: the target's own id of it. `candidates`: employee numbers, best match first."""
+    """`account` is the target's own id. `candidates` are employee numbers, the best match first."""
 
     id: int
     system: str
@@ -71,7 +71,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sorted:
-    """What a target listed, by what becomes of it."""
+    """The accounts that a target listed, by what becomes of them."""
 
     known: int
     ignored: int
@@ -81,7 +81,8 @@ class _Sorted:
 
 
 async def list_accounts(open_connector: OpenConnector, *, system: str) -> list[RemoteAccount]:
-    """Complete, or IncompleteReadError (I2)."""
+    """All accounts of the target. Raises IncompleteReadError where the list is not complete
+    (I2)."""
     async with open_connector() as connector:
         if not connector.can_list:
             raise ConfigurationError(f"{system}: the target offers no list of its accounts")
@@ -98,7 +99,7 @@ def adopt_accounts(
     now: datetime,
     dry_run: bool = False,
 ) -> Adoption:
-    """One transaction after a complete read; a dry run is the same, rolled back. May be repeated.
+    """Adopts in one transaction after a complete read; a dry run rolls it back. It may be repeated.
 
     Raises TransientError while tasks of this target are carried out.
     """
@@ -123,7 +124,7 @@ def adopt_accounts(
     return adoption
 
 
-def _audit_details(adoption: Adoption) -> dict[str, Any]:
+def _audit_details(adoption: Adoption) -> dict[str, object]:
     counts = ("listed", "known", "adopted", "doubtful", "ignored", "foreign")
     return {"system": adoption.system} | {name: getattr(adoption, name) for name in counts}
 
@@ -216,8 +217,8 @@ def _correlated(
     return matcher.correlated()
 
 
-def _value(value: Value, context: Mapping[str, Any]) -> Any:
-    """None where the person, or what is known so far, does not have it."""
+def _value(value: Value, context: Context) -> object:
+    """The value of a mapping, or None where the person lacks the data for it."""
     try:
         return value(context)
     except RecordError:
@@ -227,7 +228,8 @@ def _value(value: Value, context: Mapping[str, Any]) -> Any:
 def _without_taken_names(
     connection: Connection, system: str, target: AnyTarget, sure: dict[int, RemoteAccount]
 ) -> list[Doubt]:
-    """Enters the names of sure ones; takes those out of `sure` whose names are another's (I8)."""
+    """Records the names of sure accounts, and takes those out whose names are another person's
+    (I8)."""
     seen = [
         name
         for person_id, account in sure.items()
@@ -248,14 +250,14 @@ def _without_taken_names(
 def _names(
     system: str, target: AnyTarget, account: RemoteAccount, person_id: int | None
 ) -> Iterator[SeenName]:
-    """Those attributes that the target's mapping fills with a name as it is."""
+    """The names of an account: attributes that the mapping fills with a name and nothing else."""
     shown = {**account.attributes, target.identifier: account.identifier}
     for attribute, node in target.attributes.items():
         for namespace, value in _named(node, shown.get(attribute)):
             yield SeenName(person_id=person_id, namespace=namespace, value=value, origin=system)
 
 
-def _named(node: Any, shown: Any) -> Iterator[tuple[str, str]]:
+def _named(node: object, shown: object) -> Iterator[tuple[str, str]]:
     if isinstance(node, Mapping) and isinstance(shown, Mapping):
         for key, child in node.items():
             yield from _named(child, shown.get(key))
@@ -294,7 +296,7 @@ def adopt_case(
     comment: str,
     now: datetime,
 ) -> None:
-    """A human says whose it is. Raises SafetyStopError where that cannot be."""
+    """Closes a case: the account is this person's. Raises SafetyStopError where that cannot be."""
     with _open_case(engine, case) as (connection, row):
         system, account = row["system"], account_cases.account_of(row)
         if system not in systems:
@@ -328,7 +330,7 @@ def _open_case(engine: Engine, case: int) -> Iterator[tuple[Connection, RowMappi
 
 
 def ignore_case(*, engine: Engine, case: int, actor: str, comment: str, now: datetime) -> None:
-    """A human says that it is nobody's of ours: it is left alone from now on."""
+    """Closes a case: the account belongs to nobody we know, and is left alone from now on."""
     with _open_case(engine, case) as (connection, row):
         _close(connection, row, "ignored", actor, {"comment": comment}, now)
 
@@ -338,7 +340,7 @@ def _close(
     case: RowMapping,
     state: str,
     actor: str,
-    details: Mapping[str, Any],
+    details: Mapping[str, object],
     now: datetime,
 ) -> None:
     account_cases.close(connection, case=case["id"], state=state, now=now)

@@ -1,11 +1,11 @@
-"""What operators ask and decide about names. Decisions are audited, without the values."""
+"""Answers what operators ask about names, and carries out what they decide. Decisions about persons
+are audited without the names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping
 
@@ -17,6 +17,7 @@ from accountsync.domain.plans.desired import same
 from accountsync.domain.plans.planning import PlannedTask, Step, step
 from accountsync.errors import ConfigurationError, NeedsDataError, SafetyStopError
 from accountsync.jobs.plans import candidates, name_giving, person_facts
+from accountsync.jobs.plans.person_facts import Facts
 from accountsync.jobs.plans.plan_rules import compile_rules
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
@@ -28,8 +29,8 @@ from accountsync.store.persons import person_view
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """`names`: namespace → what would be given now; `problem`: why some cannot be given.
-    `warning`: what a human should look at before the names are given for ever."""
+    """`names` is namespace → the name that would be given now. `problem` says why some cannot be
+    given. `warning` says what a human should look at first, because a name is given for ever."""
 
     names: Mapping[str, str]
     problem: str | None
@@ -38,9 +39,9 @@ class Preview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What the next plan would make of a command. `names`: namespace → the name in use, and the one
-    after the plan. `changes`: system → the operation that is new or another one than the open
-    task's, and the attributes of an account that it changes."""
+    """What the next plan would make of a command. `names` is namespace → the name in use, and the
+    one after the plan. `changes` is target → an operation that differs from the open task's, and
+    the attributes of the account that it changes."""
 
     names: Mapping[str, tuple[str | None, str | None]]
     problem: str | None
@@ -48,7 +49,7 @@ class Effect:
 
 
 def preview(*, engine: Engine, settings: Settings, number: str) -> Preview:
-    """The names that this person has or would get, through the code that gives them."""
+    """The names that this person has or would get, by the code that gives them."""
     with engine.connect() as connection, connection.begin() as transaction:
         person = _find_person(connection, number)
         names = _give(connection, settings, person)
@@ -56,8 +57,9 @@ def preview(*, engine: Engine, settings: Settings, number: str) -> Preview:
     return names
 
 
-def preview_newcomer(*, engine: Engine, settings: Settings, person: Mapping[str, Any]) -> Preview:
-    """The same for somebody whom HR does not have yet. `person`: the fields the mappings read."""
+def preview_newcomer(*, engine: Engine, settings: Settings, person: Facts) -> Preview:
+    """As `preview`, for somebody whom HR does not have yet. `person` has the fields that mappings
+    read."""
     with engine.connect() as connection, connection.begin() as transaction:
         newcomer = person_view.newcomer(connection, person)
         names = _give(connection, settings, newcomer)
@@ -65,7 +67,7 @@ def preview_newcomer(*, engine: Engine, settings: Settings, person: Mapping[str,
     return names
 
 
-def _give(connection: Connection, settings: Settings, person: Mapping[str, Any]) -> Preview:
+def _give(connection: Connection, settings: Settings, person: Facts) -> Preview:
     facts = person_facts.of(connection, [person])[0]
     rules = name_giving.compile_names(settings)
     name_giving.record_existing(connection, rules, lambda: [[facts]])
@@ -78,8 +80,9 @@ def _give(connection: Connection, settings: Settings, person: Mapping[str, Any])
     )
 
 
-def _doubt(person: Mapping[str, Any]) -> str | None:
-    """A surname that some families read in another way, and that nobody has decided."""
+def _doubt(person: Facts) -> str | None:
+    """A warning about a surname that some families read in another way, unless somebody has decided
+    how it is read."""
     readings = person["readings"]
     try:
         surname = read(person["full_name"], readings).written[0]
@@ -101,14 +104,16 @@ def override(
     *, engine: Engine, settings: Settings, number: str, actor: str,
     now: datetime, reading: str | None = None, chosen: Mapping[str, str] | None = None,
 ) -> Effect:  # fmt: skip
-    """`reading` "" and a name "" take back what was said. The person is planned again.
+    """Records how a person's name is read, or what it is, and returns what the next plan makes of
+    it.
 
-    Raises SafetyStopError for a name that this person cannot have as it is."""
+    An empty `reading` or name takes the earlier decision back. The person is planned again. Raises
+    SafetyStopError for a name that this person cannot have as it is."""
     _require_known_spaces(settings, chosen or {})
     if reading:
         _syllables(reading)
     with engine.begin() as connection:
-        locks.take_persons(connection)  # a plan under way would take the person for planned
+        locks.take_persons(connection)  # or a plan under way would mark the person as planned
         person_id = _find_person(connection, number)["id"]
         _refuse(connection, settings, person_id, chosen or {})
         old = name_readings.of_persons(connection, [person_id]).get(person_id, PersonName())
@@ -125,7 +130,7 @@ def override(
 
 
 def _effect(connection: Connection, settings: Settings, number: str, now: datetime) -> Effect:
-    """By the code that plans; taken back."""
+    """Plans the person by the code of the next plan, and rolls that back."""
     rules, person = compile_rules(settings), _find_person(connection, number)
     before = name_registry.current(connection, [person["id"]]).get(person["id"], {})
     derivation = connection.begin_nested()
@@ -158,7 +163,7 @@ def _changed(task: PlannedTask, account: Account | None) -> Sequence[str]:
 def _refuse(
     connection: Connection, settings: Settings, person_id: int, chosen: Mapping[str, str]
 ) -> None:
-    """What an operator chooses is given as it is, or not at all."""
+    """Raises SafetyStopError where a chosen name cannot be given as it is."""
     rules = name_giving.compile_names(settings)
     for space, value in chosen.items():
         if value:
@@ -169,7 +174,8 @@ def _refuse(
 
 
 def decide_reading(*, engine: Engine, kind: str, characters: str, reading: str, actor: str) -> int:
-    """Returns how many persons are planned again for it."""
+    """Records how a surname or characters are read; an empty `reading` takes that back. Returns how
+    many persons are planned again."""
     with engine.begin() as connection:
         locks.take_persons(connection)
         if reading:
@@ -196,7 +202,7 @@ def _syllables(reading: str) -> tuple[str, ...]:
 def reserve(
     *, engine: Engine, settings: Settings, value: str, spaces: Sequence[str], actor: str
 ) -> list[str]:
-    """Keeps a name for nobody; returns the namespaces in which it was free."""
+    """Reserves a name, so that nobody gets it. Returns the namespaces in which it was free."""
     _require_known_spaces(settings, spaces)
     with engine.begin() as connection:
         free = [s for s in spaces if seen_names.reserve(connection, namespace=s, value=value)]
@@ -216,7 +222,7 @@ def list_readings(*, engine: Engine) -> Sequence[RowMapping]:
         return name_readings.listed(connection)
 
 
-def _find_person(connection: Connection, number: str) -> Mapping[str, Any]:
+def _find_person(connection: Connection, number: str) -> Facts:
     person = person_view.by_number(connection, number)
     if person is None:
         raise ConfigurationError(person_facts.unknown_person(number))

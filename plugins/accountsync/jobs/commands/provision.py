@@ -1,4 +1,4 @@
-"""One person, now: read, planned, processed, with every step explained."""
+"""Takes one person through the whole chain at once: read, plan, process; explains every step."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from accountsync.store.tasks.task_commands import TaskFilter
 from accountsync.store.tasks.task_view import TaskView
 
 _ROUNDS = 5
-"""Enough for a probe and a repeat; what takes longer, such as a second look, is left to the DAG."""
+"""So many rounds are enough for a probe and a repeat. What takes longer is left to the DAG."""
 _SECONDS = 20.0
-"""After these nothing more is sent: somebody waits for the answer."""
+"""After so many seconds nothing more is sent, because somebody waits for the answer."""
 _ENDED_WELL = (TaskState.SUCCEEDED, TaskState.SUPERSEDED, TaskState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """`message`: one line for the operator; of the person nothing but the employee number (I15).
-    `seconds`: how long it took; None: nothing was done, it tells how things stand."""
+    """`message` is one line for the operator, which has the employee number and nothing else about
+    the person (I15). `seconds` is how long the step took, or None where it only says how things
+    are."""
 
     name: str
     message: str
@@ -45,8 +46,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doing:
-    """What the steps are made of. `sync`, `plan`: the job, and a line about what it did. `process`:
-    one system, sending for so many seconds."""
+    """The jobs behind the steps. `sync` and `plan` return a line about what they did. `process`
+    carries out the tasks of one target, and sends for so many seconds."""
 
     sync: Callable[[], str]
     plan: Callable[[], str]
@@ -56,8 +57,9 @@ class Doing:
 def provision(
     *, engine: Engine, settings: Settings, employee_number: str, doing: Doing
 ) -> Iterator[Step]:
-    """Step by step; one that fails does not keep the next from being tried: HR may be down, and
-    what it said earlier be enough. Of whom the store lacks after the read there is no next one."""
+    """Yields a result after each step. When a step fails, the next is tried all the same: HR may be
+    down, and its earlier rows may be enough. Nothing follows the read where the store lacks the
+    person."""
     for source in settings.hr:
         if locks.is_taken(engine, f"hr/{source.name}"):
             yield _waits(f"{source.name} is being read by another run")
@@ -84,7 +86,8 @@ def _waits(what: str) -> Step:
 def _process(
     engine: Engine, settings: Settings, employee_number: str, doing: Doing
 ) -> Iterator[Step]:
-    """A system that is down, asked for a pause or is another run's is left alone; others go on."""
+    """Processes every target that has due tasks of the person. A target is not called again once it
+    is down, asks for a pause or is busy with another run."""
     until = time.monotonic() + _SECONDS
     later: set[str] = set()
     for number in range(_ROUNDS):
@@ -125,7 +128,7 @@ def _step(name: str, do: Callable[[], str]) -> Step:
 
 
 def describe_plan(plan: PlanSummary) -> str:
-    """What it wrote for the person, and why; in lines of the plan's own words."""
+    """One line about the tasks that a plan has for the person, and why."""
     wrote = [
         f"{line.operation} in {line.system} ({_because(line)})"
         for line in sorted(plan.lines, key=lambda line: line.system)
@@ -152,9 +155,10 @@ def _describe_run(summary: ProcessSummary) -> str:
 def _make_due(
     engine: Engine, settings: Settings, employee_number: str, *, cut_short: bool
 ) -> Sequence[str]:
-    """Systems with work for the person, in the order of the configuration. `cut_short`: nobody
-    waits for a back-off that was meant for a run without a human; for what a target asked its
-    breaker waits."""
+    """The targets with due tasks of the person, in the order of the configuration.
+
+    `cut_short` ends back-offs, because a human waits. A pause that a target asked for is kept by
+    its breaker."""
     with engine.begin() as connection:
         now = database_time(connection)
         due = tasks.due_now(connection, number=employee_number, now=now, cut_short=cut_short)
@@ -162,7 +166,7 @@ def _make_due(
 
 
 def _outcome(engine: Engine, settings: Settings, employee_number: str) -> Iterator[Step]:
-    """How each target stands in the end, and why."""
+    """One step for each target: the person's account and newest task there in the end."""
     with engine.connect() as connection:
         views = task_view.find(connection, TaskFilter(person=employee_number), limit=1000)
         accounts = tasks.accounts_of(connection, number=employee_number)

@@ -1,11 +1,11 @@
-"""An account request as other systems send it: JSON read, checked as a whole, all problems told."""
+"""Reads an account request as other systems send it, in JSON, and names all of its problems."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from pydantic import (
@@ -37,7 +37,7 @@ def _storable(value: str) -> str:
     return value
 
 
-def _none_if_blank(value: Any) -> Any:
+def _none_if_blank(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
@@ -66,7 +66,7 @@ class RequestedPerson(_Sent):
 
 
 class RequestDocument(_Sent):
-    """`employee_type` is the person type of everybody in it."""
+    """`employee_type` is the person type of everybody in the request."""
 
     origin_system: Text
     business_key: Text
@@ -81,7 +81,7 @@ class RequestDocument(_Sent):
 
     @property
     def content_hash(self) -> bytes:
-        """The order in which systems and persons are listed makes no other request."""
+        """A hash that does not depend on the order in which targets and persons are listed."""
         content = self.model_dump(by_alias=True)
         content["systemList"] = self.systems
         content["userList"].sort(key=lambda user: user["employeeNumber"])
@@ -89,9 +89,9 @@ class RequestDocument(_Sent):
         return hashlib.sha256(raw).digest()
 
 
-def read(document: Any, *, systems: Collection[str]) -> RequestDocument:
-    """`systems`: those of the configuration. Raises InvalidRequestError with a line a problem; no
-    line repeats what was sent, for it is about people (I15)."""
+def read(document: object, *, systems: Collection[str]) -> RequestDocument:
+    """`systems` are the configured targets. Raises InvalidRequestError with one line for each
+    problem. No line repeats what was sent about people, but for employee numbers (I15)."""
     try:
         request = RequestDocument.model_validate(document)
     except ValidationError as error:
@@ -128,7 +128,7 @@ def _repeated(users: Sequence[RequestedPerson]) -> Iterator[Problem]:
             yield Problem(("userList", position, "employeeNumber"), message)
 
 
-def person_attributes(request: RequestDocument, user: RequestedPerson) -> Mapping[str, Any]:
-    """What a mapping reads as `person.attributes.…`."""
+def person_attributes(request: RequestDocument, user: RequestedPerson) -> Mapping[str, object]:
+    """The values that a mapping reads as `person.attributes.…`."""
     sent = user.model_dump(by_alias=True, exclude={"employee_number", "employee_name"})
     return {**sent, "accountType": request.account_type}
