@@ -146,8 +146,10 @@ def give(
     given = name_registry.allocate(connection, lot.wanted, reserved=rules.reserved, first=first)
     lacking = _not_given(connection, lot, given)
     in_use = {
-        p: {space: name.value for space, name in names.items() if (p, space) not in lacking}
-        for p, names in owned.items()
+        person_id: {
+            space: name.value for space, name in names.items() if (person_id, space) not in lacking
+        }
+        for person_id, names in owned.items()
     }
     return {
         person_id: _partly(given.get(person_id) or in_use.get(person_id, {}), lot, person_id)
