@@ -1,7 +1,4 @@
-"""Airflow Connections in; the store, HR sources and targets out.
-
-With `metrics`, and besides the web page, the only modules that know Airflow.
-"""
+"""Makes the store's engine, HR sources and connectors from Airflow Connections."""
 
 from __future__ import annotations
 
@@ -55,23 +52,26 @@ def _engine(url: str) -> Engine:
 def _postgres_url(conn_id: str) -> str:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    _connection(conn_id)  # a clear error first
+    _connection(conn_id)  # for its clear error; the hook's own would not name what to do
     hook = PostgresHook(postgres_conn_id=conn_id)
     url = hook.sqlalchemy_url.update_query_dict(_libpq_options(hook, conn_id))
     return url.render_as_string(hide_password=False)
 
 
 def _libpq_options(hook: Any, conn_id: str) -> dict[str, str]:
-    """What a Postgres Connection's extra says to libpq (`sslmode`, `sslrootcert` …), which the
-    hook's address leaves out; its own words are not for libpq.
+    """The options for libpq (`sslmode`, `sslrootcert` …) in a Postgres Connection's extra. The
+    hook's address leaves them out. Options that the hook itself reads are not among them.
 
-    Raises ConfigurationError for anything else: a `ssl_mode` that nobody reads encrypts nothing.
+    Raises ConfigurationError for any other option, because a misspelt `ssl_mode` would be ignored
+    and encrypt nothing.
     """
     import psycopg
 
-    said = {name: v for name, v in hook.connection.extra_dejson.items() if v is not None}
-    options = {name: str(said[name]) for name in said if name not in hook.ignored_extra_options}
-    known = {one.keyword.decode() for one in psycopg.pq.Conninfo.get_defaults()}
+    extra = {
+        name: value for name, value in hook.connection.extra_dejson.items() if value is not None
+    }
+    options = {name: str(extra[name]) for name in extra if name not in hook.ignored_extra_options}
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     if unknown := sorted(options.keys() - known):
         raise ConfigurationError(
             f"Connection {conn_id!r}: its extra has {', '.join(unknown)}, which is no option of"
@@ -94,7 +94,7 @@ def _connection(conn_id: str) -> Any:
 
 
 def endpoint(conn_id: str) -> Endpoint:
-    """The facts of an Airflow Connection, of type `http` as a rule.
+    """The facts of an Airflow Connection, which is of type `http` as a rule.
 
     Of its extra, `verify` (true, false or a CA file), `cert`, `key` (of a client certificate) and
     `proxy` are read here; the rest is for the templates of the configuration (`conn.extra.…`) and
@@ -126,7 +126,7 @@ def _base_url(conn_id: str, connection: Any) -> str:
 
 
 def hr_opener(source: AnySource) -> OpenSource:
-    """Connections are looked up here, outside the event loop."""
+    """How to open an HR source. Its Connection is looked up here, outside the event loop."""
     match source:
         case HttpSource():
             return partial(http_source, source, endpoint(source.conn_id))
@@ -171,30 +171,31 @@ def _file_source(source: FileSource) -> FileHrSource:
 
 
 def _sql_engine(conn_id: str) -> Engine:
-    """Of whatever database the Connection is for; its provider has to be installed."""
+    """An engine for the database of the Connection, whose Airflow provider has to be installed."""
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
     hook = _connection(conn_id).get_hook()
     if not hasattr(hook, "get_sqlalchemy_engine"):
         raise ConfigurationError(f"Connection {conn_id!r} is not one of a SQL database")
     is_postgres = isinstance(hook, PostgresHook)
-    more = {"connect_args": _libpq_options(hook, conn_id)} if is_postgres else {}
-    engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=more)
+    arguments = {"connect_args": _libpq_options(hook, conn_id)} if is_postgres else {}
+    engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=arguments)
     return engine
 
 
 def target_opener(target: AnyTarget, *, dry_run: bool = False) -> OpenConnector:
-    """Its Connection, too, is looked up here."""
+    """How to open a connector. Its Connection is looked up here, outside the event loop."""
     return partial(catalog.opened, target, endpoint(target.conn_id), dry_run=dry_run)
 
 
 def be_a_command() -> None:
-    """For the operator's command line, before anything else of Airflow is used.
+    """Prepares the process of a command; it has to run before anything else of Airflow is used.
 
-    Like Airflow's own commands it sees the Connections of the web UI, which no process but a server
-    or a task is shown. Airflow logs to stdout, which is for what the command prints. The masker's
-    warning of values too short to be masked is left out: they are not secrets, it counts each value
-    of a Connection's extra. What it masks stays masked.
+    Airflow shows the Connections of the web UI to servers and tasks only, so the process says that
+    it is a server, as Airflow's own commands do. Logs go to stderr, because stdout is for what the
+    command prints. The secrets masker warns of values that are too short to be masked; these
+    warnings are left out, because it counts every value of a Connection's extra. Masking itself
+    stays as it is.
     """
     from airflow.sdk.log import configure_logging
 

@@ -1,6 +1,6 @@
-"""The mail about a failed run, and what a failed task says and keeps for it.
+"""The mail about a failed run, and the callbacks by which a failed task logs and keeps its error.
 
-Imported at every parse of a DAG file, so it imports little.
+Every parse of a DAG file imports this module, so it imports little.
 """
 
 from __future__ import annotations
@@ -27,19 +27,24 @@ _SUBJECT = (
 _FAILURE = "failure"
 """The XCom in which a failed task keeps why it failed."""
 
-Callback = Callable[[Mapping[str, Any]], None]
+TaskContext = Mapping[str, Any]
+"""What Airflow gives a callback: the task instance, the DAG, the run, the exception and more."""
+
+Callback = Callable[[TaskContext], None]
 
 
 def failure_mail() -> list[Callback]:
-    """For the DAG, not its tasks: called once a failed run, also when a worker was killed."""
+    """The callbacks of a DAG, not of its tasks: they are called once for a failed run, also when a
+    worker was killed. There are none where the configuration names no recipient."""
     return [_send_failure_mail] if process_settings().alerts.to else []
 
 
-def _send_failure_mail(context: Mapping[str, Any]) -> None:
-    """In the DAG processor. All that the template uses is given: what is undefined loses it.
+def _send_failure_mail(context: TaskContext) -> None:
+    """Runs in the DAG processor. It gives the template every variable that it uses, because the
+    mail would be lost for an undefined one.
 
-    Where `airflow dags test` runs the DAG, nobody is there to be asked what failed, and somebody
-    looks on: no mail.
+    `airflow dags test` has no process that could be asked which tasks failed, and somebody is
+    watching, so no mail is sent.
     """
     from airflow.sdk.execution_time import task_runner
 
@@ -57,8 +62,8 @@ def _send_failure_mail(context: Mapping[str, Any]) -> None:
 
 
 def mail_to_operators(*, subject: str, template: str) -> Callback:
-    """A mail to those whom the configuration names, once it is called with what the subject and the
-    template use."""
+    """A callback that sends a mail to those whom the configuration names. It is called with the
+    variables of the subject and the template."""
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     alerts = process_settings().alerts
@@ -72,15 +77,15 @@ def mail_to_operators(*, subject: str, template: str) -> Callback:
     return mail
 
 
-def url_of_run(context: Mapping[str, Any]) -> str:
-    """Where the web UI shows it."""
+def url_of_run(context: TaskContext) -> str:
+    """The address at which the web UI shows the run."""
     from airflow.sdk.configuration import conf
 
     base = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
     return f"{base}/dags/{context['dag'].dag_id}/runs/{quote(context['run_id'], safe='')}"
 
 
-def _reads_once(context: Mapping[str, Any]) -> bool:
+def _reads_once(context: TaskContext) -> bool:
     """Whether no later run reads what this one was to: a backfill's interval, or what somebody
     asked for."""
     run = context.get("dag_run")
@@ -89,14 +94,14 @@ def _reads_once(context: Mapping[str, Any]) -> bool:
     return run.run_type == "backfill" or (run.conf or {}).get("mode") in ("window", "person")
 
 
-def _started(context: Mapping[str, Any]) -> datetime | None:
-    """In the schedules' zone."""
+def _started(context: TaskContext) -> datetime | None:
+    """When the run began, in the time zone of the schedules."""
     run = context.get("dag_run")
     return run.start_date.astimezone(process_settings().zone) if run and run.start_date else None
 
 
-def _failures(context: Mapping[str, Any], run_url: str) -> list[dict[str, Any]]:
-    """One a failed task; none where Airflow itself ended the run."""
+def _failures(context: TaskContext, run_url: str) -> list[dict[str, Any]]:
+    """One entry for each failed task; none where Airflow itself ended the run."""
     ti = context.get("ti")
     if ti is None:
         return []
@@ -106,8 +111,11 @@ def _failures(context: Mapping[str, Any], run_url: str) -> list[dict[str, Any]]:
         states = {}
     last = (ti.task_id, ti.map_index)
     failed = {_instance(key, ti.task.dag) for key, state in states.items() if state == "failed"}
-    known = {last: {"attempt": ti.try_number}}
-    return [_failure(ti, one, run_url) | known.get(one, {}) for one in sorted(failed | {last})]
+    attempts = {last: {"attempt": ti.try_number}}
+    return [
+        _failure(ti, instance, run_url) | attempts.get(instance, {})
+        for instance in sorted(failed | {last})
+    ]
 
 
 def _instance(key: str, dag: Any) -> tuple[str, int]:
@@ -118,13 +126,14 @@ def _instance(key: str, dag: Any) -> tuple[str, int]:
 
 
 def _failure(ti: Any, instance: tuple[str, int], run_url: str) -> dict[str, Any]:
-    """What `keep_failure` kept, if it could."""
+    """What the mail shows of one failed task. Its error is missing where `keep_failure` did not
+    run."""
     task_id, map_index = instance
     mapped = map_index >= 0
     try:
-        kept = ti.xcom_pull(task_ids=task_id, map_indexes=map_index, key=_FAILURE) or {}
+        failure = ti.xcom_pull(task_ids=task_id, map_indexes=map_index, key=_FAILURE) or {}
     except AirflowRuntimeError:
-        kept = {}
+        failure = {}
     return {
         "task": task_id,
         "attempts": ti.task.dag.get_task(task_id).retries + 1,
@@ -133,16 +142,17 @@ def _failure(ti: Any, instance: tuple[str, int], run_url: str) -> dict[str, Any]
         "attempt": None,
         "kind": None,
         "message": None,
-    } | kept
+    } | failure
 
 
-def say_failure(context: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Logs why a task failed, as the log's last line: Airflow's own ends with the frames.
+def log_failure(context: TaskContext) -> dict[str, Any] | None:
+    """Logs why a task failed, as the last line of the log, since Airflow's own entry ends with the
+    stack. Returns the error for the mail, or None for a task that was killed.
 
-    The messages of our errors name ids only (I15); of any other error only the kind is told.
+    The messages of our errors name ids only (I15); of any other error only the kind is logged.
     """
     error = context.get("exception")
-    if not isinstance(error, BaseException):  # killed: nobody knows
+    if not isinstance(error, BaseException):  # the task was killed
         return None
     ours = isinstance(error, AccountSyncError)
     kind = type(error).__name__ if ours else f"{type(error).__module__}.{type(error).__name__}"
@@ -152,9 +162,9 @@ def say_failure(context: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"kind": kind, "message": message}
 
 
-def keep_failure(context: Mapping[str, Any]) -> None:
-    """Logs it, and keeps it for the mail, which another process sends."""
-    failure, ti = say_failure(context), context["ti"]
+def keep_failure(context: TaskContext) -> None:
+    """Logs why a task failed, and keeps it for the mail, which another process sends."""
+    failure, ti = log_failure(context), context["ti"]
     if failure:
-        more = {"attempt": ti.try_number, "label": ti.rendered_map_index or ""}
-        ti.xcom_push(key=_FAILURE, value=failure | more)
+        details = {"attempt": ti.try_number, "label": ti.rendered_map_index or ""}
+        ti.xcom_push(key=_FAILURE, value=failure | details)

@@ -1,6 +1,7 @@
-"""Numbers for Airflow's metrics (StatsD or OpenTelemetry, as the installation has it).
+"""Sends numbers to Airflow's metrics (StatsD or OpenTelemetry, as the installation has it).
 
-The target is part of the name: plain StatsD drops tags. No person is (I15).
+The target is part of a metric's name, because plain StatsD drops tags. No name tells a person
+(I15).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ BREAKER = {"closed": 0, "paused": 1, "half_open": 2, "open": 3}
 
 @contextmanager
 def harmless() -> Iterator[None]:
-    """Whatever a backend does: no run is red for its numbers, and no error of a run is hidden."""
+    """Logs any error of a metrics backend, so that no run fails because of its numbers."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 (of the backend, whose errors nobody knows)
@@ -29,7 +30,7 @@ def harmless() -> Iterator[None]:
 
 
 def send_run(summary: ProcessSummary) -> None:
-    """Attempts by outcome, dependants released, the mean duration of a call."""
+    """Sends attempts by outcome, dependants released, and the mean duration of a call in ms."""
     with harmless():
         _send_run(summary)
 
@@ -37,16 +38,17 @@ def send_run(summary: ProcessSummary) -> None:
 def _send_run(summary: ProcessSummary) -> None:
     from airflow.sdk.observability import stats
 
-    at = f"accountsync.processing.{summary.system}"
+    prefix = f"accountsync.processing.{summary.system}"
     for outcome, attempts in summary.outcomes.items():
-        stats.incr(f"{at}.attempts.{outcome}", attempts)
-    stats.incr(f"{at}.released", summary.released)
+        stats.incr(f"{prefix}.attempts.{outcome}", attempts)
+    stats.incr(f"{prefix}.released", summary.released)
     if calls := sum(summary.outcomes.values()) - summary.outcomes.get("not_sent", 0):
-        stats.timing(f"{at}.call_duration", 1000 * summary.call_seconds / calls)
+        stats.timing(f"{prefix}.call_duration", 1000 * summary.call_seconds / calls)
 
 
 def send_queue(engine: Engine, system: str) -> None:
-    """Open tasks by state, how long the oldest due one has waited, the circuit breaker."""
+    """Sends open tasks by state, the seconds that the oldest due task has waited, and the
+    breaker."""
     with harmless():
         _send_queue(read_queue_state(engine, system))
 
@@ -54,8 +56,8 @@ def send_queue(engine: Engine, system: str) -> None:
 def _send_queue(state: QueueState) -> None:
     from airflow.sdk.observability import stats
 
-    at = f"accountsync.queue.{state.system}"
+    prefix = f"accountsync.queue.{state.system}"
     for name, tasks in state.depth.items():
-        stats.gauge(f"{at}.depth.{name}", tasks)
-    stats.gauge(f"{at}.oldest_due_seconds", state.oldest_due_s)
-    stats.gauge(f"{at}.breaker", BREAKER[state.breaker])
+        stats.gauge(f"{prefix}.depth.{name}", tasks)
+    stats.gauge(f"{prefix}.oldest_due_seconds", state.oldest_due_s)
+    stats.gauge(f"{prefix}.breaker", BREAKER[state.breaker])

@@ -1,17 +1,17 @@
-"""Humans are asked about what a guard held: by a run of `review_held_changes`, and by mail.
+"""Asks humans about what a guard held, by a run of `review_held_changes` and by mail.
 
-Imported at every parse of a DAG file, so it imports little.
+Every parse of a DAG file imports this module, so it imports little.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context, task
 
-from accountsync.failure_mail import mail_to_operators, url_of_run
+from accountsync.failure_mail import TaskContext, mail_to_operators, url_of_run
 from accountsync.settings import process_settings
 
 log = logging.getLogger(__name__)
@@ -20,9 +20,10 @@ REVIEWS = "review_held_changes"
 _SUBJECT = "[AccountSync] {{ shown.subject }}: please decide / 请审批"
 
 
-def ask_reviewers(context: Mapping[str, Any]) -> None:
-    """A mail with what `look` has shown. Without it the question is under Required Actions all the
-    same: a mail server that is down must not keep it from being asked."""
+def ask_reviewers(context: TaskContext) -> None:
+    """Sends a mail with what the task `look` has shown. The question is under Required Actions in
+    any case, so a mail that cannot be sent is logged only: it must not keep the question from being
+    asked."""
     from markdown_it import MarkdownIt
 
     if not process_settings().alerts.to:
@@ -38,15 +39,16 @@ def ask_reviewers(context: Mapping[str, Any]) -> None:
 
 
 def whom_to_ask() -> dict[str, Any]:
-    """Of an operator that asks: who gets a mail, and who may answer (none: whoever may answer
-    Required Actions), by the id that Airflow's auth manager gives them."""
+    """The arguments of the operator that asks: who gets a mail, and who may answer, by the ids of
+    Airflow's auth manager. Where nobody is named, everybody may who may answer Required Actions."""
     users = [{"id": user, "name": user} for user in process_settings().reviews.users]
     return {"notifiers": [ask_reviewers], "assigned_users": users or None}
 
 
 def ask_for_decisions(*, after: Any) -> None:
-    """A run of `review_held_changes` for each plan or feed that is held and that nobody is asked
-    about yet, whatever became of the tasks before. Nothing waits for it."""
+    """Triggers a run of `review_held_changes` for each held plan or feed about which nobody is
+    asked yet. It does so whether the tasks before succeeded or not, and nothing waits for the
+    answer."""
     from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 
     @task(trigger_rule=TriggerRule.ALL_DONE)
@@ -66,7 +68,7 @@ def ask_for_decisions(*, after: Any) -> None:
 
 
 def _is_asked(reviews: Sequence[str]) -> bool:
-    """Whether somebody is asked already, in one of these runs: not in this one, which ends."""
+    """Whether one of these runs asks already. This run does not count, as it is about to end."""
     context = get_current_context()
     others = [run for run in reviews if run != context["run_id"]]
     states = ["queued", "running"]

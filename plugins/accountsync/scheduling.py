@@ -1,6 +1,6 @@
 """What the DAG files share: schedules, defaults, retries, the check of a form.
 
-Imported at every parse of a DAG file, so it imports little of the library.
+Every parse of a DAG file imports this module, so it imports little of the library.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from accountsync.errors import (
     SafetyStopError,
     TargetDownError,
 )
-from accountsync.failure_mail import failure_mail, keep_failure, say_failure
+from accountsync.failure_mail import failure_mail, keep_failure, log_failure
 from accountsync.settings import process_settings
 
 HR_PERSONS = Asset("accountsync_hr_persons")
@@ -54,14 +54,17 @@ RETRY_POLICY = ExceptionRetryPolicy(
     ],
     default=RetryAction.DEFAULT,
 )
-"""Our error tree in Airflow's words; what it does not name (and TransientError) is retried."""
+"""Our error tree as Airflow's rules. Any error that is not named here is retried; TransientError is
+one of them."""
 
 READ_TIMEOUT = timedelta(hours=6)
-"""Of one HR source: a first read is complete or nothing, however slow HR is."""
+"""The time limit of reading one HR source. The first read has to be complete, even if HR is
+slow."""
 
 
 def every(cron: str, *assets: Asset) -> Any:
-    """By the clock, and when one of the assets changed. Runs by the clock have data intervals."""
+    """A schedule by the clock, and by changes of the assets. Runs by the clock have data
+    intervals."""
     timetable = CronDataIntervalTimetable(cron, timezone=process_settings().timezone)
     if not assets:
         return timetable
@@ -69,7 +72,7 @@ def every(cron: str, *assets: Asset) -> Any:
 
 
 def documentation(file: str) -> str:
-    """Of a DAG file: the Markdown beside it."""
+    """The Markdown that lies beside a DAG file."""
     return Path(file).with_suffix(".md").read_text(encoding="utf-8")
 
 
@@ -87,15 +90,15 @@ def dag_defaults(*, queue: str) -> dict[str, Any]:
             "retry_delay": timedelta(seconds=30),
             "retry_policy": RETRY_POLICY,
             "execution_timeout": timedelta(minutes=30),
-            "on_retry_callback": say_failure,
+            "on_retry_callback": log_failure,
             "on_failure_callback": keep_failure,
         },
     }
 
 
 def fail_with(tasks: Any) -> None:
-    """What is downstream of these goes on without the ones that failed; the run fails all the same,
-    for its state is that of its last tasks."""
+    """Makes the run fail when one of these tasks fails, even if the tasks downstream go on without
+    it. A run has the state of its last tasks, so this adds a last task."""
     from airflow.providers.standard.operators.empty import EmptyOperator
 
     tasks >> EmptyOperator(task_id="all_done", trigger_rule=TriggerRule.NONE_FAILED)
@@ -106,8 +109,8 @@ def airflow_run_id() -> str:
 
 
 def check_form() -> None:
-    """Raises InvalidRunRequestError for what the DAG's form does not have. Airflow lets it pass,
-    and a `dry_run` that is misspelt would be a run that changes something."""
+    """Raises InvalidRunRequestError for a parameter that the DAG's form does not have. Airflow
+    accepts any name, so a misspelt `dry_run` would start a run that changes something."""
     context = get_current_context()
     form = context["dag"].params
     if unknown := sorted(set(context["params"]) - set(form)):
@@ -117,7 +120,8 @@ def check_form() -> None:
 
 
 def data_interval() -> tuple[datetime, datetime] | None:
-    """The interval of a backfill run. Every other run reads from the watermark (I5)."""
+    """The interval of a backfill run; None for every other run, which reads from the watermark
+    (I5)."""
     run = get_current_context()["dag_run"]
     start, end = run.data_interval_start, run.data_interval_end
     if run.run_type != "backfill" or start is None or end is None:

@@ -1,4 +1,4 @@
-"""The composition root: every job, with the parts that it works with."""
+"""The composition root: gives every job the engine, sources, connectors and clock it works with."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ from accountsync.store.persons.runs import Outcome
 from accountsync.targets.connector import OpenConnector
 
 _SECONDS_PER_RUN = 240.0
-"""A run stops claiming before the next one is due."""
+"""A run stops claiming tasks before the next run is due."""
 
 
 def store_time(settings: Settings) -> datetime:
-    """By the store's clock: what a plan makes due is due at once, whoever's clock is slow."""
+    """The time by the store's clock. Plans use it, so that a task is due at once, even if the clock
+    of this machine is slow."""
     with open_store(settings).connect() as connection:
         return database_time(connection)
 
@@ -46,7 +47,7 @@ def sync_source(
     request: RunRequest | None = None,
     airflow_run_id: str | None = None,
 ) -> SyncResult:
-    """The job of one HR source, with its API opened and closed."""
+    """Reads one HR source; see `sync_hr_persons` for what is raised."""
     source = settings.source(name)
     return sync_hr_persons.sync_hr_persons(
         engine=open_store(settings),
@@ -59,7 +60,7 @@ def sync_source(
 
 
 def approve_feed(settings: Settings, feed: int, *, actor: str, comment: str) -> Outcome:
-    """Merges a feed that the feed guard held."""
+    """Merges a feed that the feed guard held, and returns what that changed."""
     engine = open_store(settings)
     source = held_feeds.describe(engine=engine, feed=feed).source
     return held_feeds.approve(
@@ -79,7 +80,8 @@ def make_plan(
     airflow_run_id: str | None = None,
     only: str | None = None,
 ) -> PlanSummary:
-    """`only`: the employee number of the one person to plan."""
+    """Derives a plan. `only` is the employee number of the one person to plan; None means
+    everybody."""
     return create_account_tasks.create_account_tasks(
         engine=open_store(settings),
         settings=settings,
@@ -93,7 +95,8 @@ def make_plan(
 def approve_plan(
     settings: Settings, plan: int, *, actor: str, comment: str, reviewed: str | None = None
 ) -> int:
-    """Lets go what the guard held. `reviewed`: the hash of what the reviewer saw."""
+    """Releases what the guard held, and returns how many tasks. `reviewed` is the hash of what the
+    reviewer saw."""
     return held_plans.approve(
         engine=open_store(settings),
         settings=settings,
@@ -108,7 +111,8 @@ def approve_plan(
 def reject_plan(
     settings: Settings, plan: int, *, actor: str, comment: str, reviewed: str | None = None
 ) -> int:
-    """Cancels what the guard held."""
+    """Cancels what the guard held, and returns how many tasks. `reviewed` is as in
+    `approve_plan`."""
     return held_plans.reject(
         engine=open_store(settings),
         plan=plan,
@@ -130,15 +134,15 @@ def release_dry_run(settings: Settings, plan: int, *, actor: str) -> PlanSummary
 
 
 def pending_reviews(settings: Settings) -> list[dict[str, Any]]:
-    """Of each held plan and feed: the review's run id, its form, and the run ids of older reviews
-    that lead to this one when they are answered."""
+    """For each held plan and feed: the run id of its review, the form, and the run ids of older
+    reviews that lead to this one when they are answered."""
     return [
         {
-            "trigger_run_id": f"{one.kind}-{one.number}",
-            "conf": {"kind": one.kind, "number": one.number},
-            "led_to_by": [f"{one.kind}-{number}" for number in one.in_place_of],
+            "trigger_run_id": f"{review.kind}-{review.number}",
+            "conf": {"kind": review.kind, "number": review.number},
+            "led_to_by": [f"{review.kind}-{number}" for number in review.in_place_of],
         }
-        for one in reviews.pending(engine=open_store(settings))
+        for review in reviews.pending(engine=open_store(settings))
     ]
 
 
@@ -147,35 +151,39 @@ def describe_review(settings: Settings, kind: reviews.Kind, number: int) -> dict
 
 
 def decide_review(
-    settings: Settings, kind: reviews.Kind, number: int, *, approved: bool, **said: str
+    settings: Settings, kind: reviews.Kind, number: int, *, approved: bool, **answer: str
 ) -> bool:
-    """`said`: actor, comment, reviewed (the hash of what was shown). Returns `approved`."""
+    """Returns `approved`. `answer` has actor, comment, and reviewed (the hash of what was
+    shown)."""
     reviews.decide(
         engine=open_store(settings),
         settings=settings,
         kind=kind,
         number=number,
-        decision=reviews.Decision(approved=approved, **said),
+        decision=reviews.Decision(approved=approved, **answer),
         clock=partial(store_time, settings),
     )
     return approved
 
 
 def find_due_targets(settings: Settings, *, dry_run: bool = False) -> list[str]:
-    """Configured targets with work to do, in the order of the configuration."""
+    """The configured targets that have due tasks, in the order of the configuration."""
     return process_account_tasks.find_due_targets(
         engine=open_store(settings), systems=settings.systems, dry_run=dry_run
     )
 
 
 def find_untried(settings: Settings, *, since: str | None) -> dict[str, int]:
-    """Configured target → tasks that became ready since then (of `store_time`; None: no run has
-    looked) and were not tried yet."""
+    """Configured target → the number of tasks that became ready after `since` and were not tried
+    yet.
+
+    `since` is an ISO time by `store_time`; None means that no run has looked, and nothing is
+    found."""
     if since is None:
         return {}
     moment = datetime.fromisoformat(since)
-    found = process_account_tasks.find_untried(engine=open_store(settings), since=moment)
-    return {system: found[system] for system in settings.systems if system in found}
+    untried = process_account_tasks.find_untried(engine=open_store(settings), since=moment)
+    return {system: untried[system] for system in settings.systems if system in untried}
 
 
 def process_target(
@@ -189,8 +197,9 @@ def process_target(
     dry_run: bool = False,
     seconds: float = _SECONDS_PER_RUN,
 ) -> ProcessSummary:
-    """A dry run is refused at the wire; it shows what would be sent and leaves the queue alone.
-    Nothing is sent after `seconds`."""
+    """Carries out the due tasks of one target. Nothing is sent after `seconds`.
+
+    A dry run shows what would be sent. The wire refuses every change, and no task is claimed."""
     target, engine = settings.systems[system], open_store(settings)
     limits = Limits(
         concurrency=target.rate.concurrency,
@@ -223,7 +232,7 @@ def process_target(
 def adopt_accounts_of(
     settings: Settings, system: str, *, actor: str, dry_run: bool = False
 ) -> Adoption:
-    """What the target has already becomes its persons'; nothing is changed there."""
+    """Adopts the accounts that the target has already. Nothing is changed there."""
     opener = target_to_look_at(settings, system)
     return adopt_accounts.adopt_accounts(
         engine=open_store(settings),
@@ -237,7 +246,8 @@ def adopt_accounts_of(
 
 
 def target_to_look_at(settings: Settings, system: str) -> OpenConnector:
-    """A connector that refuses every change. Raises ConfigurationError for a name it lacks."""
+    """A connector that refuses every change. Raises ConfigurationError where no such target
+    exists."""
     if system not in settings.systems:
         known = ", ".join(settings.systems)
         raise ConfigurationError(f"no target is called {system!r}; known: {known}")
@@ -246,21 +256,21 @@ def target_to_look_at(settings: Settings, system: str) -> OpenConnector:
 
 
 def provision_person(settings: Settings, employee_number: str, *, actor: str) -> Iterator[Step]:
-    """One person through the whole chain, now."""
+    """Takes one person through the whole chain at once, step by step."""
     worker = f"provision by {actor}"
 
     def sync_sources() -> str:
         request = RunRequest(mode="person", numbers=frozenset([employee_number]))
-        read = [sync_source(settings, source.name, request=request) for source in settings.hr]
+        results = [sync_source(settings, source.name, request=request) for source in settings.hr]
         return "; ".join(
-            f"{one.source}: {one.fetched} read, {one.inserted} new, {one.updated} changed,"
-            f" {one.unchanged} unchanged, {one.rejected} rejected"
-            for one in read
+            f"{result.source}: {result.fetched} read, {result.inserted} new,"
+            f" {result.updated} changed, {result.unchanged} unchanged, {result.rejected} rejected"
+            for result in results
         )
 
     def plan() -> str:
-        made = make_plan(settings, airflow_run_id=worker, only=employee_number)
-        return provision.told_of_plan(made)
+        summary = make_plan(settings, airflow_run_id=worker, only=employee_number)
+        return provision.describe_plan(summary)
 
     def process_system(system: str, seconds: float) -> ProcessSummary:
         return process_target(

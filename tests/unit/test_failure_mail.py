@@ -73,7 +73,7 @@ def test_a_form_filled_in_wrongly_breaks_no_other_run() -> None:
 def test_the_last_line_of_the_log_names_the_source(caplog: pytest.LogCaptureFixture) -> None:
     error = TargetDownError("hr_api POST: HTTP 503")
     error.add_note("HR source hieds, sync run 7")
-    failure_mail.say_failure({"exception": error})
+    failure_mail.log_failure({"exception": error})
     said = "Failed: TargetDownError: hr_api POST: HTTP 503; HR source hieds, sync run 7"
     assert caplog.messages[-1] == said
 

@@ -1,4 +1,4 @@
-"""First installation: accounts that a target has already become those of their persons."""
+"""Adopt accounts that a target has already: the first step of an installation."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 @app.command("run")
 def adopt_run(
     system: Annotated[str, typer.Argument(help="its name under `systems`")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show what would be adopted, and keep nothing")
+    ] = False,
     actor: Actor = "",
 ) -> None:
-    """List the target's accounts and adopt the sure ones. May be repeated."""
+    """List the target's accounts and adopt those that are sure. It may be repeated."""
     settings = session.settings()
     who = session.actor(actor)
-    done = wiring.adopt_accounts_of(settings, system, actor=who, dry_run=dry_run)
+    adoption = wiring.adopt_accounts_of(settings, system, actor=who, dry_run=dry_run)
     typer.echo(
-        f"{system}: {done.listed} accounts: {done.known} known before, {done.adopted} adopted,"
-        f" {done.doubtful} doubtful, {done.ignored} ignored, {done.foreign} nobody's of ours"
+        f"{system}: {adoption.listed} accounts: {adoption.known} known before,"
+        f" {adoption.adopted} adopted, {adoption.doubtful} doubtful, {adoption.ignored} ignored,"
+        f" {adoption.foreign} nobody's of ours"
     )
-    if done.examples:
-        typer.echo(f"adopted, for example: {', '.join(done.examples)}")
+    if adoption.examples:
+        typer.echo(f"adopted, for example: {', '.join(adoption.examples)}")
     if dry_run:
         typer.echo("dry run, nothing was kept")
-    elif done.doubtful:
+    elif adoption.doubtful:
         typer.echo(f"next: bin/accountsync adopt cases {system}")
 
 
@@ -45,11 +48,11 @@ def adopt_cases(
 ) -> None:
     """List the accounts of which a human has to say whose they are."""
     engine = session.store()
-    found = adopt_accounts.list_cases(engine=engine, system=system)
-    for case in found:
+    cases = adopt_accounts.list_cases(engine=engine, system=system)
+    for case in cases:
         typer.echo(f"{case.id}  {case.system}  account {case.account}")
         typer.echo(f"    may belong to {', '.join(case.candidates)}: {all_english(case.reasons)}")
-    if not found:
+    if not cases:
         typer.echo("no case is open")
 
 
@@ -57,8 +60,12 @@ def adopt_cases(
 def adopt_resolve(
     case: Annotated[int, typer.Argument(help="its number, from `adopt cases`")],
     comment: Comment,
-    person: Annotated[str | None, typer.Option(help="it is this employee number's")] = None,
-    ignore: Annotated[bool, typer.Option("--ignore", help="it is nobody's of ours")] = False,
+    person: Annotated[
+        str | None, typer.Option(help="the employee number of the person to whom it belongs")
+    ] = None,
+    ignore: Annotated[
+        bool, typer.Option("--ignore", help="it belongs to nobody whom we know")
+    ] = False,
     actor: Actor = "",
 ) -> None:
     """Say whose an account is."""

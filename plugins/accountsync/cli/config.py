@@ -1,4 +1,4 @@
-"""The configuration file."""
+"""Check and print the configuration file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store's schema."""
+"""Bring the store's schema to a version, and check it."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def db_downgrade(revision: str) -> None:
 @app.command("current")
 def db_current() -> None:
     """Print the schema's version, and the one that this code needs."""
-    found, wanted = _version(session.store()), schema.head()
-    typer.echo(found or "nothing")
-    if found != wanted:
-        typer.echo(f"this code needs {wanted}", err=True)
+    version, head = _version(session.store()), schema.head()
+    typer.echo(version or "nothing")
+    if version != head:
+        typer.echo(f"this code needs {head}", err=True)
 
 
 @app.command("check")

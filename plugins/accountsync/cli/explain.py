@@ -1,10 +1,11 @@
-"""Explain one person: rules, names, mapped values, accounts, tasks, attempts."""
+"""Explains one person: rules, names, mapped values, accounts, tasks, attempts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 import orjson
 import typer
@@ -22,14 +23,14 @@ def explain(
     number: Annotated[str, typer.Argument(help="employee number")],
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Say why a person has what, and why not. Changes nothing.
+    """Say why a person has what, and why not. This changes nothing.
 
-    Prints what an operator needs and no more: the employee number, HR's codes and dates, the names
-    of accounts and the values sent to targets; phone numbers by their last digits. The output is
-    personal data: keep it out of tickets that others can read.
+    It prints what an operator needs and no more: the employee number, HR's codes and dates, the
+    names of accounts and the values sent to targets; phone numbers by their last digits. The output
+    is personal data: keep it out of tickets that others can read.
     """
     settings = session.settings()
-    found = explanation.explain(
+    person = explanation.explain(
         engine=session.store(),
         settings=settings,
         number=number,
@@ -37,54 +38,55 @@ def explain(
     )
     if as_json:
         option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-        typer.echo(orjson.dumps(asdict(found), default=str, option=option).decode())
+        typer.echo(orjson.dumps(asdict(person), default=str, option=option).decode())
     else:
-        typer.echo("\n".join(_lines(found)))
+        typer.echo("\n".join(_lines(person)))
 
 
-def _lines(found: Explanation) -> Iterator[str]:
-    facts = ", ".join(f"{name} {value}" for name, value in found.facts.items())
-    since = f" since {found.since}" if found.since else ""
-    yield f"{found.employee_number}: {found.lifecycle}{since}; {facts}"
-    yield from _standing(found)
-    if found.unknown_source:
-        yield f"  its HR source {found.unknown_source!r} is not configured: kept as it is"
-    if found.absent_since:
-        yield f"  absent from HR's complete reads since {_moment(found.absent_since)}"
-    yield f"  next date: {_moment(found.next_at)}"
-    yield from _names(found)
-    for system in found.systems:
+def _lines(person: Explanation) -> Iterator[str]:
+    facts = ", ".join(f"{name} {value}" for name, value in person.facts.items())
+    since = f" since {person.since}" if person.since else ""
+    yield f"{person.employee_number}: {person.lifecycle}{since}; {facts}"
+    yield from _standing(person)
+    if person.unknown_source:
+        yield f"  its HR source {person.unknown_source!r} is not configured: kept as it is"
+    if person.absent_since:
+        yield f"  absent from HR's complete reads since {_moment(person.absent_since)}"
+    yield f"  next date: {_moment(person.next_at)}"
+    yield from _names(person)
+    for system in person.systems:
         yield from _system(system)
-    yield "attempts, the newest first:" if found.attempts else "no attempts yet"
-    yield from (f"  {attempt(row)}" for row in found.attempts)
+    yield "attempts, the newest first:" if person.attempts else "no attempts yet"
+    yield from (f"  {attempt(row)}" for row in person.attempts)
 
 
-def _standing(found: Explanation) -> Iterator[str]:
-    """Where HR's newest row cannot be used, what is planned is not how HR has it."""
+def _standing(person: Explanation) -> Iterator[str]:
+    """Says whether the plan has seen the person as HR has it, and why not, if HR's newest row is
+    rejected."""
     changed = "changed: the next plan decides"
-    if not found.rejected:
-        yield "  " + ("planned as HR has it now" if found.planned else changed)
+    if not person.rejected:
+        yield "  " + ("planned as HR has it now" if person.planned else changed)
         return
-    why = all_english(found.rejected["reasons"])
-    yield f"  HR's newest row is rejected since {_moment(found.rejected['since'])}: {why}"
-    used = found.rejected["used"]
-    of = f", of {_moment(used)}" if used else ""
-    yield f"  the one before it is used{of}: " + ("planned" if found.planned else changed)
+    reasons = all_english(person.rejected["reasons"])
+    yield f"  HR's newest row is rejected since {_moment(person.rejected['since'])}: {reasons}"
+    changed_at = person.rejected["used"]
+    dated = f", of {_moment(changed_at)}" if changed_at else ""
+    yield f"  the one before it is used{dated}: " + ("planned" if person.planned else changed)
 
 
-def _names(found: Explanation) -> Iterator[str]:
+def _names(person: Explanation) -> Iterator[str]:
     yield "names:"
-    for row in found.names:
+    for row in person.names:
         use = "in use" if row["current"] else "no longer used"
         yield f"  {row['namespace']}: {row['value']} ({use}; from {row['origin']}," + (
             f" given {_moment(row['given_at'])})"
         )
-    owned = {row["namespace"] for row in found.names if row["current"]}
-    for space, value in found.names_now.items():
+    owned = {row["namespace"] for row in person.names if row["current"]}
+    for space, value in person.names_now.items():
         if space not in owned:
             yield f"  {space}: would be {value}"
-    if found.names_problem:
-        yield f"  cannot be given: {found.names_problem}"
+    if person.names_problem:
+        yield f"  cannot be given: {person.names_problem}"
 
 
 def _system(system: SystemExplanation) -> Iterator[str]:
@@ -93,9 +95,9 @@ def _system(system: SystemExplanation) -> Iterator[str]:
     yield f"{system.system}: {_wanted(system)} ({system.reason}){until}"
     yield f"  rule: {system.rule}: {answer}"
     yield from (f"    {name} = {_shown(value, repr)}" for name, value in system.because.items())
-    for how, others in (("depends on", system.depends_on), ("comes after", system.after)):
+    for relation, others in (("depends on", system.depends_on), ("comes after", system.after)):
         if others:
-            yield f"  {how}: {', '.join(others)}"
+            yield f"  {relation}: {', '.join(others)}"
     yield f"  account: {_account(system.account)}"
     if _is_anothers_disable(system):
         yield "  stays disabled: we did not disable it; whoever did enables it in the target"
@@ -141,17 +143,18 @@ def _task(row: Row) -> str:
 
 
 def attempt(row: Row) -> str:
-    said = " ".join(str(row[name]) for name in ("error_kind", "code", "message") if row[name])
+    """One attempt in one line, as `task show` prints it, too."""
+    error = " ".join(str(row[name]) for name in ("error_kind", "code", "message") if row[name])
     outcome = row["outcome"] or "no answer yet"
     return (
         f"{_moment(row['started_at'])} {row['system']} {row['operation']} {row['kind']}"
-        f" {row['number']}: {outcome}{' ' + said if said else ''}"
+        f" {row['number']}: {outcome}{' ' + error if error else ''}"
     )
 
 
-def _shown(value: Any, how: Callable[[Any], str] = str) -> str:
-    return "none" if value is None else how(value)
+def _shown(value: object, as_text: Callable[[object], str] = str) -> str:
+    return "none" if value is None else as_text(value)
 
 
-def _moment(moment: Any) -> str:
+def _moment(moment: datetime | None) -> str:
     return f"{moment:%F %H:%M} UTC" if moment else "none"

@@ -1,4 +1,4 @@
-"""Feeds of HR: those that the feed guard held, and who is missing from them."""
+"""Look at feeds that the feed guard held, and at persons who are missing from HR; decide."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ Feed = Annotated[int, typer.Argument(help="its number, from `feed list`")]
 @app.command("list")
 def feed_list() -> None:
     """List the feeds that wait for a decision."""
-    found = held_feeds.list_held(engine=session.store())
-    for feed in found:
+    feeds = held_feeds.list_held(engine=session.store())
+    for feed in feeds:
         typer.echo(
             f"{feed.id}  {feed.source}  {feed.mode}  read {feed.started_at:%Y-%m-%d %H:%M} UTC"
         )
         for reason in feed.stopped_by:
             typer.echo(f"    {english(reason)}")
-    if not found:
+    if not feeds:
         typer.echo("no feed is held")
 
 
 @app.command("show")
 def feed_show(feed: Feed) -> None:
     """Print what a held feed would change: counts, fields, examples by employee number."""
-    found = held_feeds.describe(engine=session.store(), feed=feed)
-    typer.echo("\n".join(_lines(found)))
+    held = held_feeds.describe(engine=session.store(), feed=feed)
+    typer.echo("\n".join(_lines(held)))
 
 
 @app.command("approve")
@@ -56,7 +56,7 @@ def feed_approve(feed: Feed, comment: Comment, actor: Decider = "") -> None:
 
 @app.command("reject")
 def feed_reject(feed: Feed, comment: Comment, actor: Decider = "") -> None:
-    """Throw this feed away; a full read is due when it was, or comes by hand."""
+    """Throw this feed away. The next full read is due when it was due before."""
     engine = session.store()
     held_feeds.reject(engine=engine, feed=feed, actor=session.actor(actor), comment=comment)
     typer.echo(f"feed {feed} rejected, nothing of it was merged")
@@ -64,17 +64,19 @@ def feed_reject(feed: Feed, comment: Comment, actor: Decider = "") -> None:
 
 @app.command("absent")
 def feed_absent(
-    every: Annotated[bool, typer.Option("--all", help="also those about whom nobody asks")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="also persons about whom nobody has to decide")
+    ] = False,
 ) -> None:
-    """List who is missing from complete reads for so long that a human has to say what it means."""
+    """List persons who are missing from so many complete reads that a human has to decide."""
     settings = session.settings()
-    found = absences.list_absent(engine=session.store(), sources=settings.hr)
-    shown = [one for one in found if one.is_asked or every]
-    for one in shown:
-        typer.echo(_absence_line(one.absent))
+    missing = absences.list_absent(engine=session.store(), sources=settings.hr)
+    shown = [absence for absence in missing if absence.is_asked or every]
+    for absence in shown:
+        typer.echo(_absence_line(absence.absent))
     if not shown:
-        more = f"nobody has to be asked about; {len(found)} are missing (--all)"
-        typer.echo(more if found else "nobody is missing")
+        more = f"nobody has to be asked about; {len(missing)} are missing (--all)"
+        typer.echo(more if missing else "nobody is missing")
 
 
 @app.command("presume-left")
@@ -83,7 +85,7 @@ def feed_presume_left(
     comment: Comment,
     actor: Decider = "",
 ) -> None:
-    """Take missing persons for leavers, until HR has them again."""
+    """Take missing persons for leavers until HR has them again."""
     who = session.actor(actor)
     engine = session.store()
     absences.presume_left(engine=engine, numbers=numbers, actor=who, comment=comment, now=utc_now())

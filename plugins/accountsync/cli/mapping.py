@@ -1,24 +1,27 @@
-"""Department and person-type mappings."""
+"""Import, export and check the mappings of departments and person types."""
 
 from __future__ import annotations
 
 import csv
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from accountsync.cli import session
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.commands import mapping_tables
-from accountsync.jobs.commands.mapping_tables import Change
+from accountsync.jobs.commands.mapping_tables import Change, Row
 from accountsync.store.persons import mappings
 from accountsync.store.persons.mappings import MappingTable
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+Cells = dict[str, str | bool | None]
+"""A row of a mapping as it is stored: column → value."""
 
 Kind = Annotated[str, typer.Argument(help=" or ".join(mappings.TABLES))]
 _KEYS = {table.key for table in mappings.TABLES.values()}
@@ -29,15 +32,17 @@ _TRUTH = {"1": True, "true": True, "yes": True, "": True, "0": False, "false": F
 def mapping_import(
     kind: Kind,
     file: Path,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show, change nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show what would change, and change nothing")
+    ] = False,
     delete: Annotated[
         bool, typer.Option("--delete", help="remove the rows that the file does not have")
     ] = False,
     actor: Annotated[str, typer.Option(help="who; default: your login", show_default=False)] = "",
 ) -> None:
-    """Load a CSV file and print what it changes; people concerned are planned again."""
+    """Load a CSV file and print what it changes. The persons concerned are planned again."""
     table = _mapping_table(kind)
-    done = mapping_tables.import_rows(
+    result = mapping_tables.import_rows(
         engine=session.store(),
         table=table,
         rows=read_csv(file, table),
@@ -45,16 +50,16 @@ def mapping_import(
         delete=delete,
         dry_run=dry_run,
     )
-    for change in done.changes:
+    for change in result.changes:
         typer.echo(_line(change))
-    kinds = Counter(_kind(change) for change in done.changes)
+    kinds = Counter(_kind(change) for change in result.changes)
     typer.echo(
         f"{kind}: {kinds['+']} new, {kinds['~']} changed, {kinds['-']} removed,"
-        f" {done.unchanged} unchanged; {done.persons} people"
+        f" {result.unchanged} unchanged; {result.persons} people"
         f" {'would be' if dry_run else 'are'} planned again"
     )
-    if done.kept:
-        typer.echo(f"not in the file, kept: {', '.join(done.kept)} (--delete removes them)")
+    if result.kept:
+        typer.echo(f"not in the file, kept: {', '.join(result.kept)} (--delete removes them)")
 
 
 def _kind(change: Change) -> str:
@@ -72,7 +77,7 @@ def _line(change: Change) -> str:
     return f"{_kind(change)} {change.key}  {', '.join(cells)}"
 
 
-def _cell(row: Mapping[str, Any], column: str) -> str:
+def _cell(row: Row, column: str) -> str:
     value = row.get(column)
     return str(value).lower() if isinstance(value, bool) else str(value or "(empty)")
 
@@ -85,7 +90,7 @@ def mapping_export(
         int | None, typer.Option(help="as it was before this change of `mapping history`")
     ] = None,
 ) -> None:
-    """Write the mapping as CSV. `import --delete` of an older state restores it."""
+    """Write the mapping as CSV. To restore an older state, import it with `--delete`."""
     table = _mapping_table(kind)
     rows = mapping_tables.export(engine=session.store(), table=table, before=before)
     if file is None:
@@ -99,27 +104,30 @@ def mapping_export(
     typer.echo(f"{file}: {len(rows)} rows")
 
 
-def _write_csv(lines: Any, table: MappingTable, rows: list[Mapping[str, Any]]) -> None:
-    writer = csv.DictWriter(lines, table.columns, lineterminator="\n")
+def _write_csv(out: TextIO, table: MappingTable, rows: Sequence[Row]) -> None:
+    writer = csv.DictWriter(out, table.columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        cells = {c: str(v).lower() if isinstance(v, bool) else v for c, v in row.items()}
+        cells = {
+            column: str(value).lower() if isinstance(value, bool) else value
+            for column, value in row.items()
+        }
         writer.writerow(cells)
 
 
 @app.command("gaps")
 def mapping_gaps(kind: Annotated[str, typer.Argument(help="default: all")] = "") -> None:
     """List codes of HR that no active mapping knows, and who waits for them."""
-    engine, found = session.store(), False
+    engine, has_gaps = session.store(), False
     for name, table in mappings.TABLES.items() if not kind else [(kind, _mapping_table(kind))]:
         for gap in mapping_tables.gaps(engine=engine, table=table):
-            found = True
+            has_gaps = True
             code = gap["code"] if gap["code"] is not None else "(HR gives none)"
             typer.echo(
                 f"{name} {code}: {gap['persons']} people, {gap['tasks']} tasks wait;"
                 f" for example {', '.join(gap['examples'])}"
             )
-    if not found:
+    if not has_gaps:
         typer.echo("every code is mapped")
 
 
@@ -140,8 +148,8 @@ def _mapping_table(kind: str) -> MappingTable:
     return mappings.TABLES[kind]
 
 
-def read_csv(file: Path, table: MappingTable) -> list[dict[str, Any]]:
-    """All problems at once, by line."""
+def read_csv(file: Path, table: MappingTable) -> list[Cells]:
+    """The rows of a CSV file. Raises ConfigurationError that names all problems by their lines."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines, strict=True)
@@ -152,7 +160,7 @@ def read_csv(file: Path, table: MappingTable) -> list[dict[str, Any]]:
     absent = {table.key, *table.required} - set(columns)
     if absent:
         raise ConfigurationError(f"{file}: columns missing: {', '.join(sorted(absent))}")
-    problems = [f"column {c} is unknown" for c in columns if c not in table.columns]
+    problems = [f"column {column} is unknown" for column in columns if column not in table.columns]
     problems += _wrong_rows(numbered, table)
     if problems:
         raise ConfigurationError(f"{file}: nothing imported\n  " + "\n  ".join(problems))
@@ -174,10 +182,8 @@ def _wrong_rows(numbered: list[tuple[int, dict[str, Any]]], table: MappingTable)
             yield f"line {number}: {table.key} {key} is already on line {lines[key]}"
 
 
-def _cells(row: dict[str, Any], table: MappingTable) -> dict[str, Any]:
-    cells: dict[str, Any] = {
-        column: (row.get(column) or "").strip() or None for column in table.columns
-    }
+def _cells(row: dict[str, Any], table: MappingTable) -> Cells:
+    cells: Cells = {column: (row.get(column) or "").strip() or None for column in table.columns}
     if "active" in cells:
         cells["active"] = _TRUTH[(row.get("active") or "").strip().casefold()]
     return cells

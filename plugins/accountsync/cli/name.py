@@ -1,6 +1,6 @@
-"""Names: what people would be called, what they are called, and what operators know better.
+"""Show the names that people have or would get, and decide them.
 
-Prints names of the person asked for: use it where others cannot read along.
+These commands print names of the person asked for: use them where others cannot read along.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ Number = Annotated[str, typer.Argument(help="employee number")]
 @app.command("preview")
 def name_preview(
     number: Annotated[
-        str, typer.Argument(help="employee number; with --full-name: to come, may be left out")
+        str, typer.Argument(help="employee number; it may be left out with --full-name")
     ] = "",
-    full_name: Annotated[str, typer.Option(help="of somebody whom HR does not have yet")] = "",
+    full_name: Annotated[
+        str, typer.Option(help="the name of somebody whom HR does not have yet")
+    ] = "",
     person_type: Annotated[str, typer.Option(help="with --full-name")] = "",
     department: Annotated[str, typer.Option(help="with --full-name: HR's code")] = "",
     english_name: Annotated[str, typer.Option(help="with --full-name")] = "",
 ) -> None:
-    """Show the names that somebody has or would get now. Gives none."""
+    """Show the names that somebody has or would get now. No name is given."""
     settings = session.settings()
     engine = session.store()
     if full_name:
@@ -43,26 +45,26 @@ def name_preview(
             "person_type": person_type or None,
             "department_code": department or None,
         }
-        found = name_commands.preview_newcomer(engine=engine, settings=settings, person=person)
+        preview = name_commands.preview_newcomer(engine=engine, settings=settings, person=person)
     elif number:
-        found = name_commands.preview(engine=engine, settings=settings, number=number)
+        preview = name_commands.preview(engine=engine, settings=settings, number=number)
     else:
         raise ConfigurationError("name an employee number, or --full-name")
-    typer.echo("\n".join(_lines(found)))
+    typer.echo("\n".join(_lines(preview)))
 
 
-def _lines(found: Preview) -> Iterator[str]:
-    for space, value in found.names.items():
+def _lines(preview: Preview) -> Iterator[str]:
+    for space, value in preview.names.items():
         yield f"{space}: {value}"
-    if found.problem:
-        yield f"cannot be given: {found.problem}"
-    if found.warning:
-        yield f"look twice: {found.warning}"
+    if preview.problem:
+        yield f"cannot be given: {preview.problem}"
+    if preview.warning:
+        yield f"look twice: {preview.warning}"
 
 
 @app.command("show")
 def name_show(number: Number) -> None:
-    """List every name that is a person's, in use or not, and where it comes from."""
+    """List every name that belongs to a person, in use or not, and where it comes from."""
     engine = session.store()
     for row in name_commands.of_person(engine=engine, number=number):
         use = "in use" if row["current"] else "no longer used, still this person's"
@@ -83,14 +85,14 @@ def name_override(
     ] = None,
     actor: Decider = "",
 ) -> None:
-    """Decide how a person's name is read, or what it is. A name in use is replaced by one that is
-    set here, as it is: one that is taken or reserved is refused. A reading changes only names not
-    yet given."""
+    """Decide how a person's name is read, or what it is. The next plan replaces a name in use by
+    the one that is set here; a name that is taken or reserved is refused. A reading changes only
+    names that are not given yet."""
     chosen = _chosen(name or [])
     if reading is None and not chosen:
         raise ConfigurationError("nothing to override: use --reading or --name")
     settings = session.settings()
-    found = name_commands.override(
+    effect = name_commands.override(
         engine=session.store(),
         settings=settings,
         number=number,
@@ -99,36 +101,36 @@ def name_override(
         actor=session.actor(actor),
         now=utc_now(),
     )
-    typer.echo("\n".join([f"{number}: recorded", *_effects(found, chosen)]))
+    typer.echo("\n".join([f"{number}: recorded", *_effects(effect, chosen)]))
 
 
-def _effects(found: Effect, chosen: Mapping[str, str]) -> Iterator[str]:
-    for space, (now, then) in found.names.items():
-        waits = None if found.problem else chosen.get(space)
-        yield f"{space}: {_effect(now, then, waits)}"
-    if found.problem:
-        yield f"cannot be given: {found.problem}"
-    for system, (operation, attributes) in found.changes.items():
-        what = f" of {', '.join(attributes)}" if attributes else ""
-        yield f"the next plan asks for in {system}: {operation}{what}"
+def _effects(effect: Effect, chosen: Mapping[str, str]) -> Iterator[str]:
+    for space, (present, planned) in effect.names.items():
+        awaited = None if effect.problem else chosen.get(space)
+        yield f"{space}: {_effect(present, planned, awaited)}"
+    if effect.problem:
+        yield f"cannot be given: {effect.problem}"
+    for system, (operation, attributes) in effect.changes.items():
+        details = f" of {', '.join(attributes)}" if attributes else ""
+        yield f"the next plan asks for in {system}: {operation}{details}"
 
 
-def _effect(now: str | None, then: str | None, chosen: str | None) -> str:
-    stays = f"{now} stays in use" if now else "none is in use"
-    if chosen and chosen != then:
+def _effect(present: str | None, planned: str | None, chosen: str | None) -> str:
+    stays = f"{present} stays in use" if present else "none is in use"
+    if chosen and chosen != planned:
         return f"{stays}; {chosen} is given once there is an active account to give it to"
-    if now == then or then is None:
+    if present == planned or planned is None:
         return stays
-    return f"{stays} until the next plan, which gives {then}"
+    return f"{stays} until the next plan, which gives {planned}"
 
 
 def _chosen(pairs: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     for space, value in map(_pair, pairs):
-        if space in found:
+        if space in chosen:
             raise ConfigurationError(f"the namespace {space!r} is given twice")
-        found[space] = value
-    return found
+        chosen[space] = value
+    return chosen
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -142,20 +144,23 @@ def _pair(text: str) -> tuple[str, str]:
 
 @app.command("read")
 def name_read(
-    characters: Annotated[str, typer.Argument(help="none: list what was said")] = "",
-    reading: Annotated[str, typer.Argument(help="syllables; none takes it back")] = "",
+    characters: Annotated[str, typer.Argument(help="default: list what was decided")] = "",
+    reading: Annotated[
+        str, typer.Argument(help="its syllables; without them the decision is taken back")
+    ] = "",
     surname: Annotated[
         bool, typer.Option("--surname", help="as a surname; default: elsewhere in names")
     ] = False,
     actor: Decider = "",
 ) -> None:
-    """Decide how a surname, or characters elsewhere in names, are read. For names not yet given."""
+    """Decide how a surname, or characters elsewhere in names, are read. This changes only names
+    that are not given yet."""
     engine = session.store()
     if not characters:
-        for row in name_commands.said(engine=engine):
+        for row in name_commands.list_readings(engine=engine):
             typer.echo(f"{row['kind']} {row['characters']}: {row['reading']}")
         return
-    count = name_commands.say(
+    count = name_commands.decide_reading(
         engine=engine,
         kind="surname" if surname else "character",
         characters=characters,
@@ -171,7 +176,7 @@ def name_reserve(
     space: Annotated[list[str] | None, typer.Option(help="namespaces; default: all")] = None,
     actor: Decider = "",
 ) -> None:
-    """Keep a name for nobody."""
+    """Reserve a name, so that nobody gets it."""
     settings = session.settings()
     free = name_commands.reserve(
         engine=session.store(),
@@ -180,7 +185,7 @@ def name_reserve(
         spaces=space or list(settings.names),
         actor=session.actor(actor),
     )
-    taken = [s for s in space or settings.names if s not in free]
+    taken = [namespace for namespace in space or settings.names if namespace not in free]
     typer.echo(f"reserved in: {', '.join(free) or 'none'}")
     if taken:
         typer.echo(f"already somebody's, or reserved, in: {', '.join(taken)}")

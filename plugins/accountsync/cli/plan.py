@@ -1,4 +1,4 @@
-"""Plans: what was derived, what the guard held, what a dry run would do."""
+"""Look at plans and dry runs, and decide about what the guard held."""
 
 from __future__ import annotations
 
@@ -36,47 +36,48 @@ def plan_list(
 @app.command("show")
 def plan_show(plan: Plan) -> None:
     """Print a plan: how many tasks, why, whom for example (employee numbers), what is held."""
-    found = held_plans.describe(engine=session.store(), plan=plan)
-    typer.echo(f"plan {plan}: {found.state}, {found.persons} persons, {found.tasks} tasks")
-    typer.echo("\n".join(_lines(found.lines)))
-    if found.reviewed_by:
-        typer.echo(f"  {found.state} by {found.reviewed_by}: {found.comment}")
+    view = held_plans.describe(engine=session.store(), plan=plan)
+    typer.echo(f"plan {plan}: {view.state}, {view.persons} persons, {view.tasks} tasks")
+    typer.echo("\n".join(_lines(view.lines)))
+    if view.reviewed_by:
+        typer.echo(f"  {view.state} by {view.reviewed_by}: {view.comment}")
 
 
 @app.command("approve")
 def plan_approve(plan: Plan, comment: Comment, actor: Decider = "") -> None:
     """Let exactly the held tasks of this plan go."""
-    number = wiring.approve_plan(
+    tasks = wiring.approve_plan(
         session.settings(), plan, actor=session.actor(actor), comment=comment
     )
-    typer.echo(f"plan {plan} approved: {number} tasks go on")
+    typer.echo(f"plan {plan} approved: {tasks} tasks go on")
 
 
 @app.command("reject")
 def plan_reject(plan: Plan, comment: Comment, actor: Decider = "") -> None:
-    """Cancel the held tasks; the same ones come back only when something about them changes, or
-    with `reconsider`."""
-    number = wiring.reject_plan(
+    """Cancel the held tasks. They are planned again only when something about them changes, or
+    after `reconsider`."""
+    tasks = wiring.reject_plan(
         session.settings(), plan, actor=session.actor(actor), comment=comment
     )
-    typer.echo(f"plan {plan} rejected: {number} tasks cancelled")
+    typer.echo(f"plan {plan} rejected: {tasks} tasks cancelled")
 
 
 @app.command("reconsider")
 def plan_reconsider(plan: Plan, comment: Comment, actor: Decider = "") -> None:
-    """Take a rejection back: the next plan asks for the same again, and the guard judges it."""
-    number = held_plans.reconsider(
+    """Take a rejection back: the next plan may have the same tasks again, and the guard judges
+    them."""
+    tasks = held_plans.reconsider(
         engine=session.store(),
         plan=plan,
         actor=session.actor(actor),
         comment=comment,
     )
-    typer.echo(f"plan {plan}: {number} tasks are planned again where they still hold")
+    typer.echo(f"plan {plan}: {tasks} tasks are planned again where they still hold")
 
 
 @app.command("release")
 def plan_release(plan: Plan, actor: Decider = "") -> None:
-    """Release a dry run as it is, if the same still comes out; the guard judges it as any plan."""
+    """Carry out a dry run as a plan, if it still comes out the same. The guard judges it, too."""
     summary = wiring.release_dry_run(session.settings(), plan, actor=session.actor(actor))
     typer.echo(
         f"released as plan {summary.plan_id}: {summary.released} tasks go on, {summary.held} held"
@@ -88,7 +89,7 @@ def plan_release(plan: Plan, actor: Decider = "") -> None:
 
 
 def _held(plan: PlanView) -> str:
-    """A dry run has no tasks; what it would hold stands in its lines."""
+    """A dry run has no tasks, so what the guard would hold is counted from its lines."""
     if plan.state != "dry_run":
         return f"{plan.held} held"
     return f"{sum(line.held for line in plan.lines)} would be held"
@@ -96,7 +97,7 @@ def _held(plan: PlanView) -> str:
 
 def _lines(lines: Iterable[PlanLine]) -> Iterator[str]:
     for line in lines:
-        reasons = ", ".join(f"{why or '-'} {tasks}" for why, tasks in line.reasons.items())
+        reasons = ", ".join(f"{reason or '-'} {tasks}" for reason, tasks in line.reasons.items())
         yield f"  {line.system} {line.operation}: {line.tasks} ({reasons})"
         yield f"    for example {', '.join(line.examples)}"
         if line.held:

@@ -1,4 +1,4 @@
-"""Rows of HR that were rejected and wait to be put right there."""
+"""List, export and close rows of HR that were rejected and have to be corrected there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 _COLUMNS = ("source", "record_key", "employee_number", "since", "reasons")
 
 
-def _open_ones() -> list[RejectedRecord]:
+def _open_records() -> list[RejectedRecord]:
     settings = session.settings()
     return rejected_records.list_rejected(engine=session.store(), sources=settings.hr)
 
@@ -32,13 +32,13 @@ def _open_ones() -> list[RejectedRecord]:
 @app.command("list")
 def reject_list() -> None:
     """List the open rows: key, employee number and reasons, nothing else of the person."""
-    found = _open_ones()
-    for one in found:
-        reject, number = one.reject, one.employee_number or "no number"
+    records = _open_records()
+    for record in records:
+        reject, number = record.reject, record.employee_number or "no number"
         typer.echo(f"{reject.source}  {reject.record_key}  {number}  since {reject.since:%F}")
         for reason in reject.reasons:
             typer.echo(f"    {english(reason)}")
-    typer.echo(f"{len(found)} rows are rejected")
+    typer.echo(f"{len(records)} rows are rejected")
 
 
 @app.command("close")
@@ -48,7 +48,7 @@ def reject_close(
     comment: Comment,
     actor: Decider = "",
 ) -> None:
-    """Close a row that no read will close; if HR sends it again, it is open again."""
+    """Close a row that no read will close. If HR sends it again, it is open again."""
     rejected_records.close(
         engine=session.store(),
         source=source,
@@ -70,16 +70,16 @@ def reject_export(
     """Write the open rows as CSV, for HR."""
     if raw and file is None:
         raise ConfigurationError("--raw needs --file: personal data is never printed")
-    found = _open_ones()
+    records = _open_records()
     if file is None:
-        _write(sys.stdout, found, raw=False)
+        _write(sys.stdout, records, raw=False)
         return
-    with _only_ours(file) as out:
-        _write(out, found, raw=raw)
-    typer.echo(f"{file}: {len(found)} rows")
+    with _private_file(file) as out:
+        _write(out, records, raw=raw)
+    typer.echo(f"{file}: {len(records)} rows")
 
 
-def _only_ours(file: Path) -> IO[str]:
+def _private_file(file: Path) -> IO[str]:
     try:
         out = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
         os.fchmod(out.fileno(), 0o600)  # a file that was there already
@@ -88,23 +88,25 @@ def _only_ours(file: Path) -> IO[str]:
     return out
 
 
-def _write(out: IO[str], found: Iterable[RejectedRecord], *, raw: bool) -> None:
+def _write(out: IO[str], records: Iterable[RejectedRecord], *, raw: bool) -> None:
     writer = csv.writer(out)
     writer.writerow([*_COLUMNS, "raw"] if raw else _COLUMNS)
-    writer.writerows([_harmless(cell) for cell in _cells(one, raw=raw)] for one in found)
+    writer.writerows(
+        [_without_formula(cell) for cell in _cells(record, raw=raw)] for record in records
+    )
 
 
-def _cells(one: RejectedRecord, *, raw: bool) -> Iterator[str]:
-    reject = one.reject
+def _cells(record: RejectedRecord, *, raw: bool) -> Iterator[str]:
+    reject = record.reject
     yield reject.source
     yield reject.record_key
-    yield one.employee_number or ""
+    yield record.employee_number or ""
     yield reject.since.isoformat(timespec="seconds")
     yield all_english(reject.reasons)
     if raw:
         yield json.dumps(reject.raw, ensure_ascii=False)
 
 
-def _harmless(cell: str) -> str:
-    """A spreadsheet takes what begins like this for a formula."""
+def _without_formula(cell: str) -> str:
+    """Marks text that begins with such a character, as a spreadsheet would compute it."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

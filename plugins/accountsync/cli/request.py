@@ -1,12 +1,12 @@
-"""Requests for accounts, e.g. for suppliers' staff."""
+"""Submit and follow account requests, such as those for suppliers' staff."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,22 +21,26 @@ from accountsync.jobs.commands.account_requests import RequestStatus
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Request = Annotated[int, typer.Argument(help="its number, from `request list`")]
-Header = Annotated[str | None, typer.Option(help="of a CSV file, which holds the persons only")]
+Header = Annotated[str | None, typer.Option(help="for a CSV file, which holds the persons only")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
 @app.command("submit")
 def request_submit(
-    file: Annotated[Path, typer.Argument(help="JSON, or CSV with a line a person")],
+    file: Annotated[Path, typer.Argument(help="JSON, or CSV with one line for each person")],
     origin_system: Header = None,
     business_key: Header = None,
     account_type: Header = None,
     employee_type: Header = None,
-    system: Annotated[list[str] | None, typer.Option(help="of a CSV file; may be repeated")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="check it, change nothing")] = False,
+    system: Annotated[
+        list[str] | None, typer.Option(help="for a CSV file; may be repeated")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check the request, and change nothing")
+    ] = False,
     actor: Actor = "",
 ) -> None:
-    """Ask for accounts. The same file again is the same request."""
+    """Ask for accounts. A file that is submitted again counts as the same request."""
     settings = session.settings()
     header = {
         "originSystem": origin_system,
@@ -45,27 +49,29 @@ def request_submit(
         "employeeType": employee_type,
         "systemList": system or None,
     }
-    given = {name: value for name, value in header.items() if value is not None}
-    done = account_requests.submit(
+    options = {name: value for name, value in header.items() if value is not None}
+    submitted = account_requests.submit(
         engine=session.store(),
-        document=read_file(file, given),
+        document=read_file(file, options),
         systems=settings.systems,
         actor=session.actor(actor),
         now=utc_now(),
         dry_run=dry_run,
     )
-    if not done.is_new:
-        typer.echo(f"request {done.request_id} was submitted before, nothing was changed")
+    if not submitted.is_new:
+        typer.echo(f"request {submitted.request_id} was submitted before, nothing was changed")
         return
-    which = "dry run, nothing was kept" if dry_run else f"request {done.request_id}"
+    subject = "dry run, nothing was kept" if dry_run else f"request {submitted.request_id}"
     typer.echo(
-        f"{which}: {done.persons} persons, {done.made} of them new, {done.renewed} changed,"
-        f" {done.of_hr} known from HR"
+        f"{subject}: {submitted.persons} persons, {submitted.made} of them new,"
+        f" {submitted.renewed} changed, {submitted.of_hr} known from HR"
     )
 
 
-def read_file(file: Path, header: dict[str, Any]) -> Any:
-    """The document of a JSON file, or of a CSV file with the columns of `userList`."""
+def read_file(file: Path, header: Mapping[str, object]) -> object:
+    """The document of a JSON file, or of a CSV file with the columns of `userList`.
+
+    Raises InvalidRequestError where the file cannot be read."""
     try:
         content = file.read_text(encoding="utf-8-sig")
         if file.suffix.casefold() != ".csv":
@@ -74,10 +80,10 @@ def read_file(file: Path, header: dict[str, Any]) -> Any:
             return json.loads(content)
     except (OSError, ValueError) as error:
         raise InvalidRequestError(f"{file}: cannot be read ({type(error).__name__})") from error
-    return header | {"userList": list(_persons(file, content))}
+    return {**header, "userList": list(_persons(file, content))}
 
 
-def _persons(file: Path, content: str) -> Iterator[dict[str, Any]]:
+def _persons(file: Path, content: str) -> Iterator[dict[str, str]]:
     for row in csv.DictReader(content.splitlines()):
         if None in row or None in row.values():
             raise InvalidRequestError(f"{file}: a line has not as many cells as the first one")
@@ -87,39 +93,44 @@ def _persons(file: Path, content: str) -> Iterator[dict[str, Any]]:
 @app.command("status")
 def request_status(request: Request, as_json: AsJson = False) -> None:
     """Print how far a request is, person by person."""
-    found = account_requests.status(engine=session.store(), request_id=request)
+    status = account_requests.status(engine=session.store(), request_id=request)
     if as_json:
-        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(status.as_dict(), ensure_ascii=False, indent=2))
         return
-    typer.echo(_line(found))
-    for item in found.items:
+    typer.echo(_line(status))
+    for item in status.items:
         typer.echo(
             f"  {item.employee_number}  {item.state}" + (f"  ({item.note})" * bool(item.note))
         )
-        for one in item.systems:
-            typer.echo(f"    {one.system}: {one.state}" + (f", {one.cause}" if one.cause else ""))
+        for target in item.systems:
+            typer.echo(
+                f"    {target.system}: {target.state}"
+                + (f", {target.cause}" if target.cause else "")
+            )
 
 
 @app.command("list")
 def request_list(
     limit: Annotated[int, typer.Option(min=1, help="the newest")] = 20, as_json: AsJson = False
 ) -> None:
-    """List requests, newest first."""
-    found = account_requests.list_newest(engine=session.store(), limit=limit)
+    """List requests, the newest first."""
+    requests = account_requests.list_newest(engine=session.store(), limit=limit)
     if as_json:
-        typer.echo(json.dumps([one.as_dict() for one in found], ensure_ascii=False, indent=2))
+        typer.echo(
+            json.dumps([request.as_dict() for request in requests], ensure_ascii=False, indent=2)
+        )
         return
-    for one in found:
-        typer.echo(_line(one))
-        for cause, accounts in one.errors.items():
+    for request in requests:
+        typer.echo(_line(request))
+        for cause, accounts in request.errors.items():
             typer.echo(f"    {cause}: {accounts}")
-    if not found:
+    if not requests:
         typer.echo("there is no request")
 
 
 @app.command("cancel")
 def request_cancel(request: Request, comment: Comment, actor: Actor = "") -> None:
-    """Make nothing more for a request. Accounts that exist are disabled by the next plan."""
+    """Cancel a request. The next plan disables the accounts that exist."""
     tasks = account_requests.cancel(
         engine=session.store(),
         request_id=request,
@@ -130,10 +141,10 @@ def request_cancel(request: Request, comment: Comment, actor: Actor = "") -> Non
     typer.echo(f"request {request} cancelled, with {tasks} open tasks")
 
 
-def _line(found: RequestStatus) -> str:
-    persons = sum(found.progress.values())
+def _line(request: RequestStatus) -> str:
+    persons = sum(request.progress.values())
     return (
-        f"{found.id}  {found.origin_system}/{found.business_key}"
-        f"  {found.submitted_at:%Y-%m-%d %H:%M} UTC  {found.state}"
-        f"  {found.progress.get(Fulfilment.ACTIVE, 0)} of {persons} persons active"
+        f"{request.id}  {request.origin_system}/{request.business_key}"
+        f"  {request.submitted_at:%Y-%m-%d %H:%M} UTC  {request.state}"
+        f"  {request.progress.get(Fulfilment.ACTIVE, 0)} of {persons} persons active"
     )

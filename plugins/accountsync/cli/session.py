@@ -1,4 +1,4 @@
-"""What a command works with: the settings, the store, who acts, and why."""
+"""What every command needs: the settings, the store, who acts, and the comment."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from accountsync.errors import ConfigurationError
 from accountsync.settings import Settings, process_settings
 
 
-def _with_a_reason(comment: str) -> str:
+def _not_blank(comment: str) -> str:
     if not comment.strip():
         raise typer.BadParameter("say why: a blank tells nobody anything later")
     return comment
 
 
-Comment = Annotated[str, typer.Option(help="why; kept in the audit trail", callback=_with_a_reason)]
+Comment = Annotated[str, typer.Option(help="why; kept in the audit trail", callback=_not_blank)]
 Decider = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
 Actor = Annotated[str, typer.Option(help="who acts; default: your login", show_default=False)]
 
@@ -42,7 +42,7 @@ def transaction() -> Iterator[Connection]:
 
 
 def actor(named: str) -> str:
-    """Whom the audit trail names: who is `named` by the option, else the login.
+    """The name for the audit trail: `named`, as the option gives it, or else the login.
 
     Raises ConfigurationError where the system has no name for the user, as in a container whose
     user has no entry in passwd.

@@ -1,4 +1,4 @@
-"""Target systems, looked at: nothing is changed there."""
+"""Look at targets. Nothing is changed there."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _NEXT = {
 
 @app.command("check")
 def target_check(name: TargetName) -> None:
-    """Does it answer, with these credentials?"""
+    """Check that the target answers and accepts the credentials."""
     settings = session.settings()
     conn_id = settings.systems[name].conn_id if name in settings.systems else None
     try:
         open_connector = wiring.target_to_look_at(settings, name)
-        said = asyncio.run(inspect_target.check(open_connector))
+        answer = asyncio.run(inspect_target.check(open_connector))
     except AccountSyncError as error:
         typer.echo(f"{name}: does not work. {type(error).__name__}: {error}", err=True)
         typer.echo(f"Next: {_next_step(error)}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{name}: works. It {said}. (Connection {conn_id})")
+    typer.echo(f"{name}: works. It {answer}. (Connection {conn_id})")
 
 
 def _next_step(error: AccountSyncError) -> str:
@@ -52,7 +52,7 @@ def _next_step(error: AccountSyncError) -> str:
 
 @app.command("find")
 def target_find(name: TargetName, employee_number: str) -> None:
-    """One person's account: as the store has it, and as the target shows it now."""
+    """Show one person's account as the store has it, and as the target shows it now."""
     settings = session.settings()
     look = asyncio.run(
         inspect_target.look_for(
@@ -67,16 +67,16 @@ def target_find(name: TargetName, employee_number: str) -> None:
 
 
 def _described(look: Look) -> list[str]:
-    known, found = look.known, look.found
+    known, shown = look.known, look.found
     store = f"{known.state}, id {known.remote_id or 'unknown'}" if known else "no account"
-    if found is None:
+    if shown is None:
         return [f"the store has: {store}", "the target has: no account"]
     state = {True: "enabled", False: "disabled", None: "enabled or not, it does not say"}
-    whose = "carries the person's key" if found.ours else "carries another key: somebody else's"
-    id_ = found.remote_id or "none of its own"
+    ownership = "carries the person's key" if shown.ours else "carries another key: somebody else's"
+    id_ = shown.remote_id or "none of its own"
     return [
         f"the store has: {store}",
-        f"the target has: an account, {state[found.enabled]}, id {id_}; it {whose}",
+        f"the target has: an account, {state[shown.enabled]}, id {id_}; it {ownership}",
     ]
 
 

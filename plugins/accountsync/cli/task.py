@@ -1,4 +1,4 @@
-"""Account tasks: what is stuck, and the commands to move it."""
+"""Find account tasks that are stuck, and move them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ OfOperation = Annotated[str | None, typer.Option(help="create, update, rename, e
 State = Annotated[str | None, typer.Option(help="ready, waiting, failed, needs_human, …")]
 Error = Annotated[str | None, typer.Option(help="the kind of error, as `task failures` shows it")]
 Person = Annotated[str | None, typer.Option(help="an employee number")]
-Request = Annotated[int | None, typer.Option(help="of an account request, from `request list`")]
-Yes = Annotated[bool, typer.Option("--yes", help="do it; without: only count")]
+Request = Annotated[
+    int | None, typer.Option(help="the number of an account request, from `request list`")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="do it; without this the tasks are only counted")]
 
 
 def _store(settings: Settings, chosen: TaskFilter) -> Engine:
-    """Raises ConfigurationError where what is chosen by does not exist."""
+    """Raises ConfigurationError where the filter names something that does not exist."""
     engine = session.store()
     task_commands.require_known(engine=engine, settings=settings, chosen=chosen)
     return engine
@@ -56,11 +58,11 @@ def task_list(
     """List tasks, the newest first."""
     chosen = _filter(task, system, operation, state, error, person, request)
     with _store(session.settings(), chosen).connect() as connection:
-        found = task_view.find(connection, chosen, limit=limit)
-    for shown in found:
-        typer.echo(_line(shown))
-    more = "; there may be more: --limit" if len(found) == limit else ""
-    typer.echo(f"{len(found)} tasks{more}")
+        tasks = task_view.find(connection, chosen, limit=limit)
+    for view in tasks:
+        typer.echo(_line(view))
+    more = "; there may be more: --limit" if len(tasks) == limit else ""
+    typer.echo(f"{len(tasks)} tasks{more}")
 
 
 def _line(task: TaskView) -> str:
@@ -80,20 +82,21 @@ def _why(task: TaskView) -> str:
 
 @app.command("show")
 def task_show(task: Annotated[int, typer.Argument(help="its number, from `task list`")]) -> None:
-    """Print one task: what asked for it, what it waits for and since when, all its attempts."""
+    """Print one task: why it was planned, what it waits for and since when, and all its
+    attempts."""
     with session.store().connect() as connection:
-        found = task_view.find(connection, TaskFilter(task=task), limit=1)
-        if not found:
+        matches = task_view.find(connection, TaskFilter(task=task), limit=1)
+        if not matches:
             raise ConfigurationError(
                 f"there is no task {task}; list them: bin/accountsync task list"
             )
-        (shown,) = found
-        attempts = person_view.attempts(connection, shown.person_id, limit=100, task=task)
-    typer.echo(_line(shown))
-    for line in _details(shown):
+        (view,) = matches
+        attempts = person_view.attempts(connection, view.person_id, limit=100, task=task)
+    typer.echo(_line(view))
+    for line in _details(view):
         typer.echo(f"  {line}")
-    for one in attempts:
-        typer.echo(f"  {explain.attempt(dict(one))}")
+    for attempt in attempts:
+        typer.echo(f"  {explain.attempt(dict(attempt))}")
 
 
 _DETAILS = (
@@ -108,30 +111,30 @@ def _details(task: TaskView) -> Iterator[str]:
     for name in _DETAILS:
         value = getattr(task, name)
         if value is not None:
-            told = f"{value:%F %H:%M} UTC" if isinstance(value, datetime) else value
-            yield f"{name.replace('_', ' ')}: {told}"
+            text = f"{value:%F %H:%M} UTC" if isinstance(value, datetime) else value
+            yield f"{name.replace('_', ' ')}: {text}"
 
 
 @app.command("failures")
 def task_failures(system: System = None) -> None:
-    """Group what does not work by what went wrong; the largest group first."""
+    """Group tasks that failed or need a human by their error, the largest group first."""
     with _store(session.settings(), TaskFilter(system=system)).connect() as connection:
-        found = task_view.failures(connection, system=system)
-    for group in found:
+        groups = task_view.failures(connection, system=system)
+    for group in groups:
         code = f" code {group.code}" if group.code else ""
         typer.echo(
             f"{group.tasks:6d}  {group.system} {group.operation} {group.state}"
             f"  {group.error_kind or ''}{code}: {english(group.cause) if group.cause else ''}"
             f"  (e.g. task {group.example}, person {group.person})"
         )
-    if not found:
+    if not groups:
         typer.echo("nothing failed, and nothing needs a human")
 
 
-def _add_command(name: str, told: str) -> None:
-    """All of them choose their tasks in the same way."""
+def _add_command(name: str, help_text: str) -> None:
+    """Adds a task command. All of them choose their tasks by the same options."""
 
-    @app.command(name, help=told)
+    @app.command(name, help=help_text)
     def command(
         comment: Comment,
         task: Task = None,
@@ -150,13 +153,14 @@ def _add_command(name: str, told: str) -> None:
 
 _add_command(
     "retry",
-    "Try again what failed or needed a human, with what failed because of it. An unknown outcome"
-    " is looked up first.",
+    "Try tasks again that failed or needed a human, with those that failed because of them. An"
+    " unknown outcome is looked up first.",
 )
-_add_command("cancel", "Give up tasks that nobody has begun, with those that wait for them.")
+_add_command("cancel", "Give up tasks that nobody has begun, and those that wait for them.")
 _add_command("hold", "Keep tasks from being carried out until they are released.")
 _add_command(
-    "release", "Let go what `task hold` keeps; what the guard holds is released with its plan."
+    "release",
+    "Release tasks that `task hold` keeps. What the guard holds is released with its plan.",
 )
 
 
@@ -185,12 +189,12 @@ def _filter(
     person: str | None,
     request: int | None,
 ) -> TaskFilter:
-    for option, said, known in (
+    for option, value, known in (
         ("operation", operation, list(Operation)),
         ("state", state, list(TaskState)),
     ):
-        if said is not None and said not in known:
-            raise ConfigurationError(f"--{option} {said}: known are {', '.join(known)}")
+        if value is not None and value not in known:
+            raise ConfigurationError(f"--{option} {value}: known are {', '.join(known)}")
     return TaskFilter(
         task=task,
         system=system,
@@ -206,7 +210,7 @@ def _carry_out(command: str, chosen: TaskFilter, yes: bool, actor: str, comment:
     settings = session.settings()
     engine = _store(settings, chosen)
     if not yes:
-        _tell(
+        _print_effect(
             task_commands.preview(engine=engine, settings=settings, command=command, chosen=chosen),
             "would change",
         )
@@ -220,10 +224,10 @@ def _carry_out(command: str, chosen: TaskFilter, yes: bool, actor: str, comment:
         actor=session.actor(actor),
         comment=comment,
     )
-    _tell(effect, "changed")
+    _print_effect(effect, "changed")
 
 
-def _tell(effect: CommandEffect, verb: str) -> None:
+def _print_effect(effect: CommandEffect, verb: str) -> None:
     for (system, operation, state), count in sorted(effect.counts.items()):
         typer.echo(f"{count:6d}  {system} {operation} {state}")
     typer.echo(

@@ -1,4 +1,4 @@
-"""What work on a million rows asks of the process."""
+"""Settings of the Python interpreter for work on a million rows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _TURN_S = 0.0005
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Python looks for cyclic garbage after every 700 new objects, again and again through all that
-    a lot holds. Lots have no cycles; once in a while is enough."""
+    """Lets Python look for cyclic garbage less often. It does so after every 700 new objects, and
+    walks through all that a lot holds; lots have no cycles."""
     before = gc.get_threshold()
     gc.set_threshold(_OBJECTS_AT_ONCE, *before[1:])
     try:
@@ -25,8 +25,9 @@ def rare_collections() -> Iterator[None]:
 
 @contextmanager
 def short_turns() -> Iterator[None]:
-    """A thread that talks with the database needs the interpreter for moments, again and again, and
-    would wait 5 ms for each while another one computes: the database would stand idle meanwhile."""
+    """Lets threads take turns after 0.5 ms. A thread that talks with the database needs the
+    interpreter for moments only, and would wait 5 ms for each while another thread computes; the
+    database would be idle meanwhile."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(_TURN_S)
     try:

@@ -1,6 +1,6 @@
-"""What reasons are called in English and in Chinese: in mails, reviews, commands, errors, logs.
+"""Renders reasons in English and in Chinese, for mails, reviews, commands, errors and logs.
 
-Only here does a reason become a sentence; no rule reads one.
+A reason becomes a sentence only here, and no rule reads such a sentence.
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
     ),
     Kind.TEXT: ("{text}", "{text}"),
 }
-"""English and Chinese. What is no number in a text, such as a field or a target, is a name that
-both languages use."""
+"""The English and the Chinese text of each kind. Facts that are no numbers, such as a field or a
+target, are names that both languages use."""
 
 _NEVER = ("not one came since the first run,", "首次运行以来一直没有，")
 _LAST = ("the last came", "上一次")
@@ -195,10 +195,10 @@ def all_english(reasons: Iterable[Reason]) -> str:
 
 
 def both(reasons: Iterable[Reason]) -> str:
-    """In English and then in Chinese; somebody else's words once, as they are."""
-    told = list(reasons)
-    translated = "；".join(chinese(reason) for reason in told if reason.kind is not Kind.TEXT)
-    return f"{all_english(told)} {translated}".strip()
+    """The reasons in English and then in Chinese. Text that somebody else wrote appears once."""
+    listed = list(reasons)
+    translated = "；".join(chinese(reason) for reason in listed if reason.kind is not Kind.TEXT)
+    return f"{all_english(listed)} {translated}".strip()
 
 
 def _shown(reason: Reason, language: int) -> str:
@@ -209,7 +209,7 @@ def _shown(reason: Reason, language: int) -> str:
 
 
 def _times(facts: Mapping[str, Fact], language: int) -> dict[str, Fact]:
-    """Of a silence, as people write them; how long it lasts to the minute."""
+    """The times of a silence as people write them. How long it lasts is given to the minute."""
     seconds = int(facts["seconds"])
     return {
         "seconds": duration_text(timedelta(seconds=seconds - seconds % 60)),

@@ -399,7 +399,7 @@ def test_provisioning_says_what_it_waits_for(planned: TargetsWorld) -> None:
         locks.held_or_not(planned.engine, "hr/hieds"),
         locks.held_or_not(planned.engine, "plan"),
     ):
-        said = [step.said for step in run() if step.name == "wait"]
+        said = [step.message for step in run() if step.name == "wait"]
     assert said == [
         "hieds is being read by another run; this goes on after it",
         "a plan is being written by another run; this goes on after it",

@@ -1,6 +1,6 @@
-"""Batch requests for accounts, e.g. of suppliers' staff: submitted, followed, cancelled.
+"""Submits, follows and cancels account requests, such as those for suppliers' staff.
 
-A request is never called done for its tasks: only accounts that are active make it so.
+What counts for the state of a request is whether accounts are active, not whether tasks succeeded.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping
 
@@ -36,8 +35,9 @@ ANOTHER_NAME = "HR knows this number under another name; HR's is used"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """`is_new`: False where the very same request was submitted before. Of its persons `made` are
-    new, `renewed` are of earlier requests and changed; `of_hr` belong to HR, whose facts stay."""
+    """`is_new` is False where the same request was submitted before. Of its persons, `made` are
+    new, `renewed` came with earlier requests and have changed, and `of_hr` are known from HR, whose
+    facts stay."""
 
     request_id: int
     is_new: bool
@@ -49,7 +49,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemStatus:
-    """`cause`: why it is blocked or failed."""
+    """How far a person's account in one target is. `cause` says why it is blocked or failed."""
 
     system: str
     state: Fulfilment
@@ -66,7 +66,8 @@ class ItemStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStatus:
-    """`progress`: state → persons; they add up to all of them (I14). `errors`: cause → accounts."""
+    """`progress` is state → persons, which add up to all persons (I14). `errors` is cause →
+    accounts."""
 
     id: int
     origin_system: str
@@ -79,8 +80,8 @@ class RequestStatus:
     errors: Mapping[str, int]
     items: Sequence[ItemStatus]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The answer in the wire's spelling."""
+    def as_dict(self) -> dict[str, object]:
+        """The status as JSON for other systems, with their spelling of the names."""
         return {
             "requestId": self.id,
             "originSystem": self.origin_system,
@@ -94,40 +95,45 @@ class RequestStatus:
         }
 
 
-def _as_dict(item: ItemStatus) -> dict[str, Any]:
+def _as_dict(item: ItemStatus) -> dict[str, object]:
     return {
         "employeeNumber": item.employee_number,
         "status": item.state,
         "note": item.note,
-        "systems": {one.system: {"status": one.state, "cause": one.cause} for one in item.systems},
+        "systems": {
+            target.system: {"status": target.state, "cause": target.cause}
+            for target in item.systems
+        },
     }
 
 
 def submit(
     *,
     engine: Engine,
-    document: Any,
+    document: object,
     systems: Collection[str],
     actor: str,
     now: datetime,
     dry_run: bool = False,
 ) -> Submitted:
-    """One transaction; a dry run is the same, rolled back at the end. `systems`: the configured.
+    """Submits a request in one transaction, which a dry run rolls back. `systems` are the
+    configured targets.
 
-    Raises InvalidRequestError with everything that is wrong, and where the origin system has used
-    its business key for something else.
+    Raises InvalidRequestError that names every problem, or where the origin system has used its
+    business key for another request.
     """
     request = request_document.read(document, systems=systems)
     with engine.connect() as connection, connection.begin() as transaction:
-        _alone(connection)
+        _lock_persons(connection)
         submitted = _submit(connection, request, actor, now)
         if dry_run:
             transaction.rollback()
     return submitted
 
 
-def _alone(connection: Connection) -> None:
-    """Merges of HR give out employee numbers too, and the planner marks the same persons."""
+def _lock_persons(connection: Connection) -> None:
+    """Takes the lock of all persons. Merges of HR add employee numbers, too, and the planner marks
+    the same persons."""
     schema.require_head(connection)
     locks.take_persons(connection)
 
@@ -138,9 +144,9 @@ def _submit(
     request_id = requests.add(connection, _header(request) | {"actor": actor, "now": now})
     if request_id is None:
         return _submitted_before(connection, request)
-    known = requests.known_persons(connection, [u.employee_number for u in request.user_list])
-    if found := list(_others(request.user_list, known)):
-        raise request_document.invalid(found)
+    known = requests.known_persons(connection, [user.employee_number for user in request.user_list])
+    if problems := list(_name_conflicts(request.user_list, known)):
+        raise request_document.invalid(problems)
     made, renewed = requests.add_items(
         connection,
         request_id=request_id,
@@ -161,7 +167,7 @@ def _submit(
     )
 
 
-def _header(request: RequestDocument) -> dict[str, Any]:
+def _header(request: RequestDocument) -> dict[str, object]:
     header = request.model_dump(exclude={"system_list", "user_list"})
     return header | {"systems": request.systems, "content_hash": request.content_hash}
 
@@ -173,22 +179,24 @@ def _submitted_before(connection: Connection, request: RequestDocument) -> Submi
     assert before is not None  # noqa: S101 (nobody deletes requests)
     request_id, content_hash = before
     if content_hash != request.content_hash:
-        said = (
+        message = (
             f"request {request_id} has this key and another content; cancel that one,"
             " or submit this one under a key of its own"
         )
-        raise request_document.invalid([Problem(("businessKey",), said)])
+        raise request_document.invalid([Problem(("businessKey",), message)])
     return Submitted(request_id=request_id, is_new=False, persons=len(request.user_list))
 
 
-def _others(users: Sequence[RequestedPerson], known: Mapping[str, RowMapping]) -> Iterable[Problem]:
-    """A number requested before for somebody of another name would give away that one's accounts
-    (I10). HR alone renames people."""
-    for n, user in enumerate(users):
+def _name_conflicts(
+    users: Sequence[RequestedPerson], known: Mapping[str, RowMapping]
+) -> Iterable[Problem]:
+    """A problem for each number that was requested before for a person of another name: the request
+    would get that person's accounts (I10). Only HR renames people."""
+    for position, user in enumerate(users):
         person = known.get(user.employee_number)
         if person and person["source"] == SOURCE and _is_another_name(person, user):
-            said = f"{user.employee_number} was requested earlier for a person of another name"
-            yield Problem(("userList", n, "employeeNumber"), said)
+            message = f"{user.employee_number} was requested earlier for a person of another name"
+            yield Problem(("userList", position, "employeeNumber"), message)
 
 
 def _is_another_name(person: RowMapping, user: RequestedPerson) -> bool:
@@ -210,11 +218,12 @@ def _asked(
 
 
 def cancel(*, engine: Engine, request_id: int, actor: str, comment: str, now: datetime) -> int:
-    """Nothing more is made for it: counts the tasks cancelled at once. Its persons stay; accounts
-    that exist go the planner's way, through the guard. Raises InvalidRequestError."""
+    """Cancels a request, and returns how many tasks were cancelled with it. Its persons stay. The
+    next plan disables the accounts that exist, and the guard judges that. Raises
+    InvalidRequestError where there is no such request, or where it was cancelled before."""
     with engine.begin() as connection:
-        _alone(connection)
-        _found(connection, request_id)
+        _lock_persons(connection)
+        _find_request(connection, request_id)
         if not requests.cancel(connection, request_id=request_id, now=now):
             raise InvalidRequestError(f"request {request_id} was cancelled before")
         requests.renew_wanted(connection, request_id=request_id)
@@ -226,18 +235,18 @@ def cancel(*, engine: Engine, request_id: int, actor: str, comment: str, now: da
     return tasks
 
 
-def _found(connection: Connection, request_id: int) -> RowMapping:
-    found = requests.find(connection, request_id)
-    if found is None:
+def _find_request(connection: Connection, request_id: int) -> RowMapping:
+    request = requests.find(connection, request_id)
+    if request is None:
         raise InvalidRequestError(f"there is no request {request_id}")
-    return found
+    return request
 
 
 def status(*, engine: Engine, request_id: int) -> RequestStatus:
-    """Raises InvalidRequestError where there is none."""
+    """How far one request is. Raises InvalidRequestError where there is no such request."""
     with engine.connect() as connection:
         schema.require_head(connection)
-        return _statuses(connection, [_found(connection, request_id)])[0]
+        return _statuses(connection, [_find_request(connection, request_id)])[0]
 
 
 def list_newest(*, engine: Engine, limit: int) -> list[RequestStatus]:
@@ -246,12 +255,12 @@ def list_newest(*, engine: Engine, limit: int) -> list[RequestStatus]:
         return _statuses(connection, requests.newest(connection, limit=limit))
 
 
-def _statuses(connection: Connection, found: Sequence[RowMapping]) -> list[RequestStatus]:
+def _statuses(connection: Connection, chosen: Sequence[RowMapping]) -> list[RequestStatus]:
     rows: defaultdict[int, defaultdict[int, list[RowMapping]]]
     rows = defaultdict(lambda: defaultdict(list))
-    for row in requests.progress(connection, [request["id"] for request in found]):
+    for row in requests.progress(connection, [request["id"] for request in chosen]):
         rows[row["request_id"]][row["position"]].append(row)
-    return [_status(request, list(rows[request["id"]].values())) for request in found]
+    return [_status(request, list(rows[request["id"]].values())) for request in chosen]
 
 
 def _status(request: RowMapping, people: Sequence[Sequence[RowMapping]]) -> RequestStatus:
@@ -267,7 +276,10 @@ def _status(request: RowMapping, people: Sequence[Sequence[RowMapping]]) -> Requ
         state=Fulfilment.CANCELLED if request["cancelled_at"] else state,
         progress=Counter(item.state for item in items),
         errors=Counter(
-            f"{one.system}: {one.cause}" for item in items for one in item.systems if one.cause
+            f"{target.system}: {target.cause}"
+            for item in items
+            for target in item.systems
+            if target.cause
         ),
         items=items,
     )
@@ -277,7 +289,7 @@ def _item(rows: Sequence[RowMapping]) -> ItemStatus:
     systems = [_system(row) for row in rows]
     return ItemStatus(
         employee_number=rows[0]["employee_number"],
-        state=together([one.state for one in systems]),
+        state=together([target.state for target in systems]),
         systems=systems,
         note=rows[0]["note"],
     )

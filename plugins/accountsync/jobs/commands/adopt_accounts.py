@@ -1,6 +1,6 @@
-"""First installation: the accounts that a target has already become those of their persons.
+"""Adopts the accounts that a target has already, as the first step of an installation.
 
-Nothing is changed in the target. Only what is sure is adopted; doubtful accounts are cases for a
+Nothing is changed in the target. Only sure accounts are adopted; doubtful ones become cases for a
 human, and nothing is planned for their candidates there until the case is closed.
 """
 
@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping
 
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.accounts.correlation import Correlated, Matcher, Rule, account_key
-from accountsync.domain.mapping.values import Value, compile_tree
+from accountsync.domain.mapping.values import Context, Value, compile_tree
 from accountsync.domain.reasons import Kind, Reason, from_documents
 from accountsync.errors import ConfigurationError, RecordError, SafetyStopError, TransientError
 from accountsync.jobs.plans import person_facts
@@ -40,13 +39,14 @@ _CLOSED_BY = {
     "adopted": AuditAction.CORRELATION_CASE_ADOPTED,
     "ignored": AuditAction.CORRELATION_CASE_IGNORED,
 }
-"""State of a case that a human closed → what that human did."""
+"""The state of a closed case → the audit action of the human who closed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adoption:
-    """`listed = known + adopted + doubtful + ignored + foreign` (I14). `known`: recorded before.
-    `ignored`: a human said so. `examples`: employee numbers of some who were adopted."""
+    """`listed = known + adopted + doubtful + ignored + foreign` (I14). `known` were recorded
+    before, and a human decided that `ignored` belong to nobody. `examples` are some employee
+    numbers."""
 
     system: str
     listed: int
@@ -60,7 +60,7 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`account`: the target's own id of it. `candidates`: employee numbers, best match first."""
+    """`account` is the target's own id. `candidates` are employee numbers, the best match first."""
 
     id: int
     system: str
@@ -71,7 +71,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sorted:
-    """What a target listed, by what becomes of it."""
+    """The accounts that a target listed, by what becomes of them."""
 
     known: int
     ignored: int
@@ -81,7 +81,8 @@ class _Sorted:
 
 
 async def list_accounts(open_connector: OpenConnector, *, system: str) -> list[RemoteAccount]:
-    """Complete, or IncompleteReadError (I2)."""
+    """All accounts of the target. Raises IncompleteReadError where the list is not complete
+    (I2)."""
     async with open_connector() as connector:
         if not connector.can_list:
             raise ConfigurationError(f"{system}: the target offers no list of its accounts")
@@ -98,31 +99,34 @@ def adopt_accounts(
     now: datetime,
     dry_run: bool = False,
 ) -> Adoption:
-    """One transaction after a complete read; a dry run is the same, rolled back. May be repeated.
+    """Adopts in one transaction after a complete read; a dry run rolls it back. It may be repeated.
 
     Raises TransientError while tasks of this target are carried out.
     """
-    with locks.held_or_not(engine, f"target/{system}") as mine:
-        if not mine:
+    with locks.held_or_not(engine, f"target/{system}") as lock:
+        if not lock:
             raise TransientError(f"{system}: tasks are being carried out; try again after that")
         listed = read()
         with engine.connect() as connection, connection.begin() as transaction:
             schema.require_head(connection)
             locks.take_persons(connection)
-            done = _adopt(connection, system, target, listed, now)
+            adoption = _adopt(connection, system, target, listed, now)
             audit.record(
-                connection, actor=actor, action=AuditAction.ACCOUNTS_ADOPTED, details=_told(done)
+                connection,
+                actor=actor,
+                action=AuditAction.ACCOUNTS_ADOPTED,
+                details=_audit_details(adoption),
             )
             if dry_run:
                 transaction.rollback()
-    told = " ".join(f"{name}={value}" for name, value in _told(done).items())
-    log.info("event=adopted dry_run=%s %s", dry_run, told)
-    return done
+    counts = " ".join(f"{name}={value}" for name, value in _audit_details(adoption).items())
+    log.info("event=adopted dry_run=%s %s", dry_run, counts)
+    return adoption
 
 
-def _told(done: Adoption) -> dict[str, Any]:
+def _audit_details(adoption: Adoption) -> dict[str, object]:
     counts = ("listed", "known", "adopted", "doubtful", "ignored", "foreign")
-    return {"system": done.system} | {name: getattr(done, name) for name in counts}
+    return {"system": adoption.system} | {name: getattr(adoption, name) for name in counts}
 
 
 def _adopt(
@@ -132,23 +136,25 @@ def _adopt(
     listed: Sequence[RemoteAccount],
     now: datetime,
 ) -> Adoption:
-    found = _sorted(connection, system, target, listed)
-    doubts = found.doubts + _without_taken_names(connection, system, target, found.sure)
-    account_cases.adopt(connection, system=system, found=found.sure)
+    sorted_accounts = _sorted(connection, system, target, listed)
+    doubts = sorted_accounts.doubts + _without_taken_names(
+        connection, system, target, sorted_accounts.sure
+    )
+    account_cases.adopt(connection, system=system, found=sorted_accounts.sure)
     account_cases.put_cases(connection, system=system, doubts=doubts, now=now)
-    others = [*found.foreign, *(doubt.account for doubt in doubts)]
+    others = [*sorted_accounts.foreign, *(doubt.account for doubt in doubts)]
     seen_names.see(
-        connection, [name for one in others for name in _names(system, target, one, None)]
+        connection, [name for account in others for name in _names(system, target, account, None)]
     )
     return Adoption(
         system=system,
         listed=len(listed),
-        known=found.known,
-        adopted=len(found.sure),
+        known=sorted_accounts.known,
+        adopted=len(sorted_accounts.sure),
         doubtful=len(doubts),
-        ignored=found.ignored,
-        foreign=len(found.foreign),
-        examples=persons.numbers(connection, list(found.sure)[:_EXAMPLES]),
+        ignored=sorted_accounts.ignored,
+        foreign=len(sorted_accounts.foreign),
+        examples=persons.numbers(connection, list(sorted_accounts.sure)[:_EXAMPLES]),
     )
 
 
@@ -167,8 +173,8 @@ def _sorted(
         foreign=[],
     )
     having = frozenset(ours.by_identifier.values())
-    for one in _correlated(connection, target, open_ones):
-        _sort(result, one, having)
+    for correlated in _correlated(connection, target, open_ones):
+        _sort(result, correlated, having)
     return result
 
 
@@ -176,39 +182,43 @@ def _is_known(account: RemoteAccount, ours: accounts.Present) -> bool:
     return account.remote_id in ours.by_remote_id or account.identifier in ours.by_identifier
 
 
-def _sort(result: _Sorted, one: Correlated, having: frozenset[int]) -> None:
+def _sort(result: _Sorted, correlated: Correlated, having: frozenset[int]) -> None:
     reasons = [
-        *one.reasons,
-        *(Reason.of(Kind.PERSON_HAS_AN_ACCOUNT) for p in one.persons if p in having),
+        *correlated.reasons,
+        *(Reason.of(Kind.PERSON_HAS_AN_ACCOUNT) for p in correlated.persons if p in having),
     ]
-    if not one.persons:
-        result.foreign.append(one.account)
+    if not correlated.persons:
+        result.foreign.append(correlated.account)
     elif reasons:
-        doubt = Doubt(account=one.account, persons=one.persons, reasons=reasons)
+        doubt = Doubt(account=correlated.account, persons=correlated.persons, reasons=reasons)
         result.doubts.append(doubt)
     else:
-        result.sure[one.persons[0]] = one.account
+        result.sure[correlated.persons[0]] = correlated.account
 
 
 def _correlated(
     connection: Connection, target: AnyTarget, listed: Sequence[RemoteAccount]
 ) -> list[Correlated]:
     declared = target.correlate_by or [Correlation(attribute=target.key, sure=True)]
-    rules = [Rule(attribute=one.attribute, is_sure=one.sure) for one in declared]
+    rules = [
+        Rule(attribute=correlation.attribute, is_sure=correlation.sure) for correlation in declared
+    ]
     values = [
-        compile_tree(one.value or target.attributes[one.attribute], roots=PERSON_ROOTS)
-        for one in declared
+        compile_tree(
+            correlation.value or target.attributes[correlation.attribute], roots=PERSON_ROOTS
+        )
+        for correlation in declared
     ]
     matcher = Matcher(rules=rules, key=target.key, accounts=listed)
     for rows in persons.lots(connection, at_once=_PERSONS_AT_ONCE, due=None):
         for context in account_cases.contexts(connection, person_facts.of(connection, rows)):
-            found = [_value(value, context) for value in values]
-            matcher.add_person(context["person"]["id"], found)
+            person_values = [_value(value, context) for value in values]
+            matcher.add_person(context["person"]["id"], person_values)
     return matcher.correlated()
 
 
-def _value(value: Value, context: Mapping[str, Any]) -> Any:
-    """None where the person, or what is known so far, does not have it."""
+def _value(value: Value, context: Context) -> object:
+    """The value of a mapping, or None where the person lacks the data for it."""
     try:
         return value(context)
     except RecordError:
@@ -218,7 +228,8 @@ def _value(value: Value, context: Mapping[str, Any]) -> Any:
 def _without_taken_names(
     connection: Connection, system: str, target: AnyTarget, sure: dict[int, RemoteAccount]
 ) -> list[Doubt]:
-    """Enters the names of sure ones; takes those out of `sure` whose names are another's (I8)."""
+    """Records the names of sure accounts, and takes those out whose names are another person's
+    (I8)."""
     seen = [
         name
         for person_id, account in sure.items()
@@ -239,20 +250,20 @@ def _without_taken_names(
 def _names(
     system: str, target: AnyTarget, account: RemoteAccount, person_id: int | None
 ) -> Iterator[SeenName]:
-    """Those attributes that the target's mapping fills with a name as it is."""
+    """The names of an account: attributes that the mapping fills with a name and nothing else."""
     shown = {**account.attributes, target.identifier: account.identifier}
     for attribute, node in target.attributes.items():
         for namespace, value in _named(node, shown.get(attribute)):
             yield SeenName(person_id=person_id, namespace=namespace, value=value, origin=system)
 
 
-def _named(node: Any, shown: Any) -> Iterator[tuple[str, str]]:
+def _named(node: object, shown: object) -> Iterator[tuple[str, str]]:
     if isinstance(node, Mapping) and isinstance(shown, Mapping):
         for key, child in node.items():
             yield from _named(child, shown.get(key))
     elif isinstance(node, list) and len(node) == 1 and isinstance(shown, list):
-        for one in shown:
-            yield from _named(node[0], one)
+        for value in shown:
+            yield from _named(node[0], value)
     elif isinstance(node, str) and isinstance(shown, str) and shown.strip():
         root, _, namespace = node.strip("{ }").partition(".")
         if root == "names" and namespace.isidentifier():
@@ -285,9 +296,9 @@ def adopt_case(
     comment: str,
     now: datetime,
 ) -> None:
-    """A human says whose it is. Raises SafetyStopError where that cannot be."""
-    with _open_case(engine, case) as (connection, found):
-        system, account = found["system"], account_cases.account_of(found)
+    """Closes a case: the account is this person's. Raises SafetyStopError where that cannot be."""
+    with _open_case(engine, case) as (connection, row):
+        system, account = row["system"], account_cases.account_of(row)
         if system not in systems:
             raise SafetyStopError(f"{system} is no longer configured")
         person_id = persons.id_of(connection, employee_number)
@@ -303,7 +314,7 @@ def adopt_case(
             )
         account_cases.adopt(connection, system=system, found={person_id: account})
         details = {"employee_number": employee_number, "comment": comment}
-        _close(connection, found, "adopted", actor, details, now)
+        _close(connection, row, "adopted", actor, details, now)
 
 
 @contextmanager
@@ -311,17 +322,17 @@ def _open_case(engine: Engine, case: int) -> Iterator[tuple[Connection, RowMappi
     with engine.begin() as connection:
         schema.require_head(connection)
         locks.take_persons(connection)
-        found = account_cases.find_case(connection, case)
-        if found is None or found["state"] != "open":
-            said = found["state"] if found else "there is none of this number"
-            raise SafetyStopError(f"case {case} is not open: {said}")
-        yield connection, found
+        row = account_cases.find_case(connection, case)
+        if row is None or row["state"] != "open":
+            problem = row["state"] if row else "there is none of this number"
+            raise SafetyStopError(f"case {case} is not open: {problem}")
+        yield connection, row
 
 
 def ignore_case(*, engine: Engine, case: int, actor: str, comment: str, now: datetime) -> None:
-    """A human says that it is nobody's of ours: it is left alone from now on."""
-    with _open_case(engine, case) as (connection, found):
-        _close(connection, found, "ignored", actor, {"comment": comment}, now)
+    """Closes a case: the account belongs to nobody we know, and is left alone from now on."""
+    with _open_case(engine, case) as (connection, row):
+        _close(connection, row, "ignored", actor, {"comment": comment}, now)
 
 
 def _close(
@@ -329,10 +340,10 @@ def _close(
     case: RowMapping,
     state: str,
     actor: str,
-    details: Mapping[str, Any],
+    details: Mapping[str, object],
     now: datetime,
 ) -> None:
     account_cases.close(connection, case=case["id"], state=state, now=now)
     account_cases.plan_again(connection, case["candidates"])
-    said = {"case": case["id"], "system": case["system"], **details}
-    audit.record(connection, actor=actor, action=_CLOSED_BY[state], details=said)
+    audited = {"case": case["id"], "system": case["system"], **details}
+    audit.record(connection, actor=actor, action=_CLOSED_BY[state], details=audited)

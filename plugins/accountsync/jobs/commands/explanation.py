@@ -1,4 +1,4 @@
-"""Why a person has what, and why not: by the rules and facts of a plan, changing nothing."""
+"""Explains why a person has what, and why not, by the code that plans. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from accountsync.domain.accounts.account import Account
-from accountsync.domain.mapping.values import reads_of_template
+from accountsync.domain.mapping.values import Context, reads_of_template
 from accountsync.domain.persons.lifecycle import standing
 from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans.desired import SystemRule, with_accounts
@@ -19,7 +19,7 @@ from accountsync.hr.record import RowMapper
 from accountsync.jobs.persons import rejected_records
 from accountsync.jobs.plans import name_giving
 from accountsync.jobs.plans.candidates import Candidate, read_candidates
-from accountsync.jobs.plans.person_facts import Facts, nobody
+from accountsync.jobs.plans.person_facts import Facts, unknown_person
 from accountsync.jobs.plans.plan_rules import Rules, compile_rules
 from accountsync.settings import Settings
 from accountsync.store import causes
@@ -40,10 +40,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemExplanation:
-    """`wanted`: the state that the account should have (None: whatever it is, it stays), with its
-    `reason` and when time alone changes it. `in_scope`: the `rule`'s answer, None where data is
-    missing; `because`: what the rule reads, and what that is for this person. `attributes`: mapped
-    values, or why there is none."""
+    """`wanted` is the state that the account should have, or None where it stays as it is; `reason`
+    says why, and `next_at` when time alone changes it. `in_scope` is the answer of the entitlement
+    rule, None where data is missing; `because` has what the rule reads, with the values of this
+    person. `attributes` has the mapped values, or why there is none."""
 
     system: str
     wanted: str | None
@@ -52,10 +52,10 @@ class SystemExplanation:
     next_at: datetime | None
     in_scope: bool | None
     rule: str
-    because: Mapping[str, Any]
+    because: Mapping[str, object]
     depends_on: Sequence[str]
     after: Sequence[str]
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, object]
     account: Row | None
     open_task: Row | None
     last_task: Row | None
@@ -63,12 +63,18 @@ class SystemExplanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """`planned`: whether the last plan has seen the person as HR has it now. `names`: all that are
-    the person's; `names_now`: what a plan would use. `since`: the date behind the lifecycle state,
-    where it has one; `unknown_source`: the person's HR source where it is not configured, so that
-    every account is kept as it is; `absent_since`: since when HR's complete reads lack the person;
-    `rejected`: where HR's newest row cannot be used and the one before it is, `reasons`, `since`,
-    and `used`: the change time of the one before; `next_at`: when time alone changes something."""
+    """What `explain` shows of a person.
+
+    - `since` is the date behind the lifecycle state, where it has one.
+    - `unknown_source` is the person's HR source where it is not configured, so that every account
+      is kept as it is.
+    - `absent_since` says since when HR's complete reads lack the person.
+    - `rejected` is set where HR's newest row cannot be used: `reasons`, `since`, and `used`, the
+      change time of the row before, which is used.
+    - `planned` says whether the last plan has seen the person as HR has the person now.
+    - `next_at` says when time alone changes something.
+    - `names` has all names of the person, `names_now` those that a plan would use.
+    """
 
     employee_number: str
     lifecycle: str
@@ -92,10 +98,10 @@ def explain(*, engine: Engine, settings: Settings, number: str, now: datetime) -
     with engine.connect() as connection, connection.begin() as transaction:
         person = person_view.by_number(connection, number)
         if person is None:
-            raise ConfigurationError(nobody(number))
-        found = _explained(connection, settings, rules, person, now)
+            raise ConfigurationError(unknown_person(number))
+        explained = _explained(connection, settings, rules, person, now)
         transaction.rollback()
-    return found
+    return explained
 
 
 def _explained(
@@ -130,17 +136,19 @@ def _lifecycle(rules: Rules, person: Facts, now: datetime) -> str:
 
 def _rejected(connection: Connection, settings: Settings, person: Facts) -> Row | None:
     source = person["source"]
-    found = rejected_records.of_person(
+    reject = rejected_records.of_person(
         connection,
         source=source,
-        mapper=next((RowMapper(one) for one in settings.hr if one.name == source), None),
+        mapper=next(
+            (RowMapper(configured) for configured in settings.hr if configured.name == source), None
+        ),
         key=person_view.source_key(connection, person["id"]),
         number=person["employee_number"],
     )
-    if found is None:
+    if reject is None:
         return None
     used = person["source_updated_at"]
-    return {"reasons": list(found.reasons), "since": found.since, "used": used}
+    return {"reasons": list(reject.reasons), "since": reject.since, "used": used}
 
 
 def _names_now(connection: Connection, rules: Rules, candidate: Candidate) -> Mapping[str, str]:
@@ -181,7 +189,7 @@ def _systems(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """By system."""
+    """What the store knows of a person, by target."""
 
     accounts: Mapping[str, Row]
     open_tasks: Mapping[str, Row]
@@ -189,7 +197,7 @@ class _Known:
 
 
 def _system(
-    rule: SystemRule, scope: str, candidate: Candidate, context: Mapping[str, Any], known: _Known
+    rule: SystemRule, scope: str, candidate: Candidate, context: Context, known: _Known
 ) -> SystemExplanation:
     wanted = candidate.wanted[rule.name]
     return SystemExplanation(
@@ -211,40 +219,40 @@ def _system(
 
 
 def _task(row: Row) -> Row:
-    """With its cause as a reason."""
+    """A task as it is shown, with its cause as a reason."""
     shown = {name: value for name, value in row.items() if name not in _NOT_SHOWN}
     return shown | {"cause": causes.read(row)}
 
 
-def _in_scope(rule: SystemRule, context: Mapping[str, Any]) -> bool | None:
+def _in_scope(rule: SystemRule, context: Context) -> bool | None:
     try:
         return rule.in_scope(context)
     except RecordError:
         return None
 
 
-def _because(scope: str, context: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
+def _because(scope: str, context: Context) -> dict[str, object]:
+    values = {}
     for root, field in sorted(reads_of_template(f"{{{{ {scope} }}}}"), key=str):
         value = context.get(root)
         if field is None:
-            found[root] = value.message if isinstance(value, Unavailable) else value
+            values[root] = value.message if isinstance(value, Unavailable) else value
         elif isinstance(value, Mapping):
-            read = value.get(field)
-            found[f"{root}.{field}"] = read.message if isinstance(read, Unavailable) else read
-    return found
+            part = value.get(field)
+            values[f"{root}.{field}"] = part.message if isinstance(part, Unavailable) else part
+    return values
 
 
 def _mapped(
-    rule: SystemRule, context: Mapping[str, Any], accounts: Mapping[str, Account]
-) -> dict[str, Any]:
-    """The phone number by its last digits only."""
-    phone, found = context["person"]["phone"], {}
-    seen = with_accounts(context, accounts)
+    rule: SystemRule, context: Context, accounts: Mapping[str, Account]
+) -> dict[str, object]:
+    """The mapped attributes; a phone number only by its last digits."""
+    phone, attributes = context["person"]["phone"], {}
+    visible = with_accounts(context, accounts)
     for attribute, value in {**rule.attributes, **rule.late_values}.items():
         try:
-            mapped = value(seen)
+            mapped = value(visible)
         except RecordError as error:
             mapped = _LATE if attribute in rule.late else f"cannot be mapped: {error}"
-        found[attribute] = f"…{str(mapped)[-4:]}" if phone and mapped == phone else mapped
-    return found
+        attributes[attribute] = f"…{str(mapped)[-4:]}" if phone and mapped == phone else mapped
+    return attributes

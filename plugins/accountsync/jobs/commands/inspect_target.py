@@ -1,4 +1,4 @@
-"""Look at a target without changing anything: does it answer, has it this person, whom has it."""
+"""Looks at a target without changing anything: whether it answers, and which accounts it has."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListCounts:
-    """All accounts of a target. `enabled + disabled + untold` and `known + unknown` are all of
-    them. `unknown`: in the target only. `gone`: usable accounts of ours that it does not list."""
+    """Counts of a target's accounts. `enabled + disabled + untold` and `known + unknown` are all of
+    them; `untold` are those of which the target does not say whether they are enabled. `unknown`
+    are in the target only, `gone` are usable accounts of ours that it does not list."""
 
     enabled: int
     disabled: int
@@ -39,6 +40,7 @@ class ListCounts:
 
 
 async def check(open_connector: OpenConnector) -> str:
+    """What the target answered, as a verb phrase. Raises the errors of the connector."""
     async with open_connector() as connector:
         return await connector.check()
 
@@ -46,7 +48,9 @@ async def check(open_connector: OpenConnector) -> str:
 async def look_for(
     employee_number: str, *, engine: Engine, system: str, open_connector: OpenConnector
 ) -> Look:
-    """By the attributes last applied, else by those last planned. Raises NeedsDataError without."""
+    """Looks for a person's account by the attributes last applied, or else by those last planned.
+    Raises NeedsDataError where there are none, ConfigurationError where the target cannot look
+    accounts up."""
     with engine.connect() as connection:
         schema.require_head(connection)
         traced = accounts.traced(connection, system=system, employee_number=employee_number)
@@ -64,7 +68,8 @@ async def look_for(
 async def count_accounts(
     *, engine: Engine, system: str, open_connector: OpenConnector
 ) -> ListCounts:
-    """Raises IncompleteReadError rather than count half a list."""
+    """Counts the accounts of a target. Raises IncompleteReadError where the list is not
+    complete."""
     with engine.connect() as connection:
         schema.require_head(connection)
         ours = accounts.present(connection, system=system)

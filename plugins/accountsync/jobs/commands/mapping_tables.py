@@ -1,4 +1,5 @@
-"""Department and person-type mappings as operators keep them: changed in one piece, on record."""
+"""Changes the mapping tables of departments and person types as a whole, and records the
+changes."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """`old` None: new; `new` None: removed."""
+    """One row that changes. `old` is None for a new row, `new` is None for a removed one."""
 
     key: str
     old: Row | None
@@ -29,7 +30,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportResult:
-    """`kept`: rows that the file does not have and that were left. `persons`: planned again."""
+    """`kept` are rows that the file does not have and that stay. `persons` are planned again."""
 
     changes: Sequence[Change]
     unchanged: int
@@ -59,7 +60,8 @@ def import_rows(
     delete: bool = False,
     dry_run: bool = False,
 ) -> ImportResult:
-    """All of it in one transaction; a dry run is the same, rolled back."""
+    """Imports all rows in one transaction, which a dry run rolls back. With `delete`, rows that are
+    not among them are removed."""
     with engine.connect() as connection, connection.begin() as transaction:
         locks.take_persons(connection)
         stored = mappings.read(connection, table)
@@ -83,12 +85,13 @@ def import_rows(
     )  # fmt: skip
 
 
-def _as_json(change: Change) -> dict[str, Any]:
+def _as_json(change: Change) -> dict[str, object]:
     return {"key": change.key, "old": change.old, "new": change.new}
 
 
 def export(*, engine: Engine, table: MappingTable, before: int | None = None) -> list[Row]:
-    """The rows as they are, or as they were before a change (a number of `history`)."""
+    """The rows as they are, or as they were before a change (a number of `history`). Raises
+    ConfigurationError where there is no such change."""
     with engine.connect() as connection:
         rows = mappings.read(connection, table)
         events = mappings.history(connection, table) if before is not None else []

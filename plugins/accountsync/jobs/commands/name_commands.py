@@ -1,11 +1,11 @@
-"""What operators ask and decide about names. Decisions are audited, without the values."""
+"""Answers what operators ask about names, and carries out what they decide. Decisions about persons
+are audited without the names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping
 
@@ -17,6 +17,7 @@ from accountsync.domain.plans.desired import same
 from accountsync.domain.plans.planning import PlannedTask, Step, step
 from accountsync.errors import ConfigurationError, NeedsDataError, SafetyStopError
 from accountsync.jobs.plans import candidates, name_giving, person_facts
+from accountsync.jobs.plans.person_facts import Facts
 from accountsync.jobs.plans.plan_rules import compile_rules
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
@@ -28,8 +29,8 @@ from accountsync.store.persons import person_view
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """`names`: namespace → what would be given now; `problem`: why some cannot be given.
-    `warning`: what a human should look at before the names are given for ever."""
+    """`names` is namespace → the name that would be given now. `problem` says why some cannot be
+    given. `warning` says what a human should look at first, because a name is given for ever."""
 
     names: Mapping[str, str]
     problem: str | None
@@ -38,9 +39,9 @@ class Preview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What the next plan would make of a command. `names`: namespace → the name in use, and the one
-    after the plan. `changes`: system → the operation that is new or another one than the open
-    task's, and the attributes of an account that it changes."""
+    """What the next plan would make of a command. `names` is namespace → the name in use, and the
+    one after the plan. `changes` is target → an operation that differs from the open task's, and
+    the attributes of the account that it changes."""
 
     names: Mapping[str, tuple[str | None, str | None]]
     problem: str | None
@@ -48,24 +49,25 @@ class Effect:
 
 
 def preview(*, engine: Engine, settings: Settings, number: str) -> Preview:
-    """The names that this person has or would get, through the code that gives them."""
+    """The names that this person has or would get, by the code that gives them."""
     with engine.connect() as connection, connection.begin() as transaction:
-        person = _found(connection, number)
-        found = _give(connection, settings, person)
+        person = _find_person(connection, number)
+        names = _give(connection, settings, person)
         transaction.rollback()
-    return found
+    return names
 
 
-def preview_newcomer(*, engine: Engine, settings: Settings, person: Mapping[str, Any]) -> Preview:
-    """The same for somebody whom HR does not have yet. `person`: the fields the mappings read."""
+def preview_newcomer(*, engine: Engine, settings: Settings, person: Facts) -> Preview:
+    """As `preview`, for somebody whom HR does not have yet. `person` has the fields that mappings
+    read."""
     with engine.connect() as connection, connection.begin() as transaction:
-        made = person_view.newcomer(connection, person)
-        found = _give(connection, settings, made)
+        newcomer = person_view.newcomer(connection, person)
+        names = _give(connection, settings, newcomer)
         transaction.rollback()
-    return found
+    return names
 
 
-def _give(connection: Connection, settings: Settings, person: Mapping[str, Any]) -> Preview:
+def _give(connection: Connection, settings: Settings, person: Facts) -> Preview:
     facts = person_facts.of(connection, [person])[0]
     rules = name_giving.compile_names(settings)
     name_giving.record_existing(connection, rules, lambda: [[facts]])
@@ -78,38 +80,41 @@ def _give(connection: Connection, settings: Settings, person: Mapping[str, Any])
     )
 
 
-def _doubt(person: Mapping[str, Any]) -> str | None:
-    """A surname that some families read in another way, and that nobody has decided."""
-    said = person["readings"]
+def _doubt(person: Facts) -> str | None:
+    """A warning about a surname that some families read in another way, unless somebody has decided
+    how it is read."""
+    readings = person["readings"]
     try:
-        surname = read(person["full_name"], said).written[0]
+        surname = read(person["full_name"], readings).written[0]
     except NeedsDataError:
         return None
     other = OTHER_READINGS.get(surname)
-    if other is None or said.own or surname in said.surnames:
+    if other is None or readings.own or surname in readings.surnames:
         return None
-    how = "`bin/accountsync name override --reading`"
-    return f"this surname is also read {other}: ask, and use {how} if so"
+    command = "`bin/accountsync name override --reading`"
+    return f"this surname is also read {other}: ask, and use {command} if so"
 
 
 def of_person(*, engine: Engine, number: str) -> Sequence[RowMapping]:
     with engine.connect() as connection:
-        return name_registry.of_person(connection, _found(connection, number)["id"])
+        return name_registry.of_person(connection, _find_person(connection, number)["id"])
 
 
 def override(
     *, engine: Engine, settings: Settings, number: str, actor: str,
     now: datetime, reading: str | None = None, chosen: Mapping[str, str] | None = None,
 ) -> Effect:  # fmt: skip
-    """`reading` "" and a name "" take back what was said. The person is planned again.
+    """Records how a person's name is read, or what it is, and returns what the next plan makes of
+    it.
 
-    Raises SafetyStopError for a name that this person cannot have as it is."""
-    _known_spaces(settings, chosen or {})
+    An empty `reading` or name takes the earlier decision back. The person is planned again. Raises
+    SafetyStopError for a name that this person cannot have as it is."""
+    _require_known_spaces(settings, chosen or {})
     if reading:
-        _checked(reading)
+        _syllables(reading)
     with engine.begin() as connection:
-        locks.take_persons(connection)  # a plan under way would take the person for planned
-        person_id = _found(connection, number)["id"]
+        locks.take_persons(connection)  # or a plan under way would mark the person as planned
+        person_id = _find_person(connection, number)["id"]
         _refuse(connection, settings, person_id, chosen or {})
         old = name_readings.of_persons(connection, [person_id]).get(person_id, PersonName())
         merged = {**old.names, **(chosen or {})}
@@ -118,47 +123,47 @@ def override(
             names={space: value for space, value in merged.items() if value},
         )
         name_readings.override(connection, person_id=person_id, name=new)
-        said = {"employee_number": number, "names": sorted(chosen or {})}
-        details = said | {"reading": reading is not None}
+        decided = {"employee_number": number, "names": sorted(chosen or {})}
+        details = decided | {"reading": reading is not None}
         audit.record(connection, actor=actor, action=AuditAction.NAME_OVERRIDDEN, details=details)
         return _effect(connection, settings, number, now)
 
 
 def _effect(connection: Connection, settings: Settings, number: str, now: datetime) -> Effect:
-    """By the code that plans; taken back."""
-    rules, person = compile_rules(settings), _found(connection, number)
+    """Plans the person by the code of the next plan, and rolls that back."""
+    rules, person = compile_rules(settings), _find_person(connection, number)
     before = name_registry.current(connection, [person["id"]]).get(person["id"], {})
     derivation = connection.begin_nested()
-    found = candidates.read_candidates(connection, rules, [person], now)
-    given = candidates.give_names(connection, rules, found)
-    (one,) = candidates.take_over_adopted(connection, rules, found, given)
-    after = given.get(one.id, {})
-    tasks = candidates.plan_tasks(rules, one, after)
+    people = candidates.read_candidates(connection, rules, [person], now)
+    given = candidates.give_names(connection, rules, people)
+    (candidate,) = candidates.take_over_adopted(connection, rules, people, given)
+    after = given.get(candidate.id, {})
+    tasks = candidates.plan_tasks(rules, candidate, after)
     derivation.rollback()
     known = dict(after)
     return Effect(
         names={space: (before.get(space), known.get(space)) for space in rules.names.spaces},
         problem=after.message if isinstance(after, Unavailable) else None,
         changes={
-            system: (task.operation, _changed(task, one.accounts.get(system)))
+            system: (task.operation, _changed(task, candidate.accounts.get(system)))
             for system, task in tasks.items()
-            if step(task, one.open_tasks.get(system)) not in (Step.NOTHING, Step.LATER)
+            if step(task, candidate.open_tasks.get(system)) not in (Step.NOTHING, Step.LATER)
         },
     )
 
 
 def _changed(task: PlannedTask, account: Account | None) -> Sequence[str]:
-    has = account.attributes if account else {}
+    shown = account.attributes if account else {}
     return [
         name for name, value in task.desired.items()
-        if account and not same({name: value}, {name: has.get(name)})
+        if account and not same({name: value}, {name: shown.get(name)})
     ]  # fmt: skip
 
 
 def _refuse(
     connection: Connection, settings: Settings, person_id: int, chosen: Mapping[str, str]
 ) -> None:
-    """What an operator chooses is given as it is, or not at all."""
+    """Raises SafetyStopError where a chosen name cannot be given as it is."""
     rules = name_giving.compile_names(settings)
     for space, value in chosen.items():
         if value:
@@ -168,13 +173,16 @@ def _refuse(
                 raise SafetyStopError(str(error)) from error
 
 
-def say(*, engine: Engine, kind: str, characters: str, reading: str, actor: str) -> int:
-    """Returns how many persons are planned again for it."""
+def decide_reading(*, engine: Engine, kind: str, characters: str, reading: str, actor: str) -> int:
+    """Records how a surname or characters are read; an empty `reading` takes that back. Returns how
+    many persons are planned again."""
     with engine.begin() as connection:
         locks.take_persons(connection)
         if reading:
-            said = " ".join(_checked(reading))
-            count = name_readings.say(connection, kind=kind, characters=characters, reading=said)
+            syllables = " ".join(_syllables(reading))
+            count = name_readings.say(
+                connection, kind=kind, characters=characters, reading=syllables
+            )
         else:
             count = name_readings.forget(connection, kind=kind, characters=characters)
         details = {"kind": kind, "characters": characters, "reading": reading}
@@ -184,7 +192,7 @@ def say(*, engine: Engine, kind: str, characters: str, reading: str, actor: str)
     return count
 
 
-def _checked(reading: str) -> tuple[str, ...]:
+def _syllables(reading: str) -> tuple[str, ...]:
     try:
         return spelt(reading).syllables
     except NeedsDataError as error:
@@ -194,8 +202,8 @@ def _checked(reading: str) -> tuple[str, ...]:
 def reserve(
     *, engine: Engine, settings: Settings, value: str, spaces: Sequence[str], actor: str
 ) -> list[str]:
-    """Keeps a name for nobody; returns the namespaces in which it was free."""
-    _known_spaces(settings, spaces)
+    """Reserves a name, so that nobody gets it. Returns the namespaces in which it was free."""
+    _require_known_spaces(settings, spaces)
     with engine.begin() as connection:
         free = [s for s in spaces if seen_names.reserve(connection, namespace=s, value=value)]
         details = {"value": value, "namespaces": free}
@@ -203,19 +211,19 @@ def reserve(
     return free
 
 
-def _known_spaces(settings: Settings, spaces: Iterable[str]) -> None:
+def _require_known_spaces(settings: Settings, spaces: Iterable[str]) -> None:
     if unknown := sorted(set(spaces) - set(settings.names)):
         known = ", ".join(settings.names)
         raise ConfigurationError(f"there is no namespace {unknown[0]!r}; known: {known}")
 
 
-def said(*, engine: Engine) -> Sequence[RowMapping]:
+def list_readings(*, engine: Engine) -> Sequence[RowMapping]:
     with engine.connect() as connection:
         return name_readings.listed(connection)
 
 
-def _found(connection: Connection, number: str) -> Mapping[str, Any]:
+def _find_person(connection: Connection, number: str) -> Facts:
     person = person_view.by_number(connection, number)
     if person is None:
-        raise ConfigurationError(person_facts.nobody(number))
+        raise ConfigurationError(person_facts.unknown_person(number))
     return person

@@ -1,4 +1,4 @@
-"""One person, now: read, planned, processed, with every step explained."""
+"""Takes one person through the whole chain at once: read, plan, process; explains every step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.outcomes import Outcome
 from accountsync.errors import AccountSyncError
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
-from accountsync.jobs.plans.person_facts import nobody
+from accountsync.jobs.plans.person_facts import unknown_person
 from accountsync.jobs.reason_texts import all_english, english
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 from accountsync.settings import Settings
@@ -26,27 +26,28 @@ from accountsync.store.tasks.task_commands import TaskFilter
 from accountsync.store.tasks.task_view import TaskView
 
 _ROUNDS = 5
-"""Enough for a probe and a repeat; what takes longer, such as a second look, is left to the DAG."""
+"""So many rounds are enough for a probe and a repeat. What takes longer is left to the DAG."""
 _SECONDS = 20.0
-"""After these nothing more is sent: somebody waits for the answer."""
+"""After so many seconds nothing more is sent, because somebody waits for the answer."""
 _ENDED_WELL = (TaskState.SUCCEEDED, TaskState.SUPERSEDED, TaskState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """`said`: one line for the operator; of the person nothing but the employee number (I15).
-    `seconds`: how long it took; None: nothing was done, it tells how things stand."""
+    """`message` is one line for the operator, which has the employee number and nothing else about
+    the person (I15). `seconds` is how long the step took, or None where it only says how things
+    are."""
 
     name: str
-    said: str
+    message: str
     is_well: bool = True
     seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doing:
-    """What the steps are made of. `sync`, `plan`: the job, and a line about what it did. `process`:
-    one system, sending for so many seconds."""
+    """The jobs behind the steps. `sync` and `plan` return a line about what they did. `process`
+    carries out the tasks of one target, and sends for so many seconds."""
 
     sync: Callable[[], str]
     plan: Callable[[], str]
@@ -56,14 +57,15 @@ class Doing:
 def provision(
     *, engine: Engine, settings: Settings, employee_number: str, doing: Doing
 ) -> Iterator[Step]:
-    """Step by step; one that fails does not keep the next from being tried: HR may be down, and
-    what it said earlier be enough. Of whom the store lacks after the read there is no next one."""
+    """Yields a result after each step. When a step fails, the next is tried all the same: HR may be
+    down, and its earlier rows may be enough. Nothing follows the read where the store lacks the
+    person."""
     for source in settings.hr:
         if locks.is_taken(engine, f"hr/{source.name}"):
             yield _waits(f"{source.name} is being read by another run")
     yield _step("read", doing.sync)
     if not _is_known(engine, employee_number):
-        yield Step(name="person", said=nobody(employee_number), is_well=False)
+        yield Step(name="person", message=unknown_person(employee_number), is_well=False)
         return
     if locks.is_taken(engine, "plan"):
         yield _waits("a plan is being written by another run")
@@ -78,18 +80,19 @@ def _is_known(engine: Engine, employee_number: str) -> bool:
 
 
 def _waits(what: str) -> Step:
-    return Step(name="wait", said=f"{what}; this goes on after it")
+    return Step(name="wait", message=f"{what}; this goes on after it")
 
 
 def _process(
     engine: Engine, settings: Settings, employee_number: str, doing: Doing
 ) -> Iterator[Step]:
-    """A system that is down, asked for a pause or is another run's is left alone; others go on."""
+    """Processes every target that has due tasks of the person. A target is not called again once it
+    is down, asks for a pause or is busy with another run."""
     until = time.monotonic() + _SECONDS
     later: set[str] = set()
     for number in range(_ROUNDS):
         due = _make_due(engine, settings, employee_number, cut_short=number == 0)
-        for system in (one for one in due if one not in later):
+        for system in (system for system in due if system not in later):
             if (left := until - time.monotonic()) <= 0:
                 return
             summaries: list[ProcessSummary] = []
@@ -108,7 +111,7 @@ def _processed(
     summaries: list[ProcessSummary],
 ) -> str:
     summaries.append(process(system, left))
-    return _told(summaries[-1])
+    return _describe_run(summaries[-1])
 
 
 def _went_on(summary: ProcessSummary) -> bool:
@@ -118,14 +121,14 @@ def _went_on(summary: ProcessSummary) -> bool:
 def _step(name: str, do: Callable[[], str]) -> Step:
     begin, is_well = time.monotonic(), True
     try:
-        said = do()
+        message = do()
     except AccountSyncError as error:
-        said, is_well = f"{type(error).__name__}: {error}", False
-    return Step(name=name, said=said, is_well=is_well, seconds=time.monotonic() - begin)
+        message, is_well = f"{type(error).__name__}: {error}", False
+    return Step(name=name, message=message, is_well=is_well, seconds=time.monotonic() - begin)
 
 
-def told_of_plan(plan: PlanSummary) -> str:
-    """What it wrote for the person, and why; in lines of the plan's own words."""
+def describe_plan(plan: PlanSummary) -> str:
+    """One line about the tasks that a plan has for the person, and why."""
     wrote = [
         f"{line.operation} in {line.system} ({_because(line)})"
         for line in sorted(plan.lines, key=lambda line: line.system)
@@ -139,7 +142,7 @@ def _because(line: PlanLine) -> str:
     return ", ".join(line.reasons)
 
 
-def _told(summary: ProcessSummary) -> str:
+def _describe_run(summary: ProcessSummary) -> str:
     if summary.busy:
         return "another run is at work on this target, and takes the task with it"
     if not summary.outcomes and summary.cause:
@@ -152,9 +155,10 @@ def _told(summary: ProcessSummary) -> str:
 def _make_due(
     engine: Engine, settings: Settings, employee_number: str, *, cut_short: bool
 ) -> Sequence[str]:
-    """Systems with work for the person, in the order of the configuration. `cut_short`: nobody
-    waits for a back-off that was meant for a run without a human; for what a target asked its
-    breaker waits."""
+    """The targets with due tasks of the person, in the order of the configuration.
+
+    `cut_short` ends back-offs, because a human waits. A pause that a target asked for is kept by
+    its breaker."""
     with engine.begin() as connection:
         now = database_time(connection)
         due = tasks.due_now(connection, number=employee_number, now=now, cut_short=cut_short)
@@ -162,26 +166,26 @@ def _make_due(
 
 
 def _outcome(engine: Engine, settings: Settings, employee_number: str) -> Iterator[Step]:
-    """How each target stands in the end, and why."""
+    """One step for each target: the person's account and newest task there in the end."""
     with engine.connect() as connection:
-        found = task_view.find(connection, TaskFilter(person=employee_number), limit=1000)
-        has = tasks.accounts_of(connection, number=employee_number)
+        views = task_view.find(connection, TaskFilter(person=employee_number), limit=1000)
+        accounts = tasks.accounts_of(connection, number=employee_number)
     newest: dict[str, TaskView] = {}
-    for task in found:
-        newest.setdefault(task.system, task)
+    for view in views:
+        newest.setdefault(view.system, view)
     for system in settings.systems:
-        yield _stand(system, has.get(system), newest.get(system))
+        yield _target_standing(system, accounts.get(system), newest.get(system))
 
 
-def _stand(system: str, account: str | None, task: TaskView | None) -> Step:
-    said = f"account {account}" if account else "no account"
+def _target_standing(system: str, account: str | None, task: TaskView | None) -> Step:
+    message = f"account {account}" if account else "no account"
     if task is None:
         why = "" if account else ": no rule gives one today"
-        return Step(name=f"in {system}", said=said + why)
-    said += f"; {task.operation} {task.state}"
+        return Step(name=f"in {system}", message=message + why)
+    message += f"; {task.operation} {task.state}"
     if task.waits_for:
-        said += f" for {', '.join(task.waits_for)} since {task.waiting_since:%F %H:%M} UTC"
+        message += f" for {', '.join(task.waits_for)} since {task.waiting_since:%F %H:%M} UTC"
     if task.state != TaskState.SUCCEEDED and task.cause:
-        said += f": {english(task.cause)}"
+        message += f": {english(task.cause)}"
     is_well = task.state in _ENDED_WELL
-    return Step(name=f"in {system}", said=said, is_well=is_well)
+    return Step(name=f"in {system}", message=message, is_well=is_well)

@@ -1,11 +1,11 @@
-"""An account request as other systems send it: JSON read, checked as a whole, all problems told."""
+"""Reads an account request as other systems send it, in JSON, and names all of its problems."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from pydantic import (
@@ -23,7 +23,7 @@ from accountsync.errors import InvalidRequestError
 from accountsync.settings.problems import Problem, listed
 
 _LONGEST = 500
-_SAID = {
+_MESSAGES = {
     "missing": "is missing",
     "string_too_short": "is missing",
     "too_short": "is empty",
@@ -37,7 +37,7 @@ def _storable(value: str) -> str:
     return value
 
 
-def _none_if_blank(value: Any) -> Any:
+def _none_if_blank(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
@@ -66,7 +66,7 @@ class RequestedPerson(_Sent):
 
 
 class RequestDocument(_Sent):
-    """`employee_type` is the person type of everybody in it."""
+    """`employee_type` is the person type of everybody in the request."""
 
     origin_system: Text
     business_key: Text
@@ -81,7 +81,7 @@ class RequestDocument(_Sent):
 
     @property
     def content_hash(self) -> bytes:
-        """The order in which systems and persons are listed makes no other request."""
+        """A hash that does not depend on the order in which targets and persons are listed."""
         content = self.model_dump(by_alias=True)
         content["systemList"] = self.systems
         content["userList"].sort(key=lambda user: user["employeeNumber"])
@@ -89,15 +89,15 @@ class RequestDocument(_Sent):
         return hashlib.sha256(raw).digest()
 
 
-def read(document: Any, *, systems: Collection[str]) -> RequestDocument:
-    """`systems`: those of the configuration. Raises InvalidRequestError with a line a problem; no
-    line repeats what was sent, for it is about people (I15)."""
+def read(document: object, *, systems: Collection[str]) -> RequestDocument:
+    """`systems` are the configured targets. Raises InvalidRequestError with one line for each
+    problem. No line repeats what was sent about people, but for employee numbers (I15)."""
     try:
         request = RequestDocument.model_validate(document)
     except ValidationError as error:
         raise invalid(_wrong(error)) from None
-    if found := [*_unknown(request, systems), *_repeated(request.user_list)]:
-        raise invalid(found)
+    if problems := [*_unknown(request, systems), *_repeated(request.user_list)]:
+        raise invalid(problems)
     return request
 
 
@@ -106,29 +106,29 @@ def invalid(problems: Iterable[Problem]) -> InvalidRequestError:
 
 
 def _wrong(error: ValidationError) -> Iterator[Problem]:
-    for one in error.errors(include_url=False, include_input=False):
-        said = _SAID.get(one["type"], one["msg"].removeprefix("Value error, "))
-        if one["type"] == "string_pattern_mismatch":
-            said = "has to be 1 to 64 characters without spaces"
-        yield Problem(one["loc"], said)
+    for detail in error.errors(include_url=False, include_input=False):
+        message = _MESSAGES.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+        if detail["type"] == "string_pattern_mismatch":
+            message = "has to be 1 to 64 characters without spaces"
+        yield Problem(detail["loc"], message)
 
 
 def _unknown(request: RequestDocument, systems: Collection[str]) -> Iterator[Problem]:
-    for n, system in enumerate(request.system_list):
+    for position, system in enumerate(request.system_list):
         if system not in systems:
             known = ", ".join(systems)
-            yield Problem(("systemList", n), f"there is no such system; known: {known}")
+            yield Problem(("systemList", position), f"there is no such system; known: {known}")
 
 
 def _repeated(users: Sequence[RequestedPerson]) -> Iterator[Problem]:
     times = Counter(user.employee_number for user in users)
-    for n, user in enumerate(users):
+    for position, user in enumerate(users):
         if (listed_so_often := times[user.employee_number]) > 1:
-            said = f"{user.employee_number} stands in the list {listed_so_often} times"
-            yield Problem(("userList", n, "employeeNumber"), said)
+            message = f"{user.employee_number} stands in the list {listed_so_often} times"
+            yield Problem(("userList", position, "employeeNumber"), message)
 
 
-def person_attributes(request: RequestDocument, user: RequestedPerson) -> Mapping[str, Any]:
-    """What a mapping reads as `person.attributes.…`."""
+def person_attributes(request: RequestDocument, user: RequestedPerson) -> Mapping[str, object]:
+    """The values that a mapping reads as `person.attributes.…`."""
     sent = user.model_dump(by_alias=True, exclude={"employee_number", "employee_name"})
     return {**sent, "accountType": request.account_type}

@@ -1,6 +1,6 @@
-"""What a human reads who is asked to decide about a held plan or feed, in English and Chinese.
+"""Writes what a human reads who decides about a held plan or feed, in English and Chinese.
 
-Markdown; people by employee number only (I15).
+The texts are Markdown, and name people by employee number only (I15).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MEANWHILE = {
     ),
 }
 _NOBODY_WAITS = ("Everything else of this source goes on.", "该数据源的其余读取照常进行。")
-"""For windows and some persons, whom no other read waits for."""
+"""For reads of windows and of some persons: no other read waits for them."""
 _REJECTS_SHOWN = 5
 _RULES = {
     "left": "left 已离职",

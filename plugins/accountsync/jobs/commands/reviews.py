@@ -1,4 +1,4 @@
-"""What waits for a human in Airflow: held plans and held feeds, shown and decided alike (I7)."""
+"""Shows held plans and held feeds to humans in Airflow, and carries out their decisions (I7)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Kind = Literal["plan", "feed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What a human is shown. `body`: Markdown, people by employee number. `reviewed`: the hash of
-    what is decided about."""
+    """What a human is shown. `body` is Markdown and names people by employee number. `reviewed` is
+    the hash of what is decided about."""
 
     subject: str
     body: str
@@ -31,7 +31,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """`reviewed`: the hash of what was shown."""
+    """A human's answer. `reviewed` is the hash of what was shown."""
 
     approved: bool
     actor: str
@@ -41,8 +41,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """What waits for a decision. `in_place_of`: numbers whose place it took undecided; while a
-    question about one of them is open, nobody needs another."""
+    """What waits for a decision. `in_place_of` has the numbers of undecided ones whose place it
+    took. While a question about one of them is open, no other question is asked."""
 
     kind: Kind
     number: int
@@ -62,7 +62,8 @@ def pending(*, engine: Engine) -> list[Pending]:
 
 
 def describe(*, engine: Engine, kind: Kind, number: int) -> Review:
-    """Raises SafetyStopError where it waits no more."""
+    """What a human is shown. Raises SafetyStopError where it does not wait for a decision any
+    more."""
     if kind == "feed":
         return _of_feed(held_feeds.describe_held(engine=engine, feed=number))
     if not any(plan.id == number for plan in held_plans.list_held(engine=engine)):
@@ -79,13 +80,13 @@ def decide(
     decision: Decision,
     clock: Clock,
 ) -> int:
-    """Returns how many tasks or persons go on or are given up.
+    """Carries out a decision. Returns how many tasks or persons are let through or given up.
 
     Raises SafetyStopError, and changes nothing, where it is not what was shown any more.
     """
-    said = {"actor": decision.actor, "comment": decision.comment}
+    answer = {"actor": decision.actor, "comment": decision.comment}
     if kind == "plan":
-        facts: dict[str, Any] = {"engine": engine, "plan": number, "now": clock(), **said}
+        facts: dict[str, Any] = {"engine": engine, "plan": number, "now": clock(), **answer}
         facts["reviewed"] = decision.reviewed
         if decision.approved:
             return held_plans.approve(settings=settings, **facts)
@@ -94,10 +95,10 @@ def decide(
     if feed.fingerprint != decision.reviewed:
         raise SafetyStopError(f"feed {number} is not what was reviewed; look at it again")
     if not decision.approved:
-        held_feeds.reject(engine=engine, feed=number, **said)
+        held_feeds.reject(engine=engine, feed=number, **answer)
         return feed.fetched
     source = settings.source(feed.source)
-    merged = held_feeds.approve(engine=engine, settings=source, feed=number, clock=clock, **said)
+    merged = held_feeds.approve(engine=engine, settings=source, feed=number, clock=clock, **answer)
     return merged.counts.inserted + merged.counts.updated
 
 

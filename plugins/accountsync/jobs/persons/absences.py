@@ -18,21 +18,23 @@ from accountsync.store.persons.absences import Absent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedAbsence:
-    """`is_asked`: by the source's policy a human has to say what it means."""
+    """`is_asked` says whether the source's policy wants a human to decide what the absence
+    means."""
 
     absent: Absent
     is_asked: bool
 
 
 def list_absent(*, engine: Engine, sources: Iterable[AnySource]) -> list[ListedAbsence]:
-    found = []
+    """All persons of these sources who are missing from HR's complete reads."""
+    listed = []
     with engine.connect() as connection:
         for source in sources:
             for absent in absences.of_source(
                 connection, source=source.name, left_statuses=source.left_statuses
             ):
-                found.append(ListedAbsence(absent=absent, is_asked=_is_asked(source, absent)))
-    return found
+                listed.append(ListedAbsence(absent=absent, is_asked=_is_asked(source, absent)))
+    return listed
 
 
 def _is_asked(source: AnySource, absent: Absent) -> bool:
@@ -48,19 +50,19 @@ def _is_asked(source: AnySource, absent: Absent) -> bool:
 def presume_left(
     *, engine: Engine, numbers: Sequence[str], actor: str, comment: str, now: datetime
 ) -> None:
-    """These missing persons are leavers, until HR has them again: all of them, or nobody.
+    """Takes these missing persons for leavers until HR has them again.
 
-    Raises ConfigurationError that names who is not missing.
+    Raises ConfigurationError, and changes nothing, where one of them is not missing; it names who.
     """
     with engine.begin() as connection:
         locks.take_persons(connection)
-        done = absences.presume_left_by_number(connection, numbers=numbers, now=now)
-        if others := sorted(set(numbers) - set(done)):
+        marked = absences.presume_left_by_number(connection, numbers=numbers, now=now)
+        if others := sorted(set(numbers) - set(marked)):
             raise ConfigurationError(
                 f"not missing from HR, or taken for leavers already: {', '.join(others)};"
                 " nothing was changed"
             )
-        details = {"numbers": sorted(done), "comment": comment}
+        details = {"numbers": sorted(marked), "comment": comment}
         audit.record(
             connection, actor=actor, action=AuditAction.ABSENCE_TAKEN_FOR_LEAVING, details=details
         )

@@ -33,7 +33,7 @@ def list_held(*, engine: Engine) -> Sequence[HeldFeed]:
 
 
 def superseded_by(*, engine: Engine, feed: HeldFeed) -> tuple[int, ...]:
-    """Undecided feeds whose place it took."""
+    """The ids of undecided feeds whose place this one took."""
     with engine.connect() as connection:
         return held_feeds.superseded_by(connection, feed)
 
@@ -48,13 +48,15 @@ def describe(*, engine: Engine, feed: int) -> HeldFeed:
 
 
 def describe_held(*, engine: Engine, feed: int) -> HeldFeed:
-    """Raises SafetyStopError when it is held no more, and says which one is."""
+    """As `describe`. Raises SafetyStopError where the feed is not held any more; the error says
+    which feed is."""
     with engine.connect() as connection:
-        return _held_one(connection, feed)
+        return _find_held(connection, feed)
 
 
 def counts(feed: HeldFeed) -> str:
-    """They add up: rows, and those rejected before; what became of them, or would."""
+    """A sentence about how many rows there are, those rejected before included, and what became or
+    would become of them. The numbers add up (I14)."""
     again = f" and {feed.retried} rejected before" if feed.retried else ""
     is_done = state(feed) == "approved"
     insert, update = ("inserted", "updated") if is_done else ("to insert", "to update")
@@ -71,44 +73,48 @@ def state(feed: HeldFeed) -> str:
 def approve(
     *, engine: Engine, settings: AnySource, feed: int, actor: str, comment: str, clock: Clock
 ) -> Outcome:
-    """Merges exactly the rows that were staged, once; what newer feeds brought since stays.
+    """Merges exactly the rows that were staged. What newer feeds have brought since then stays.
 
-    `settings`: of the feed's source. Raises SafetyStopError when the feed is held no more.
+    `settings` are those of the feed's source. Raises SafetyStopError where the feed is not held any
+    more, or where its staged rows are not complete.
     """
     with locks.held(engine, f"hr/{settings.name}"), engine.begin() as connection:
-        found = _held_one(connection, feed)
-        if feeds.count(connection, run_id=feed) != found.fetched:
+        held = _find_held(connection, feed)
+        if feeds.count(connection, run_id=feed) != held.fetched:
             raise SafetyStopError(f"feed {feed}: its staged rows are not complete, reject it")
-        staged = _staged(connection, settings, found, clock())
+        staged = _staged(connection, settings, held, clock())
         outcome = replace(
-            merge(connection, staged, rows=found.fetched),
-            stopped_by=found.stopped_by,
-            read_to=found.read_to,
+            merge(connection, staged, rows=held.fetched),
+            stopped_by=held.stopped_by,
+            read_to=held.read_to,
         )
         runs.succeed(connection, run_id=feed, outcome=outcome)
         feeds.drop(connection, run_id=feed)
         supersede(connection, staged)
-        _audit(connection, AuditAction.FEED_APPROVED, found, actor, comment)
+        _audit(connection, AuditAction.FEED_APPROVED, held, actor, comment)
     return outcome
 
 
 def reject(*, engine: Engine, feed: int, actor: str, comment: str) -> None:
-    """Throws the feed away. The next full read is due when it was; until then the same rows ask
-    nobody again. Raises like `approve`."""
+    """Throws the feed away. The next full read is due when it was due before; until then nobody is
+    asked about the same rows again. Raises SafetyStopError where the feed is not held any more."""
     source = describe(engine=engine, feed=feed).source
     with locks.held(engine, f"hr/{source}"), engine.begin() as connection:
-        found = _held_one(connection, feed)
+        held = _find_held(connection, feed)
         held_feeds.close(connection, feed=feed, state="rejected")
         feeds.drop(connection, run_id=feed)
-        _audit(connection, AuditAction.FEED_REJECTED, found, actor, comment)
+        _audit(connection, AuditAction.FEED_REJECTED, held, actor, comment)
 
 
 def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -> HeldFeed:
-    """Keeps the staged rows, in the place of older feeds that this one covers, and raises
-    SafetyStopError. The feed that is held already was told of then, and one that was rejected is
-    asked about again when a full read is due, or `by_hand`: returns which it is, and nothing was
-    done. One that only brings more changes than the one it takes the place of is returned, too:
-    the question is open. Called under the source's lock."""
+    """Keeps the staged rows in the place of older feeds that this one covers, and raises
+    SafetyStopError, so that somebody is asked. The caller holds the source's lock.
+
+    It returns a feed and raises nothing in three cases. The same rows are held already: that feed
+    is returned. The same rows were rejected, no full read has become due since, and the run is not
+    `by_hand`: the rejected feed is returned. This feed takes the place of one of the same mode:
+    the question about that one is open, and the new feed is returned.
+    """
     with engine.begin() as connection:
         fingerprint = feeds.fingerprint(connection, run_id=feed.run_id)
         known = _known(connection, feed, fingerprint, by_hand=by_hand)
@@ -133,7 +139,7 @@ def hold(engine: Engine, feed: StagedFeed, outcome: Outcome, *, by_hand: bool) -
 def _known(
     connection: Connection, feed: StagedFeed, fingerprint: str, *, by_hand: bool
 ) -> HeldFeed | None:
-    """The feed of the same rows that was told of already."""
+    """The feed with the same rows about which somebody has been asked already."""
     same = [
         old
         for old in held_feeds.open_ones(connection, source=feed.source)
@@ -151,8 +157,8 @@ def _known(
 
 
 def supersede(connection: Connection, feed: StagedFeed) -> Sequence[HeldFeed]:
-    """A newer feed, merged or held itself, takes the place of those that it covers, which are
-    returned."""
+    """Closes the held feeds that a newer feed covers, whether that is merged or held itself, and
+    returns them."""
     covered = _covered(connection, feed)
     for old in covered:
         held_feeds.close(connection, feed=old.id, state="superseded")
@@ -162,8 +168,9 @@ def supersede(connection: Connection, feed: StagedFeed) -> Sequence[HeldFeed]:
 
 
 def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
-    """A full read covers everything; incremental ones start at the same watermark or before. A file
-    of changes covers only what it was itself, before it was rewritten."""
+    """The held feeds that this one covers. A full read covers all; an incremental one covers
+    earlier ones, because it starts at their watermark or before. A file of changes covers only its
+    own earlier content."""
     file = runs.file_of(connection, run_id=feed.run_id)
     return [
         old
@@ -177,13 +184,14 @@ def _covered(connection: Connection, feed: StagedFeed) -> list[HeldFeed]:
 
 
 def _staged(
-    connection: Connection, settings: AnySource, found: HeldFeed, now: datetime
+    connection: Connection, settings: AnySource, feed: HeldFeed, now: datetime
 ) -> StagedFeed:
-    """As it was read; where something newer was merged since, that is HR's present state."""
-    scope = ReadScope(mode=found.mode, since=found.read_from)  # type: ignore[arg-type]
-    newer = held_feeds.merged_since(connection, source=found.source, feed=found.id)
+    """The feed as it was read. It is not HR's present state where something newer was merged
+    since."""
+    scope = ReadScope(mode=feed.mode, since=feed.read_from)  # type: ignore[arg-type]
+    newer = held_feeds.merged_since(connection, source=feed.source, feed=feed.id)
     return StagedFeed(
-        run_id=found.id,
+        run_id=feed.id,
         settings=settings,
         scope=scope,
         mapper=RowMapper(settings),
@@ -193,43 +201,43 @@ def _staged(
 
 
 def _find(connection: Connection, feed: int) -> HeldFeed:
-    found = held_feeds.find(connection, feed)
-    if found is None:
+    held = held_feeds.find(connection, feed)
+    if held is None:
         raise ConfigurationError(
             f"no feed {feed} was ever held; list them: bin/accountsync feed list"
         )
-    return found
+    return held
 
 
-def _held_one(connection: Connection, feed: int) -> HeldFeed:
-    found = _find(connection, feed)
-    if found.state != "held":
+def _find_held(connection: Connection, feed: int) -> HeldFeed:
+    held = _find(connection, feed)
+    if held.state != "held":
         raise SafetyStopError(
-            f"feed {feed} of {found.source} is held no more: it was {state(found)}."
-            f" {_held_now(connection, found)}"
+            f"feed {feed} of {held.source} is held no more: it was {state(held)}."
+            f" {_held_now(connection, held)}"
         )
-    return found
+    return held
 
 
-def _held_now(connection: Connection, found: HeldFeed) -> str:
-    later = [str(one.id) for one in held_feeds.open_ones(connection, source=found.source)]
+def _held_now(connection: Connection, feed: HeldFeed) -> str:
+    later = [str(other.id) for other in held_feeds.open_ones(connection, source=feed.source)]
     if not later:
         return "None of this source is held now; nothing has to be decided"
     return f"Held now is feed {', '.join(later)}: decide about that, as it stands"
 
 
-def _stop(found: HeldFeed) -> SafetyStopError:
-    if found.state == "rejected":
-        return SafetyStopError(f"{found.source}: the same rows as feed {found.id}, rejected")
+def _stop(feed: HeldFeed) -> SafetyStopError:
+    if feed.state == "rejected":
+        return SafetyStopError(f"{feed.source}: the same rows as feed {feed.id}, rejected")
     return SafetyStopError(
-        f"{found.source}: feed {found.id} is held, nothing of it was merged:"
-        f" {all_english(found.stopped_by)}. Look at it: bin/accountsync feed show {found.id};"
+        f"{feed.source}: feed {feed.id} is held, nothing of it was merged:"
+        f" {all_english(feed.stopped_by)}. Look at it: bin/accountsync feed show {feed.id};"
         " then approve or reject it there, or in Airflow"
     )
 
 
 def _audit(
-    connection: Connection, action: AuditAction, found: HeldFeed, actor: str, comment: str
+    connection: Connection, action: AuditAction, feed: HeldFeed, actor: str, comment: str
 ) -> None:
-    details = {"feed": found.id, "source": found.source, "comment": comment}
+    details = {"feed": feed.id, "source": feed.source, "comment": comment}
     audit.record(connection, actor=actor, action=action, details=details)

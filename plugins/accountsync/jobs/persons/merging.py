@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -50,8 +49,7 @@ _ROWS_AT_ONCE = 5000
 
 
 def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
-    """Sources are read at the same time and merged one after the other: they share the employee
-    numbers. The caller takes everything back where the outcome says `stopped_by`.
+    """Merges the staged rows. The caller rolls everything back where the outcome has `stopped_by`.
 
     Raises IncompleteReadError where not all of the `rows` that were staged are there any more.
     """
@@ -90,14 +88,15 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
         complete=scope.is_complete,
     )
     _advance(connection, feed, outcome, is_first=merged.is_first)
-    outcome = _asking(connection, feed, outcome)
+    outcome = _with_missing(connection, feed, outcome)
     runs.succeed(connection, run_id=run_id, outcome=outcome)
     return outcome
 
 
 def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome, *, is_first: bool) -> None:
-    """Snapshot and watermark, as far as the feed proves them (I1, I4); one that was approved after
-    newer ones is not how HR is now."""
+    """Notes the snapshot and moves the watermark, as far as the feed proves them (I1, I4). A feed
+    that is approved after newer ones were merged does not show how HR is now, so it is no
+    snapshot."""
     counts, source = outcome.counts, feed.source
     absences.welcome_back(connection, run_id=feed.run_id, source=source)
     if feed.scope.is_complete and feed.decides:
@@ -135,8 +134,8 @@ def _presume_left(connection: Connection, feed: StagedFeed) -> None:
         )
 
 
-def _asking(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outcome:
-    """With whom a human has to be asked about: nobody would look for them otherwise (I4)."""
+def _with_missing(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outcome:
+    """Adds to the outcome who is missing from HR for so long that a human has to decide (I4)."""
     policy = feed.settings.absence
     if not feed.scope.is_complete or policy.policy != "ask":
         return outcome
@@ -158,25 +157,25 @@ def _asking(connection: Connection, feed: StagedFeed, outcome: Outcome) -> Outco
 
 
 def _retry_rejected(connection: Connection, feed: StagedFeed) -> None:
-    """I3; a read of some persons says nothing about others, and whose row a complete one lacks is
-    gone from HR."""
+    """Adds the rows that were rejected earlier, mapped anew (I3). A read of some persons says
+    nothing about others, and a row that a complete read lacks is gone from HR."""
     if feed.scope.mode == "person" or feed.scope.is_complete:
         return
     after = 0
-    while found := feeds.open_rejects(
+    while rows := feeds.open_rejects(
         connection, run_id=feed.run_id, source=feed.source, after=after, limit=_ROWS_AT_ONCE
     ):
-        again = feed.mapper.map([raw for *_, raw in found])
-        feeds.add(connection, run_id=feed.run_id, lines=feeds.lines(again, retried=True))
+        records = feed.mapper.map([raw for *_, raw in rows])
+        feeds.add(connection, run_id=feed.run_id, lines=feeds.lines(records, retried=True))
         rejects.close_other_keys(
             connection,
             [
                 number
-                for (number, key, _), record in zip(found, again, strict=True)
+                for (number, key, _), record in zip(rows, records, strict=True)
                 if (record.source_key or record.content_hash.hex()) != key
             ],
         )
-        after = found[-1][0]
+        after = rows[-1][0]
     if after:
         feeds.keep_newest_of_retried(connection, run_id=feed.run_id)
 
@@ -191,14 +190,15 @@ def _reasons_to_stop(connection: Connection, feed: StagedFeed, merged: Merged) -
             rejected=_newly_rejected(connection, feed, merged),
             known=_known(connection, feed, merged),
             matched=counts.updated + counts.unchanged,
-            changes=[_counted(connection, feed, change) for change in merged.changes],
+            changes=[_with_totals(connection, feed, change) for change in merged.changes],
         ),
         limits,
     )
 
 
 def _known(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
-    """Whom the source has; a source of changes only never says so. Counted where it matters."""
+    """How many persons the source has. A source of changes only has no snapshot that says so; they
+    are counted only where a field changed often enough to concern the feed guard."""
     snapshot = runs.last_snapshot(connection, source=feed.source)
     if snapshot and snapshot.rows:
         return snapshot.rows
@@ -208,15 +208,16 @@ def _known(connection: Connection, feed: StagedFeed, merged: Merged) -> int:
     return merges.with_value(connection, source=feed.source, field="source_key")
 
 
-def _counted(connection: Connection, feed: StagedFeed, change: FieldChange) -> FieldChange:
-    """Few have a last working day, or left: all of them lose it where some of the feed do."""
+def _with_totals(connection: Connection, feed: StagedFeed, change: FieldChange) -> FieldChange:
+    """Adds how many persons had a value in the field, or had left. They are counted only where the
+    feed takes enough of that away to concern the feed guard."""
     floor, field = feed.settings.feed_guard.floor, change.field
     if change.emptied >= floor:
-        still = merges.with_value(connection, source=feed.source, field=field)
-        change = replace(change, had=change.emptied + still)
+        others = merges.with_value(connection, source=feed.source, field=field)
+        change = replace(change, had=change.emptied + others)
     if change.back >= floor:
-        still = merges.leavers(connection, source=feed.source, field=field, leaving=_leaving(feed))
-        change = replace(change, had_left=change.back + still)
+        others = merges.leavers(connection, source=feed.source, field=field, leaving=_leaving(feed))
+        change = replace(change, had_left=change.back + others)
     return change
 
 
@@ -232,24 +233,28 @@ def _newly_rejected(connection: Connection, feed: StagedFeed, merged: Merged) ->
 
 def _differences(
     connection: Connection, feed: StagedFeed, merged: Merged, taken_over: list[str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Employee numbers are the only personal data in it (I15)."""
-    found: dict[str, Any] = {"fields": {one.field: _told(one) for one in merged.changes}}
-    found["inserted"] = merged.newcomers
-    found["taken_over"] = taken_over[:EXAMPLES]
+    differences: dict[str, object] = {
+        "fields": {change.field: _change_document(change) for change in merged.changes}
+    }
+    differences["inserted"] = merged.newcomers
+    differences["taken_over"] = taken_over[:EXAMPLES]
     if merged.counts.rejected:
-        found["rejected"] = rejects.reasons(connection, run_id=feed.run_id, examples=EXAMPLES)
+        differences["rejected"] = rejects.reasons(connection, run_id=feed.run_id, examples=EXAMPLES)
     if feed.scope.numbers:
-        found["not_found"] = feeds.without_row(
+        differences["not_found"] = feeds.without_row(
             connection, run_id=feed.run_id, numbers=feed.scope.numbers
         )
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in differences.items() if value}
 
 
-def _told(change: FieldChange) -> dict[str, Any]:
-    told = {
+def _change_document(change: FieldChange) -> dict[str, object]:
+    document = {
         "changed": change.changed,
         "emptied": change.emptied,
         "examples": list(change.examples),
     }
-    return told | ({"shifts": [list(shift) for shift in change.shifts]} if change.shifts else {})
+    return document | (
+        {"shifts": [list(shift) for shift in change.shifts]} if change.shifts else {}
+    )

@@ -16,7 +16,7 @@ from accountsync.store.persons import runs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadScope:
-    """`since` None: from the beginning."""
+    """`since` is None for a read from the beginning."""
 
     mode: Literal["incremental", "full", "window", "person"]
     since: datetime | None = None
@@ -29,34 +29,37 @@ class ReadScope:
 
     @property
     def extent(self) -> str:
-        """For the log; people by how many."""
+        """What is read, for the log; persons only by their number."""
         bounds = (("since", self.since), ("until", self.until))
-        said = [f"{name}={moment.isoformat()}" for name, moment in bounds if moment]
+        parts = [f"{name}={moment.isoformat()}" for name, moment in bounds if moment]
         if self.numbers:
-            said.append(f"numbers={len(self.numbers)}")
-        return " ".join(said) or "since=ever"
+            parts.append(f"numbers={len(self.numbers)}")
+        return " ".join(parts) or "since=ever"
 
     @property
     def is_complete(self) -> bool:
-        """Who is not in it is not in HR."""
+        """Whether somebody who is not in the feed is not in HR."""
         return self.mode == "full"
 
     @property
     def follows_changes(self) -> bool:
-        """It holds everything that changed since the watermark, which may move on."""
+        """Whether it has everything that changed since the watermark, which may then move on."""
         return self.mode in ("incremental", "full")
 
     @property
     def is_present_state(self) -> bool:
-        """Of its persons it tells what HR says now; it may take back what is newer in the store."""
+        """Whether it shows its persons as HR has them now, so that it may overwrite what is newer
+        in the store."""
         return self.mode in ("full", "person")
 
 
 def scope_of(
     connection: Connection, *, settings: AnySource, request: RunRequest, now: datetime
 ) -> ReadScope:
-    """A window or some persons are read as such; otherwise the watermark decides, never a clock
-    (I1, I5). Raises InvalidRunRequestError for a window of rows whose change times nobody knows."""
+    """What a run has to read: the requested window or persons, or else what has changed since the
+    watermark; a clock never decides that (I1, I5).
+
+    Raises InvalidRunRequestError for a window of a source whose rows have no change time."""
     if request.window is not None:
         if "source_updated_at" not in settings.fields:
             raise InvalidRunRequestError(

@@ -1,4 +1,4 @@
-"""Rows of HR that wait to be put right there (I3)."""
+"""Rows of HR that are rejected until they are corrected there (I3)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NUMBER_AT = list(PERSON_FIELDS).index("employee_number")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedRecord:
-    """`employee_number`: as the row has it; None where it has none that can be read."""
+    """`employee_number` is that of the row, or None where it has none that can be read."""
 
     reject: OpenReject
     employee_number: str | None
 
 
 def list_rejected(*, engine: Engine, sources: Iterable[AnySource]) -> list[RejectedRecord]:
-    """Of all sources, also of those that are no longer configured."""
+    """The open rows of all sources, also of those that are not configured any more."""
     mappers = {source.name: RowMapper(source) for source in sources}
     with engine.connect() as connection:
         return [
@@ -42,22 +42,23 @@ def list_rejected(*, engine: Engine, sources: Iterable[AnySource]) -> list[Rejec
 def of_person(
     connection: Connection, *, source: str, mapper: RowMapper | None, key: str, number: str
 ) -> OpenReject | None:
-    """The open row with the person's key, or that has no key and the person's number. `mapper`:
-    None where the source is not configured any more."""
-    found = list(rejects.open_ones(connection, source=source))
-    of_key = [reject for reject in found if reject.record_key == key]
+    """The open row that has the person's key, or that has no key and the person's number. `mapper`
+    is None where the source is not configured any more."""
+    open_rejects = list(rejects.open_ones(connection, source=source))
+    of_key = [reject for reject in open_rejects if reject.record_key == key]
     if of_key or mapper is None:
         return of_key[0] if of_key else None
-    mapped = ((reject, mapper.map_kept(reject.raw)) for reject in found)
+    mapped = ((reject, mapper.map_kept(reject.raw)) for reject in open_rejects)
     keyless = [
-        one for one, row in mapped if (row.source_key, row.values[_NUMBER_AT]) == ("", number)
+        reject for reject, row in mapped if (row.source_key, row.values[_NUMBER_AT]) == ("", number)
     ]
     return keyless[-1] if keyless else None
 
 
 def close(*, engine: Engine, source: str, record_key: str, actor: str, comment: str) -> None:
-    """For a row that no read will close: one of changes only, that never told whose it is. One that
-    HR sends again is open again. Raises ConfigurationError where no such row is open."""
+    """Closes a row that no read will close, such as one without key and number from a source of
+    changes only. It is open again when HR sends it again. Raises ConfigurationError where no such
+    row is open."""
     with engine.begin() as connection:
         if not rejects.close(connection, source=source, record_key=record_key):
             raise ConfigurationError(

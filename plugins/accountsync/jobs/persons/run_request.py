@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from accountsync.errors import InvalidRunRequestError
 
@@ -15,7 +15,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Changed at or after `start`, before `end`."""
+    """The rows that changed at or after `start` and before `end`."""
 
     start: datetime
     end: datetime
@@ -26,7 +26,7 @@ class RunRequest:
     """auto: what is due · incremental: from the watermark · full: everybody · window: what changed
     in `window` · person: who has one of the employee `numbers`.
 
-    `dry_run`: the same, taken back before it is committed.
+    A `dry_run` does the same, and is rolled back before it is committed.
     """
 
     mode: Mode = "auto"
@@ -36,7 +36,8 @@ class RunRequest:
 
     @property
     def is_repeated(self) -> bool:
-        """By the next run on the schedule: who fails has lost nothing."""
+        """Whether the next run on the schedule reads the same again, so that a failure loses
+        nothing."""
         return self.mode in ("auto", "incremental")
 
     def __post_init__(self) -> None:
@@ -47,15 +48,11 @@ class RunRequest:
 
 
 def request_of(
-    params: Mapping[str, Any], *, interval: tuple[datetime, datetime] | None, zone: tzinfo
+    params: Mapping[str, object], *, interval: tuple[datetime, datetime] | None, zone: tzinfo
 ) -> RunRequest:
-    """Of a trigger form and a backfill's interval, which is its window. `zone`: of a `from` or `to`
-    that names none. Raises InvalidRunRequestError."""
-    mode = params.get("mode", "auto")
-    if mode not in MODES:
-        raise InvalidRunRequestError(f"mode: {mode!r} is none of {', '.join(MODES)}")
-    if interval is not None:
-        mode = _of_backfill(params)
+    """The request of a trigger form, or of a backfill, whose interval is the window. `zone` is that
+    of a `from` or `to` that names none. Raises InvalidRunRequestError for what cannot be read."""
+    mode = _mode(params) if interval is None else _of_backfill(params)
     start, end = interval or (_moment(params, "from", zone), _moment(params, "to", zone))
     return RunRequest(
         mode=mode,
@@ -65,8 +62,9 @@ def request_of(
     )
 
 
-def sources_of(params: Mapping[str, Any], *, known: Sequence[str]) -> list[str]:
-    """Which HR sources are read: those named, in the configuration's order; none named: all."""
+def sources_of(params: Mapping[str, object], *, known: Sequence[str]) -> list[str]:
+    """The HR sources that the form names, or all, in the order of the configuration. Raises
+    InvalidRunRequestError for an unknown one."""
     named = _texts(params, "sources")
     if unknown := sorted(set(named) - set(known)):
         raise InvalidRunRequestError(
@@ -76,7 +74,8 @@ def sources_of(params: Mapping[str, Any], *, known: Sequence[str]) -> list[str]:
 
 
 def window_of(start: datetime | None, end: datetime | None) -> Window | None:
-    """Both or none, in order. Raises InvalidRunRequestError."""
+    """The window of two times, or None of two Nones. Raises InvalidRunRequestError where one time
+    is missing, or where they are not in order."""
     if start is None and end is None:
         return None
     if start is None or end is None or start >= end:
@@ -84,8 +83,16 @@ def window_of(start: datetime | None, end: datetime | None) -> Window | None:
     return Window(start=start, end=end)
 
 
-def _of_backfill(params: Mapping[str, Any]) -> Mode:
-    if params.get("mode", "auto") not in ("auto", "window") or _texts(params, "numbers"):
+def _mode(params: Mapping[str, object]) -> Mode:
+    value = params.get("mode", "auto")
+    for mode in MODES:
+        if mode == value:
+            return mode
+    raise InvalidRunRequestError(f"mode: {value!r} is none of {', '.join(MODES)}")
+
+
+def _of_backfill(params: Mapping[str, object]) -> Mode:
+    if _mode(params) not in ("auto", "window") or _texts(params, "numbers"):
         raise InvalidRunRequestError("a backfill reads its own intervals: leave `mode` at auto")
     if params.get("from") or params.get("to"):
         raise InvalidRunRequestError(
@@ -94,28 +101,28 @@ def _of_backfill(params: Mapping[str, Any]) -> Mode:
     return "window"
 
 
-def _moment(params: Mapping[str, Any], name: str, zone: tzinfo) -> datetime | None:
-    said = params.get(name)
-    if said in (None, ""):
+def _moment(params: Mapping[str, object], name: str, zone: tzinfo) -> datetime | None:
+    value = params.get(name)
+    if value in (None, ""):
         return None
     try:
-        moment = datetime.fromisoformat(str(said))
+        moment = datetime.fromisoformat(str(value))
     except ValueError:
         raise InvalidRunRequestError(
-            f"{name}: {said!r} is no time, say 2026-01-31T10:00+08:00"
+            f"{name}: {value!r} is no time, say 2026-01-31T10:00+08:00"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
-def _texts(params: Mapping[str, Any], name: str) -> list[str]:
-    said = params.get(name) or []
-    if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+def _texts(params: Mapping[str, object], name: str) -> list[str]:
+    values = params.get(name) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise InvalidRunRequestError(f'{name}: write a list of texts, say ["…"]')
-    return [one.strip() for one in said if one.strip()]
+    return [value.strip() for value in values if value.strip()]
 
 
-def _flag(params: Mapping[str, Any], name: str) -> bool:
-    said = params.get(name) or False
-    if not isinstance(said, bool):
+def _flag(params: Mapping[str, object], name: str) -> bool:
+    value = params.get(name) or False
+    if not isinstance(value, bool):
         raise InvalidRunRequestError(f"{name}: write true or false")
-    return said
+    return value

@@ -1,4 +1,4 @@
-"""HR's rows into the run's own table: a complete read, or nothing."""
+"""Puts HR's rows into a table of the run's own: a complete read, or nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _READS_PER_RUN = 3
 _ROWS_PER_COPY = 2000
 _ROWS_PER_MAP = 100
-"""A whole page at once would take 20 MB more."""
+"""Mapping a whole page at once would take 20 MB more."""
 _PROGRESS_EVERY_S = 10.0
 
 OpenSource = Callable[[], AbstractAsyncContextManager[HrSource]]
@@ -37,8 +37,8 @@ OpenSource = Callable[[], AbstractAsyncContextManager[HrSource]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedFeed:
-    """A complete read, staged. `decides`: it is HR's present state, and may take back what is newer
-    in the store."""
+    """A complete read that is staged. `decides` says whether it is HR's present state, which may
+    overwrite what is newer in the store."""
 
     run_id: int
     settings: AnySource
@@ -53,14 +53,14 @@ class StagedFeed:
 
     @property
     def latest(self) -> datetime:
-        """Change times after it are from the future."""
+        """A change time after this one is taken for one from the future."""
         return self.now + CLOCK_TOLERANCE
 
 
 def stage(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | None:
-    """The whole feed into the run's table; a read that proves incomplete starts again.
+    """Puts the whole feed into the run's table. A read that proves incomplete starts again.
 
-    Returns how many rows are to be merged; None: the source has nothing new. Raises
+    Returns the number of rows to merge, or None where the source has nothing new. Raises
     IncompleteReadError when no read proved complete.
     """
     for read in range(1, _READS_PER_RUN + 1):
@@ -76,12 +76,13 @@ def stage(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int | No
     raise AssertionError("unreachable: the last read returns or raises")
 
 
-def say_done(open_source: OpenSource) -> None:
-    """What was read is safely in the store, or a human rejected it: a file is put away then."""
-    asyncio.run(_say_done(open_source))
+def acknowledge(open_source: OpenSource) -> None:
+    """Tells the source that its rows are in the store, or that a human rejected them. A source of
+    files then archives its file."""
+    asyncio.run(_acknowledge(open_source))
 
 
-async def _say_done(open_source: OpenSource) -> None:
+async def _acknowledge(open_source: OpenSource) -> None:
     async with open_source() as source:
         if isinstance(source, FileHrSource):
             await source.merged()
@@ -92,10 +93,10 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int
     with engine.begin() as connection:
         feeds.empty(connection, run_id=run_id)
     with rare_collections(), short_turns():
-        found = asyncio.run(_copy(engine, open_source, feed))
-    if found is None:
+        copied = asyncio.run(_copy(engine, open_source, feed))
+    if copied is None:
         return None
-    sent, file = found
+    sent, file = copied
     with engine.begin() as connection:
         feeds.build_index(connection, run_id=run_id)
         runs.set_file(connection, run_id=run_id, file=file)
@@ -107,14 +108,14 @@ def _read_once(engine: Engine, open_source: OpenSource, feed: StagedFeed) -> int
 
 
 def require_rows(staged: int, *, of: int) -> None:
-    """The staged rows are all there (I2): a crash of the database would have emptied their table,
-    unseen by whoever had no connection open. Raises IncompleteReadError."""
+    """Raises IncompleteReadError where not all staged rows are there (I2). A crash of the database
+    empties their table, and a process without an open connection does not notice it."""
     if staged != of:
         raise IncompleteReadError(f"{of} rows were staged, {staged} are there")
 
 
 def _drop_what_was_not_asked_for(connection: Connection, feed: StagedFeed) -> int:
-    """Counts the rows."""
+    """Returns how many rows were dropped."""
     scope, run_id = feed.scope, feed.run_id
     dropped = 0
     if scope.window:
@@ -128,7 +129,8 @@ def _drop_what_was_not_asked_for(connection: Connection, feed: StagedFeed) -> in
 async def _copy(
     engine: Engine, open_source: OpenSource, feed: StagedFeed
 ) -> tuple[int, str | None] | None:
-    """Returns the number of rows sent, and of which file; None: nothing new."""
+    """Returns the number of rows and the file they come from, or None where there is nothing
+    new."""
     scope, mapper, run_id = feed.scope, feed.mapper, feed.run_id
     progress = _Progress(run_id)
     ask = Ask(since=scope.since, until=scope.until, numbers=scope.numbers or None)
@@ -150,7 +152,8 @@ def _lots(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 def _known(engine: Engine, feed: StagedFeed) -> Known:
-    """Only a complete read is worth it: it costs as much as there are persons."""
+    """The rows that the store has already, for complete reads only: reading them takes time for
+    every person of the source."""
     if not feed.scope.is_complete:
         return frozenset()
     with engine.connect() as connection:
@@ -160,8 +163,9 @@ def _known(engine: Engine, feed: StagedFeed) -> Known:
 
 
 class _Copy:
-    """Rows go out in lots of their own transaction: none is open while HR is waited for. One lot is
-    under way while the next is gathered; none any more when the block ends."""
+    """Writes rows in lots, each in a transaction of its own, so that none is open while HR is
+    waited for. One lot is written while the next is gathered. When the block ends, all are
+    written."""
 
     def __init__(self, engine: Engine, run_id: int) -> None:
         self._engine = engine
@@ -185,7 +189,8 @@ class _Copy:
         await self._arrive()
 
     async def _send(self) -> None:
-        """The thread begins at once: a task would wait for the loop, which is busy with rows."""
+        """Uses an executor, whose thread begins at once. A task would wait for the loop, which is
+        busy."""
         await self._arrive()
         lot, self._lot = self._lot, []
         loop = asyncio.get_running_loop()
@@ -202,19 +207,19 @@ class _Copy:
 
 
 class _Progress:
-    """A line in the log every few seconds: rows, rows a second, pages, time left."""
+    """Logs rows, rows a second, pages and the time left every few seconds."""
 
     def __init__(self, run_id: int) -> None:
         self._run_id = run_id
-        self._started = self._said = time.monotonic()
+        self._started = self._logged_at = time.monotonic()
         self._rows = 0
 
     def page(self, number: int, total: int | None, rows: int) -> None:
         self._rows += rows
         now = time.monotonic()
-        if now - self._said < _PROGRESS_EVERY_S:
+        if now - self._logged_at < _PROGRESS_EVERY_S:
             return
-        self._said = now
+        self._logged_at = now
         took = now - self._started
         log.info(
             "event=reading run=%s rows=%s rows_per_s=%.0f page=%s pages=%s left_s=%.0f",

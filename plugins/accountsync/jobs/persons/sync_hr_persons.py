@@ -1,11 +1,10 @@
-"""Read one HR source and bring the store in step with it."""
+"""Reads one HR source and brings the store in step with it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -19,7 +18,7 @@ from accountsync.jobs.persons.merging import merge
 from accountsync.jobs.persons.read_scope import ReadScope, scope_of
 from accountsync.jobs.persons.run_request import RunRequest
 from accountsync.jobs.persons.silence import look_for_silence
-from accountsync.jobs.persons.staging import OpenSource, StagedFeed, say_done, stage
+from accountsync.jobs.persons.staging import OpenSource, StagedFeed, acknowledge, stage
 from accountsync.settings.hr import AnySource
 from accountsync.store import locks, schema
 from accountsync.store.persons import feeds, runs
@@ -33,15 +32,18 @@ _AUTO = RunRequest()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult(MergeCounts):
-    """What a run did or, dry, would have done. `stopped_by`: why the feed guard would have held the
-    feed, or holds it still and nothing was done. `silent`: that nothing new comes any more, which
-    an earlier run has failed of, or this one, not dry, would have."""
+    """What a run did, or what a dry run would have done.
+
+    `stopped_by` says why the feed guard would have held the feed, or why it still holds the same
+    one, so that nothing was done. `silent` says that the source brings nothing new; an earlier run
+    has failed because of it, or this is a dry run.
+    """
 
     run_id: int
     source: str
     mode: str
     dry_run: bool
-    differences: Mapping[str, Any]
+    differences: Mapping[str, object]
     stopped_by: Sequence[Reason]
     silent: Reason | None
 
@@ -55,14 +57,14 @@ def sync_hr_persons(
     request: RunRequest = _AUTO,
     airflow_run_id: str | None = None,
 ) -> SyncResult:
-    """Complete or nothing: one lock per source, one transaction for merge, counts and watermark.
+    """Reads and merges a complete feed, or changes nothing. There is one lock for each source, and
+    one transaction for merge, counts and watermark.
 
-    `clock` is read under the lock: who waited long for a newer read's end knows its rows (I5); and
-    again when all is read: what changed meanwhile is not from the future (I1).
+    `clock` is read under the lock, so that a run that waited for another one knows its rows (I5),
+    and again when all is read, so that no change made meanwhile seems to be from the future (I1).
     Raises IncompleteReadError when no read proved complete, TransientError for a TargetDownError
-    where no later run reads the same, SafetyStopError when the feed guard
-    held the feed and did not hold the same one already, SilentSourceError when nothing new came for
-    too long.
+    where no later run reads the same, SafetyStopError when the feed guard holds a feed that it did
+    not hold before, SilentSourceError when nothing new came for too long.
     """
     with locks.held(engine, f"hr/{settings.name}"):
         now = clock()
@@ -90,8 +92,8 @@ def sync_hr_persons(
             error.add_note(f"HR source {settings.name}, sync run {run_id}")
             _record_failure(engine, feed, error)
             if isinstance(error, TargetDownError) and not request.is_repeated:
-                said = f"{settings.name}: {error}"
-                raise TransientError(said) from error  # this run has to try again itself
+                message = f"{settings.name}: {error}"
+                raise TransientError(message) from error  # this run has to try again itself
             raise
         silent = look_for_silence(engine, feed, request)
     return _result(feed, request, outcome, silent)
@@ -136,15 +138,15 @@ def _read_and_merge(
     if outcome.stopped_by:
         known = held_feeds.hold(engine, feed, outcome, by_hand=request.mode != "auto")
         if known.state == "rejected" and not feed.settings.can_read_everything:
-            say_done(open_source)  # the next file of changes waits behind it
+            acknowledge(open_source)  # the next file of changes waits behind it
         return Outcome(stopped_by=known.stopped_by)
     if feed.scope.follows_changes:
-        say_done(open_source)
+        acknowledge(open_source)
     return outcome
 
 
 def _finish(engine: Engine, feed: StagedFeed, outcome: Outcome) -> Outcome:
-    """A run that merged nothing: there was nothing to read, or it was a dry one."""
+    """Ends a run that merged nothing, because there was nothing to read or because it was dry."""
     with engine.begin() as connection:
         runs.succeed(connection, run_id=feed.run_id, outcome=outcome)
         feeds.drop(connection, run_id=feed.run_id)
@@ -152,8 +154,9 @@ def _finish(engine: Engine, feed: StagedFeed, outcome: Outcome) -> Outcome:
 
 
 def _record_failure(engine: Engine, feed: StagedFeed, error: Exception) -> None:
-    """An error that is not ours may quote a row: only its kind is kept (I15). Raises TransientError
-    in its stead where another run took this one for dead and swept up its rows."""
+    """Records that the run failed. An error that is not ours may quote a row, so only its kind is
+    kept (I15). Raises TransientError in its place where another run has taken this one for dead and
+    dropped its rows."""
     kind, run_id = type(error).__name__, feed.run_id
     ours = isinstance(error, AccountSyncError)
     try:

@@ -1,15 +1,15 @@
-"""Persons to plan, each with what is known of the accounts and with what they should be."""
+"""Reads persons to plan, with their accounts, and derives what these should be."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
 from accountsync.domain.accounts.account import Account, AccountState, Operation
+from accountsync.domain.mapping.values import Context
 from accountsync.domain.names.numbering import FirstNumbers
 from accountsync.domain.persons import account_request
 from accountsync.domain.persons.lifecycle import Standing, standing
@@ -21,6 +21,7 @@ from accountsync.domain.task_states import IN_DOUBT
 from accountsync.errors import RecordError
 from accountsync.jobs.plans import name_giving, person_facts
 from accountsync.jobs.plans.name_giving import Given
+from accountsync.jobs.plans.person_facts import Facts
 from accountsync.jobs.plans.plan_rules import Rules
 from accountsync.store.accounts import account_cases, accounts
 from accountsync.store.names import name_registry
@@ -36,7 +37,7 @@ class Candidate:
 
     id: int
     revision: int
-    context: dict[str, Any]
+    context: Context
     accounts: Mapping[str, Account]
     wanted: Mapping[str, Wanted]
     open_tasks: Mapping[str, OpenTask]
@@ -44,7 +45,8 @@ class Candidate:
 
     @property
     def needs_names(self) -> bool:
-        """Somebody gets an account; who has a call under way is planned again after it."""
+        """Whether the person gets an account. A person with a call under way is planned again after
+        it."""
         return any(
             planning.operation(wanted, self.accounts.get(system), Difference.NONE)
             == Operation.CREATE
@@ -68,10 +70,10 @@ class Candidate:
 
 
 def read_candidates(
-    connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime
+    connection: Connection, rules: Rules, rows: Sequence[Facts], now: datetime
 ) -> list[Candidate]:
     ids = [row["id"] for row in rows]
-    # Tasks before accounts: what ends between the two reads is in both.
+    # Tasks are read before accounts: a task that ends between the two reads is in both.
     under_way = planned_tasks.open_tasks(connection, ids)
     known = accounts.of_persons(connection, ids)
     doubtful = account_cases.in_doubt(connection, ids)
@@ -90,53 +92,54 @@ def read_candidates(
 
 def _candidate(
     rules: Rules,
-    person: dict[str, Any],
-    has: Mapping[str, Account],
+    person: Facts,
+    known: Mapping[str, Account],
     under_way: Mapping[str, OpenTask],
     now: datetime,
     *,
     doubtful: Collection[tuple[int, str]],
 ) -> Candidate:
-    """`doubtful`: who may have an account there that nobody has yet said to be theirs (I9)."""
+    """`doubtful`: (person id, target) where an account of the target may be the person's, and
+    nobody has decided yet (I9)."""
     if person["source"] in rules.statuses:
-        should, next_at = _should(rules, person, has, now, doubtful)
+        wanted_states, next_at = _wanted_states(rules, person, known, now, doubtful)
     else:
-        should, next_at = {rule.name: UNKNOWN for rule in rules.systems}, None
+        wanted_states, next_at = {rule.name: UNKNOWN for rule in rules.systems}, None
     return Candidate(
         id=person["id"],
         revision=person["revision"],
         context={"person": person},
-        accounts=has,
-        wanted=should,
+        accounts=known,
+        wanted=wanted_states,
         open_tasks=under_way,
         next_at=next_at,
     )
 
 
-def _should(
+def _wanted_states(
     rules: Rules,
-    person: Mapping[str, Any],
-    has: Mapping[str, Account],
+    person: Facts,
+    known: Mapping[str, Account],
     now: datetime,
     doubtful: Collection[tuple[int, str]],
 ) -> tuple[dict[str, Wanted], datetime | None]:
-    """By system; and when time alone changes something."""
+    """Target → what the person should have there, and when time alone changes something of it."""
     scope = {"person": person, "valid_statuses": rules.valid_statuses[person["source"]]}
     stands = standing(person, rules.statuses[person["source"]], now=now)
-    should = {
+    wanted_states = {
         rule.name: Wanted(state=None, reason=_MAY_HAVE_ONE)
         if (person["id"], rule.name) in doubtful
-        else _wanted(rule, stands, scope, has.get(rule.name), now)
+        else _wanted(rule, stands, scope, known.get(rule.name), now)
         for rule in rules.systems
     }
-    dates = [stands.next_at, *(one.next_at for one in should.values())]
-    return should, min(filter(None, dates), default=None)
+    dates = [stands.next_at, *(state.next_at for state in wanted_states.values())]
+    return wanted_states, min(filter(None, dates), default=None)
 
 
 def _wanted(
     rule: SystemRule,
     stands: Standing,
-    scope: Mapping[str, Any],
+    scope: Context,
     account: Account | None,
     now: datetime,
 ) -> Wanted:
@@ -149,9 +152,9 @@ def _wanted(
     )
 
 
-def _entitled(rule: SystemRule, scope: Mapping[str, Any]) -> bool | None:
-    """By an account request, or by the rule. None: one that cannot be answered for want of data
-    neither gives nor takes."""
+def _entitled(rule: SystemRule, scope: Context) -> bool | None:
+    """Whether an account request or the rule entitles the person. None where the rule lacks data:
+    it then neither gives nor takes an account."""
     if account_request.entitles(rule.name, scope["person"], scope["valid_statuses"]):
         return True
     try:
@@ -166,9 +169,18 @@ def give_names(
     candidates: Sequence[Candidate],
     first: FirstNumbers | None = None,
 ) -> Given:
-    """The names of everybody; new ones for those who get an account, or whose name follows them."""
-    served = {one.id: one.context for one in candidates if one.needs_names or one.keeps_account}
-    others = [one.id for one in candidates if one.id not in served and one.accounts]
+    """The names of all candidates. Those who get or keep an account are given the names they
+    lack."""
+    served = {
+        candidate.id: candidate.context
+        for candidate in candidates
+        if candidate.needs_names or candidate.keeps_account
+    }
+    others = [
+        candidate.id
+        for candidate in candidates
+        if candidate.id not in served and candidate.accounts
+    ]
     return {
         **name_registry.current(connection, others),
         **name_giving.give(connection, rules.names, served, first),
@@ -181,39 +193,44 @@ def take_over_adopted(
     candidates: Sequence[Candidate],
     given: Given,
 ) -> list[Candidate]:
-    """Once after its adoption an account's attributes are settled, whether shown or not."""
-    settled: dict[tuple[int, str], Mapping[str, Any]] = {}
-    found = []
-    for one in candidates:
-        applied = _applied(rules, one, given.get(one.id, {}))
-        settled |= {(one.id, system): account.attributes for system, account in applied.items()}
-        found.append(replace(one, accounts={**one.accounts, **applied}) if applied else one)
+    """Settles the attributes of adopted accounts, once after the adoption, whether the target shows
+    them or not. Returns the candidates with these accounts."""
+    settled: dict[tuple[int, str], Mapping[str, object]] = {}
+    taken_over = []
+    for candidate in candidates:
+        applied = _applied(rules, candidate, given.get(candidate.id, {}))
+        settled |= {
+            (candidate.id, system): account.attributes for system, account in applied.items()
+        }
+        taken_over.append(
+            replace(candidate, accounts={**candidate.accounts, **applied}) if applied else candidate
+        )
     accounts.keep_applied(connection, settled)
-    return found
+    return taken_over
 
 
 def _applied(rules: Rules, candidate: Candidate, given: Mapping[str, str]) -> dict[str, Account]:
-    context, has = candidate.context | {"names": given}, dict(candidate.accounts)
+    context, known = {**candidate.context, "names": given}, dict(candidate.accounts)
     applied = {}
     for rule in rules.systems:
-        account = has.get(rule.name)
+        account = known.get(rule.name)
         if (
             account
             and account.as_shown
             and candidate.wanted[rule.name].state == AccountState.ACTIVE
         ):
-            attributes = as_applied(rule, context, has)
+            attributes = as_applied(rule, context, known)
             if attributes is not None:
                 settled = replace(account, attributes=attributes, as_shown=False)
-                has[rule.name] = applied[rule.name] = settled
+                known[rule.name] = applied[rule.name] = settled
     return applied
 
 
 def plan_tasks(
     rules: Rules, candidate: Candidate, given: Mapping[str, str]
 ) -> dict[str, PlannedTask]:
-    context = candidate.context | {"names": given}
-    found = {}
+    context = {**candidate.context, "names": given}
+    planned = {}
     for rule in rules.systems:
         task = planning.plan_task(
             rule,
@@ -223,8 +240,8 @@ def plan_tasks(
             accounts=candidate.accounts,
         )
         if task is not None:
-            found[rule.name] = task
-    return found | _in_order(rules, found, candidate.open_tasks)
+            planned[rule.name] = task
+    return planned | _in_order(rules, planned, candidate.open_tasks)
 
 
 def _in_order(

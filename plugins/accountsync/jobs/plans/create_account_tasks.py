@@ -1,4 +1,4 @@
-"""Derive the account tasks of every person that changed, or for whom a date has come."""
+"""Derives the account tasks of every person that changed or for whom a date has come."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -27,6 +26,7 @@ from accountsync.jobs.plans.candidates import (
     read_candidates,
     take_over_adopted,
 )
+from accountsync.jobs.plans.person_facts import Facts
 from accountsync.jobs.plans.plan_rules import Rules, compile_rules
 from accountsync.jobs.reason_texts import all_english
 from accountsync.settings import Settings
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 _PERSONS_AT_ONCE = 2000
 _FEW_PERSONS = 50_000
-"""More are as good as everybody, where one looks who waits for them."""
+"""Up to so many persons are named where dependants are looked for; beyond it, everybody's are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,8 @@ class PlanSummary:
 
 @dataclass(slots=True, kw_only=True)
 class _Changes:
-    """What one lot of persons needs. `add` may be computed while it is written."""
+    """What one lot of persons needs. `add` may be a generator that computes while tasks are
+    written."""
 
     add: Iterable[PlannedTask] = ()
     replacing: list[PlannedTask] = field(default_factory=list)
@@ -74,14 +75,18 @@ class _Changes:
     planned: list[Evaluation] = field(default_factory=list)
 
     def leave_out(self, claimed: Sequence[OpenTask]) -> None:
-        """Whoever these are about is planned again after the call (I6)."""
+        """Leaves out tasks that a processor has claimed; their persons are planned again after the
+        call (I6)."""
         if not claimed:
             return
         places = {(task.person_id, task.system) for task in claimed}
         persons = {task.person_id for task in claimed}
-        self.replacing[:] = [t for t in self.replacing if (t.person_id, t.system) not in places]
+        self.replacing[:] = [
+            task for task in self.replacing if (task.person_id, task.system) not in places
+        ]
         self.planned = [
-            replace(one, revision=0) if one.person_id in persons else one for one in self.planned
+            replace(evaluation, revision=0) if evaluation.person_id in persons else evaluation
+            for evaluation in self.planned
         ]
 
 
@@ -95,13 +100,13 @@ def create_account_tasks(
     expected: str | None = None,
     only: str | None = None,
 ) -> PlanSummary:
-    """One plan in one transaction. A dry run is the same, rolled back: only what it would have done
-    is kept.
+    """Derives one plan in one transaction. A dry run does the same and rolls it back; only the
+    summary of what it would have done is kept.
 
-    `expected`: the content hash of a dry run. Raises SafetyStopError, and changes nothing, where
-    something else comes out by now.
-    `only`: the employee number of the one person to plan. The guard judges such plans, too: what
-    they take away counts with what is held and with the budgets (I7).
+    `expected` is the content hash of a dry run. Raises SafetyStopError, and changes nothing, where
+    the plan comes out differently by now. `only` is the employee number of the one person to plan.
+    The guard judges such plans, too: what they take away counts with what is held and against the
+    budgets (I7).
     """
     rules = compile_rules(settings)
     with rare_collections(), locks.held(engine, "plan"), engine.begin() as connection:
@@ -149,7 +154,8 @@ def _plan(
     *,
     only: str | None,
 ) -> PlanSummary:
-    """HR's own names are recorded for everybody, whoever is planned: before one is given (I8)."""
+    """Derives, judges and finishes a plan. The names that HR gives are recorded for everybody
+    before any name is given, even if only one person is planned (I8)."""
     plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
     digest = hashlib.sha256()
     changed = planned_rules.changed(connection, rules.fingerprints)
@@ -164,9 +170,9 @@ def _plan(
     facts = (person_facts.of(connection, rows) for rows in lots())
     name_giving.record_existing(connection, rules.names, lambda: facts)
     count, first = 0, FirstNumbers()
-    one = None if only is None else persons.of_number(connection, only)
+    only_rows = None if only is None else persons.of_number(connection, only)
     planned: list[int] = []
-    for rows in lots() if one is None else [one]:
+    for rows in lots() if only_rows is None else [only_rows]:
         changes = _changes(connection, rules, rows, now, first)
         changes.leave_out(_to_open_tasks(connection, plan_id, changes, now, digest))
         planned_tasks.add(connection, plan_id=plan_id, tasks=changes.add, now=now, digest=digest)
@@ -183,19 +189,19 @@ def _plan(
 
 
 def _unknown_sources(connection: Connection, rules: Rules, plan_id: int) -> Mapping[str, int]:
-    found = ownership.persons_of_others(connection, known=rules.statuses)
-    for source, count in found.items():
+    counts = ownership.persons_of_others(connection, known=rules.statuses)
+    for source, count in counts.items():
         log.warning(
             "event=source_not_configured plan=%s source=%s persons=%s accounts=kept_as_they_are",
             plan_id, source, count,
         )  # fmt: skip
-    return found
+    return counts
 
 
 def _give_up_targets(
     connection: Connection, rules: Rules, plan_id: int, now: datetime, digest: Digest
 ) -> None:
-    """Those that were taken out of the configuration."""
+    """Gives up the open tasks of targets that were taken out of the configuration."""
     if gone := planned_rules.forget(connection, but=rules.fingerprints):
         given_up = planned_tasks.give_up_targets(connection, systems=gone, now=now, digest=digest)
         log.warning("event=targets_gone plan=%s systems=%s given_up=%s", plan_id, gone, given_up)
@@ -208,14 +214,15 @@ def _to_open_tasks(
     now: datetime,
     digest: Digest,
 ) -> list[OpenTask]:
-    """Returns those that a processor has claimed since they were read."""
+    """Supersedes and revises open tasks. Returns those that a processor has claimed since they were
+    read."""
     claimed = []
-    for gone, cause in (
+    for tasks, cause in (
         (changes.superseded, Reason.of(Kind.REASON_GONE)),
         (changes.replaced, Reason.of(Kind.REPLACED)),
     ):
         claimed += planned_tasks.supersede(
-            connection, tasks=gone, cause=cause, now=now, digest=digest
+            connection, tasks=tasks, cause=cause, now=now, digest=digest
         )
     return claimed + planned_tasks.revise(
         connection, plan_id=plan_id, tasks=changes.revise, now=now, digest=digest
@@ -223,19 +230,19 @@ def _to_open_tasks(
 
 
 def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:
-    """Holds what the guard stops, lets everything else through (I7)."""
-    for one in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
-        because = plan_guard.reasons(one.facts, rules.guards[one.system, one.operation])
+    """Holds what the guard stops, and releases everything else (I7)."""
+    for group in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
+        because = plan_guard.reasons(group.facts, rules.guards[group.system, group.operation])
         if because:
             log.warning(
                 "event=held plan=%s system=%s operation=%s because=%r",
-                plan_id, one.system, one.operation, all_english(because),
+                plan_id, group.system, group.operation, all_english(because),
             )  # fmt: skip
             guarded_tasks.hold(
                 connection,
                 plan_id=plan_id,
-                system=one.system,
-                operation=one.operation,
+                system=group.system,
+                operation=group.operation,
                 because=because,
             )
     clean = guarded_tasks.still_planned(connection, plan_id=plan_id)
@@ -272,25 +279,33 @@ def _finish(
 
 
 def _changes(
-    connection: Connection, rules: Rules, rows: Sequence[Any], now: datetime, first: FirstNumbers
+    connection: Connection, rules: Rules, rows: Sequence[Facts], now: datetime, first: FirstNumbers
 ) -> _Changes:
-    """Who has nothing yet gets what is planned: nothing to compare it with."""
+    """What a lot of persons needs. A person without accounts and open tasks gets the planned tasks
+    as they are, because there is nothing to compare them with."""
     everybody = read_candidates(connection, rules, rows, now)
     given = give_names(connection, rules, everybody, first)
-    newcomers = [one for one in everybody if not (one.accounts or one.open_tasks)]
-    others = [one for one in everybody if one.accounts or one.open_tasks]
+    newcomers = [
+        candidate for candidate in everybody if not (candidate.accounts or candidate.open_tasks)
+    ]
+    others = [candidate for candidate in everybody if candidate.accounts or candidate.open_tasks]
     others = take_over_adopted(connection, rules, others, given)
-    planned = [plan_tasks(rules, one, given.get(one.id, {})) for one in others]
-    refused = planned_tasks.refused(connection, [one.id for one in others])
-    changes = _Changes(planned=[one.evaluation() for one in newcomers])
-    for one, found in zip(others, planned, strict=True):
-        no = refused.get(one.id, {})
-        still = {system for system, task in found.items() if _is_refused(task, no.get(system))}
-        changes.lapsed += [task for system, task in no.items() if system not in still]
-        asked = {system: task for system, task in found.items() if system not in still}
-        _collect(changes, rules, one, asked)
+    planned = [plan_tasks(rules, candidate, given.get(candidate.id, {})) for candidate in others]
+    refused = planned_tasks.refused(connection, [candidate.id for candidate in others])
+    changes = _Changes(planned=[candidate.evaluation() for candidate in newcomers])
+    for candidate, tasks in zip(others, planned, strict=True):
+        refusals = refused.get(candidate.id, {})
+        still_refused = {
+            system for system, task in tasks.items() if _is_refused(task, refusals.get(system))
+        }
+        changes.lapsed += [task for system, task in refusals.items() if system not in still_refused]
+        asked = {system: task for system, task in tasks.items() if system not in still_refused}
+        _collect(changes, rules, candidate, asked)
     planned_tasks.lapse(connection, changes.lapsed)
-    first_tasks = (plan_tasks(rules, one, given.get(one.id, {})).values() for one in newcomers)
+    first_tasks = (
+        plan_tasks(rules, candidate, given.get(candidate.id, {})).values()
+        for candidate in newcomers
+    )
     changes.add = chain(changes.replacing, chain.from_iterable(first_tasks))
     return changes
 
@@ -306,7 +321,8 @@ def _collect(
     candidate: Candidate,
     planned: Mapping[str, PlannedTask],
 ) -> None:
-    """A person with a call under way is planned again after it."""
+    """Adds what a person's open tasks need to come in step with the planned ones. A person with a
+    call under way is planned again after it."""
     is_settled = True
     for rule in rules.systems:
         task, open_task = planned.get(rule.name), candidate.open_tasks.get(rule.name)

@@ -1,4 +1,4 @@
-"""Plans of which the guard held a part, and plans that were only tried: looked at, decided (I7)."""
+"""Shows held plans and dry runs, and carries out what a human decides about them (I7)."""
 
 from __future__ import annotations
 
@@ -47,14 +47,15 @@ def approve(
     now: datetime,
     reviewed: str | None = None,
 ) -> int:
-    """Lets exactly the held tasks go that were reviewed. Returns how many.
+    """Releases exactly the held tasks that were reviewed. Returns how many.
 
-    `reviewed`: the hash that the reviewer saw. What no longer holds was superseded by a later plan;
-    a person whom HR changed since is left to the next one, which judges anew. Raises
-    SafetyStopError, and changes nothing, when the plan holds nothing or is another one.
+    `reviewed` is the hash that the reviewer saw. A later plan has superseded tasks that do not hold
+    any more. A person who changed since then is left to the next plan, which the guard judges anew.
+    Raises SafetyStopError, and changes nothing, where the plan holds nothing or is not the one that
+    was reviewed.
     """
     with locks.held(engine, "plan"), engine.begin() as connection:
-        found = _held_one(connection, plan, reviewed)
+        view = _find_held(connection, plan, reviewed)
         ids = guarded_tasks.releasable(connection, plan_id=plan)
         guarded_tasks.let_through(connection, ids=ids, candidates=settings.order.table(), now=now)
         let_go = guarded_tasks.persons_of(connection, ids=ids)
@@ -63,7 +64,7 @@ def approve(
         guarded_tasks.close(
             connection, plan_id=plan, state="approved", actor=actor, comment=comment, now=now
         )
-        details = {"plan": plan, "hash": found.held_hash, "tasks": len(ids), "comment": comment}
+        details = {"plan": plan, "hash": view.held_hash, "tasks": len(ids), "comment": comment}
         audit.record(connection, actor=actor, action=AuditAction.PLAN_APPROVED, details=details)
     log.info("event=plan_approved plan=%s tasks=%s outdated=%s", plan, len(ids), outdated)
     return len(ids)
@@ -78,54 +79,56 @@ def reject(
     now: datetime,
     reviewed: str | None = None,
 ) -> int:
-    """Cancels exactly the held tasks; the same ones are not planned again until something about
-    them changes, or somebody reconsiders. Returns how many. Raises like `approve`."""
+    """Cancels exactly the held tasks. The same ones are not planned again until something about
+    them changes, or somebody reconsiders. Returns how many. Raises SafetyStopError as `approve`
+    does."""
     with locks.held(engine, "plan"), engine.begin() as connection:
-        found = _held_one(connection, plan, reviewed)
-        number = guarded_tasks.reject(connection, plan_id=plan, now=now)
+        view = _find_held(connection, plan, reviewed)
+        cancelled = guarded_tasks.reject(connection, plan_id=plan, now=now)
         guarded_tasks.close(
             connection, plan_id=plan, state="rejected", actor=actor, comment=comment, now=now
         )
-        details = {"plan": plan, "hash": found.held_hash, "tasks": number, "comment": comment}
+        details = {"plan": plan, "hash": view.held_hash, "tasks": cancelled, "comment": comment}
         audit.record(connection, actor=actor, action=AuditAction.PLAN_REJECTED, details=details)
-    log.info("event=plan_rejected plan=%s tasks=%s", plan, number)
-    return number
+    log.info("event=plan_rejected plan=%s tasks=%s", plan, cancelled)
+    return cancelled
 
 
 def reconsider(*, engine: Engine, plan: int, actor: str, comment: str) -> int:
-    """Takes back that a plan's tasks were rejected or cancelled: the next plan asks for them again
-    where they still hold, and the guard judges them anew. Returns how many.
+    """Takes back that a plan's tasks were rejected or cancelled. The next plan has them again where
+    they still hold, and the guard judges them anew. Returns how many.
 
     Raises SafetyStopError where nothing of this plan is refused any more.
     """
     with locks.held(engine, "plan"), engine.begin() as connection:
         _find(connection, plan, lock=True)
         cause = Reason.of(Kind.COMMANDED, command="reconsider", actor=actor, comment=comment)
-        number = guarded_tasks.reconsider(connection, plan_id=plan, cause=cause)
-        if not number:
+        tasks = guarded_tasks.reconsider(connection, plan_id=plan, cause=cause)
+        if not tasks:
             raise SafetyStopError(f"nothing of plan {plan} is refused, or it lapsed since")
-        details = {"plan": plan, "tasks": number, "comment": comment}
+        details = {"plan": plan, "tasks": tasks, "comment": comment}
         audit.record(connection, actor=actor, action=AuditAction.PLAN_RECONSIDERED, details=details)
-    log.info("event=plan_reconsidered plan=%s tasks=%s", plan, number)
-    return number
+    log.info("event=plan_reconsidered plan=%s tasks=%s", plan, tasks)
+    return tasks
 
 
 def release_dry_run(
     *, engine: Engine, settings: Settings, plan: int, actor: str, now: datetime
 ) -> PlanSummary:
-    """What the dry run derived, if the same comes out now; the guard judges it like any plan.
+    """Makes a plan of what the dry run derived. The guard judges it like any plan.
 
-    Raises SafetyStopError where something else comes out.
+    Raises SafetyStopError where the plan comes out differently by now, ConfigurationError where the
+    plan is no dry run.
     """
-    found = describe(engine=engine, plan=plan)
-    if found.state != "dry_run":
-        raise ConfigurationError(f"plan {plan} is no dry run: it is {found.state}")
+    dry_run = describe(engine=engine, plan=plan)
+    if dry_run.state != "dry_run":
+        raise ConfigurationError(f"plan {plan} is no dry run: it is {dry_run.state}")
     summary = create_account_tasks(
         engine=engine,
         settings=settings,
         now=now,
-        airflow_run_id=found.airflow_run_id,
-        expected=found.content_hash,
+        airflow_run_id=dry_run.airflow_run_id,
+        expected=dry_run.content_hash,
     )
     with engine.begin() as connection:
         details = {"dry_run": plan, "plan": summary.plan_id}
@@ -134,21 +137,21 @@ def release_dry_run(
 
 
 def _find(connection: Connection, plan: int, *, lock: bool = False) -> PlanView:
-    found = guarded_tasks.plan(connection, plan_id=plan, lock=lock)
-    if found is None:
+    view = guarded_tasks.plan(connection, plan_id=plan, lock=lock)
+    if view is None:
         raise ConfigurationError(f"there is no plan {plan}; list them: bin/accountsync plan list")
-    return found
+    return view
 
 
-def _held_one(connection: Connection, plan: int, reviewed: str | None) -> PlanView:
-    found = _find(connection, plan, lock=True)
-    if found.state != "held":
-        raise SafetyStopError(f"plan {plan} is not held: it is {found.state}")
-    if not found.held:
+def _find_held(connection: Connection, plan: int, reviewed: str | None) -> PlanView:
+    view = _find(connection, plan, lock=True)
+    if view.state != "held":
+        raise SafetyStopError(f"plan {plan} is not held: it is {view.state}")
+    if not view.held:
         raise SafetyStopError(
             f"plan {plan} holds nothing any more: what it held was superseded or cancelled"
         )
     present = guarded_tasks.held_hash(connection, plan_id=plan)
-    if present != found.held_hash or reviewed not in (None, present):
+    if present != view.held_hash or reviewed not in (None, present):
         raise SafetyStopError(f"plan {plan} is not what was reviewed; look at it again")
-    return found
+    return view

@@ -1,11 +1,10 @@
-"""Names for the persons of one lot, inside the plan's transaction (I8)."""
+"""Gives names to the persons of one lot, inside the plan's transaction (I8)."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -21,6 +20,7 @@ from accountsync.domain.names.numbering import FirstNumbers, NameSet, Shape, is_
 from accountsync.domain.persons.person import Unavailable, reason_of
 from accountsync.domain.storable import is_storable
 from accountsync.errors import NeedsDataError, RecordError
+from accountsync.jobs.plans.person_facts import Facts
 from accountsync.settings import Settings
 from accountsync.settings.naming import NAME_ROOTS, NameSpace
 from accountsync.store.names import name_readings, name_registry, seen_names
@@ -32,10 +32,11 @@ log = logging.getLogger(__name__)
 
 _OVERRIDE = "set it with `bin/accountsync name override`"
 _HIGH_NUMBER = 9999
-"""A name has room for it, or is not given at all."""
+"""A name is given only if it has room for a number as long as this one."""
 
 Given = Mapping[int, Mapping[str, str]]
-"""Person id → namespace → value; a look-up of what could not be given says what data it needs."""
+"""Person id → namespace → value. Where names could not be given, the inner mapping is an
+`Unavailable`, and a look-up raises an error that says what data is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,8 @@ class Space:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRules:
-    """`reserved`: folded words. `numbered`: whether a reserved word gets a number, or waits."""
+    """`reserved` has folded words. `numbered` says whether a name that is a reserved word gets a
+    number, or waits for an operator."""
 
     spaces: Mapping[str, Space]
     reserved: frozenset[str]
@@ -57,7 +59,7 @@ class NameRules:
 
 @dataclass(slots=True, kw_only=True)
 class _Lot:
-    """What is to be done for the persons of one lot. `renewed`: the names in use until now."""
+    """What is to be done for the persons of one lot. `renewed` has the names that are replaced."""
 
     wanted: list[NameSet] = field(default_factory=list)
     renewed: dict[tuple[int, str], str] = field(default_factory=dict)
@@ -89,32 +91,32 @@ def _space(rule: NameSpace) -> Space:
 def record_existing(
     connection: Connection,
     rules: NameRules,
-    lots: Callable[[], Iterable[Sequence[Mapping[str, Any]]]],
+    lots: Callable[[], Iterable[Sequence[Facts]]],
 ) -> list[SeenName]:
-    """The names that HR says people have, before any is given to somebody else.
+    """Records the names that people have according to HR, before one is given to somebody else.
 
-    `lots`: the persons, asked for only where a namespace has an `existing`. Returns
-    those that are already another person's.
+    `lots` reads the persons; it is called only where a namespace has an `existing`. Returns the
+    names that belong to another person already.
     """
     spaces = {name: s.existing for name, s in rules.spaces.items() if s.existing}
     refused: list[SeenName] = []
     for lot in lots() if spaces else ():
-        found = [seen for person in lot for seen in _existing(spaces, person)]
-        refused += seen_names.see(connection, found)
+        names = [seen for person in lot for seen in _existing(spaces, person)]
+        refused += seen_names.see(connection, names)
     if refused:
         log.warning("event=names_of_others refused=%s", len(refused))
     return refused
 
 
-def _existing(spaces: Mapping[str, Value], person: Mapping[str, Any]) -> Iterable[SeenName]:
+def _existing(spaces: Mapping[str, Value], person: Facts) -> Iterable[SeenName]:
     for space, value in spaces.items():
         try:
-            found = str(value({"person": person}) or "").strip()
+            name = str(value({"person": person}) or "").strip()
         except RecordError:
             continue
-        if found and is_storable(found):
+        if name and is_storable(name):
             yield SeenName(
-                person_id=person["id"], namespace=space, value=found, origin=name_registry.HR
+                person_id=person["id"], namespace=space, value=name, origin=name_registry.HR
             )
 
 
@@ -124,30 +126,33 @@ def give(
     contexts: Mapping[int, Context],
     first: FirstNumbers | None = None,
 ) -> Given:
-    """Person id → context, in the order in which people are served. Names that people have are
-    kept; a namespace that follows renames, and an operator's override, get a new one.
+    """Gives every person a name in every namespace. Names that people have are kept, but for those
+    of a namespace that follows renames, and for an operator's override.
 
-    `first`: see `store.names.name_registry.allocate`."""
+    `contexts` is person id → context, in the order in which persons are served. `first` is that of
+    `store.names.name_registry.allocate`."""
     ids = list(contexts)
     owned = name_registry.owned(connection, ids)
     overrides = name_readings.of_persons(connection, ids)
     lot = _Lot()
     for person_id, context in contexts.items():
-        has, override = owned.get(person_id, {}), overrides.get(person_id, PersonName())
+        names, override = owned.get(person_id, {}), overrides.get(person_id, PersonName())
         try:
-            _want(lot, rules, person_id, _bases(rules, context, has, override), has, override)
+            _want(lot, rules, person_id, _bases(rules, context, names, override), names, override)
         except RecordError as error:
             lot.problems[person_id] = error
     name_registry.remember_base(connection, lot.bases)
     name_registry.retire(connection, list(lot.renewed))
     given = name_registry.allocate(connection, lot.wanted, reserved=rules.reserved, first=first)
     lacking = _not_given(connection, lot, given)
-    kept = {
-        p: {space: name.value for space, name in has.items() if (p, space) not in lacking}
-        for p, has in owned.items()
+    in_use = {
+        person_id: {
+            space: name.value for space, name in names.items() if (person_id, space) not in lacking
+        }
+        for person_id, names in owned.items()
     }
     return {
-        person_id: _partly(given.get(person_id) or kept.get(person_id, {}), lot, person_id)
+        person_id: _partly(given.get(person_id) or in_use.get(person_id, {}), lot, person_id)
         for person_id in ids
     }
 
@@ -155,18 +160,23 @@ def give(
 def _not_given(
     connection: Connection, lot: _Lot, given: name_registry.Names
 ) -> Collection[tuple[int, str]]:
-    """(person, namespace) for whom no name was left. The one in use stays so, but is not what the
-    person should have: who needs it waits, and is told why."""
+    """The (person, namespace) for which no name was free. The name in use stays in use, but it is
+    not the one that the person should have, so what needs it waits and has this as its reason."""
     lacking = {
-        (one.person_id, space)
-        for one in lot.wanted
-        for space in one.bases
-        if space not in given.get(one.person_id, {})
+        (name_set.person_id, space)
+        for name_set in lot.wanted
+        for space in name_set.bases
+        if space not in given.get(name_set.person_id, {})
     }
     name_registry.take_up(
         connection, {key: lot.renewed[key] for key in lacking if key in lot.renewed}
     )
-    chosen = {(one.person_id, s) for one in lot.wanted if one.is_exact for s in one.bases}
+    chosen = {
+        (name_set.person_id, s)
+        for name_set in lot.wanted
+        if name_set.is_exact
+        for s in name_set.bases
+    }
     for person_id, space in lacking:
         lot.problems[person_id] = NeedsDataError(
             f"the {space} that an operator chose is taken or reserved; choose another one with"
@@ -185,14 +195,15 @@ def _partly(given: Mapping[str, str], lot: _Lot, person_id: int) -> Mapping[str,
 
 
 def _bases(
-    rules: NameRules, context: Context, has: Collection[str], override: PersonName
+    rules: NameRules, context: Context, names: Collection[str], override: PersonName
 ) -> dict[str, str]:
-    """Only what is needed: a name once given no longer depends on what it was made from."""
+    """Namespace → the base of the name, where one is needed. A name that was given does not depend
+    any more on what it was made from."""
     bases = {}
     for name, space in rules.spaces.items():
         if name in override.names:
             bases[name] = override.names[name]
-        elif name not in has or space.rule.on_rename == "follow":
+        elif name not in names or space.rule.on_rename == "follow":
             bases[name] = _base(rules, space, context)
     return bases
 
@@ -213,13 +224,14 @@ def _want(
     rules: NameRules,
     person_id: int,
     bases: Mapping[str, str],
-    has: Mapping[str, OwnedName],
+    names: Mapping[str, OwnedName],
     override: PersonName,
 ) -> None:
-    """All of it or nothing: raises NeedsDataError where a name does not fit."""
+    """Adds the names that one person needs to the lot. Raises NeedsDataError, and adds nothing,
+    where one of them is too long."""
     wanted, renewed = {}, {}
     for space, base in bases.items():
-        known = has.get(space)
+        known = names.get(space)
         if known is None:
             wanted[space] = base
         elif known.made_from is None and space not in override.names:
@@ -260,21 +272,21 @@ def _check_length(rules: NameRules, space: str, value: str) -> None:
 def refuse(
     connection: Connection, rules: NameRules, *, person_id: int, space: str, value: str
 ) -> None:
-    """Raises NeedsDataError where this person cannot have exactly this name, and says why."""
+    """Raises NeedsDataError, which says why, where this person cannot have exactly this name."""
     if problem := rules.spaces[space].shape.problem(value):
         raise NeedsDataError(f"{space}: {problem}")
     _check_length(rules, space, value)
     if is_reserved(value, rules.reserved):
         raise NeedsDataError(f"{space}: a reserved word is nobody's name")
-    found = seen_names.holder(connection, namespace=space, value=value)
-    if found is None or found["person_id"] == person_id:
+    holder = seen_names.holder(connection, namespace=space, value=value)
+    if holder is None or holder["person_id"] == person_id:
         return
-    if found["person_id"] is not None:
-        who = found["employee_number"]
-        raise NeedsDataError(f"{space}: {who} has or had this name, and nobody else gets it")
-    why = (
+    if holder["person_id"] is not None:
+        number = holder["employee_number"]
+        raise NeedsDataError(f"{space}: {number} has or had this name, and nobody else gets it")
+    reason = (
         "it is reserved"
-        if found["origin"] == name_registry.OPERATOR
-        else f"seen in {found['origin']}"
+        if holder["origin"] == name_registry.OPERATOR
+        else f"seen in {holder['origin']}"
     )
-    raise NeedsDataError(f"{space}: this name is kept for nobody: {why}")
+    raise NeedsDataError(f"{space}: this name is kept for nobody: {reason}")

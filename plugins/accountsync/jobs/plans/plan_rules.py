@@ -1,4 +1,4 @@
-"""The configuration's part of planning, compiled once a run."""
+"""Compiles what the configuration says about planning, once in a run."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ _PLANNED_BY = {
     "scope", "attributes", "identifier", "depends_on", "after", "prehire", "leave", "leaver",
     "delete_after", "keep",
 }  # fmt: skip
-"""What of a target's configuration decides who has what: another one is planned for everybody."""
+"""The settings of a target that decide who has what. When one of them changes, everybody is planned
+again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """`order`: which systems come after which. `fingerprints`: of each system's rules.
-    `valid_statuses`: by source; also those of a leave, which the targets' `leave` decides about.
-    `statuses`: by source. What persons of any other source should have nobody can say."""
+    """`order` says which targets come after which. `fingerprints` has a hash of each target's
+    rules. `valid_statuses` and `statuses` are by source. The valid ones include those of a leave,
+    about which the `leave` of each target decides. Persons of a source that is not in `statuses`
+    keep their accounts as they are."""
 
     systems: Sequence[SystemRule]
     order: Order
@@ -47,16 +49,17 @@ class Rules:
 
     @property
     def reads(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
-        """System → system → the facts of an account there that the mapping reads."""
+        """Target → another target → the facts of an account there that the first one's mapping
+        reads."""
         return {rule.name: _read_accounts(rule) for rule in self.systems}
 
 
 def _read_accounts(rule: SystemRule) -> Mapping[str, Sequence[str]]:
-    found: dict[str, list[str]] = {}
+    facts: dict[str, list[str]] = {}
     for root, *path in sorted(paths(rule.late, roots=PERSON_ROOTS)):
         if root == "accounts":
-            found.setdefault(path[0], []).append(path[1])
-    return found
+            facts.setdefault(path[0], []).append(path[1])
+    return facts
 
 
 def compile_rules(settings: Settings) -> Rules:
@@ -66,11 +69,14 @@ def compile_rules(settings: Settings) -> Rules:
         names=name_giving.compile_names(settings),
         valid_statuses={
             account_request.SOURCE: [],
-            **{one.name: [*one.valid_statuses, *one.leave_statuses] for one in settings.hr},
+            **{
+                source.name: [*source.valid_statuses, *source.leave_statuses]
+                for source in settings.hr
+            },
         },
         statuses={
             account_request.SOURCE: Statuses(),
-            **{one.name: _statuses(one) for one in settings.hr},
+            **{source.name: _statuses(source) for source in settings.hr},
         },
         guards={
             (name, operation): (target.guard or settings.guard).rule(operation)
@@ -125,7 +131,9 @@ def _fingerprint(settings: Settings, target: AnyTarget) -> str:
     rules = {
         "names": {name: rule.model_dump(mode="json") for name, rule in settings.names.items()},
         "reserved": settings.reserved_names.model_dump(mode="json"),
-        "hr": {one.name: one.model_dump(mode="json", include=statuses) for one in settings.hr},
+        "hr": {
+            source.name: source.model_dump(mode="json", include=statuses) for source in settings.hr
+        },
         "target": target.model_dump(mode="json", include=_PLANNED_BY),
     }
     return hashlib.sha256(orjson.dumps(rules, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,4 +1,4 @@
-"""One claimed task carried out through a connector: the call, or the look that a probe is."""
+"""Carries out one claimed task through a connector, by a call or by a probe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from accountsync.targets.connector import Connector
 
 
 def with_late_bound(claim: Claim) -> dict[str, Any]:
-    """What depends on another account's facts is read now that the account is there."""
+    """The attributes to send. Late-bound ones are read from another account, which is there by
+    now."""
     late = claim.row["late_bound"]
     desired: dict[str, Any] = claim.row["desired"]
     if not late:
@@ -35,22 +36,24 @@ def with_late_bound(claim: Claim) -> dict[str, Any]:
 async def carry_out(
     connector: Connector, task: ClaimedTask, *, rules: Rules, clock: Callable[[], datetime]
 ) -> Result:
-    """Raises the errors of the connector.
+    """Calls the target, or looks the account up where the task is to be probed. Raises the errors
+    of the connector.
 
-    Where a target looks people up by name alone, a rename that was not made left the old one.
+    A target that finds accounts by their name alone shows the old name if a rename was not made, so
+    the probe looks for that, too.
     """
     if task.probe:
         if not connector.can_find:
             return probe.unfindable(task)
-        found = await connector.find(task.attributes)
-        if found is None and task.account is not None and task.account.attributes:
-            found = await connector.find({**task.attributes, **task.account.attributes})
-        return probe.probed(task, found, rules=rules, now=clock())
+        remote = await connector.find(task.attributes)
+        if remote is None and task.account is not None and task.account.attributes:
+            remote = await connector.find({**task.attributes, **task.account.attributes})
+        return probe.probed(task, remote, rules=rules, now=clock())
     return await call(connector, task)
 
 
 async def call(connector: Connector, task: ClaimedTask) -> Result:
-    """Raises as `carry_out`."""
+    """Makes the call of a task. Raises the errors of the connector."""
     if task.operation not in connector.operations:
         return outcomes.manual(task)
     if task.operation == Operation.CREATE:
@@ -88,13 +91,14 @@ async def _change(
 
 
 async def _look_up(connector: Connector, task: ClaimedTask, exists: AccountExistsError) -> Result:
-    """If the look-up itself fails, the account is known to be there: probe again later."""
+    """Looks an account up that exists already. If the look-up fails, UnknownOutcomeError is raised,
+    so that a probe looks again later."""
     if not connector.can_find:
         return probe.existing(task, None, exists)
     try:
-        found = await connector.find(task.attributes)
+        remote = await connector.find(task.attributes)
     except RecordError:
-        found = None
+        remote = None
     except AccountSyncError as error:
         raise UnknownOutcomeError(f"exists, but the look-up failed: {error}") from error
-    return probe.existing(task, found, exists)
+    return probe.existing(task, remote, exists)

@@ -1,4 +1,4 @@
-"""What a run would send to one target, without claiming or changing anything."""
+"""Shows what a run would send to one target, without claiming or changing anything."""
 
 from __future__ import annotations
 
@@ -38,36 +38,40 @@ def preview_account_tasks(
     open_connector: Callable[[], AbstractAsyncContextManager[Connector]],
     limits: Limits,
 ) -> ProcessSummary:
-    """`outcomes`: `would_<operation>` with what would be sent, `would_change_nothing` (nothing has
-    to be sent), `would_adopt`, `would_look` (after an unknown outcome), `would_need_a_human`,
-    `would_fail`. The connector must be one that refuses changes at the wire."""
+    """Logs what would happen to each due task, and counts it. The connector has to be one that
+    refuses changes at the wire.
+
+    `outcomes` of the summary has `would_<operation>` (a change would be sent),
+    `would_change_nothing` (nothing has to be sent), `would_adopt`, `would_look` (after an unknown
+    outcome), `would_need_a_human` and `would_fail`.
+    """
     with engine.connect() as connection:
-        found = claimed_tasks.peek(
+        claims = claimed_tasks.peek(
             connection,
             system=system,
             limit=min(limits.max_tasks or _AT_MOST, _AT_MOST),
             now=database_time(connection),
             numbers=limits.employee_numbers,
         )
-    shown = asyncio.run(_show(system, found, open_connector))
+    shown = asyncio.run(_show(system, claims, open_connector))
     log.info("event=dry_run system=%s %s", system, dict(shown))
     return ProcessSummary(system=system, outcomes=dict(shown))
 
 
 async def _show(
     system: str,
-    found: list[Claim],
+    claims: list[Claim],
     open_connector: Callable[[], AbstractAsyncContextManager[Connector]],
 ) -> Counter[str]:
     shown: Counter[str] = Counter()
     async with open_connector() as connector:
-        for claim in found:
-            verdict, what = await _would(connector, claim)
+        for claim in claims:
+            verdict, details = await _would(connector, claim)
             shown[verdict] += 1
             log.info(
                 "event=%s system=%s task=%s operation=%s employee_number=%s what=%r",
                 verdict, system, claim.row["id"], claim.row["operation"],
-                claim.row["employee_number"], what,
+                claim.row["employee_number"], details,
             )  # fmt: skip
     return shown
 
@@ -85,7 +89,7 @@ async def _would(connector: Connector, claim: Claim) -> tuple[str, str]:
 
 
 def _without_a_change(result: Result) -> tuple[str, str]:
-    """The connector came to its end although nothing may be sent."""
+    """The verdict on a call that ended although no change can be sent."""
     if result.state == "needs_human":
         return "would_need_a_human", result.message or ""
     if result.outcome is Outcome.ADOPTED:
@@ -94,7 +98,8 @@ def _without_a_change(result: Result) -> tuple[str, str]:
 
 
 def _without_success(error: AccountSyncError, operation: str) -> tuple[str, str]:
-    """What has to be done by hand, and what is done already, are no failures."""
+    """The verdict on an error. It is no failure where a human has to act, or where the account to
+    disable or delete is missing already."""
     if isinstance(error, NeedsHumanError):
         return "would_need_a_human", str(error)
     if isinstance(error, AccountMissingError) and operation in TAKES_AWAY:

@@ -1,8 +1,9 @@
-"""Carry out the due tasks of one target, many at once, each exactly once.
+"""Carries out the due tasks of one target, many at once, each exactly once.
 
 A claim and its attempt are committed before the call, the result after it; no transaction is open
-during a call (I9). One processor a target: an advisory lock sees to it, leases to lost connections.
-A target that is down is left alone by its circuit breaker, run after run, until it answers (I13).
+during a call (I9). An advisory lock keeps a second processor away from the target, and leases end
+the claims of a processor that lost its connection. The breaker keeps a target that is down from
+being called, run after run, until it answers (I13).
 """
 
 from __future__ import annotations
@@ -33,15 +34,16 @@ from accountsync.targets.connector import OpenConnector
 log = logging.getLogger(__name__)
 
 _LOOKED_AT = 10_000
-"""Waiting tasks that a run looks at again, of the latest plans and of all: well under a second."""
+"""How many waiting tasks a run looks at again, of the latest plans and of all. This takes well
+under a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSummary:
-    """`outcomes`: how the attempts ended. `released`: dependants that became ready. `busy`: another
-    processor holds this target, nothing was done. `breaker`: its state now; where it kept the
-    target from being called, `cause` says why and `until` how long. `call_seconds`: of all calls
-    together."""
+    """What a run did. `outcomes`: outcome → attempts. `released` counts dependants that became
+    ready. `busy` says that another processor holds this target, so that nothing was done. `breaker`
+    is its state now; where it kept the target from being called, `cause` says why and `until` how
+    long. `call_seconds` is the time of all calls together."""
 
     system: str
     outcomes: Mapping[str, int] = field(default_factory=dict)
@@ -56,20 +58,21 @@ class ProcessSummary:
 def find_due_targets(
     *, engine: Engine, systems: Iterable[str], now: datetime | None = None, dry_run: bool = False
 ) -> list[str]:
-    """Those with tasks to work on now; dependants that were overlooked are released first, but in
-    a dry run."""
+    """The targets with tasks that are due. Dependants that were overlooked are released first,
+    except in a dry run."""
     with engine.begin() as connection:
         schema.require_head(connection)
-        at = now or database_time(connection)
+        moment = now or database_time(connection)
         if not dry_run:
             share = random.random()  # noqa: S311 (where to begin to look)
-            dependants.release_overlooked(connection, now=at, share=share, limit=_LOOKED_AT)
-        return due_tasks.due_systems(connection, systems=systems, now=at)
+            dependants.release_overlooked(connection, now=moment, share=share, limit=_LOOKED_AT)
+        return due_tasks.due_systems(connection, systems=systems, now=moment)
 
 
 def find_untried(*, engine: Engine, since: datetime) -> dict[str, int]:
-    """System → tasks that became ready after a run had looked for due ones, and that it left. Asked
-    of the store, for a run that fails or dies cannot tell what it released (I12)."""
+    """Target → the number of tasks that became ready after `since`, when a run looked for due ones,
+    and that were not tried. The store is asked, because a run that failed or died cannot say what
+    it released (I12)."""
     with engine.connect() as connection:
         now = database_time(connection)
         return due_tasks.untried(connection, since=since, now=now)
@@ -96,19 +99,20 @@ def process_account_tasks(
     at_once: bool = False,
     on_end: Callable[[ProcessSummary], None] | None = None,
 ) -> ProcessSummary:
-    """`at_once`: somebody asks: a target that is down is looked at without waiting for its time.
-    `on_end`: is told what was done, also where an error is raised afterwards.
+    """Carries out due tasks until none is left or the limits are reached. Returns what was done.
 
-    Raises TargetDownError or ConfigurationError after recording everything that was done, but only
-    where that is news or somebody asks: a target that was down already ends the run quietly.
-    TransientError where the run was ended from outside.
+    `at_once`: somebody has asked for the run, so a target that is down is looked at without
+    waiting. `on_end` is called with what was done, also where an error is raised afterwards. Raises
+    TargetDownError or ConfigurationError after everything that was done is recorded, but only where
+    the error is new or with `at_once`: a target that was down already ends the run without one.
+    Raises TransientError where the run was ended from outside.
     """
-    with locks.held_or_not(engine, f"target/{system}") as mine:
-        if not mine:
+    with locks.held_or_not(engine, f"target/{system}") as lock:
+        if not lock:
             log.info("event=busy system=%s", system)
             return ProcessSummary(system=system, busy=True)
         queue = TaskQueue(
-            engine=engine, system=system, worker=worker, limits=limits, clock=clock, lock=mine
+            engine=engine, system=system, worker=worker, limits=limits, clock=clock, lock=lock
         )
         queue.expire_leases()
         run = _TargetRun(queue, open_connector, rules)
@@ -121,7 +125,7 @@ def process_account_tasks(
 
 
 class _TargetRun:
-    """One target's run: the breaker is asked first and told afterwards."""
+    """One run of one target. It asks the breaker before the calls, and tells it afterwards."""
 
     def __init__(self, queue: TaskQueue, open_connector: OpenConnector, rules: Rules) -> None:
         self._queue = queue
@@ -184,7 +188,8 @@ class _TargetRun:
         return self._processor.stopped_by
 
     def _judged(self, before: Breaker, stopped_by: AccountSyncError | None) -> Breaker:
-        """A target that answered well for a while was up in between: what follows is news."""
+        """The breaker after the run. A target that gave enough proper answers was up in between, so
+        an error after them is a new one."""
         now, processor = self._queue.clock(), self._processor
         if isinstance(stopped_by, TargetDownError | ConfigurationError):
             answers = processor.health.answers if processor else 0

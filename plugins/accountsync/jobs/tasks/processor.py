@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 _RECORD_AT_MOST = 200
 _PROGRESS_EVERY_S = 10.0
 _GRACE_S = 3.0
-"""For calls under way when a signal comes: Airflow kills five seconds after it."""
+"""Calls under way have so much time after SIGTERM. Airflow kills the process after five seconds."""
 
 
 @dataclass(slots=True)
@@ -72,12 +72,12 @@ class _Call:
 
     @property
     def may_end(self) -> bool:
-        """Under way, and nothing of it has left: it waits for its turn, for a token, for a look."""
+        """Whether nothing of the call has left: it may wait for its turn, a token, a look."""
         return not (self.is_over or self.departure.has_left)
 
 
 class Processor:
-    """`stopped_by`: why it ended before its time."""
+    """One run of one target. `stopped_by` says why it ended early."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Processor:
             keeper.cancel()
 
     def stop(self, error: AccountSyncError | None) -> None:
-        """Nothing more is sent; what has left may end."""
+        """Sends nothing more. Calls that have left may end."""
         self.stopped_by = self.stopped_by or error
         self._is_ending = True
         self.health.throttle.close()
@@ -144,7 +144,7 @@ class Processor:
 
     @contextmanager
     def _obeying_signals(self) -> Iterator[None]:
-        """SIGTERM: stop, and let go of calls that take too long."""
+        """On SIGTERM, stops the run, and cancels calls that take longer than `_GRACE_S`."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -166,8 +166,8 @@ class Processor:
             caller.cancel()
 
     async def _claim(self) -> None:
-        """Until nothing is due and nothing is under way that could make more due. A store that is
-        slower than the target holds it back: what is done and not recorded is lost in a crash."""
+        """Claims tasks until none is due and no call is under way that could make more due. It
+        waits while many results are not recorded, because a crash would lose them."""
         enough = self._queue.limits.concurrency
         too_many = 4 * enough + _RECORD_AT_MOST
         while not self._is_ending:
@@ -207,14 +207,14 @@ class Processor:
             if result.outcome is not Outcome.NOT_SENT:
                 result = replace(result, seconds=time.monotonic() - begin)
                 self.health.seconds += result.seconds
-            self._say(result)
+            self._log_failure(result)
             self._done.put_nowait(result)
 
     async def _carry_out(self, claim: Claim) -> Result:
-        """Every error of the tree becomes a result; what stops the target: the rest is unsent."""
+        """Carries out one task. Every error of the tree becomes a result."""
         try:
             task = claim.as_task(with_late_bound(claim))
-        except AccountSyncError as error:  # nothing is sent: it says nothing about the target
+        except AccountSyncError as error:  # nothing was sent, so this says nothing about the target
             return self._as_result(claim.as_task(claim.row["desired"]), error)
         if not await self.health.throttle.enter() or self._queue.seconds_left <= 0:
             self.health.throttle.unanswered()
@@ -247,8 +247,8 @@ class Processor:
         )
 
     def _failed(self, task: ClaimedTask, error: AccountSyncError) -> Result:
-        """What stopped halfway was sent all the same: a look decides, where there can be one. An
-        account that was made is there, whatever went wrong with the rest of it."""
+        """The result of a failed call. One that stopped halfway was sent, so a probe decides where
+        the target can find accounts. A new account is there, whatever went wrong later."""
         self.health.judge(error)
         is_begun = self._calls[task.attempt_id].departure.is_begun
         if isinstance(error, ConfigurationError | TargetDownError):
@@ -268,8 +268,8 @@ class Processor:
             jitter=random.random(),  # noqa: S311 (spreads load, guards nothing)
         )
 
-    def _say(self, result: Result) -> None:
-        """What did not just work, for the operator: who, where, which attempt, why, what next."""
+    def _log_failure(self, result: Result) -> None:
+        """Logs an attempt that failed: who, where, which attempt, why, what comes next."""
         if result.error_kind is None or (
             result.outcome is Outcome.NOT_SENT and result.state != TaskState.NEEDS_HUMAN
         ):
@@ -283,7 +283,7 @@ class Processor:
         )  # fmt: skip
 
     async def _record(self) -> None:
-        said = time.monotonic()
+        logged_at = time.monotonic()
         ended = False
         while not ended:
             lot = [await self._done.get()]
@@ -291,12 +291,12 @@ class Processor:
                 lot.append(self._done.get_nowait())
             ended = None in lot
             await self._keep([result for result in lot if result is not None])
-            if time.monotonic() - said >= _PROGRESS_EVERY_S:
-                said = time.monotonic()
-                self._say_progress()
+            if time.monotonic() - logged_at >= _PROGRESS_EVERY_S:
+                logged_at = time.monotonic()
+                self._log_progress()
 
     async def _keep(self, results: list[Result]) -> None:
-        """A store that stays away: the leases run out, and the next run looks what was done."""
+        """Records results. If the store stays away, leases run out and the next run probes them."""
         if results:
             self._recording = results
             try:
@@ -309,7 +309,7 @@ class Processor:
             self._recording = []
         self._moved.set()
 
-    def _say_progress(self) -> None:
+    def _log_progress(self) -> None:
         counted = sorted(self._queue.outcomes.items())
         log.info(
             "event=processing system=%s in_hand=%s released=%s %s",
@@ -318,7 +318,7 @@ class Processor:
         )  # fmt: skip
 
     def _give_back(self) -> None:
-        """Without the loop, which may be ending: blocking, once, as far as the store lets us."""
+        """Records or gives back all claims. It blocks, because the event loop may be ending."""
         at = self._queue.clock()
         answered: list[Result | None] = [*self._recording]
         while not self._done.empty():
@@ -331,8 +331,8 @@ class Processor:
             task = claim.as_task(claim.row["desired"])
             call = self._calls.get(attempt_id)
             is_doubtful = call is not None and call.departure.has_left
-            left = outcomes.interrupted(task, at=at) if is_doubtful else self._not_sent(task)
-            results.setdefault(attempt_id, left)
+            result = outcomes.interrupted(task, at=at) if is_doubtful else self._not_sent(task)
+            results.setdefault(attempt_id, result)
         if results:
             with suppress(TransientError):
                 self._queue.record(list(results.values()))
@@ -343,6 +343,6 @@ class Processor:
         with suppress(asyncio.CancelledError):
             while True:
                 await asyncio.sleep(every)
-                with suppress(TransientError):  # the store is away: there is time for two more
+                with suppress(TransientError):  # a lease lasts for two more tries
                     ids = sorted(claim.row["id"] for claim in self._held.values())
                     await asyncio.to_thread(self._queue.renew, ids)

@@ -1,4 +1,4 @@
-"""How one target's queue stands: for metrics and for operators."""
+"""Reads the state of one target's queue, for metrics and for operators."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from accountsync.store.tasks import breakers, due_tasks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
-    """`depth`: open state → tasks, zeros included. `oldest_due_s`: how long the task that is due
-    longest has waited; 0.0: nothing is due."""
+    """`depth` is open state → tasks, zeros included. `oldest_due_s` is how many seconds the oldest
+    due task has waited, 0.0 where nothing is due."""
 
     system: str
     depth: Mapping[str, int]

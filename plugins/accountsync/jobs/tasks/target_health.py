@@ -1,4 +1,4 @@
-"""What the calls of a run say about the target itself: well, down, or asking for a pause (I13)."""
+"""Judges from the calls of a run whether the target is well, down, or asks for a pause (I13)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from accountsync.jobs.tasks.throttle import Throttle
 
 
 class TargetHealth:
-    """`answers`: proper ones; `seconds`: of all calls together. `stop`: is called where nothing
-    more is to be sent; `seconds_left`: of the run's time."""
+    """`answers` counts proper answers, `seconds` is the time of all calls together. `stop` is
+    called where nothing more is to be sent; `seconds_left` says how long the run may go on."""
 
     def __init__(
         self,
@@ -41,7 +41,8 @@ class TargetHealth:
         self.seconds = 0.0
 
     def took(self, *, answered: bool) -> None:
-        """What ends before anything was asked says nothing about the target."""
+        """Notes a call that went well. One that ended before the target was asked does not
+        count."""
         if answered:
             self.answers += 1
             self._bad_in_a_row = 0
@@ -50,7 +51,8 @@ class TargetHealth:
             self.throttle.unanswered()
 
     def judge(self, error: AccountSyncError) -> None:
-        """What stopped halfway because the target said no was answered all the same."""
+        """Notes a call that failed. One that stopped halfway because the target refused it got a
+        proper answer."""
         if isinstance(error, UnknownOutcomeError) and isinstance(error.__cause__, RecordError):
             error = error.__cause__
         if isinstance(error, ConfigurationError | TargetDownError):
@@ -67,10 +69,10 @@ class TargetHealth:
         self._bad_in_a_row += 1
         self.throttle.unanswered()
         if self._bad_in_a_row >= self._bad_at_most or self._is_suspect and not self.answers:
-            said = f"{self._bad_in_a_row} calls in a row got no proper answer; the last: {error}"
-            self._stop(TargetDownError(said))
+            message = f"{self._bad_in_a_row} calls in a row got no proper answer; the last: {error}"
+            self._stop(TargetDownError(message))
 
 
 def _wants_pause(error: TransientError) -> bool:
-    """429, or any other "later" that says when."""
+    """Whether the target asks for a pause, by status 429 or by saying when to try again."""
     return error.retry_after is not None or isinstance(error, ThrottledError)

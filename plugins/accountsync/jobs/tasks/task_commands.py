@@ -1,4 +1,4 @@
-"""An operator's hand on the queue: retry, cancel, hold, release, done. Previewed, audited."""
+"""Carries out task commands: retry, cancel, hold, release, done. All of them are audited."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ _AUDITED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandEffect:
-    """`counts`: (system, operation, state before) → tasks. `follow`: how many of them are changed
-    only because they depend on the others. `released`: made ready by it. `gone`: left alone, for
-    their target is not configured any more: nobody would carry them out."""
+    """`counts` is (target, operation, state before) → tasks. `follow` counts those that are changed
+    only because they depend on others, `released` those that became ready. `gone` counts tasks that
+    are left alone, because their target is not configured any more and nobody would carry them
+    out."""
 
     command: str
     counts: Mapping[tuple[str, str, str], int]
@@ -49,8 +50,8 @@ class CommandEffect:
 
 
 def require_known(*, engine: Engine, settings: Settings, chosen: TaskFilter) -> None:
-    """Raises ConfigurationError where what is chosen by does not exist: that nothing is stuck there
-    would be no news."""
+    """Raises ConfigurationError where the filter names something that does not exist. Without it, a
+    misspelt name would look as if nothing were stuck."""
     with engine.connect() as connection:
         unknown = task_commands.unknown(connection, chosen, targets=list(settings.systems))
     if unknown:
@@ -62,19 +63,20 @@ def preview(
 ) -> CommandEffect:
     with engine.connect() as connection:
         now = database_time(connection)
-        found, gone = _chosen(connection, settings, command, chosen, now)
-        return _summed(command, found, gone)
+        rows, gone = _chosen(connection, settings, command, chosen, now)
+        return _summed(command, rows, gone)
 
 
 def _chosen(
     connection: Connection, settings: Settings, command: str, chosen: TaskFilter, now: datetime
 ) -> tuple[list[RowMapping], int]:
-    """What the command changes, and how many it would, were their targets still configured."""
-    found = task_commands.choose(connection, TASK_COMMANDS[command], chosen, now=now)
+    """The tasks that the command changes, and how many it leaves because their targets are not
+    configured any more."""
+    rows = task_commands.choose(connection, TASK_COMMANDS[command], chosen, now=now)
     if not TASK_COMMANDS[command].revives:
-        return found, 0
-    there = [row for row in found if row["system"] in settings.systems]
-    return there, len(found) - len(there)
+        return rows, 0
+    configured = [row for row in rows if row["system"] in settings.systems]
+    return configured, len(rows) - len(configured)
 
 
 def carry_out(
@@ -86,29 +88,30 @@ def carry_out(
     actor: str,
     comment: str,
 ) -> CommandEffect:
-    """Raises ConfigurationError for a filter that chooses everything."""
+    """Carries out the command for the chosen tasks, and records it. Raises ConfigurationError for a
+    filter that chooses everything."""
     if chosen.is_empty:
         raise ConfigurationError("say which tasks: without a filter nothing is changed")
     with engine.begin() as connection:
         now = database_time(connection)
-        found, gone = _chosen(connection, settings, command, chosen, now)
+        rows, gone = _chosen(connection, settings, command, chosen, now)
         persons = task_commands.carry_out(
             connection,
             TASK_COMMANDS[command],
-            {row["id"]: row["state"] for row in found},
+            {row["id"]: row["state"] for row in rows},
             candidates=settings.order.table(),
             cause=Reason.of(Kind.COMMANDED, command=command, actor=actor, comment=comment),
             now=now,
         )
         released = dependants.release_satisfied(connection, now=now, persons=persons)
-        effect = _summed(command, found, gone)
-        _audit(connection, effect, chosen, [row["id"] for row in found], actor, comment)
+        effect = _summed(command, rows, gone)
+        _audit(connection, effect, chosen, [row["id"] for row in rows], actor, comment)
     return replace(effect, released=released)
 
 
-def _summed(command: str, found: Sequence[RowMapping], gone: int) -> CommandEffect:
-    counts = Counter((row["system"], row["operation"], row["state"]) for row in found)
-    follow = sum(row["follows"] for row in found)
+def _summed(command: str, rows: Sequence[RowMapping], gone: int) -> CommandEffect:
+    counts = Counter((row["system"], row["operation"], row["state"]) for row in rows)
+    follow = sum(row["follows"] for row in rows)
     return CommandEffect(command=command, counts=counts, follow=follow, gone=gone)
 
 
@@ -130,7 +133,7 @@ def _audit(
 
 
 def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: str) -> None:
-    """A human vouches that a task that needed one is done: the store then knows its account.
+    """Records that a human has done what a task asked for. The store then knows its account.
 
     Raises ConfigurationError where the task does not wait for a human, or its target is gone.
     """
@@ -142,10 +145,12 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
         if not task_commands.take(connection, task=task, worker=worker, now=now):
             raise ConfigurationError(f"task {task} does not wait for a human")
         claim = claimed_tasks.read(connection, task=task)
-        system, what = claim.row["system"], claim.as_task(claim.row["desired"])
+        system, claimed = claim.row["system"], claim.as_task(claim.row["desired"])
         if system not in settings.systems:
             raise ConfigurationError(f"task {task}: {system} is not configured any more")
-        result = outcomes.succeeded(what, _made_by_hand(what, settings.systems[system].identifier))
+        result = outcomes.succeeded(
+            claimed, _made_by_hand(claimed, settings.systems[system].identifier)
+        )
         results = planned_again(connection, system, [result])
         tasks.record(connection, system=system, worker=worker, results=results, now=now)
         details = {"task": task, "comment": comment}

@@ -1,4 +1,4 @@
-"""The store as the processor of one target sees it. Its calls block; they run in a thread."""
+"""The store as the processor of one target uses it. Its calls block, so they run in a thread."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ _PAUSES_S = (0.1, 0.5, 1.0, 2.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`concurrency` calls at once; nothing is sent after `seconds` or `max_tasks`.
-    `employee_numbers`: only these persons' tasks; None: everybody's."""
+    """`concurrency` calls may be under way at once, and nothing is sent after `seconds` or
+    `max_tasks`. Only tasks of the persons with these `employee_numbers` are claimed; None means
+    everybody."""
 
     concurrency: int
     call_timeout: timedelta
@@ -46,14 +47,17 @@ class Limits:
 
     @property
     def lease(self) -> timedelta:
-        """Longer than a call and its repeat after a 401; renewed while the worker lives."""
+        """It is longer than a call and its repeat after a 401, and is renewed while the worker
+        lives."""
         return 3 * self.call_timeout + timedelta(seconds=30)
 
 
 class TaskQueue:
-    """A second try of an Airflow task is another worker than the first, which may still be alive.
+    """Claims and records the tasks of one target for one run.
 
-    `lock`: keeps other processors off; it is lost when the store goes away, be it for a moment.
+    Each queue has a worker name of its own, because the first try of an Airflow task may still be
+    alive during the second. `lock` keeps other processors away; it is lost when the store goes
+    away, even for a moment.
     """
 
     def __init__(
@@ -91,7 +95,8 @@ class TaskQueue:
             tasks.expire_leases(connection, system=self.system, now=self.clock())
 
     def claim(self) -> list[Claim]:
-        """Empty: nothing is due now, or this run has done its share. Raises TransientError."""
+        """The next lot of due tasks. It is empty where nothing is due, or the run has done its
+        share. Raises TransientError where the store went away."""
         with self._claiming, _store_errors():
             limit = 0 if self._is_closed else self._share()
             if limit <= 0:
@@ -103,8 +108,8 @@ class TaskQueue:
             return self._last_lot
 
     def close(self) -> list[Claim]:
-        """The last lot, also one whose claim was under way when the run was ended, and that nobody
-        received. Nothing is claimed after it."""
+        """Claims nothing any more, and returns the last lot, even if its claim was under way when
+        the run was ended, so that nobody received it."""
         with self._claiming:
             self._is_closed = True
             return self._last_lot
@@ -130,12 +135,12 @@ class TaskQueue:
         return min(at_once, self.limits.max_tasks - self._claimed)
 
     def record(self, results: Sequence[Result]) -> None:
-        """Tried again until the leases end: what was done is not to be forgotten. Raises
-        TransientError; the leases then run out, and the next run looks what was done (I9). A result
-        that the store does not take is found by halves, and keeps no other from being recorded.
+        """Records results, and tries again until the leases end. Raises TransientError if that
+        fails; the next run then probes the tasks (I9). A result that the store refuses is found by
+        halving the lot, so that all others are recorded.
 
-        A run that is ended records its last lot again, while a thread may still be at it: the store
-        takes it once, and it is counted once (I14)."""
+        A run that is ended records its last lot again, while a thread may still be doing so. The
+        store takes each result once, and each is counted once (I14)."""
         with self._counting:
             self._counted &= {result.task.attempt_id for result in results}
         self._record_lot(results)
@@ -221,12 +226,12 @@ def _store_errors() -> Iterator[None]:
 
 
 def _is_contended(error: DBAPIError) -> bool:
-    """Somebody else, such as a planner, is at work on these rows, and will end."""
+    """Whether somebody else, such as a planner, is at work on these rows."""
     return getattr(error.orig, "sqlstate", None) in (_LOCK_NOT_AVAILABLE, _DEADLOCK)
 
 
 def _is_passing(error: DBAPIError) -> bool:
-    """The server went away, is starting, or somebody else is at work on these rows."""
+    """Whether a later try may work: the server went away or is starting, or the rows are in use."""
     if _is_contended(error):
         return True
     is_lost = isinstance(error, OperationalError | InterfaceError)
@@ -237,14 +242,14 @@ def _is_passing(error: DBAPIError) -> bool:
 def planned_again(
     connection: Connection, system: str, results: Sequence[Result]
 ) -> Sequence[Result]:
-    """Of a person whose account is another one by now, as far as the mappings of other targets read
-    it, these are planned again, too."""
-    found = {
+    """The results, marked so that a person is planned again whose account has changed in facts that
+    the mappings of other targets read."""
+    present = {
         result.task.person_id: (result.account, result.applied or result.task.attributes)
         for result in results
         if result.account and result.account_state
     }
-    again = accounts.read_elsewhere(connection, system=system, found=found)
+    again = accounts.read_elsewhere(connection, system=system, found=present)
     return [
         replace(result, replan=True) if result.task.person_id in again else result
         for result in results
@@ -254,10 +259,11 @@ def planned_again(
 def _without_taken(
     connection: Connection, system: str, results: Sequence[Result]
 ) -> Sequence[Result]:
-    """A key that went from one person to another finds the first one's account: that is nobody
-    else's to take over (I8, I10)."""
-    found = {result.task.person_id: result.account for result in results if result.account}
-    taken = accounts.taken(connection, system=system, found=found)
+    """The results, with a failure in place of an account that belongs to another person. A key that
+    went from one person to another finds the first person's account, which must not be taken over
+    (I8, I10)."""
+    present = {result.task.person_id: result.account for result in results if result.account}
+    taken = accounts.taken(connection, system=system, found=present)
     return [
         replace(
             result,

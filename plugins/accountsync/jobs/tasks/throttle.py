@@ -1,4 +1,4 @@
-"""Whether the next call to a target may go out: all, one on trial, or none for a while (I13)."""
+"""Decides whether the next call to a target may go out (I13)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ _LONGEST_PAUSE_S = 60.0
 
 
 class Throttle:
-    """`trial`: one call at a time until the first proper answer, as also after each pause.
+    """Lets all calls go, or one at a time, or none for a while. With `trial`, as after each pause,
+    one call goes at a time until the first proper answer.
 
-    A refusal by many calls in flight is one refusal: pauses grow by the trials that fail.
+    When the target refuses many calls that are under way together, that counts as one refusal;
+    pauses grow with each trial that fails.
     """
 
     def __init__(self, *, trial: bool = False) -> None:
@@ -24,7 +26,7 @@ class Throttle:
         self._closed = False
 
     async def enter(self) -> bool:
-        """Waits for its turn; False: nothing goes out any more."""
+        """Waits until the call may go. Returns False where nothing goes out any more."""
         while not self._closed:
             self._changed.clear()
             if (wait := self._until - time.monotonic()) > 0:
@@ -46,8 +48,8 @@ class Throttle:
             pass
 
     def answered(self) -> None:
-        """A proper answer, whatever it says."""
-        if self._until > time.monotonic():  # of a call that was on its way when the pause began
+        """Notes a proper answer, whatever it says."""
+        if self._until > time.monotonic():  # the call was under way when the pause began
             return
         self.on_trial = self._trying = False
         self._pauses = 0
@@ -58,7 +60,8 @@ class Throttle:
         self._changed.set()
 
     def pause(self, asked_s: float | None) -> float:
-        """Seconds from now in which nothing goes out: as asked for, or growing."""
+        """Lets nothing go out for as long as the target asked for, or for a growing time. Returns
+        the seconds from now."""
         now = time.monotonic()
         if self._until <= now:
             self._pauses += 1
