@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from accountsync.domain.reasons import Kind, Reason, said
+from accountsync.domain.reasons import Kind, Reason, from_text
 
 NONE = "cause = NULL, cause_kind = NULL, cause_facts = NULL"
 BOUND = "cause = :cause, cause_kind = :cause_kind, cause_facts = CAST(:cause_facts AS jsonb)"
@@ -32,4 +32,4 @@ def read(row: Mapping[Any, Any]) -> Reason | None:
     """Of a row with all three columns."""
     if row["cause_kind"] is not None:
         return Reason(kind=Kind(row["cause_kind"]), facts=row["cause_facts"])
-    return said(row["cause"]) if row["cause"] else None
+    return from_text(row["cause"]) if row["cause"] else None

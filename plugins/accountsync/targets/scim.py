@@ -218,7 +218,7 @@ class ScimConnector:
                 ours = resource.get("externalId") == attributes["externalId"]
                 found = self._account(resource, attributes, ours=ours)
                 told = found.attributes.keys() - _NEVER_TOLD
-                shown = with_gaps(found.attributes, attributes, told=told)
+                shown = with_gaps(found.attributes, attributes, always_shown=told)
                 lacking = self._groups.lacking(resource, attributes)
                 return replace(found, attributes={**shown, **lacking})
         if resources and decides:

@@ -20,7 +20,7 @@ from accountsync.domain.persons.lifecycle import Lifecycle
 from accountsync.domain.persons.person import reason_of
 from accountsync.domain.plans.desired import Difference, SystemRule, attributes, difference, same
 from accountsync.domain.plans.entitlement import Wanted
-from accountsync.domain.reasons import Reason, said
+from accountsync.domain.reasons import Reason, from_text
 from accountsync.domain.task_states import IN_DOUBT, TaskState
 from accountsync.domain.tasks.waiting import stands
 from accountsync.errors import RecordError
@@ -41,12 +41,13 @@ class Step(Enum):
     SUPERSEDE = "supersede"
     """The open task's reason has gone."""
     LATER = "later"
-    """A call is under way, or a human has to look: decide when that is over."""
+    """A call is under way, or a human has to look: the next plan after that decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTask:
-    """`kept_back`: an operator holds it, or will again once its data is there."""
+    """A task that is not over. `kept_back`: an operator holds it, and goes on holding it once data
+    that it lacks is there."""
 
     id: int
     operation: Operation
@@ -64,8 +65,8 @@ class OpenTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """`state`: ready, waiting (for the systems in `waits_for`), needs_data (see `cause`), planned
-    (the guard is still to judge)."""
+    """A task that the plan asks for. `state`: ready, waiting (for the systems in `waits_for`),
+    needs_data (see `cause`) or planned (the guard has not judged it yet)."""
 
     person_id: int
     system: str
@@ -80,7 +81,7 @@ class PlannedTask:
 
 
 def operation(wanted: Wanted, account: Account | None, difference: Difference) -> Operation | None:
-    """The whole truth: what is wanted × what is there → one operation or none.
+    """The operation that leads from what is there to what is wanted; None: there is none.
 
     | wanted \\ account | none, absent, deleted | active           | disabled by us   | by others |
     |-------------------|-----------------------|------------------|------------------|-----------|
@@ -120,7 +121,7 @@ def _change(difference: Difference) -> Operation | None:
 
 
 def step(planned: PlannedTask | None, open_task: OpenTask | None) -> Step:
-    """What is under way is left alone; what nobody has started follows the plan (I6)."""
+    """A task under way is left alone; one that nobody has started follows the plan (I6)."""
     if open_task is not None and open_task.state in IN_DOUBT:
         return Step.LATER
     if planned is None:
@@ -167,7 +168,7 @@ def plan_task(
     """
     account = accounts.get(rule.name)
     bound = operation(wanted, account, Difference.NONE)
-    if bound in TAKES_AWAY and account is not None:  # needs no data of ours: access ends
+    if bound in TAKES_AWAY and account is not None:  # access ends even where data is missing
         return _task(
             rule, person_id, bound, wanted, desired=account.attributes, state=TaskState.PLANNED
         )
@@ -193,7 +194,7 @@ def plan_task(
 
 
 def _lacking(error: RecordError) -> Reason:
-    return reason_of(error) or said(str(error))
+    return reason_of(error) or from_text(str(error))
 
 
 def _may_change(wanted: Wanted, account: Account | None) -> bool:
@@ -203,7 +204,7 @@ def _may_change(wanted: Wanted, account: Account | None) -> bool:
 def _missing(
     rule: SystemRule, bound: Operation, wanted: Wanted, accounts: Mapping[str, Account]
 ) -> tuple[str, ...]:
-    """Of the systems that it depends on, those whose account it still waits for (I12)."""
+    """The systems that the rule depends on whose account the task still waits for (I12)."""
     if bound not in GIVES or wanted.state is None:
         return ()
     return tuple(
@@ -226,7 +227,7 @@ def in_order(
     planned: Mapping[str, PlannedTask],
     open_tasks: Mapping[str, OpenTask],
 ) -> PlannedTask:
-    """The task, after those of the systems in `after` that give or change something (I12).
+    """The task, which also waits for the tasks of `after` that give or change something (I12).
 
     `planned`, `open_tasks`: of the same person, by system.
     """
@@ -247,7 +248,7 @@ def in_order(
 def _open_after(
     planned: PlannedTask | None, open_task: OpenTask | None
 ) -> PlannedTask | OpenTask | None:
-    """The task that is open once the plan is written: what may have happened stays so."""
+    """The task that is open once the plan is written: one in doubt stays open."""
     is_in_doubt = open_task is not None and open_task.state in IN_DOUBT
     return open_task if is_in_doubt else planned
 
