@@ -10,6 +10,9 @@ from typing import Any
 
 from accountsync.domain.storable import cleaned, is_storable
 
+Attributes = Mapping[str, Any]
+"""The attributes of an account: name → value, as JSON has values."""
+
 
 class Operation(StrEnum):
     """What an account task does to one account."""
@@ -66,7 +69,7 @@ class Account:
     state: AccountState
     identifier: str
     remote_id: str | None
-    attributes: Mapping[str, Any]
+    attributes: Attributes
     provenance: str = "created"
     disabled_by: str | None = None
     disabled_reason: str | None = None
@@ -93,7 +96,7 @@ class RemoteAccount:
     remote_id: str | None
     ours: bool
     enabled: bool | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    attributes: Attributes = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Replaces what no store can keep, so that the account does not stop all others."""

@@ -11,10 +11,11 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from accountsync.domain.accounts.account import Attributes
 from accountsync.domain.accounts.distinguished_name import folded
 
 
-def as_found(wanted: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+def as_found(wanted: Attributes, shown: Attributes) -> dict[str, Any]:
     """The attributes that count as applied: the wanted value, unless the target shows another one.
     An attribute that it does not show at all, such as a password, counts as applied."""
     return {
@@ -24,7 +25,7 @@ def as_found(wanted: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, A
 
 
 def with_gaps(
-    shown: Mapping[str, Any], wanted: Mapping[str, Any], *, always_shown: Collection[str]
+    shown: Attributes, wanted: Attributes, *, always_shown: Collection[str]
 ) -> dict[str, Any]:
     """The shown attributes, with an empty text for each that is wanted and not there.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from accountsync.domain.accounts.account import GONE, Account
+from accountsync.domain.accounts.account import GONE, Account, Attributes
 from accountsync.domain.mapping.values import Context, Value
 from accountsync.domain.plans.entitlement import Policy
 from accountsync.domain.storable import is_storable
@@ -45,18 +45,16 @@ class SystemRule:
     kept: Collection[str] = ()
 
 
-def same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+def same(left: Attributes, right: Attributes) -> bool:
     """Whether both are the same in JSON, in which a date equals its text."""
     return left == right or _plain(left) == _plain(right)
 
 
-def _plain(attributes: Mapping[str, Any]) -> object:
+def _plain(attributes: Attributes) -> object:
     return orjson.loads(orjson.dumps(attributes))
 
 
-def difference(
-    rule: SystemRule, desired: Mapping[str, Any], applied: Mapping[str, Any]
-) -> Difference:
+def difference(rule: SystemRule, desired: Attributes, applied: Attributes) -> Difference:
     if same(desired, applied):
         return Difference.NONE
     if desired.get(rule.identifier) != applied.get(rule.identifier):

@@ -13,6 +13,7 @@ from accountsync.domain.accounts.account import (
     TAKES_AWAY,
     Account,
     AccountState,
+    Attributes,
     Operation,
 )
 from accountsync.domain.mapping.values import Context
@@ -54,7 +55,7 @@ class OpenTask:
     state: TaskState
     person_id: int = 0
     system: str = ""
-    desired: Mapping[str, Any] = field(default_factory=dict)
+    desired: Attributes = field(default_factory=dict)
     late_bound: Mapping[str, Any] = field(default_factory=dict)
     account_state: AccountState = AccountState.ACTIVE
     reason: str | None = None
@@ -71,7 +72,7 @@ class PlannedTask:
     person_id: int
     system: str
     operation: Operation
-    desired: Mapping[str, Any]
+    desired: Attributes
     late_bound: Mapping[str, Any]
     state: TaskState
     waits_for: Sequence[str]
@@ -265,7 +266,7 @@ def _task(
     bound: Operation,
     wanted: Wanted,
     *,
-    desired: Mapping[str, Any],
+    desired: Attributes,
     state: TaskState,
     late_bound: Mapping[str, Any] | None = None,
     waits_for: Sequence[str] = (),

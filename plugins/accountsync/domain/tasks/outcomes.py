@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from accountsync.domain.accounts.account import (
     TAKES_AWAY,
     Account,
     AccountState,
+    Attributes,
     Operation,
     RemoteAccount,
 )
@@ -48,7 +47,7 @@ class ClaimedTask:
     person_id: int
     employee_number: str
     operation: Operation
-    attributes: Mapping[str, Any]
+    attributes: Attributes
     account_state: AccountState
     account: Account | None
     attempts: int
@@ -95,7 +94,7 @@ class Result:
     message: str | None = None
     burnt: bool = True
     replan: bool = False
-    applied: Mapping[str, Any] | None = None
+    applied: Attributes | None = None
     seconds: float = 0.0
 
 

@@ -16,12 +16,10 @@ the account lacks. Only an account that somebody else disabled needs a human.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from accountsync.domain.accounts.account import AccountState, Operation, RemoteAccount
+from accountsync.domain.accounts.account import AccountState, Attributes, Operation, RemoteAccount
 from accountsync.domain.accounts.likeness import as_found
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.error_kinds import ErrorKind
@@ -123,7 +121,7 @@ def made(task: ClaimedTask, account: RemoteAccount) -> Result:
     return _as_it_is(succeeded(task, account), by_target)
 
 
-def _as_it_is(result: Result, shown: Mapping[str, Any], *, code: str | None = None) -> Result:
+def _as_it_is(result: Result, shown: Attributes, *, code: str | None = None) -> Result:
     wanted = result.task.attributes
     applied = as_found(wanted, shown)
     unlike = [name for name, value in applied.items() if value is not wanted[name]]
@@ -134,7 +132,7 @@ def _as_it_is(result: Result, shown: Mapping[str, Any], *, code: str | None = No
     return result if _is_in_circles(result.task, applied) else replace(result, replan=True)
 
 
-def _is_in_circles(task: ClaimedTask, applied: Mapping[str, Any]) -> bool:
+def _is_in_circles(task: ClaimedTask, applied: Attributes) -> bool:
     """Whether the account is as it was when the target last said that there is none. An update
     would get that answer again, so it waits until something about the person changes."""
     account = task.account
