@@ -2,7 +2,7 @@
 
 AccountSyncError
 ├── ConfigurationError        fail now: somebody has to change the configuration or a Connection
-│   └── InvalidRunRequestError  what a run was asked to do means nothing: ask again, in another run
+│   └── InvalidRunRequestError  a run cannot do what it was asked: ask again, in another run
 ├── InvalidRequestError       an account request that cannot be taken: its sender has to change it
 ├── SafetyStopError           fail now: a human has to look before anything goes on
 │   ├── DryRunError           refused at the wire: this run only shows what it would send
@@ -27,19 +27,19 @@ from __future__ import annotations
 
 
 class AccountSyncError(Exception):
-    """Root of the tree; never raised itself."""
+    """The root of the tree, which is never raised itself."""
 
 
 class ConfigurationError(AccountSyncError):
-    """Carries one line per problem, each with its path and a hint."""
+    """The message has one line per problem, each with its path and a hint."""
 
 
 class InvalidRunRequestError(ConfigurationError):
-    """Of a run's `conf`; other runs are not affected."""
+    """The `conf` of a run is wrong; other runs are not affected."""
 
 
 class InvalidRequestError(AccountSyncError):
-    """Carries one line per problem, each with its place in the request."""
+    """The message has one line per problem, each with its place in the request."""
 
 
 class SafetyStopError(AccountSyncError):
@@ -47,7 +47,7 @@ class SafetyStopError(AccountSyncError):
 
 
 class DryRunError(SafetyStopError):
-    """Shows what would have been sent. `requests`: each by its shape, every value masked."""
+    """A dry run refused to send. `requests`: the shape of each request, with every value masked."""
 
     def __init__(self, message: str, *, requests: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -55,7 +55,7 @@ class DryRunError(SafetyStopError):
 
 
 class SilentSourceError(SafetyStopError):
-    """Nothing was lost and nothing is held; what was to come may never have left HR."""
+    """Nothing was lost and nothing is held; the rows that were expected may never have left HR."""
 
 
 class TransientError(AccountSyncError):
@@ -71,7 +71,7 @@ class IncompleteReadError(TransientError):
 
 
 class ThrottledError(TransientError):
-    """HTTP 429 or its like. Nothing was done; it is about the caller, not about one task."""
+    """HTTP 429 or its like: nothing was done, and every caller has to slow down."""
 
 
 class TargetDownError(AccountSyncError):
@@ -79,7 +79,7 @@ class TargetDownError(AccountSyncError):
 
 
 class UnknownOutcomeError(AccountSyncError):
-    """The request left us, its answer did not arrive or cannot be read (I9)."""
+    """The request left us, and its answer did not arrive or cannot be read (I9)."""
 
 
 class RecordError(AccountSyncError):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from accountsync.domain.reasons import Kind, Reason, from_document, from_documents, said
+from accountsync.domain.reasons import Kind, Reason, from_document, from_documents, from_text
 from accountsync.jobs.reason_texts import all_english, english
 from accountsync.store import causes, schema
 from accountsync.store.persons import held_feeds, rejects
@@ -27,7 +27,7 @@ HELD = {
         Reason.of(Kind.MORE_IN_24_HOURS, asked=41, allowed=40),
         Reason.of(Kind.MORE_IN_7_DAYS, asked=101, allowed=100),
     ],
-    "too many": [said("too many")],
+    "too many": [from_text("too many")],
 }
 STOPPED = {
     "not one row, where 80 persons are known": Reason.of(Kind.NOT_ONE_ROW, known=80),
@@ -43,7 +43,7 @@ STOPPED = {
     "email: changes for 301 of 1000 persons, allowed are 30 %": Reason.of(
         Kind.FIELD_CHANGED, field="email", affected=301, of=1000, allowed=30
     ),
-    "it's odd": said("it's odd"),
+    "it's odd": from_text("it's odd"),
 }
 REJECTED = {
     "full_name: is missing": Reason.of(Kind.IS_MISSING, field="full_name"),
@@ -63,14 +63,16 @@ REJECTED = {
     "employee_number: belongs to a person of HR, East": Reason.of(
         Kind.IS_OF_ANOTHER_SOURCE, field="employee_number", source="HR, East"
     ),
-    "hire_date: date value out of range": said("hire_date: date value out of range"),
+    "hire_date: date value out of range": from_text("hire_date: date value out of range"),
 }
 # state, error kind, what stood in `cause` → what stands there for it
 CAUSES: dict[tuple[str, str | None, str], Reason] = {
     ("failed", "DependencyFailed", "idaas failed for good"): Reason.of(
         Kind.DEPENDENCY_FAILED, system="idaas"
     ),
-    ("failed", "RejectedByTargetError", "idaas failed for good"): said("idaas failed for good"),
+    ("failed", "RejectedByTargetError", "idaas failed for good"): from_text(
+        "idaas failed for good"
+    ),
     ("superseded", None, "its reason has gone"): Reason.of(Kind.REASON_GONE),
     ("cancelled", None, "cancel by ann: he said: {no}"): Reason.of(
         Kind.COMMANDED, command="cancel", actor="ann", comment="he said: {no}"
@@ -87,7 +89,7 @@ CAUSES: dict[tuple[str, str | None, str], Reason] = {
     ("unknown", "LeaseExpired", "the worker died while the call was under way"): Reason.of(
         Kind.WORKER_DIED
     ),
-    ("failed", "RejectedByTargetError", "code 4711, 'x'"): said("code 4711, 'x'"),
+    ("failed", "RejectedByTargetError", "code 4711, 'x'"): from_text("code 4711, 'x'"),
 }
 
 
@@ -201,7 +203,7 @@ def _assert_runs_carried_over(connection: Connection) -> None:
     assert list(reject.reasons) == list(REJECTED.values())
     silence = "SELECT silence, error FROM accountsync.sync_run WHERE silent_since IS NOT NULL"
     ((document, error),) = run(connection, silence)
-    assert (from_document(document), error) == (said("hieds: nothing came"), None)
+    assert (from_document(document), error) == (from_text("hieds: nothing came"), None)
     (doubts,) = run(connection, "SELECT reasons FROM accountsync.correlation_case").scalars()
     assert from_documents(doubts) == (
         Reason.of(Kind.MATCHES_SEVERAL_PERSONS, persons=2),

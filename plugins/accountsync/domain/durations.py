@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
 
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:\d+[dhms])+")
 
 
-def parse_duration(value: Any) -> timedelta:
-    """Raises ValueError with the forms that are understood."""
+def parse_duration(value: object) -> timedelta:
+    """The duration that a text names. Raises ValueError, which says what forms are understood."""
     if isinstance(value, timedelta):
         return value
     text = str(value).replace(" ", "")
@@ -25,7 +24,7 @@ def parse_duration(value: Any) -> timedelta:
 
 
 def duration_text(duration: timedelta) -> str:
-    """5400 s → 1h30m: parse_duration reads it again."""
+    """5400 s → 1h30m, which parse_duration reads again."""
     rest, text = int(duration.total_seconds()), ""
     for unit, seconds in _SECONDS.items():
         number, rest = divmod(rest, seconds)

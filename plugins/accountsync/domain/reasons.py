@@ -1,8 +1,8 @@
 """Why something was held, stopped, refused or given up: a kind and its facts, in no language.
 
-Rules decide by kinds and numbers, and the store keeps them so; `jobs.reason_texts` says them in
-English and Chinese. Facts are what a text of the kind names: numbers, fields, targets, employee
-numbers; never a name or an address of a person (I15).
+Rules decide by kinds and numbers, and the store keeps them so; `jobs.reason_texts` makes the
+texts, in English and Chinese. Facts are what a text of the kind names: numbers, fields, targets,
+employee numbers; never a name or an address of a person (I15).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Fact = str | int | float
 
 
 class Kind(StrEnum):
-    """Every kind of reason, by who finds it; beside each the facts that it has."""
+    """Every kind of reason, grouped by who finds it, with the names of its facts."""
 
     # The guard of a plan, about one operation in one target (I7): asked, active, allowed.
     MORE_AT_ONCE = "more_at_once"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
     """`known`: persons of the source."""
     NEWLY_REJECTED = "newly_rejected"
     FIELD_EMPTIED = "field_emptied"
-    """And `field`, as the two below."""
+    """It has `field`, too, as the two below."""
     FIELD_CHANGED = "field_changed"
     LEAVERS_BACK = "leavers_back"
 
@@ -66,7 +66,7 @@ class Kind(StrEnum):
     # (seconds), is_first (nothing came since the first run).
     NO_NEW_PERSON = "no_new_person"
     NO_NEW_FILE = "no_new_file"
-    """And `pattern`, `path`."""
+    """It has `pattern` and `path`, too."""
 
     # Why only a human can say whose an account in a target is (I10).
     MATCHES_SEVERAL_PERSONS = "matches_several_persons"
@@ -98,13 +98,13 @@ class Kind(StrEnum):
     """`what`, `code`: which an operator has to map."""
 
     TEXT = "text"
-    """`text`: what somebody else said, such as a target, and what was kept before reasons had
+    """`text`: the words of somebody else, such as a target, or a sentence from before reasons had
     kinds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Equal where kind and facts are."""
+    """Two reasons are equal where their kinds and their facts are."""
 
     kind: Kind
     facts: Mapping[str, Fact] = field(default_factory=dict)
@@ -115,17 +115,17 @@ class Reason:
 
     @property
     def text(self) -> str | None:
-        """Somebody else's words; None: the kind says it."""
+        """Somebody else's words; None where the kind says everything."""
         return str(self.facts["text"]) if self.kind is Kind.TEXT else None
 
 
-def said(text: str) -> Reason:
+def from_text(text: str) -> Reason:
     """Somebody else's words as a reason."""
     return Reason.of(Kind.TEXT, text=text)
 
 
 def as_document(reason: Reason) -> dict[str, Any]:
-    """As JSON keeps it."""
+    """The reason as the store keeps it in JSON."""
     return {"kind": reason.kind.value, "facts": dict(reason.facts)}
 
 

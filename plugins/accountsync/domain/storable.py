@@ -1,5 +1,8 @@
-"""Values as the store takes them: what others said may hold characters that no text has there,
-and numbers that are read back as integers which JSON does not carry here."""
+"""Values as the store takes them.
+
+A value of somebody else's may hold characters that no text of PostgreSQL can hold, and numbers
+beyond 64 bits, which JSON does not carry here.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,19 @@ _REPLACEMENT = "\ufffd"
 _SMALLEST, _BEYOND = -(2**63), 2**64
 
 
-def is_storable(value: Any) -> bool:
+def is_storable(value: object) -> bool:
     if isinstance(value, str):
         return value.isascii() and "\x00" not in value or not _NO_TEXT.search(value)
     if isinstance(value, int | float):
         return _SMALLEST <= value < _BEYOND
     if isinstance(value, Mapping):
-        return all(is_storable(key) and is_storable(one) for key, one in value.items())
+        return all(is_storable(key) and is_storable(member) for key, member in value.items())
     return not isinstance(value, list | tuple) or all(map(is_storable, value))
 
 
 def cleaned(value: Any) -> Any:
-    """NUL and halves of surrogate pairs replaced, numbers beyond 64 bits as text, through all of a
-    JSON value."""
+    """A JSON value in which NUL and halves of surrogate pairs are replaced, and numbers beyond 64
+    bits are texts."""
     if isinstance(value, str):
         return _NO_TEXT.sub(_REPLACEMENT, value)
     if isinstance(value, int | float) and not is_storable(value):
@@ -39,7 +42,8 @@ def cleaned(value: Any) -> Any:
 
 
 def as_json(rows: Sequence[dict[str, Any]]) -> str:
-    """Cleaned only where something is wrong, which is next to never."""
+    """The rows as JSON. They are cleaned only where something is wrong, which is rare: cleaning
+    visits every value."""
     try:
         raw = orjson.dumps(rows)
     except orjson.JSONEncodeError:

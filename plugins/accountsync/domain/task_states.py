@@ -17,7 +17,7 @@ class TaskState(StrEnum):
     WAITING = "waiting"
     """It waits for the systems in `waits_for` (I12)."""
     READY = "ready"
-    """It can be claimed as soon as it is due."""
+    """It can be claimed once it is due."""
     RUNNING = "running"
     """A processor has claimed it, under a lease."""
     UNKNOWN = "unknown"
@@ -31,7 +31,7 @@ class TaskState(StrEnum):
     SUPERSEDED = "superseded"
     """Its reason has gone, or another task takes its place."""
     CANCELLED = "cancelled"
-    """A human gave it up."""
+    """A human has given it up."""
 
 
 OPEN_STATES = (
@@ -44,7 +44,7 @@ OPEN_STATES = (
     TaskState.UNKNOWN,
     TaskState.NEEDS_HUMAN,
 )
-"""A task in one of these is not over: at most one per person and system."""
+"""A task in one of these is not over; a person has at most one of them in each target."""
 
 FINAL_STATES = (
     TaskState.SUCCEEDED,
@@ -57,7 +57,8 @@ IN_DOUBT = (TaskState.RUNNING, TaskState.UNKNOWN, TaskState.NEEDS_HUMAN)
 """The account may be there: planning neither sends the task again nor gives it up (I6, I9)."""
 
 NOT_STARTED = tuple(state for state in OPEN_STATES if state not in IN_DOUBT)
-"""Nothing was sent, or nothing came of it: planning may change the task or give it up (I6)."""
+"""Nothing was sent, or the call failed for certain: planning may change the task or give it up
+(I6)."""
 
 FOR_A_HUMAN = (TaskState.HELD, TaskState.NEEDS_DATA, TaskState.NEEDS_HUMAN)
 """Nothing happens until a human approves, imports a mapping or decides."""

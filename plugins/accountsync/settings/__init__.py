@@ -1,6 +1,6 @@
-"""The configuration's model: a YAML file in, Settings out, all problems at once.
+"""The configuration: it reads a YAML file into Settings, and reports all problems at once.
 
-Secrets are never in it: a `conn_id` names an Airflow Connection that holds them.
+No secret stands in it: a `conn_id` names an Airflow Connection that holds them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, PositiveInt, ValidationError
@@ -86,7 +85,7 @@ class Settings(Group):
 
     @property
     def order(self) -> Order:
-        """Of the systems: which of them come after which (I12)."""
+        """Which systems come after which (I12)."""
         return Order(
             depends_on={name: target.depends_on for name, target in self.systems.items()},
             after={name: target.after for name, target in self.systems.items()},
@@ -116,22 +115,23 @@ def _load_once(path: Path) -> Settings:
 
 
 def load(path: Path) -> Settings:
-    """Raises ConfigurationError with one line per problem: path in the file, problem, hint."""
+    """The settings of a file. Raises ConfigurationError with one line per problem: its path in the
+    file, the problem, a hint."""
     return parse(read(path), origin=str(path))
 
 
-def parse(document: Any, *, origin: str) -> Settings:
-    """Raises as `load`; the configuration is judged as a whole, with its presets merged in."""
+def parse(document: object, *, origin: str) -> Settings:
+    """The settings of a document, with its presets merged in. Raises as `load` does."""
     if not isinstance(document, Mapping):
         raise ConfigurationError(f"{origin}: holds no settings; expected lines of `name: value`")
-    merged, found = with_presets(document)
+    merged, wrong = with_presets(document)
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
-        unread = {problem.place[:2] for problem in found}
-        wrong = problems.found(error, merged, setting_names())
-        found += [problem for problem in wrong if problem.place[:2] not in unread]
-    found += wrong_references(merged)
-    if found:
-        raise ConfigurationError(problems.listed(origin, found))
+        unread = {problem.place[:2] for problem in wrong}
+        refused = problems.of_error(error, merged, setting_names())
+        wrong += [problem for problem in refused if problem.place[:2] not in unread]
+    wrong += wrong_references(merged)
+    if wrong:
+        raise ConfigurationError(problems.listed(origin, wrong))
     return settings

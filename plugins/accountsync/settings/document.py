@@ -1,4 +1,4 @@
-"""The configuration as a document: YAML read strictly, presets merged in."""
+"""The configuration as a document: YAML is read strictly, and presets are merged in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRESETS = Path(__file__).parents[1] / "presets"
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """A key that stands twice in one mapping is refused: YAML would forget the first."""
+    """Refuses a key that stands twice in one mapping, of which YAML would forget the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -31,7 +31,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def read(path: Path) -> Any:
-    """Raises ConfigurationError where the file cannot be read or is no YAML."""
+    """The document of a file. Raises ConfigurationError where it cannot be read or is no YAML."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506
     except OSError as error:
@@ -47,7 +47,8 @@ def read(path: Path) -> Any:
 
 
 def with_presets(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """Every `preset: NAME` replaced by that preset, the document's own keys winning."""
+    """The document with every `preset: NAME` replaced by that preset, over which its own keys win,
+    and the presets that do not exist."""
     merged = dict(document)
     problems: list[Problem] = []
     if isinstance(merged.get("hr"), list):
@@ -68,15 +69,15 @@ def _preset_merged(own: Any, place: tuple[str | int, ...], problems: list[Proble
     known = {path.stem: path for path in PRESETS.glob("*.yaml")}
     name = str(own["preset"])
     if name not in known:
-        said = f"there is no preset {name!r}; known: {sorted(known)}"
-        problems.append(Problem((*place, "preset"), said))
+        message = f"there is no preset {name!r}; known: {sorted(known)}"
+        problems.append(Problem((*place, "preset"), message))
         return own
     return _merged(read_preset(known[name]), {key: own[key] for key in own if key != "preset"})
 
 
 def read_preset(path: Path) -> Any:
-    """Raises as `read`, and where the file does not begin by saying what the preset is for: the
-    first comment is all that an operator learns about what the Connection has to hold."""
+    """The document of a preset. Raises as `read` does, and where the file does not begin with a
+    comment: from that comment operators learn what the Connection has to hold."""
     document = read(path)
     first = path.read_text(encoding="utf-8").partition("\n")[0]
     if not first.removeprefix("#").strip() or not first.startswith("#"):

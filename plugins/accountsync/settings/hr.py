@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -50,7 +51,8 @@ class ChangedSince(Group):
 
     @property
     def guesses_zone(self) -> bool:
-        """In a wrong one, hours of changes would never be asked for."""
+        """Whether nobody has said the zone of the times. In a wrong zone, hours of changes would
+        never be asked for."""
         names_one = self.format in EPOCHS or "%z" in self.format or self.format.endswith("Z")
         return "zone" not in self.model_fields_set and not names_one
 
@@ -82,27 +84,24 @@ class HttpSource(Source):
 
     @model_validator(mode="after")
     def _request_asks_for_what_is_declared(self) -> HttpSource:
-        asked = self.request
-        tree = [
-            asked.headers,
-            asked.query,
-            asked.body,
-            *([asked.path] if "{{" in asked.path else []),
-        ]
-        used = roots_in(tree, roots=READ_ROOTS)
-        found = []
-        if (needed := _PLACES.get(self.paging.kind)) and needed not in used:
-            said = f"never uses {{{{ {needed} }}}}: every page would be the same one"
-            found.append(Problem(("request",), said))
-        if self.changed_since and "since" not in used:
-            said = "the request never uses {{ since }}: every read would be a full one"
-            found.append(Problem(("changed_since",), said))
-        if self.changed_since and self.zone != "UTC" and self.changed_since.guesses_zone:
-            said = f"say it: `format` names none, and the source's times are in {self.zone}"
-            found.append(Problem(("changed_since", "zone"), said))
-        if found:
-            raise ProblemsError(found)
+        if problems := list(self._missing_from_request()):
+            raise ProblemsError(problems)
         return self
+
+    def _missing_from_request(self) -> Iterator[Problem]:
+        request = self.request
+        path = [request.path] if "{{" in request.path else []
+        tree = [request.headers, request.query, request.body, *path]
+        used = roots_in(tree, roots=READ_ROOTS)
+        if (needed := _PLACES.get(self.paging.kind)) and needed not in used:
+            message = f"never uses {{{{ {needed} }}}}: every page would be the same one"
+            yield Problem(("request",), message)
+        if self.changed_since and "since" not in used:
+            message = "the request never uses {{ since }}: every read would be a full one"
+            yield Problem(("changed_since",), message)
+        if self.changed_since and self.zone != "UTC" and self.changed_since.guesses_zone:
+            message = f"say it: `format` names none, and the source's times are in {self.zone}"
+            yield Problem(("changed_since", "zone"), message)
 
 
 class SqlSource(Source):

@@ -1,4 +1,4 @@
-"""HR sources that are files: which of a folder are read, and where they go then."""
+"""HR sources that are files: which files of a folder are read, and where they go afterwards."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Folder(NamedTuple):
 
 
 def folder_of(address: str) -> _Folder:
-    """However it is written: the Connection may be in it."""
+    """The folder that an address names, however it is written; the Connection may stand in it."""
     kind, _, path = address.rpartition("://")
     bucket, slash, below = path.partition("/")
     conn_id, _, bucket = bucket.rpartition("@")
@@ -82,35 +82,35 @@ class FileSource(Source):
     @model_validator(mode="after")
     def _settings_are_of_the_format(self) -> FileSource:
         others = {"delimiter": "csv", "records": "json"}
-        found = [
+        problems = [
             Problem((name,), f"is for files of format {kind} only")
             for name, kind in others.items()
             if name in self.model_fields_set and self.format != kind
         ]
         if "/" in self.pattern or "**" in self.pattern:
-            found.append(Problem(("pattern",), "is of names in the folder, not of folders"))
-        found += self._wrong_folders()
-        if found:
-            raise ProblemsError(found)
+            problems.append(Problem(("pattern",), "is of names in the folder, not of folders"))
+        problems += self._wrong_folders()
+        if problems:
+            raise ProblemsError(problems)
         return self
 
     @property
     def connection(self) -> str | None:
-        """Its id, also where it is in the address: s3://hr_drop@bucket/folder."""
+        """The Connection's id, also where it stands in the address: s3://hr_drop@bucket/folder."""
         return self.conn_id or folder_of(self.path).conn_id or None
 
     def _wrong_folders(self) -> Iterator[Problem]:
         read, archive = folder_of(self.path), folder_of(self.archive)
         for name, folder in (("path", read), ("archive", archive)):
             if ":" in folder.conn_id:
-                said = "holds a password: it belongs in an Airflow Connection (`conn_id`)"
-                yield Problem((name,), said)
+                message = "holds a password: it belongs in an Airflow Connection (`conn_id`)"
+                yield Problem((name,), message)
         stores = {(folder.kind, self.conn_id or folder.conn_id) for folder in (read, archive)}
         if len(stores) > 1:
-            said = (
+            message = (
                 "is in another store than `path`, or of another Connection: files are moved in one"
             )
-            yield Problem(("archive",), said)
+            yield Problem(("archive",), message)
         elif archive.path.is_relative_to(read.path):
             yield Problem(("archive",), "is the folder that is read, or inside it")
 

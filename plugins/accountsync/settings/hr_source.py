@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import combinations
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +22,7 @@ from accountsync.settings.parts import Duration, Group, Name, Percent, Timeout, 
 from accountsync.settings.problems import Place, Problem, ProblemsError
 
 EPOCHS = {"epoch": 1, "epoch_ms": 1000}
-"""Names of formats of times that are numbers → how many of them are a second since 1970 (UTC)."""
+"""Formats of times that are numbers since 1970 (UTC) → how many of these make a second."""
 
 
 def _time_format(text: str) -> str:
@@ -49,7 +49,7 @@ class SourceField(Group):
     translate: dict[str, str] = {}
 
 
-def _as_field(value: Any) -> Any:
+def _as_field(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
 
@@ -155,28 +155,29 @@ class Source(Group):
 
     @property
     def allows_repeated_keys(self) -> bool:
-        """Only where a read is consistent in itself: of pages, a repeated key is one that moved."""
+        """Only where a read is consistent in itself: between pages, a row with a repeated key has
+        moved while they were read."""
         return False
 
     @field_validator("fields")
     @classmethod
     def _fields_are_known(cls, fields: dict[str, SourceField]) -> dict[str, SourceField]:
         unknown = [name for name in fields if name not in PERSON_FIELDS]
-        found = [_unknown_field((name,)) for name in unknown]
+        problems = [_unknown_field((name,)) for name in unknown]
         for name in sorted(REQUIRED_FIELDS - set(fields)):
-            found.append(Problem((name,), "must be mapped: every person has one"))
-        if found:
-            raise ProblemsError(found)
+            problems.append(Problem((name,), "must be mapped: every person has one"))
+        if problems:
+            raise ProblemsError(problems)
         return fields
 
     @model_validator(mode="after")
     def _statuses_are_in_one_list(self) -> Source:
-        if found := list(self._statuses_in_two_lists()):
-            raise ProblemsError(found)
+        if problems := list(self._statuses_in_two_lists()):
+            raise ProblemsError(problems)
         return self
 
     def _statuses_in_two_lists(self) -> Iterator[Problem]:
         lists = ("valid_statuses", "leave_statuses", "left_statuses")
-        for one, other in combinations(lists, 2):
-            for status in sorted({*getattr(self, one)} & {*getattr(self, other)}):
-                yield Problem((other,), f"{status!r} is one of the {one} already")
+        for earlier, later in combinations(lists, 2):
+            for status in sorted({*getattr(self, earlier)} & {*getattr(self, later)}):
+                yield Problem((later,), f"{status!r} is one of the {earlier} already")

@@ -13,7 +13,7 @@ from accountsync.settings.problems import Problem, ProblemsError
 from accountsync.settings.target import Target
 
 OURS_TO_SET = frozenset({"objectclass", "unicodepwd", "userpassword", "useraccountcontrol"})
-"""What the connector sets itself; a password has no place in a configuration."""
+"""The connector sets these itself; a password has no place in a configuration."""
 
 
 def _valid(text: str) -> str:
@@ -69,8 +69,8 @@ class LdapTarget(Target):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> LdapTarget:
-        if found := list(self._misfits()):
-            raise ProblemsError(found)
+        if problems := list(self._misfits()):
+            raise ProblemsError(problems)
         return self
 
     def _misfits(self) -> Iterator[Problem]:
@@ -79,15 +79,15 @@ class LdapTarget(Target):
             if attribute is not None and attribute not in self.attributes:
                 yield Problem((setting,), f"{attribute!r} is not one of the attributes")
         if self.groups and self.groups.attribute not in self.attributes:
-            said = f"{self.groups.attribute!r} is not one of the attributes"
-            yield Problem(("groups", "attribute"), said)
+            message = f"{self.groups.attribute!r} is not one of the attributes"
+            yield Problem(("groups", "attribute"), message)
         for attribute in self.attributes:
             if attribute.lower() in OURS_TO_SET:
                 yield Problem(("attributes", attribute), "is set by the connector itself")
 
     @property
     def named(self) -> list[str]:
-        """The distinguished names that the configuration itself names, and that tell of nobody."""
+        """The distinguished names in the configuration itself, which are no personal data."""
         return [self.base, *(self.groups.managed if self.groups else ())]
 
     @property

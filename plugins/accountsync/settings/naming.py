@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PositiveInt
 from pydantic.json_schema import JsonSchemaValue
@@ -20,7 +20,7 @@ RESERVED_WORDS = (
     "postmaster", "root", "sales", "security", "service", "spam", "staff", "support", "sys",
     "sysadmin", "system", "test", "usenet", "user", "webmaster", "www",
 )  # fmt: skip
-"""RFC 2142's mailboxes, accounts of operating systems, and what people write to without a name."""
+"""The mailboxes of RFC 2142, accounts of operating systems, and addresses of offices."""
 
 
 class NameSpace(Group):
@@ -55,7 +55,7 @@ class ReservedNames(Group):
         return frozenset(fold(word) for word in (*self.words, *self.also))
 
 
-def _from_text(value: Any) -> Any:
+def _from_text(value: object) -> object:
     return {"value": value} if isinstance(value, str) else value
 
 

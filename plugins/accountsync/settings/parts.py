@@ -1,4 +1,4 @@
-"""What several parts of the configuration are made of."""
+"""The parts that several places of the configuration are made of."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def template(roots: frozenset[str]) -> AfterValidator:
 
 
 def compiled(node: Any, compile_: Any, roots: frozenset[str]) -> Any:
-    """Refuses what would not compile; the texts themselves stay in the settings."""
-    if found := list(_refused(node, compile_, roots, ())):
-        raise ProblemsError(found)
+    """The node, whose texts stay as they are. Raises ProblemsError where one does not compile."""
+    if problems := list(_refused(node, compile_, roots, ())):
+        raise ProblemsError(problems)
     return node
 
 
@@ -207,13 +207,13 @@ class OAuth2Auth(Group):
 
 
 def checked_request(request: Request, roots: frozenset[str]) -> Request:
-    found = list(_refused(request.path, compile_url_path, roots, ("path",)))
+    problems = list(_refused(request.path, compile_url_path, roots, ("path",)))
     for part in ("headers", "query", "body"):
-        found += _refused(getattr(request, part), compile_tree, roots, (part,))
+        problems += _refused(getattr(request, part), compile_tree, roots, (part,))
     if not request.path.startswith(("/", "https://", "http://")):
-        found.append(Problem(("path",), "must begin with /: it follows the Connection's host"))
-    if found:
-        raise ProblemsError(found)
+        problems.append(Problem(("path",), "must begin with /: it follows the Connection's host"))
+    if problems:
+        raise ProblemsError(problems)
     return request
 
 

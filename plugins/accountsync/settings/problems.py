@@ -12,40 +12,45 @@ Place = tuple[str | int, ...]
 
 
 class Problem(NamedTuple):
+    """`message`: what is wrong at the place."""
+
     place: Place
-    said: str
+    message: str
 
 
 class ProblemsError(ValueError):
-    """For validators: several problems at once, their places below the setting that is judged."""
+    """Validators raise it for several problems at once, whose places lie below the setting."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("; ".join(said for _, said in problems))
+        super().__init__("; ".join(message for _, message in problems))
         self.problems = problems
 
 
 def listed(origin: str, problems: Sequence[Problem]) -> str:
-    lines = [f"  {'.'.join(map(str, place)) or '(whole file)'}: {said}" for place, said in problems]
+    lines = [
+        f"  {'.'.join(map(str, place)) or '(whole file)'}: {message}" for place, message in problems
+    ]
     return "\n".join([f"{origin}: {len(lines)} problem(s)", *lines])
 
 
-def found(error: ValidationError, document: Any, known: Sequence[str]) -> Iterator[Problem]:
-    """`known`: the names of all settings, to suggest one."""
+def of_error(error: ValidationError, document: object, known: Sequence[str]) -> Iterator[Problem]:
+    """What pydantic refused, with places as in the file. `known`: the names of all settings, of
+    which one may be suggested."""
     for detail in error.errors():
         place = _place(detail["loc"], document)
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, ProblemsError):
-            yield from (Problem((*place, *below), said) for below, said in cause.problems)
+            yield from (Problem((*place, *below), message) for below, message in cause.problems)
         elif detail["type"] == "extra_forbidden":
             yield Problem(place, "no such setting here" + _suggestion(place, known))
         elif detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
             yield Problem((*place, "kind"), _kind(detail.get("ctx", {}), place))
         else:
-            yield Problem(place, _said(detail))
+            yield Problem(place, _message(detail))
 
 
-def _place(location: Place, document: Any) -> Place:
-    """pydantic adds the kind of a union's member to the path, and [key]; neither is in the file."""
+def _place(location: Place, document: object) -> Place:
+    """The place in the file: pydantic also names the kind of a union's member, and [key]."""
     place: list[str | int] = []
     node, entered = document, True
     for step in location:
@@ -57,7 +62,7 @@ def _place(location: Place, document: Any) -> Place:
     return tuple(place)
 
 
-def _child(node: Any, step: str | int) -> Any:
+def _child(node: object, step: str | int) -> object:
     if isinstance(node, Mapping):
         return node.get(step)
     if isinstance(node, list) and isinstance(step, int):
@@ -100,7 +105,7 @@ _WORDS = {
 }
 
 
-def _said(detail: Any) -> str:
+def _message(detail: Any) -> str:
     words = _WORDS.get(detail["type"])
     if words:
         return words.format(**detail.get("ctx", {}))

@@ -1,4 +1,4 @@
-"""What one part of the configuration says about another. Works on any document, however broken."""
+"""What one part of the configuration says about another; any document is judged, however broken."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def wrong_references(document: Mapping[str, Any]) -> Iterator[Problem]:
             yield from _unknown(("systems", name, "scope"), scope, {"person": RULE_FIELDS})
 
 
-def _mapping(node: Any) -> Mapping[Any, Any]:
+def _mapping(node: object) -> Mapping[Any, Any]:
     return node if isinstance(node, Mapping) else {}
 
 
-def _repeated_sources(hr: Any) -> Iterator[Problem]:
+def _repeated_sources(hr: object) -> Iterator[Problem]:
     seen: set[Any] = set()
     for n, source in enumerate(hr if isinstance(hr, list) else []):
         name = _mapping(source).get("name")
@@ -51,8 +51,8 @@ def _repeated_sources(hr: Any) -> Iterator[Problem]:
             seen.add(name)
 
 
-def _take_overs(hr: Any) -> Iterator[Problem]:
-    """Of unknown sources, and in a circle: then a person would go to and fro."""
+def _take_overs(hr: object) -> Iterator[Problem]:
+    """Sources that do not exist, and circles, in which a person would change the owner for ever."""
     sources = [_mapping(source) for source in (hr if isinstance(hr, list) else [])]
     wanted = {source.get("name"): _names(source.get("takes_over")) for source in sources}
     for n, source in enumerate(sources):
@@ -65,9 +65,9 @@ def _take_overs(hr: Any) -> Iterator[Problem]:
         yield Problem(("hr",), f"take over from each other: {' → '.join(error.args[1])}")
 
 
-def _shared_archives(hr: Any) -> Iterator[Problem]:
-    """By its archive a source knows whether a file is older than the last one, and puts its own in
-    the place of one of the same name: which are another's only `pattern` can tell."""
+def _shared_archives(hr: object) -> Iterator[Problem]:
+    """Archives that two sources share. A source finds in its archive whether a file is older than
+    the last one, and replaces a file of the same name there: `pattern` has to tell them apart."""
     seen: list[tuple[Any, Any, Any]] = []
     for n, source in enumerate(hr if isinstance(hr, list) else []):
         archive = _mapping(source).get("archive")
@@ -77,25 +77,25 @@ def _shared_archives(hr: Any) -> Iterator[Problem]:
         folder, pattern = (kind, source.get("conn_id") or conn_id, path), source.get("pattern", "*")
         for other_folder, other_pattern, other in seen:
             if folder == other_folder and not _differ(str(pattern), str(other_pattern)):
-                said = (
+                message = (
                     f"is where {other!r} puts its files too, and `pattern` does not tell them"
                     " apart: use folders of their own, or patterns that begin or end differently"
                 )
-                yield Problem(("hr", n, "archive"), said)
+                yield Problem(("hr", n, "archive"), message)
         seen.append((folder, pattern, source.get("name")))
 
 
-def _differ(one: str, other: str) -> bool:
+def _differ(pattern: str, other: str) -> bool:
     """Whether surely no name fits both patterns: their fixed beginnings or ends exclude it."""
-    begin, other_begin = (re.split(r"[*?[]", text)[0] for text in (one, other))
-    end, other_end = (re.split(r"[*?\]]", text)[-1] for text in (one, other))
+    begin, other_begin = (re.split(r"[*?[]", text)[0] for text in (pattern, other))
+    end, other_end = (re.split(r"[*?\]]", text)[-1] for text in (pattern, other))
     return not (
         (begin.startswith(other_begin) or other_begin.startswith(begin))
         and (end.endswith(other_end) or other_end.endswith(end))
     )
 
 
-def _names(node: Any) -> list[str]:
+def _names(node: object) -> list[str]:
     return [name for name in node if isinstance(name, str)] if isinstance(node, list) else []
 
 
@@ -104,7 +104,7 @@ def _depends_on(target: Mapping[str, Any]) -> list[str]:
 
 
 def _dependencies(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    """Unknown ones, those said twice, and cycles over both kinds (I12)."""
+    """Systems that do not exist, that are named twice, and circles over both settings (I12)."""
     waits: dict[str, list[str]] = {}
     for name, target in systems.items():
         named = {field: _names(target.get(field)) for field in ("depends_on", "after")}
@@ -112,8 +112,8 @@ def _dependencies(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]
         for field, others in named.items():
             for other in others:
                 if other not in systems:
-                    said = f"there is no system {other!r}; known: {', '.join(systems)}"
-                    yield Problem(("systems", name, field), said)
+                    message = f"there is no system {other!r}; known: {', '.join(systems)}"
+                    yield Problem(("systems", name, field), message)
         for other in sorted({*named["depends_on"]} & {*named["after"]}):
             yield Problem(("systems", name, "after"), f"{other!r} is in depends_on: that is enough")
     try:
@@ -133,12 +133,12 @@ def _unknown(place: Place, node: Any, known: Mapping[str, frozenset[str]]) -> It
 def _not_waited_for(
     place: Place, node: Any, systems: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Problem]:
-    """An account's facts can be read once it is there; which ones is known beforehand."""
+    """Reads of accounts that the target does not depend on, or whose field is not named."""
     awaited = set(_depends_on(systems[str(place[1])]))
     read = {path for path in paths(node, roots=PERSON_ROOTS) if path[0] == "accounts"}
     for system in sorted({path[1] for path in read if len(path) > 1} - awaited):
         if system in systems:
-            said = f"reads accounts.{system}: add {system!r} to systems.{place[1]}.depends_on"
-            yield Problem(place, said)
+            message = f"reads accounts.{system}: add {system!r} to systems.{place[1]}.depends_on"
+            yield Problem(place, message)
     for path in sorted(path for path in read if len(path) < 3):
         yield Problem(place, f"reads all of {'.'.join(path)}: say accounts.<system>.<field>")

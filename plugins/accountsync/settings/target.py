@@ -66,31 +66,31 @@ class Target(Group):
 
     @model_validator(mode="after")
     def _correlations_are_answerable(self) -> Target:
-        found = [
+        problems = [
             Problem(
                 ("correlate_by", n, "value"), f"{rule.attribute!r} is not mapped: say the value"
             )
             for n, rule in enumerate(self.correlate_by)
             if rule.value is None and rule.attribute not in self.attributes
         ]
-        if found:
-            raise ProblemsError(found)
+        if problems:
+            raise ProblemsError(problems)
         return self
 
     @model_validator(mode="after")
     def _names_are_attributes(self) -> Target:
-        found = [
+        problems = [
             Problem((field,), f"{getattr(self, field)!r} is not one of the attributes")
             for field in ("key", "identifier")
             if getattr(self, field) not in self.attributes
         ]
-        found += [
+        problems += [
             Problem(("keep", n), f"{name!r} is not one of the attributes")
             for n, name in enumerate(self.keep)
             if name not in self.attributes
         ]
         if self.delete_after and self.leaver == "keep":
-            found.append(Problem(("delete_after",), "a leaver's account is kept: see `leaver`"))
-        if found:
-            raise ProblemsError(found)
+            problems.append(Problem(("delete_after",), "a leaver's account is kept: see `leaver`"))
+        if problems:
+            raise ProblemsError(problems)
         return self

@@ -42,8 +42,8 @@ ItemPath = Annotated[str, condition(ITEM_ROOTS)]
 Verdict = Literal["retry", "reject", "exists", "missing", "needs_data", "down"]
 
 
-def _text_keys(table: Any) -> Any:
-    """YAML reads `404:` as a number."""
+def _text_keys(table: object) -> object:
+    """The table with texts as keys, for YAML reads `404:` as a number."""
     return {str(key): value for key, value in table.items()} if isinstance(table, dict) else table
 
 
@@ -153,36 +153,36 @@ class RestTarget(Target):
 
     @model_validator(mode="after")
     def _every_operation_is_somebodys(self) -> RestTarget:
-        """The rules need these for joiners, movers, leavers and rehires."""
+        """Every operation that the rules need is declared, or a human does it by hand."""
         needed = {Operation.CREATE, Operation.UPDATE, Operation.ENABLE, Operation.DISABLE}
         if self.identifier != self.key:
             needed.add(Operation.RENAME)
         if self.delete_after:
             needed.add(Operation.DELETE)
-        found = [
+        problems = [
             Problem((operation,), _nobodys(operation))
             for operation in sorted(needed - set(self.calls) - set(self.manual))
         ]
-        found += [
+        problems += [
             Problem(("manual", operation), f"`{operation}` is declared too: it can be one only")
             for operation in sorted(set(self.calls) & set(self.manual))
         ]
-        found += self._without_remote_id()
-        if found:
-            raise ProblemsError(found)
+        problems += self._without_remote_id()
+        if problems:
+            raise ProblemsError(problems)
         return self
 
     def _without_remote_id(self) -> Iterator[Problem]:
-        if any(one and one.remote_id for one in (self.create, self.find)):
+        if any(call and call.remote_id for call in (self.create, self.find)):
             return
-        said = "reads account.remote_id, which neither create.remote_id nor find.remote_id gives"
+        message = "reads account.remote_id, which neither create.remote_id nor find.remote_id gives"
         for operation, call in self.calls.items():
             if ("account", "remote_id") in reads(call.request.model_dump(), roots=CHANGE_ROOTS):
-                yield Problem((operation, "request"), said)
+                yield Problem((operation, "request"), message)
 
     @property
     def calls(self) -> Mapping[Operation, Create | Change]:
-        """Operation → how it is called."""
+        """Operation → its request, of those that are declared."""
         declared: dict[Operation, Create | Change | None] = {
             Operation.CREATE: self.create,
             Operation.UPDATE: self.update,

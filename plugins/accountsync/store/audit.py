@@ -1,4 +1,4 @@
-"""Who did what. Append only."""
+"""The audit trail: who did what. Rows are only ever added."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sqlalchemy import Connection, text
 
 
 class AuditAction(StrEnum):
-    """What somebody did: a thing, and what was done to it. `details` says to which."""
+    """What somebody did. A name is a thing and what was done to it; `details` says to which one."""
 
     PLAN_APPROVED = "plan_approved"
-    """What the guard held of a plan goes on, as far as it still holds."""
+    """The tasks of a plan that the guard holds go on, where nothing new is known of the person."""
     PLAN_REJECTED = "plan_rejected"
-    """What the guard held of a plan is cancelled."""
+    """The tasks of a plan that the guard holds are cancelled."""
     PLAN_RECONSIDERED = "plan_reconsidered"
-    """What was rejected or cancelled of a plan may be planned again."""
+    """Tasks of a plan that were rejected or cancelled may be planned again."""
     DRY_RUN_RELEASED = "dry_run_released"
-    """What a dry run had shown was planned."""
+    """The plan that a dry run had shown was made."""
     FEED_APPROVED = "feed_approved"
     """A held feed of HR is merged."""
     FEED_REJECTED = "feed_rejected"
@@ -48,7 +48,7 @@ class AuditAction(StrEnum):
     NAME_OVERRIDDEN = "name_overridden"
     """One person is to have another reading or other names than the rules give."""
     NAME_READING_CHANGED = "name_reading_changed"
-    """Characters are read otherwise from now on, for everybody."""
+    """Characters are read in another way from now on, for everybody."""
     NAME_RESERVED = "name_reserved"
     """A name is kept for nobody."""
     ACCOUNTS_ADOPTED = "accounts_adopted"
@@ -69,8 +69,8 @@ FORMER_NAMES: Mapping[AuditAction, str] = {
     AuditAction.NAME_READING_CHANGED: "name.reading",
     AuditAction.NAME_RESERVED: "name.reserve",
 }
-"""Under which names older rows have these. Nobody may change such a row: who looks for an action
-looks for both names."""
+"""The names that these have in older rows, which nobody may change. A search for an action takes
+both names."""
 
 _RECORD = text("""
 INSERT INTO accountsync.audit_event (actor, action, details)
@@ -81,7 +81,7 @@ VALUES (:actor, :action, CAST(:details AS jsonb))
 def record(
     connection: Connection, *, actor: str, action: AuditAction, details: Mapping[str, Any]
 ) -> None:
-    """`details`: ids and what somebody said, never a person's data beyond employee numbers."""
+    """Adds a row. `details`: ids and somebody's comment; of a person, employee numbers only."""
     bound = {"actor": actor, "action": action, "details": orjson.dumps(details).decode()}
     connection.execute(_RECORD, bound)
 

@@ -1,5 +1,8 @@
-"""Why a task is as it is, in three columns: `cause` holds what others said, such as a target;
-`cause_kind` and `cause_facts` what we say (domain.reasons). Who writes one writes all three."""
+"""Why a task is in its state, in three columns that are always written together.
+
+`cause` holds the words of others, such as a target; `cause_kind` and `cause_facts` hold our own
+reason (domain.reasons).
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,15 @@ from typing import Any
 
 import orjson
 
-from accountsync.domain.reasons import Kind, Reason, said
+from accountsync.domain.reasons import Kind, Reason, from_text
 
 NONE = "cause = NULL, cause_kind = NULL, cause_facts = NULL"
 BOUND = "cause = :cause, cause_kind = :cause_kind, cause_facts = CAST(:cause_facts AS jsonb)"
-"""With `bound`."""
+"""Assignments of the parameters that `bound` gives."""
 
 
 def because(kind: Kind, *, facts: str = "'{}'") -> str:
-    """`facts`: an expression of SQL."""
+    """Assignments of a reason of this kind. `facts`: an expression of SQL."""
     return f"cause = NULL, cause_kind = '{kind}', cause_facts = {facts}"
 
 
@@ -29,7 +32,7 @@ def bound(cause: Reason | None) -> dict[str, str | None]:
 
 
 def read(row: Mapping[Any, Any]) -> Reason | None:
-    """Of a row with all three columns."""
+    """The reason of a row with all three columns."""
     if row["cause_kind"] is not None:
         return Reason(kind=Kind(row["cause_kind"]), facts=row["cause_facts"])
-    return said(row["cause"]) if row["cause"] else None
+    return from_text(row["cause"]) if row["cause"] else None

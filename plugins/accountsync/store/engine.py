@@ -15,8 +15,8 @@ from accountsync.clock import Clock
 
 
 def make_engine(url: str) -> Engine:
-    """`url`: any PostgreSQL URL, with options of libpq as its query; the driver is psycopg 3
-    whatever it says. Times are in UTC."""
+    """An engine whose sessions have times in UTC. `url`: any PostgreSQL URL, with options of libpq
+    as its query; the driver is psycopg 3, whichever it names."""
     address = make_url(url).set(drivername="postgresql+psycopg")
     engine = create_engine(
         address,
@@ -35,8 +35,8 @@ def make_engine(url: str) -> Engine:
 
 
 def _leave_out_values(context: ExceptionContext) -> None:
-    """Errors end in logs, and what PostgreSQL quotes in them are persons (I15): the rows under
-    DETAIL and CONTEXT always, and in data errors (class 22) the message itself."""
+    """Errors end in logs, and PostgreSQL quotes persons in them (I15): always rows under DETAIL and
+    CONTEXT, and in data errors (class 22) values in the message itself."""
     error, wrapper = context.original_exception, context.sqlalchemy_exception
     if not isinstance(error, psycopg.Error) or wrapper is None or error.sqlstate is None:
         return
@@ -46,19 +46,20 @@ def _leave_out_values(context: ExceptionContext) -> None:
 
 def _strip(error: psycopg.Error) -> None:
     if error.sqlstate is not None:
-        said = "" if error.sqlstate.startswith("22") else f" {error.diag.message_primary}"
-        error.args = (f"SQLSTATE {error.sqlstate}{said}",)
+        is_data_error = error.sqlstate.startswith("22")
+        message = "" if is_data_error else f" {error.diag.message_primary}"
+        error.args = (f"SQLSTATE {error.sqlstate}{message}",)
 
 
 def database_time(connection: Connection) -> datetime:
-    """One clock for all workers: leases and due times compare with it."""
+    """The database's time. All workers compare leases and due times with this one clock."""
     now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return now
 
 
 def database_clock(engine: Engine) -> Clock:
-    """The database's time, kept by a clock that nobody sets: jumps of this machine's own move
-    neither leases nor due times."""
+    """A clock that begins with the database's time and that nobody sets: when this machine's clock
+    jumps, neither leases nor due times move."""
     with engine.connect() as connection:
         begin = database_time(connection)
     started = time.monotonic()
@@ -67,7 +68,7 @@ def database_clock(engine: Engine) -> Clock:
 
 @contextmanager
 def copying(connection: Connection, statement: bytes) -> Iterator[psycopg.Copy]:
-    """COPY, which goes past SQLAlchemy: its errors leave out values as all others do (I15)."""
+    """COPY, which goes past SQLAlchemy. Its errors leave out values, as all others do (I15)."""
     try:
         with driver(connection).cursor() as cursor, cursor.copy(statement) as copy:
             yield copy
@@ -77,12 +78,12 @@ def copying(connection: Connection, statement: bytes) -> Iterator[psycopg.Copy]:
 
 
 def bigints(values: Iterable[int]) -> str:
-    """For `CAST(:x AS bigint[])`: the driver writes long lists out item by item."""
+    """Ids for `CAST(:x AS bigint[])`, as text: the driver writes lists out item by item."""
     return f"{{{','.join(map(str, values))}}}"
 
 
 def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
-    """The psycopg connection below: COPY goes there."""
+    """The psycopg connection below SQLAlchemy's, which COPY needs."""
     raw = connection.connection.driver_connection
     if not isinstance(raw, psycopg.Connection):
         raise TypeError("the store needs psycopg 3")

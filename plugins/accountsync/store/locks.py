@@ -21,8 +21,8 @@ _IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 @contextmanager
 def held(engine: Engine, name: str) -> Iterator[None]:
-    """Waits for its turn. A session that ended meanwhile has let go, which is no error: what was
-    done is done."""
+    """Waits for the lock and holds it. A session that ended meanwhile has lost it, which is no
+    error here, because the work under it is finished."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(_WAIT, {"name": f"accountsync/{name}"})
         try:
@@ -35,7 +35,7 @@ def held(engine: Engine, name: str) -> Iterator[None]:
 
 
 class Lock:
-    """Whether it was free and is ours; and whether it still is."""
+    """True where the lock was free and is ours; `is_kept` asks whether it still is."""
 
     def __init__(self, connection: Connection, *, got: bool) -> None:
         self._connection = connection
@@ -45,7 +45,7 @@ class Lock:
         return self._got
 
     def is_kept(self) -> bool:
-        """A session that ended, as by a restart of the database, has lost it."""
+        """False where the session has ended, for example when the database was restarted."""
         if self._got:
             try:
                 self._connection.execute(_ALIVE)
@@ -56,7 +56,7 @@ class Lock:
 
 @contextmanager
 def held_or_not(engine: Engine, name: str) -> Iterator[Lock]:
-    """Does not wait: says whether the lock was free, and then holds it."""
+    """Holds the lock if it is free, and does not wait for it."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         got = bool(connection.scalar(_TRY, {"name": f"accountsync/{name}"}))
         lock = Lock(connection, got=got)
@@ -68,14 +68,17 @@ def held_or_not(engine: Engine, name: str) -> Iterator[Lock]:
 
 
 def is_taken(engine: Engine, name: str) -> bool:
-    """Whether whoever wants it now has to wait."""
+    """Whether somebody holds the lock now."""
     with held_or_not(engine, name) as lock:
         return not lock
 
 
 def take_persons(connection: Connection) -> None:
-    """For whoever writes more than one person, before it writes anything: merges, requests and
-    operators one after the other, and never beside the planner, who holds `plan` for all of its
-    transaction. So no two wait for each other's rows. Waits; ends with the transaction."""
+    """Takes the right to write more than one person, until the transaction ends; waits for it.
+
+    It is taken before anything is written. Merges, requests and operators then write one after the
+    other, and never beside the planner, who holds `plan` for all of its transaction: so no two wait
+    for each other's rows.
+    """
     for name in ("hr/merge", "plan"):
         connection.execute(_IN_TURN, {"name": f"accountsync/{name}"})

@@ -1,4 +1,4 @@
-"""The schema's version: upgrade, downgrade, current, differences from the models."""
+"""The version of the schema, how it is changed, and whether the tables are those of the models."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ COMPARISON: dict[str, Any] = {
 
 
 def _nobody(line: str) -> None:
-    """Is told."""
+    """Hears the lines that nobody wants to read."""
 
 
 def upgrade(engine: Engine, revision: str = "head", *, say: Say = _nobody) -> None:
-    """Each migration commits by itself: what an interrupted one did is kept, and it goes on from
-    there when it is run again. Two at once wait for each other. `say`: hears what is done."""
+    """Brings the store to a revision. Each migration commits by itself, so an interrupted upgrade
+    goes on from there when it is run again. A second one waits. `say` gets a line for each step."""
     with _migrating(engine, say) as connection:
         _make_schema(connection)
         _known_here(connection)
@@ -68,9 +68,12 @@ def downgrade(engine: Engine, revision: str, *, say: Say = _nobody) -> None:
 
 @contextmanager
 def _migrating(engine: Engine, say: Say) -> Iterator[Connection]:
-    """A connection of its own, closed afterwards. Who waits asks again and again instead of waiting
-    inside of PostgreSQL: the statement that waits there would keep the other one's indexes from
-    being finished, and both would wait for ever."""
+    """A connection for the migrations alone, closed afterwards.
+
+    A second upgrade asks for the lock again and again. A statement that waited for it inside of
+    PostgreSQL would keep the indexes of the first one from being finished, and both would wait for
+    ever.
+    """
     with _alone(engine, say), engine.connect() as connection:
         with connection.begin():
             connection.execute(text("SET statement_timeout = 0"))
@@ -84,32 +87,33 @@ def _migrating(engine: Engine, say: Say) -> Iterator[Connection]:
 
 @contextmanager
 def _alone(engine: Engine, say: Say) -> Iterator[None]:
-    told = False
+    has_said_so = False
     while True:
         with locks.held_or_not(engine, _LOCK) as lock:
             if lock:
                 yield
                 return
-        if not told:
+        if not has_said_so:
             say("another upgrade is at work; waiting until it has ended")
-            told = True
+            has_said_so = True
         time.sleep(_LOOK_AGAIN)
 
 
 def _make_schema(connection: Connection) -> None:
-    """Not asked for where it exists: to make one takes a right on the whole database."""
+    """Makes the schema where there is none: that takes a right on the whole database."""
     with connection.begin():
         if not connection.scalar(text(f"SELECT to_regnamespace('{SCHEMA}') IS NOT NULL")):
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 
 
 def current(connection: Connection) -> str | None:
-    """Plain SQL: every job asks this first."""
+    """The store's version; None: it has none. Every job asks this first, so it is plain SQL."""
     exists = f"to_regclass('{SCHEMA}.alembic_version') IS NOT NULL"
     if not connection.scalar(text(f"SELECT {exists}")):
         return None
-    found: str | None = connection.scalar(text(f"SELECT version_num FROM {SCHEMA}.alembic_version"))
-    return found
+    query = f"SELECT version_num FROM {SCHEMA}.alembic_version"
+    version: str | None = connection.scalar(text(query))
+    return version
 
 
 @cache
@@ -129,15 +133,15 @@ def differences(connection: Connection) -> list[Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """`differences`: one line each; `added_indexes`: beside ours, which disturb nobody."""
+    """`differences`: one line each. `added_indexes`: indexes beside ours, which do no harm."""
 
     differences: list[str]
     added_indexes: list[str]
 
 
 def compare(connection: Connection) -> Comparison:
-    """The store and the models to the last rule: the models are made as temporary tables, which are
-    gone again at once, and both are read from the catalog."""
+    """Compares every rule of the store with the models. These are made as temporary tables, read
+    from the catalog, and taken back at once."""
     have = catalog.read(connection, SCHEMA)
     with connection.begin_nested() as attempt:
         shape.make(connection, "pg_temp")
@@ -151,12 +155,12 @@ def compare(connection: Connection) -> Comparison:
 
 def require_version(connection: Connection) -> None:
     """Raises ConfigurationError when the store does not say that it is at this code's version."""
-    found, wanted = current(connection), head()
-    if found == wanted:
+    version, wanted = current(connection), head()
+    if version == wanted:
         return
-    _refuse_newer(found)
+    _refuse_newer(version)
     raise ConfigurationError(
-        f"the store is at version {found or 'none'}, this code needs {wanted};"
+        f"the store is at version {version or 'none'}, this code needs {wanted};"
         " run: bin/accountsync db upgrade"
     )
 
@@ -180,10 +184,10 @@ def _known_here(connection: Connection) -> None:
         _refuse_newer(current(connection))
 
 
-def _refuse_newer(found: str | None) -> None:
-    if found is not None and found not in _revisions():
+def _refuse_newer(version: str | None) -> None:
+    if version is not None and version not in _revisions():
         raise ConfigurationError(
-            f"the store is at version {found}, which this code does not know: newer code has"
+            f"the store is at version {version}, which this code does not know: newer code has"
             " upgraded it. Install that code, or restore the backup from before its upgrade"
         )
 

@@ -224,7 +224,7 @@ class LdapConnector:
             return None
         entry, ours = hit
         account = self._account(entry, ours=ours)
-        shown = with_gaps(account.attributes, attributes, told=self._target.written)
+        shown = with_gaps(account.attributes, attributes, always_shown=self._target.written)
         return replace(account, attributes={**shown, **await self._place(entry, attributes)})
 
     async def _place(self, entry: Entry, attributes: Attributes) -> dict[str, Any]:

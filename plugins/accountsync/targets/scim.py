@@ -216,7 +216,7 @@ class ScimConnector:
                 ours = resource.get("externalId") == attributes["externalId"]
                 account = self._account(resource, attributes, ours=ours)
                 names = account.attributes.keys() - _NEVER_SHOWN
-                shown = with_gaps(account.attributes, attributes, told=names)
+                shown = with_gaps(account.attributes, attributes, always_shown=names)
                 lacking = self._groups.lacking(resource, attributes)
                 return replace(account, attributes={**shown, **lacking})
         if resources and decides:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from accountsync.domain.persons.person import PERSON_FIELDS
-from accountsync.domain.reasons import Kind, Reason, from_documents, said
+from accountsync.domain.reasons import Kind, Reason, from_documents, from_text
 from accountsync.store.persons import feeds
 
 TEXTS = [
@@ -17,7 +17,7 @@ TEXTS = [
 
 
 def _problems(value: str) -> list[Reason]:
-    return [said(value), Reason.of(Kind.IS_MISSING, field="second")] if value else []
+    return [from_text(value), Reason.of(Kind.IS_MISSING, field="second")] if value else []
 
 
 @pytest.mark.parametrize("at_once", [1, 1000])

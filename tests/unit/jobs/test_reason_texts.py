@@ -6,7 +6,7 @@ from string import Formatter
 
 import pytest
 
-from accountsync.domain.reasons import Kind, Reason, as_document, from_document, said
+from accountsync.domain.reasons import Kind, Reason, as_document, from_document, from_text
 from accountsync.jobs.reason_texts import TEXTS, all_english, both, chinese, english
 
 GUARD = {"asked": 41, "active": 97, "allowed": 40.0}
@@ -83,7 +83,7 @@ def test_several_reasons_are_told_in_english_and_then_in_chinese() -> None:
 
 
 def test_somebody_elses_words_are_told_once_and_as_they_are() -> None:
-    assert both([said("the directory says {no}")]) == "the directory says {no}"
+    assert both([from_text("the directory says {no}")]) == "the directory says {no}"
 
 
 def test_a_percentage_is_told_without_needless_digits() -> None:

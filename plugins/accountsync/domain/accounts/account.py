@@ -10,34 +10,37 @@ from typing import Any
 
 from accountsync.domain.storable import cleaned, is_storable
 
+Attributes = Mapping[str, Any]
+"""The attributes of an account: name → value, as JSON has values."""
+
 
 class Operation(StrEnum):
     """What an account task does to one account."""
 
     CREATE = "create"
-    """Makes the account, enabled or (of somebody who has not begun yet) disabled."""
+    """Makes the account: enabled, or disabled for somebody who has not begun yet."""
     UPDATE = "update"
     """Changes attributes, but not the identifier."""
     RENAME = "rename"
     """Changes the identifier, and whatever else has changed with it."""
     ENABLE = "enable"
-    """Makes a disabled account usable again, with the attributes that are right by now."""
+    """Makes a disabled account usable again, with the attributes that it should have now."""
     DISABLE = "disable"
-    """Nobody can log in with the account any more; the account and its data stay."""
+    """Keeps everybody from logging in with the account; the account and its data stay."""
     DELETE = "delete"
-    """The account goes for good."""
+    """Takes the account away for good."""
 
 
 GIVES = (Operation.CREATE, Operation.ENABLE)
-"""What gives access: it waits for other systems (I12)."""
+"""These give access, and wait for other systems (I12)."""
 
 TAKES_AWAY = (Operation.DISABLE, Operation.DELETE)
-"""What takes access away. The guard judges it (I7), it is done only to accounts that we made or
-adopted (I11), an account that has gone satisfies it, and it runs in reverse order (I12)."""
+"""These take access away. The guard judges them (I7), and they run in reverse order (I12). They are
+done only to accounts that we made or adopted (I11), and an account that has gone needs none."""
 
 
 class AccountState(StrEnum):
-    """What an account is, as far as the store knows."""
+    """The state of an account, as far as the store knows."""
 
     ABSENT = "absent"
     """It was there, and the target does not show it any more."""
@@ -56,7 +59,7 @@ THERE = (AccountState.ACTIVE, AccountState.DISABLED)
 """States of an account that is there."""
 
 WANTED = (AccountState.ACTIVE, AccountState.DISABLED, AccountState.DELETED)
-"""What an account can be wanted to be. Absent it is only found."""
+"""The states that an account can be wanted to have. Nobody wants it absent: it is found so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +69,14 @@ class Account:
     state: AccountState
     identifier: str
     remote_id: str | None
-    attributes: Mapping[str, Any]
+    attributes: Attributes
     provenance: str = "created"
     disabled_by: str | None = None
     disabled_reason: str | None = None
     since: datetime | None = None
-    """Since when it is in this state, or later."""
+    """When it came into this state, or later."""
     as_shown: bool = False
-    """Adopted, and not planned since: `attributes` are what the target showed of them."""
+    """It was adopted and not planned since, so `attributes` are those that the target showed."""
 
     def as_context(self) -> dict[str, Any]:
         own = {"identifier": self.identifier, "remote_id": self.remote_id}
@@ -84,19 +87,19 @@ class Account:
 class RemoteAccount:
     """An account found in, or just made or changed in, a target.
 
-    `ours`: it carries the person's stable key; an account that merely has the same name does not.
-    In a list nobody is looked for: it carries a stable key at all. `enabled`: None where the target
-    does not say. `attributes`: what it shows of those the configuration maps, under their names.
+    `ours`: it carries the person's stable key, and not merely the same name; in a list, where no
+    person is looked for, it carries a stable key at all. `enabled`: None where the target does not
+    say. `attributes`: those that the configuration maps and the target shows, by their names.
     """
 
     identifier: str
     remote_id: str | None
     ours: bool
     enabled: bool | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    attributes: Attributes = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """What no store can keep is replaced: it is this account's trouble, and nobody else's."""
+        """Replaces what no store can keep, so that the account does not stop all others."""
         for name in ("identifier", "remote_id", "attributes"):
             if not is_storable(value := getattr(self, name)):
                 object.__setattr__(self, name, cleaned(value))

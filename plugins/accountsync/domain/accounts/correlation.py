@@ -1,15 +1,15 @@
-"""Whose is an account that a target has? Sure, doubtful or nobody's: only a sure one is adopted.
+"""Whose an account of a target is: surely somebody's, doubtful, or nobody's. Only a sure one is
+adopted.
 
-Accounts and persons are matched by values: each rule of a target takes some out of an account and
-one out of a person. All comparisons are of folded values (width, case, Unicode form).
+Accounts and persons are matched by values: each rule of a target takes values from an account
+and one from a person. All comparisons are of folded values (width, case, Unicode form).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.names.numbering import fold
@@ -18,7 +18,7 @@ from accountsync.domain.reasons import Kind, Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`attribute`: of the account. `is_sure`: a match by it is enough."""
+    """`attribute` is one of the account. `is_sure`: a match by this rule is enough."""
 
     attribute: str
     is_sure: bool
@@ -26,8 +26,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correlated:
-    """`persons`: the candidates, best rule first. `reasons`: why it is doubtful; none where it is
-    sure. No person: nobody's, a foreign account."""
+    """An account and the persons that it may belong to.
+
+    `persons`: the candidates, those of the best rule first; none: the account is foreign.
+    `reasons`: why it is doubtful; none: it is sure.
+    """
 
     account: RemoteAccount
     persons: Sequence[int]
@@ -35,24 +38,28 @@ class Correlated:
 
 
 def account_key(account: RemoteAccount) -> str:
-    """What tells a target's accounts apart."""
+    """The value that tells a target's accounts apart."""
     return account.remote_id or account.identifier
 
 
-def values(node: Any) -> Iterator[str]:
-    """The folded texts of an attribute, also of one with several values (RFC 7643 §2.4)."""
+def values(node: object) -> Iterator[str]:
+    """The folded texts of an attribute, also of member with several values (RFC 7643 §2.4)."""
     if isinstance(node, Mapping):
         yield from values(node.get("value"))
     elif isinstance(node, list | tuple):
-        for one in node:
-            yield from values(one)
+        for member in node:
+            yield from values(member)
     elif node is not None and (text := fold(str(node))):
         yield text
 
 
 @dataclass(slots=True)
 class Matcher:
-    """Takes all accounts first, then all persons, then tells who is whose."""
+    """Takes all accounts first, then all persons, and then says which belong together.
+
+    `_wanted`: by rule, an attribute's value → the places of the accounts that have it. `_matches`:
+    an account's place → by rule, the persons who match. `_keys`: a person → the key's values.
+    """
 
     rules: Sequence[Rule]
     key: str
@@ -70,10 +77,10 @@ class Matcher:
                 for value in set(values(account.attributes.get(rule.attribute))):
                     wanted[value].append(n)
 
-    def add_person(self, person_id: int, found: Sequence[Any]) -> None:
-        """`found`: the person's value for each rule; None where there is none."""
+    def add_person(self, person_id: int, person_values: Sequence[object]) -> None:
+        """`person_values`: the person's value for each rule; None where there is none."""
         for n, (rule, value, wanted) in enumerate(
-            zip(self.rules, found, self._wanted, strict=True)
+            zip(self.rules, person_values, self._wanted, strict=True)
         ):
             texts = set(values(value))
             if rule.attribute == self.key:
@@ -83,21 +90,21 @@ class Matcher:
                     self._matches[account][n].append(person_id)
 
     def correlated(self) -> list[Correlated]:
-        """One verdict an account, in their order."""
-        found = [self._verdict(n) for n in range(len(self.accounts))]
-        times = Counter(person for one in found for person in one.persons)
-        return [self._alone(one, times) for one in found]
+        """One verdict for each account, in their order."""
+        verdicts = [self._verdict(n) for n in range(len(self.accounts))]
+        matches = Counter(person for verdict in verdicts for person in verdict.persons)
+        return [self._alone(verdict, matches) for verdict in verdicts]
 
     def _verdict(self, n: int) -> Correlated:
         by_rule = self._matches.get(n) or [[] for _ in self.rules]
-        persons = list(dict.fromkeys(person for found in by_rule for person in found))
+        persons = list(dict.fromkeys(person for matches in by_rule for person in matches))
         reasons = list(self._doubts(n, by_rule, persons)) if persons else []
         return Correlated(account=self.accounts[n], persons=persons, reasons=reasons)
 
     def _doubts(
         self, n: int, by_rule: Sequence[Sequence[int]], persons: Sequence[int]
     ) -> Iterator[Reason]:
-        deciding = next(i for i, found in enumerate(by_rule) if found)
+        deciding = next(i for i, matches in enumerate(by_rule) if matches)
         rule = self.rules[deciding]
         if len(persons) > 1:
             yield Reason.of(Kind.MATCHES_SEVERAL_PERSONS, persons=len(persons))
@@ -107,9 +114,9 @@ class Matcher:
         if rule.attribute != self.key and key and not key & self._keys.get(persons[0], key):
             yield Reason.of(Kind.HAS_ANOTHER_KEY, attribute=self.key)
 
-    def _alone(self, one: Correlated, times: Mapping[int, int]) -> Correlated:
-        """Several accounts for one person: which is the right one, a human has to say."""
-        if all(times[person] == 1 for person in one.persons):
-            return one
-        reasons = [*one.reasons, Reason.of(Kind.ANOTHER_ACCOUNT_MATCHES)]
-        return Correlated(account=one.account, persons=one.persons, reasons=reasons)
+    def _alone(self, verdict: Correlated, matches: Mapping[int, int]) -> Correlated:
+        """Doubts an account whose person matches several: a human has to say which is right."""
+        if all(matches[person] == 1 for person in verdict.persons):
+            return verdict
+        reasons = [*verdict.reasons, Reason.of(Kind.ANOTHER_ACCOUNT_MATCHES)]
+        return replace(verdict, reasons=reasons)

@@ -1,4 +1,4 @@
-"""Distinguished names (RFC 4514): built, read and compared without ever being cut by hand."""
+"""Distinguished names (RFC 4514): how they are built, read and compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VALUE = re.compile(r"(?:\\[0-9A-Fa-f]{2}|\\[ \"#+,;<=>\\]|[^\\,+;\"<>])*", re.S
 
 def escaped(value: str) -> str:
     """A value as it may stand in a distinguished name (RFC 4514 §2.4)."""
-    text = _SPECIAL.sub(lambda found: "\\" + found[0], value).replace("\0", "\\00")
+    text = _SPECIAL.sub(lambda match: "\\" + match[0], value).replace("\0", "\\00")
     if text.startswith(("#", " ")):
         text = "\\" + text
     return text[:-1] + "\\ " if value.endswith(" ") and len(value) > 1 else text
@@ -31,7 +31,7 @@ def joined(*parts: str) -> str:
 
 
 def parsed(text: str) -> tuple[Rdn, ...]:
-    """The innermost first; nothing for an empty text. Raises ValueError, without quoting it."""
+    """The parts, the innermost first; none of an empty text. Raises ValueError without the text."""
     return tuple(_rdns(text)) if text.strip() else ()
 
 
@@ -56,27 +56,29 @@ def _rdns(text: str) -> Iterator[Rdn]:
 
 
 def _unescaped(text: str) -> str:
-    """Blanks around a value do not count unless they are escaped."""
+    """The value. Blanks around it do not count unless they are escaped."""
     raw = bytearray()
-    kept = 0
-    for found in _PAIR.finditer(text.lstrip(" ")):
-        raw += bytes.fromhex(found["hex"]) if found["hex"] else (found[2] or found[3]).encode()
-        if found["plain"] != " ":
-            kept = len(raw)
-    return bytes(raw[:kept]).decode("utf-8", "replace")
+    length = 0
+    for pair in _PAIR.finditer(text.lstrip(" ")):
+        raw += bytes.fromhex(pair["hex"]) if pair["hex"] else (pair[2] or pair[3]).encode()
+        if pair["plain"] != " ":
+            length = len(raw)
+    return bytes(raw[:length]).decode("utf-8", "replace")
 
 
 def folded(text: str) -> tuple[Rdn, ...]:
-    """For comparing: names and nearly all values of directories do not tell case apart."""
+    """A form for comparing: directories ignore case in names and in nearly all values."""
     return tuple(
-        tuple(sorted((kind.casefold(), " ".join(value.split()).casefold()) for kind, value in one))
-        for one in parsed(text)
+        tuple(sorted((kind.casefold(), " ".join(value.split()).casefold()) for kind, value in part))
+        for part in parsed(text)
     )
 
 
 def parent(text: str) -> str:
     """All but the innermost part, in the normal form."""
-    return joined(*("+".join(rdn(kind, value) for kind, value in one) for one in parsed(text)[1:]))
+    return joined(
+        *("+".join(rdn(kind, value) for kind, value in part) for part in parsed(text)[1:])
+    )
 
 
 def is_below(text: str, base: str) -> bool:

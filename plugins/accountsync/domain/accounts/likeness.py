@@ -1,8 +1,8 @@
-"""Whether what a target shows is what was wanted, however it spells it.
+"""Whether a target shows the wanted values, however it spells them.
 
-Directories and services keep values their own way: another case, another order, blanks, numbers as
-text, one value for a list of one, a name with parts that nobody gave. That is no difference: to
-send the same again would change nothing.
+Directories and services store values in their own way: in another case or order, with blanks, with
+numbers as texts, with one value for a list of one, with parts of a name that nobody gave. None of
+these is a difference, because sending the value again would change nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from accountsync.domain.accounts.account import Attributes
 from accountsync.domain.accounts.distinguished_name import folded
 
 
-def as_found(wanted: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
-    """What counts as applied: what was wanted, where the target does not show anything else. What
-    it does not show at all, such as a password, is taken for applied."""
+def as_found(wanted: Attributes, shown: Attributes) -> dict[str, Any]:
+    """The attributes that count as applied: the wanted value, unless the target shows another one.
+    An attribute that it does not show at all, such as a password, counts as applied."""
     return {
         name: value if shown.get(name) is None or is_like(value, shown[name]) else shown[name]
         for name, value in wanted.items()
@@ -24,19 +25,21 @@ def as_found(wanted: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, A
 
 
 def with_gaps(
-    shown: Mapping[str, Any], wanted: Mapping[str, Any], *, told: Collection[str]
+    shown: Attributes, wanted: Attributes, *, always_shown: Collection[str]
 ) -> dict[str, Any]:
-    """An empty text for what is wanted and not there. `told`: the attributes of which the target
-    says nothing only where there is none."""
+    """The shown attributes, with an empty text for each that is wanted and not there.
+
+    `always_shown`: the attributes that the target shows whenever they have a value.
+    """
     gaps = {
         name: ""
         for name, value in wanted.items()
-        if name in told and shown.get(name) is None and not _is_nothing(value)
+        if name in always_shown and shown.get(name) is None and not _is_nothing(value)
     }
     return {**shown, **gaps}
 
 
-def is_like(wanted: Any, shown: Any) -> bool:
+def is_like(wanted: object, shown: object) -> bool:
     if isinstance(wanted, Mapping):
         return isinstance(shown, Mapping) and all(
             shown.get(name) is None or is_like(value, shown[name]) for name, value in wanted.items()
@@ -48,31 +51,31 @@ def is_like(wanted: Any, shown: Any) -> bool:
     return _spelt(wanted) == _spelt(shown) or _is_same_name(str(wanted), str(shown))
 
 
-def _values(value: Any) -> list[Any]:
-    many = value if isinstance(value, list | tuple) else [value]
-    return [one for one in many if not _is_nothing(one)]
+def _values(value: object) -> list[object]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [member for member in values if not _is_nothing(member)]
 
 
-def _is_nothing(value: Any) -> bool:
+def _is_nothing(value: object) -> bool:
     return value is None or value == ""
 
 
-def _are_like(wanted: Sequence[Any], shown: Sequence[Any]) -> bool:
+def _are_like(wanted: Sequence[object], shown: Sequence[object]) -> bool:
     left = list(shown)
     for value in wanted:
-        match = next((n for n, one in enumerate(left) if is_like(value, one)), None)
+        match = next((n for n, other in enumerate(left) if is_like(value, other)), None)
         if match is None:
             return False
         del left[match]
     return not left
 
 
-def _spelt(value: Any) -> str:
+def _spelt(value: object) -> str:
     return " ".join(unicodedata.normalize("NFKC", str(value)).casefold().split())
 
 
 def _is_same_name(wanted: str, shown: str) -> bool:
-    """Distinguished names, with blanks and escapes as each writes them."""
+    """Whether both are the same distinguished name, whatever blanks and escapes each has."""
     if "=" not in wanted or "=" not in shown:
         return False
     try:

@@ -1,8 +1,8 @@
 """Jinja's expressions without Jinja's machinery, where that is possible: a tree of closures.
 
-What a mapping needs (names, attributes, filters, comparisons, conditions) comes out as the sandbox
-would evaluate it, with the same attributes, filters and undefined values, at a fifth of the cost,
-most of which is the context that Jinja makes for every single evaluation.
+What a mapping needs (names, attributes, filters, comparisons, conditions) is evaluated as the
+sandbox would evaluate it, with the same attributes, filters and undefined values. It costs a fifth:
+Jinja makes a new context for every single evaluation.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "lteq": operator.le,
     "gt": operator.gt,
     "gteq": operator.ge,
-    "in": lambda one, many: one in many,
-    "notin": lambda one, many: one not in many,
+    "in": lambda member, members: member in members,
+    "notin": lambda member, members: member not in members,
 }
 
 
@@ -35,17 +35,17 @@ class _NeedsJinja(Exception):
 
 
 def direct(environment: Environment, text: str) -> Value | None:
-    """The expression as a function of its context; None where it takes Jinja."""
+    """The expression as a function of its context; None where only Jinja can evaluate it."""
     parser = Parser(environment, text, state="variable")
     try:
-        found = _closure(environment, parser.parse_expression())
+        value = _closure(environment, parser.parse_expression())
     except _NeedsJinja:
         return None
-    return found if parser.stream.eos else None
+    return value if parser.stream.eos else None
 
 
 def direct_template(environment: Environment, text: str) -> Value | None:
-    """A text with expressions in it, likewise."""
+    """A text with expressions in it as a function of its context; None as in `direct`."""
     body = environment.parse(text).body
     if len(body) != 1 or not isinstance(body[0], nodes.Output):
         return None
@@ -60,7 +60,7 @@ def _text(environment: Environment, node: nodes.Expr) -> Value:
     if isinstance(node, nodes.TemplateData):
         data = node.data
         return lambda _: data
-    value, finalize = _closure(environment, node), environment.finalize or (lambda found: found)
+    value, finalize = _closure(environment, node), environment.finalize or (lambda result: result)
     return lambda context: str(finalize(value(context)))
 
 
@@ -71,8 +71,8 @@ def _closure(environment: Environment, node: nodes.Node) -> Value:
     raise _NeedsJinja
 
 
-def _closures(environment: Environment, found: Sequence[nodes.Node]) -> list[Value]:
-    return [_closure(environment, node) for node in found]
+def _closures(environment: Environment, parts: Sequence[nodes.Node]) -> list[Value]:
+    return [_closure(environment, part) for part in parts]
 
 
 def _const(_: Environment, node: Any) -> Value:
@@ -90,13 +90,13 @@ def _name(environment: Environment, node: Any) -> Value:
 
 
 def _getattr(environment: Environment, node: Any) -> Value:
-    value, attribute = _closure(environment, node.node), node.attr
+    owner, attribute = _closure(environment, node.node), node.attr
 
     def read(context: Context) -> Any:
-        found = value(context)
-        if type(found) is dict and attribute in found:
-            return found[attribute]
-        return environment.getattr(found, attribute)
+        result = owner(context)
+        if type(result) is dict and attribute in result:
+            return result[attribute]
+        return environment.getattr(result, attribute)
 
     return read
 
@@ -151,7 +151,7 @@ def _test(environment: Environment, node: Any) -> Value:
 
 
 def _call(environment: Environment, node: Any, known: Mapping[str, Any]) -> Value:
-    """A filter or a test. Our own may ask for the context, of which they only read values."""
+    """A filter or a test. One of ours may ask for the context, and only reads values of it."""
     call = known.get(node.name)
     passes = getattr(call, "jinja_pass_arg", None)
     if call is None or node.kwargs or node.dyn_args or node.dyn_kwargs or node.node is None:

@@ -1,7 +1,7 @@
-"""What mapping expressions can do with a text: readings of names, and safe forms of them.
+"""The filters of mapping expressions: they read names, and give texts a safe form.
 
-A filter that reads names asks the person in the expression's context for what operators say about
-readings (`Readings`); without one, the built-in tables decide.
+A filter that reads names asks the person in the expression's context for what operators have
+recorded about readings (`Readings`); without one, the built-in tables decide.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from accountsync.errors import NeedsDataError
 _LONGEST_LOCAL_PART = 64  # RFC 5321 §4.5.3.1.1
 
 
-def _known(context: Context) -> tuple[Readings, Mapping[str, Any]]:
-    """What operators say, and of whom."""
+def _person_of(context: Context) -> tuple[Readings, Mapping[str, Any]]:
+    """What operators have recorded about readings, and the person; no person: an empty mapping."""
     person = context.get("person")
     if not isinstance(person, Mapping):
         return BUILT_IN, {}
@@ -40,8 +40,8 @@ def _known(context: Context) -> tuple[Readings, Mapping[str, Any]]:
 
 
 def _reading(context: Context, name: str) -> Reading:
-    """As operators say of this person, of its surname or characters, else by the tables."""
-    readings, person = _known(context)
+    """The reading that an operator gave this person, else the one of surname and characters."""
+    readings, person = _person_of(context)
     if readings.own and name == person.get("full_name"):
         return spelt(readings.own)
     return read(name, readings)
@@ -91,15 +91,17 @@ def given_name_initials(context: Context, name: str) -> str:
 
 @pass_context
 def surname(context: Context, name: str) -> str:
-    """欧阳小明 → 欧阳; a name without a surname as a whole, because directories demand one."""
-    family, given = read(name, _known(context)[0]).written
+    """欧阳小明 → 欧阳; the whole of a name without a surname, because directories demand one."""
+    readings, _ = _person_of(context)
+    family, given = read(name, readings).written
     return family or given
 
 
 @pass_context
 def given_name(context: Context, name: str) -> str:
     """欧阳小明 → 小明; empty for a name without a surname."""
-    family, given = read(name, _known(context)[0]).written
+    readings, _ = _person_of(context)
+    family, given = read(name, readings).written
     return given if family else ""
 
 
@@ -117,7 +119,7 @@ def email_local(text: str) -> str:
 
 
 def base64_text(text: str) -> str:
-    """For credentials in headers."""
+    """The text in base64, as credentials stand in headers."""
     return b64encode(text.encode()).decode()
 
 
@@ -125,7 +127,7 @@ ASCII_FILTERS = frozenset({
     "pinyin", "pinyin_initial", "pinyin_initials", "surname_pinyin", "given_name_pinyin",
     "given_name_initials", "ascii", "transliterate", "email_local",
 })  # fmt: skip
-"""What they give is in ASCII, whatever the name is written in."""
+"""The results of these are in ASCII, whatever script the name is written in."""
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "pinyin": pinyin,

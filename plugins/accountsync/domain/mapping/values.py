@@ -1,8 +1,8 @@
 """Mapping values: how a configured text becomes a value.
 
-Three forms, one rule: a text that holds `{{` is a sandboxed Jinja expression; a dotted path whose
-first word is a known root (`person.full_name`) is read directly, the fast way; anything else is a
-constant. A text that is exactly one `{{ … }}` keeps the value's type (a list stays a list).
+A text has one of three forms. One that holds `{{` is a sandboxed Jinja expression; a dotted path
+whose first word is a known root (`person.full_name`) is read directly, which is fast. Anything else
+is a constant. A text that is exactly one `{{ … }}` keeps the value's type (a list stays a list).
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ _BAD_DATA = (
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """No loader, no globals: an expression sees its context and our filters, nothing else.
+    """An expression sees its context and our filters, and neither templates nor globals.
 
-    Nothing random, no powers and no repeated texts; `body.items` is the key, not the method.
+    It gets nothing random, no powers and no repeated texts, which could fill the memory.
+    `body.items` is the key, not the method.
     """
 
     intercepted_binops = frozenset({"*", "**"})
@@ -56,20 +57,20 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or any(isinstance(one, str | list | tuple) for one in (left, right)):
+        if operator == "**" or any(isinstance(side, str | list | tuple) for side in (left, right)):
             raise SecurityError(f"{operator} is refused")
         return super().call_binop(context, operator, left, right)
 
 
 def _present(value: Any) -> Any:
-    """What stands inside a longer text: a value that is not there must not become "None"."""
+    """A value inside a longer text. Raises UndefinedError for None: "None" is no text."""
     if value is None:
         raise UndefinedError
     return value
 
 
 def _segment(value: Any) -> str:
-    """One segment of a URL's path, whatever the value holds."""
+    """The value as one segment of a URL's path. Raises UndefinedError where it would leave it."""
     text = str(_present(value))
     if text.strip() in ("", ".", ".."):
         raise UndefinedError
@@ -81,7 +82,10 @@ _URL_SANDBOX = _Sandbox(finalize=_segment)
 
 
 def compile_value(text: str, *, roots: Collection[str]) -> Value:
-    """Raises ConfigurationError for a syntax error or a root that does not exist here."""
+    """The text as a function of its context.
+
+    Raises ConfigurationError for a syntax error or a root that does not exist here.
+    """
     if "{{" in text or "{%" in text:
         return _compile_template(text, roots)
     if _PATH.fullmatch(text) and text.partition(".")[0] in roots:
@@ -110,7 +114,7 @@ def compile_condition(text: str, *, roots: Collection[str]) -> Callable[[Context
 
 
 def compile_url_path(text: str, *, roots: Collection[str]) -> Value:
-    """A text in which every inserted value is percent-encoded: it cannot leave its segment."""
+    """A text in which every inserted value is percent-encoded, so that it stays in its segment."""
     _check(text, text, roots)
     template = _URL_SANDBOX.from_string(text)
     return _guarded(text, lambda context: template.render(context))
@@ -135,21 +139,22 @@ def roots_in(node: Any, *, roots: Collection[str]) -> set[str]:
 
 
 def reads(node: Any, *, roots: Collection[str]) -> set[tuple[str, str | None]]:
-    """(root, field) of all that a tree of mapping values reads; field None: the root as a whole."""
+    """(root, field) of all that a tree of mapping values reads; None: it reads the whole root."""
     return {_field(path) for path in paths(node, roots=roots)}
 
 
 def reads_of_template(text: str) -> set[tuple[str, str | None]]:
-    """None where the text is no template: compiling it says what is wrong."""
+    """Nothing where the text is no valid template: compiling it tells what is wrong."""
     return {_field(path) for path in _paths_of_template(text)}
 
 
 def texts_of_template(text: str) -> str:
-    """What stands in a template's result for everybody."""
+    """The parts of a template's result that are the same for everybody."""
     tree = _SANDBOX.parse(text)
     joined = [part for node in tree.find_all(nodes.Concat) for part in node.nodes]
-    said = [part.value for part in joined if isinstance(part, nodes.Const)]
-    return "".join(map(str, [*(node.data for node in tree.find_all(nodes.TemplateData)), *said]))
+    constants = [part.value for part in joined if isinstance(part, nodes.Const)]
+    texts = [node.data for node in tree.find_all(nodes.TemplateData)]
+    return "".join(map(str, [*texts, *constants]))
 
 
 def filters_of_template(text: str) -> set[str]:
@@ -161,8 +166,8 @@ def _field(path: Sequence[str]) -> tuple[str, str | None]:
 
 
 def paths(node: Any, *, roots: Collection[str]) -> set[tuple[str, ...]]:
-    """All that a tree of mapping values reads, as far as the text tells: `person.a`, `person["a"]`
-    are (person, a); where a step is computed the path ends before it."""
+    """All paths that a tree of mapping values reads, as far as its text shows them: `person.a` and
+    `person["a"]` are (person, a); a path ends before a step that is computed."""
     if isinstance(node, Mapping):
         return {path for child in node.values() for path in paths(child, roots=roots)}
     if isinstance(node, list):
@@ -229,15 +234,16 @@ def _compile_template(text: str, roots: Collection[str]) -> Value:
 
 
 def _usable(value: Any) -> Any:
-    """A value of JSON's kinds, or a date: not undefined, no method, no half-made list."""
+    """The value, with an iterator made a list. Raises what is wrong with an undefined value, and
+    TypeError for a method."""
     if type(value) is str:
         return value
     if isinstance(value, Iterator):
         value = list(value)
-    for one in value if isinstance(value, list) else (value,):
-        if isinstance(one, Undefined):
-            str(one)  # raises what is wrong with it
-        if callable(one):
+    for member in value if isinstance(value, list) else (value,):
+        if isinstance(member, Undefined):
+            str(member)  # raises what is wrong with it
+        if callable(member):
             raise TypeError("a method, not a value")
     return value
 

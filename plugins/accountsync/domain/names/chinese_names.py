@@ -1,7 +1,7 @@
 """Readings of names: Chinese ones surname first, without tones; other scripts in ASCII letters.
 
 Surnames have readings of their own (单 is shàn as a surname, dān elsewhere) that a general
-dictionary misreads: `surnames`. What operators know better (`Readings`) wins over everything.
+dictionary misreads: `surnames`. What operators have recorded (`Readings`) wins over everything.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from accountsync.domain.names.surnames import GIVEN_NAMES, IN_GIVEN_NAMES, SURNA
 from accountsync.errors import NeedsDataError
 
 DOTS = "·•・‧∙⋅."
-"""Between the parts of a minority or foreign name, whose first part is no surname."""
+"""These stand between the parts of a minority or foreign name, whose first part is no surname."""
 
 _LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff]+")
 _HAN = "\u2e80-\u2fdf\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -41,8 +41,8 @@ National Immigration Administration's notice of 2021-09-29) · u: as in older pa
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Readings:
-    """What operators say: characters → syllables, as a surname and elsewhere. `own`: the reading of
-    one person's whole name, see `spelt`."""
+    """What operators have recorded: characters → syllables, as a surname and elsewhere. `own`: the
+    reading of one person's whole name, as `spelt` takes it."""
 
     surnames: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     characters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -70,24 +70,24 @@ class Reading:
 
 
 def syllables(name: str) -> tuple[str, ...]:
-    """As `read`; a surname of several characters is one word."""
-    found = read(name)
-    surname = ("".join(found.surname),) if found.surname else ()
-    return found.given_name + surname if found.surname_last else surname + found.given_name
+    """The syllables that `read` gives; a surname of several characters is one word."""
+    reading = read(name)
+    surname = ("".join(reading.surname),) if reading.surname else ()
+    return reading.given_name + surname if reading.surname_last else surname + reading.given_name
 
 
 @lru_cache(maxsize=8192)
 def read(name: str, readings: Readings = BUILT_IN) -> Reading:
-    """Raises NeedsDataError where a character has no known reading."""
+    """How a name is read. Raises NeedsDataError where a character has no known reading."""
     if _PLAIN.fullmatch(name):  # nearly everybody
         return _surname_first([name], 0, readings)
     text = unicodedata.normalize("NFKC", name)
     _refuse(c for c in text if c in "?\ufffd" or unicodedata.category(c) in ("Co", "Cs", "Cn"))
     text = _REPEATED.sub(r"\1\1", _PADDING.sub("", text)).strip()
-    found = _of_parts(text, readings)
-    if not found.syllables:
+    reading = _of_parts(text, readings)
+    if not reading.syllables:
         raise NeedsDataError("the name has no readable character; correct it in HR")
-    return found
+    return reading
 
 
 def spelt(reading: str) -> Reading:
@@ -96,7 +96,7 @@ def spelt(reading: str) -> Reading:
 
     Raises NeedsDataError where it is no word of letters.
     """
-    words = [tuple(part for part in w.casefold().split("-") if part) for w in reading.split()]
+    words = [tuple(filter(None, word.casefold().split("-"))) for word in reading.split()]
     if not words or not all(s.isascii() and s.isalnum() for word in words for s in word):
         raise NeedsDataError("a reading is made of words in ASCII letters, such as ou-yang xiao")
     rest = tuple(syllable for word in words[1:] for syllable in word)
@@ -104,7 +104,7 @@ def spelt(reading: str) -> Reading:
 
 
 def umlauts(syllables: Iterable[str], rule: str) -> Iterator[str]:
-    """Raises KeyError for a rule that is not in UMLAUTS."""
+    """The syllables with ü written by the rule. Raises KeyError for one that is not in UMLAUTS."""
     table = UMLAUTS[rule]
     return (table.get(syllable, syllable) for syllable in syllables)
 
@@ -121,7 +121,7 @@ def _of_parts(text: str, readings: Readings) -> Reading:
 
 
 def _surname_first(parts: list[str], n: int, readings: Readings) -> Reading:
-    """The surname is at the beginning of the part that is written in Chinese."""
+    """The n-th part is written in Chinese and begins with the surname."""
     surname, read_as = _surname(parts[n], readings)
     rest = parts[n][len(surname) :]
     given = [*parts[:n], *([rest] if rest else []), *parts[n + 1 :]]
@@ -136,8 +136,8 @@ def _surname_first(parts: list[str], n: int, readings: Readings) -> Reading:
 def _surname(part: str, readings: Readings) -> tuple[str, tuple[str, ...]]:
     for length in (2, 1):
         characters = part[:length]
-        if found := readings.surnames.get(characters) or SURNAMES.get(characters):
-            return characters, found
+        if syllables := readings.surnames.get(characters) or SURNAMES.get(characters):
+            return characters, syllables
     return part[:1], _read_given(part[:1], readings)
 
 
@@ -162,44 +162,52 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _read_given(part: str, readings: Readings) -> tuple[str, ...]:
-    """Operators' characters first, the longest first; what lies between them as usual."""
-    told = sorted((c for c in readings.characters if c in part), key=len, reverse=True)
-    if not told:
+    """Characters with a recorded reading are read by it, the longest first, the others as usual."""
+    recorded = sorted((c for c in readings.characters if c in part), key=len, reverse=True)
+    if not recorded:
         return _read(part)
-    pieces = re.split("(" + "|".join(map(re.escape, told)) + ")", part)
+    pieces = re.split("(" + "|".join(map(re.escape, recorded)) + ")", part)
     return tuple(s for piece in pieces for s in readings.characters.get(piece) or _read(piece))
 
 
 @lru_cache(maxsize=65536)
 def _read(text: str) -> tuple[str, ...]:
-    """Given names come back again and again: the dictionary is asked once for each."""
+    """Given names occur again and again, so the dictionary is asked once for each."""
     if not text:
         return ()
     if _LATIN.fullmatch(text):
         return tuple(word for word in (_letters(text),) if word)
     lazy_pinyin, style = _dictionary()
-    found = lazy_pinyin(text, style=style, v_to_u=False, errors=_transliterate)
-    return tuple(word for word in map(_letters, found) if word)
+    words = lazy_pinyin(text, style=style, v_to_u=False, errors=_transliterate)
+    return tuple(word for word in map(_letters, words) if word)
 
 
 @cache
 def _dictionary() -> tuple[Any, Any]:
-    """0.3 s: only who reads names pays for it."""
+    """The function that reads characters, and the style to pass to it.
+
+    It is imported when the first name is read, because the import takes 0.3 s.
+    """
     from pypinyin import Style, lazy_pinyin, load_phrases_dict, load_single_dict
 
     load_single_dict({ord(character): reading for character, reading in IN_GIVEN_NAMES.items()})
-    load_phrases_dict({name: [[s] for s in said.split()] for name, said in GIVEN_NAMES.items()})
+    load_phrases_dict(
+        {
+            name: [[syllable] for syllable in reading.split()]
+            for name, reading in GIVEN_NAMES.items()
+        }
+    )
     return lazy_pinyin, Style.NORMAL
 
 
 def _transliterate(run: str) -> str:
-    """Called with runs that are not Chinese, and with Chinese characters of unknown reading."""
+    """The dictionary passes what is not Chinese, and Chinese characters that it cannot read."""
     _refuse(re.findall(f"[{_HAN}]", run))
     return anyascii(run)
 
 
 def _refuse(unread: Iterable[str]) -> None:
-    """A lost or unreadable character would be missing from the person's names for ever."""
+    """Raises NeedsDataError: an unreadable character would be missing from the names for ever."""
     if codes := " ".join(f"U+{ord(c):04X}" for c in unread):
         raise NeedsDataError(f"the name holds a character without a known reading ({codes})")
 

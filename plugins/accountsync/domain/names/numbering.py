@@ -11,8 +11,8 @@ from functools import lru_cache
 from accountsync.errors import NeedsDataError
 
 _DIGITS_KEPT_FREE = 4
-"""By which cut names of different bases are told apart. Longer numbers may meet: then the registry
-says so, and the next one is tried."""
+"""Cut names leave room for a number of so many digits, so that those of different bases differ.
+Names with longer numbers may clash: the registry then refuses one, and the next one is tried."""
 
 
 @lru_cache(maxsize=16384)
@@ -26,8 +26,8 @@ def fold(value: str) -> str:
 def numbered(base: str, number: int, max_length: int | None = None) -> str:
     """zhangsan@example.com, 2 → zhangsan2@example.com; number 1 is the bare name.
 
-    What stands before the number is cut until the whole is at most `max_length` long.
-    Raises NeedsDataError where that leaves no letter.
+    The part before the number is cut until the whole has at most `max_length` characters.
+    Raises NeedsDataError where nothing is left of it.
     """
     if number == 1 and (max_length is None or len(base) <= max_length):
         return base
@@ -39,10 +39,10 @@ def numbered(base: str, number: int, max_length: int | None = None) -> str:
 
 
 def _cut(local: str, room: int) -> str:
-    kept = local[: max(room, 0)].rstrip(".-_")
-    if not kept:
+    shortened = local[: max(room, 0)].rstrip(".-_")
+    if not shortened:
         raise NeedsDataError("the name does not fit into the length allowed here")
-    return kept
+    return shortened
 
 
 def _may_be_cut(base: str, max_length: int | None) -> bool:
@@ -50,7 +50,7 @@ def _may_be_cut(base: str, max_length: int | None) -> bool:
 
 
 def stem(base: str, max_length: int | None = None) -> str:
-    """What all numbers of a base have in common, folded, however far they are cut."""
+    """The folded beginning that a base has in common with all its numbered names, however cut."""
     if max_length is None or not _may_be_cut(base, max_length):
         return fold(base)
     local, at, domain = base.partition("@")
@@ -59,19 +59,19 @@ def stem(base: str, max_length: int | None = None) -> str:
 
 
 def is_reserved(base: str, reserved: AbstractSet[str]) -> bool:
-    """Whether what stands before the @ is one of these words."""
+    """Whether the part before the @ is one of these words."""
     return fold(base).partition("@")[0] in reserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What the names of a namespace look like. `is_ascii`: what stands before the @."""
+    """What the names of a namespace look like. `is_ascii` is about the part before the @."""
 
     is_address: bool = False
     is_ascii: bool = False
 
     def problem(self, name: str) -> str | None:
-        """Why this can be no such name."""
+        """Why this can be no such name; None where it can."""
         local, _, domain = name.partition("@")
         if not name.strip() or not name.isprintable():
             return "a name is not blank and holds no control characters"
@@ -86,8 +86,8 @@ class Shape:
 class NameSet:
     """Names of one person that share a number: namespace (`username`, `email` …) → base value.
 
-    `max_lengths`: by namespace, where there is a limit. `is_exact`: as they are or not at all, for
-    an operator chose them.
+    `max_lengths`: by namespace, where there is a limit. `is_exact`: an operator
+    chose them, so they are given as they are or not at all.
     """
 
     person_id: int
@@ -105,7 +105,7 @@ class NameSet:
 
 
 Owner = Mapping[tuple[str, str], int | None]
-"""(namespace, folded value) → the person it was given to; None: kept for nobody."""
+"""(namespace, folded value) → the person it was given to; None: it is kept from everybody."""
 
 
 class FirstNumbers:
@@ -117,10 +117,13 @@ class FirstNumbers:
         self._numbers: dict[tuple[str, str], int] = {}
 
     def knows(self, wanted: NameSet) -> bool:
-        """Whether nobody needs to be asked. A name that is cut may meet those of other bases; a
-        single name that is taken after all costs another round and nothing else."""
+        """Whether the registry need not be asked before a number is chosen. It has to be where a
+        name is cut, which may then equal one of another base. A single name that is taken after
+        all only costs another round."""
         limits = wanted.max_lengths
-        if limits and any(_may_be_cut(b, limits.get(s)) for s, b in wanted.bases.items()):
+        if limits and any(
+            _may_be_cut(base, limits.get(space)) for space, base in wanted.bases.items()
+        ):
             return False
         return len(wanted.bases) == 1 or all(key in self._numbers for key in wanted.folded(1))
 
@@ -139,10 +142,10 @@ def choose_numbers(
     reserved: AbstractSet[str] = frozenset(),
     first: FirstNumbers | None = None,
 ) -> list[int | None]:
-    """The lowest number free in all namespaces of a set at once, in the order of `wanted`; None:
-    there is none, or none that fits.
+    """For each set of `wanted`, in order, the lowest number that is free in all its namespaces at
+    once; None where there is none, or none that fits.
 
-    A value that already belongs to the person counts as free for it; a reserved word is nobody's.
+    A value that already belongs to the person counts as free; a reserved word never is.
     """
     owners = dict(taken)
     has_names = frozenset(taken.values())
@@ -178,7 +181,7 @@ def _choose(
 
 
 def _folded(names: NameSet, number: int) -> list[tuple[str, str]]:
-    """Nothing where so long a number does not fit."""
+    """The names of a number; none where so long a number does not fit."""
     try:
         return list(names.folded(number))
     except NeedsDataError:

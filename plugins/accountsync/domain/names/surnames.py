@@ -47,7 +47,7 @@ SINGLE_SURNAMES = {
     "呂": "lv", "單": "shan", "區": "ou", "蓋": "ge", "樂": "yue", "員": "yun", "繆": "miao",
     "闞": "kan", "葉": "ye",
 }  # fmt: skip
-"""Traditional forms last."""
+"""The traditional forms come last."""
 
 OTHER_READINGS = {
     "隗": "kui", "盖": "gai", "乐": "le", "覃": "tan", "翟": "di", "牟": "mu", "缪": "mou",
@@ -55,15 +55,15 @@ OTHER_READINGS = {
     "员": "yuan", "薄": "bao", "柏": "bo", "祭": "ji", "尉": "yu", "那": "nuo", "洗": "xi",
     "粘": "zhan", "隽": "jun", "炅": "jiong", "区": "qu", "解": "jie", "令": "lian", "种": "zhong",
 }  # fmt: skip
-"""Surnames that some families read in another way: what a preview warns of."""
+"""Surnames that some families read in another way, of which a preview warns."""
 
 IN_GIVEN_NAMES = {
     "晟": "sheng", "长": "chang", "長": "chang", "泊": "bo", "琢": "zhuo", "佛": "fo", "勒": "le",
     "都": "du", "什": "shi", "塞": "sai", "湫": "qiu", "了": "liao", "曾": "zeng", "还": "huan",
     "着": "zhuo", "率": "shuai",
 }  # fmt: skip
-"""Where the dictionary's first reading is not that of names. Its words of two and more characters
-(长江, 长辈) win over this."""
+"""Characters whose first reading in the dictionary is not that of names. The dictionary's words of
+two and more characters (长江, 长辈) win over this."""
 
 GIVEN_NAMES = {"柏林": "bai lin"}
 """Given names that are another word elsewhere (Berlin: bo lin)."""

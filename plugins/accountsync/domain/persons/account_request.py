@@ -16,7 +16,7 @@ SOURCE = "request"
 
 
 class Fulfilment(StrEnum):
-    """How far one account that was asked for is; also a whole item, and a whole request."""
+    """How far an account that was asked for has come; also used for items and whole requests."""
 
     TO_PLAN = "to_plan"
     """The planner has not yet seen the request."""
@@ -29,7 +29,7 @@ class Fulfilment(StrEnum):
     """The account was there, and is disabled or deleted."""
     FAILED = "failed"
     REFUSED = "refused"
-    """The rules give this person no such account, e.g. because HR knows a leaver."""
+    """The rules give this person no such account, for example because HR knows a leaver."""
     PARTLY = "partly_failed"
     """All is over: some accounts are active, others will never be."""
     CANCELLED = "cancelled"
@@ -52,7 +52,7 @@ class Progress:
 
 
 def fulfilment(progress: Progress) -> Fulfilment:
-    """A task is never the account: only an account that is active is `active`."""
+    """How far it is. It is `active` where the account is, and not where only its task succeeded."""
     if progress.account_state == AccountState.ACTIVE:
         return Fulfilment.ACTIVE
     if progress.is_open:
@@ -70,7 +70,7 @@ def fulfilment(progress: Progress) -> Fulfilment:
 
 
 def together(parts: Collection[Fulfilment]) -> Fulfilment:
-    """Of a person's accounts, or of a request's persons: open as long as one of them is."""
+    """The state of a person's accounts, or of a request's persons, as one: open while a part is."""
     states = set(parts)
     if states == {Fulfilment.TO_PLAN}:
         return Fulfilment.TO_PLAN
@@ -87,8 +87,8 @@ def together(parts: Collection[Fulfilment]) -> Fulfilment:
 
 
 def entitles(system: str, person: Mapping[str, Any], valid_statuses: Collection[str]) -> bool:
-    """Whether a request gives the person this account. Whom HR owns has to be valid there: a
-    request brings nobody back who has left."""
+    """Whether a request gives the person this account. A person of HR has to have a valid status
+    there, because a request brings nobody back who has left."""
     if system not in person["requested_systems"]:
         return False
     return person["source"] == SOURCE or person["status"] in valid_statuses

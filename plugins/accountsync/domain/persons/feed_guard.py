@@ -1,4 +1,5 @@
-"""Does a feed look as if it would poison the store? Absence and leaving never do (I4, I7)."""
+"""Whether a feed is stopped because it would change too much. Absence and leaving never stop one
+(I4, I7)."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ from functools import partial
 from accountsync.domain.reasons import Kind, Reason
 
 LEAVING_FIELDS = frozenset({"status", "leave_date"})
-"""That these change is what leaving looks like: the plan's guard looks at it. What counts here is
-that they are emptied, and that leavers come back by them: nobody else would stop their accounts."""
+"""These change when somebody leaves, and that is judged by the plan's guard. The feed guard counts
+where they are emptied and where leavers come back by them, which no other guard would stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaving:
-    """How leavers are told: by one of the `statuses`, or a last day before `today`."""
+    """A leaver is known by one of the `statuses`, or by a last day before `today`."""
 
     statuses: Sequence[str]
     today: date
@@ -26,10 +27,10 @@ class Leaving:
 class FieldChange:
     """How many persons a feed changes in one field, how many of them it leaves without a value.
 
-    `had`: persons of the source who had a value, where that was counted · `back`: leavers who by
-    this field are none any more · `had_left`: leavers of the source by this field, where that was
-    counted · `examples`: employee numbers · `shifts`: old value, new value, persons; the most
-    frequent, of fields whose values are codes.
+    `had`: persons of the source who had a value, where that was counted. `back`: persons who are
+    leavers no more by this field. `had_left`: leavers of the source by this field, where that was
+    counted. `examples`: employee numbers. `shifts`: old value, new value, persons; only the most
+    frequent ones, and only of fields whose values are codes.
     """
 
     field: str
@@ -67,7 +68,7 @@ class Limits:
 
 
 def reasons_to_stop(feed: Feed, limits: Limits) -> list[Reason]:
-    """None: it may be merged."""
+    """Why the feed is stopped; no reason: it may be merged."""
     if feed.is_complete and feed.received == 0 and feed.known > 0:
         return [Reason.of(Kind.NOT_ONE_ROW, known=feed.known)]
     reasons = []

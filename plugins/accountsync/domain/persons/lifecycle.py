@@ -11,8 +11,8 @@ The first of these that holds decides:
 | a status that says so                                            | leave   |
 | anything else: the rules decide who gets what                    | active  |
 
-A last working day before the first one is that of an earlier employment: a rehire. The last day of
-all, 9999-12-31, is HR's way of saying that there is none.
+A last working day before the first one is that of an earlier employment: a rehire. With the
+last day of the calendar, 9999-12-31, HR says that there is none.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _LAST_OF_ALL = datetime.max.replace(tzinfo=UTC)
 
 
 class Lifecycle(StrEnum):
+    """Where a person stands: the table on top."""
+
     PREHIRE = "prehire"
     ACTIVE = "active"
     LEAVE = "leave"
@@ -65,8 +67,8 @@ def standing(person: Mapping[str, Any], statuses: Statuses, *, now: datetime) ->
     next_at = min(dates, default=None)
     state = _state(person, statuses, starts_at, ends_at, now)
     has_ended = ends_at is not None and ends_at <= now
-    gone_at = ends_at if has_ended else person["presumed_left_at"] or ends_at
-    ended_at = gone_at if state is Lifecycle.LEFT else None
+    left_at = ends_at if has_ended else person["presumed_left_at"] or ends_at
+    ended_at = left_at if state is Lifecycle.LEFT else None
     return Standing(state=state, starts_at=starts_at, next_at=next_at, ended_at=ended_at)
 
 
@@ -93,7 +95,8 @@ def _state(
 
 @lru_cache(maxsize=4096)
 def begin_of(day: date, zone: str) -> datetime:
-    """The first moment of a day in a zone; of the very first and last, as near as it goes."""
+    """The first moment of a day in a zone, in UTC; for the first and last days of the calendar, the
+    nearest moment that a datetime can hold."""
     try:
         return datetime.combine(day, time.min, ZoneInfo(zone)).astimezone(UTC)
     except OverflowError:

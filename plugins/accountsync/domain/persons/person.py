@@ -25,7 +25,7 @@ PERSON_FIELDS: Mapping[str, type] = {
     "time_zone": str,
     "source_updated_at": datetime,
 }
-"""The typed fields a source can fill, by name. Everything else HR says stays in `attributes`."""
+"""The typed fields that a source can fill, by name. All other values of HR stay in `attributes`."""
 
 REQUIRED_FIELDS = frozenset({"source_key", "employee_number", "full_name"})
 
@@ -33,11 +33,12 @@ RULE_FIELDS = (frozenset(PERSON_FIELDS) - {"source_key"}) | {
     "id", "source", "revision", "attributes", "type", "department",
     "requested_systems",
 }  # fmt: skip
-"""What `person` has in a mapping or a scope: `type` and `department` are the operators' rows."""
+"""What `person` has in a mapping or a scope. `type` and `department` are rows of the mapping tables
+that operators keep."""
 
 
 def reason_of(error: RecordError) -> Reason | None:
-    """What the error says, where it is one of our reasons."""
+    """The error's reason; None where it has only a message."""
     return error.reason if isinstance(error.reason, Reason) else None
 
 

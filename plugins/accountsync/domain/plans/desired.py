@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from accountsync.domain.accounts.account import GONE, Account
+from accountsync.domain.accounts.account import GONE, Account, Attributes
 from accountsync.domain.mapping.values import Context, Value
 from accountsync.domain.plans.entitlement import Policy
 from accountsync.domain.storable import is_storable
@@ -17,7 +17,7 @@ from accountsync.errors import RecordError
 
 
 class Difference(Enum):
-    """Between the attributes wanted and those applied last."""
+    """What differs between the attributes wanted and those applied last."""
 
     NONE = "none"
     ATTRIBUTES = "attributes"
@@ -26,9 +26,12 @@ class Difference(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemRule:
-    """One target's part of the configuration, compiled. `late`: attributes that read `accounts`.
-    `depends_on`: an account there is needed. `after`: a task there comes first, however it ends.
-    `kept`: attributes that stay as they were first applied."""
+    """One target's part of the configuration, compiled.
+
+    `late`: attributes that read `accounts`. `depends_on`: targets in which an account is needed.
+    `after`: targets whose task comes first, however it ends. `kept`: attributes that stay as they
+    were first applied.
+    """
 
     name: str
     depends_on: Sequence[str]
@@ -42,18 +45,16 @@ class SystemRule:
     kept: Collection[str] = ()
 
 
-def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """As JSON: a date equals its text."""
-    return one == other or _plain(one) == _plain(other)
+def same(left: Attributes, right: Attributes) -> bool:
+    """Whether both are the same in JSON, in which a date equals its text."""
+    return left == right or _plain(left) == _plain(right)
 
 
-def _plain(attributes: Mapping[str, Any]) -> Any:
+def _plain(attributes: Attributes) -> object:
     return orjson.loads(orjson.dumps(attributes))
 
 
-def difference(
-    rule: SystemRule, desired: Mapping[str, Any], applied: Mapping[str, Any]
-) -> Difference:
+def difference(rule: SystemRule, desired: Attributes, applied: Attributes) -> Difference:
     if same(desired, applied):
         return Difference.NONE
     if desired.get(rule.identifier) != applied.get(rule.identifier):
@@ -67,25 +68,33 @@ def attributes(
     context: Context,
     accounts: Mapping[str, Account],
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Those known now, and those that other accounts still have to give."""
+    """The attributes known now, and those that wait for another account.
+
+    Raises RecordError where data is missing or the store could not keep a value.
+    """
     desired = {name: value(context) for name, value in rule.attributes.items()}
     if account is None or account.state in GONE:
         return sendable(desired), rule.late
-    seen = with_accounts(context, accounts)
+    with_others = with_accounts(context, accounts)
     for name, value in rule.late_values.items():
-        desired[name] = _late(value, seen, account.attributes.get(name))
+        desired[name] = _late(value, with_others, account.attributes.get(name))
     kept = {name: account.attributes[name] for name in rule.kept if name in account.attributes}
     return sendable(desired | kept), {}
 
 
 def with_accounts(context: Context, accounts: Mapping[str, Account]) -> Context:
-    """What late-bound attributes read: the accounts that are there."""
-    there = {name: one for name, one in accounts.items() if one.state not in GONE}
-    return {**context, "accounts": {name: one.as_context() for name, one in there.items()}}
+    """The context that late-bound attributes read: with the accounts that are there."""
+    contexts = {
+        name: account.as_context()
+        for name, account in accounts.items()
+        if account.state not in GONE
+    }
+    return {**context, "accounts": contexts}
 
 
 def sendable(desired: dict[str, Any]) -> dict[str, Any]:
-    """What the store can keep. Raises RecordError: it is one person's trouble (I3)."""
+    """The attributes. Raises RecordError, which stops one person only (I3), where the store could
+    not keep them."""
     try:
         text = orjson.dumps(desired)
     except orjson.JSONEncodeError as error:
@@ -96,7 +105,7 @@ def sendable(desired: dict[str, Any]) -> dict[str, Any]:
 
 
 def _late(value: Value, context: Context, applied: Any) -> Any:
-    """Where the other account has gone, what it once gave stays."""
+    """The value, or the one applied last where the account that gave it has gone."""
     try:
         return value(context)
     except RecordError:
@@ -106,10 +115,10 @@ def _late(value: Value, context: Context, applied: Any) -> Any:
 def as_applied(
     rule: SystemRule, context: Context, accounts: Mapping[str, Account]
 ) -> dict[str, Any] | None:
-    """The attributes of an adopted account that count as applied last: what the target shows of
-    them; of the others what is wanted now, so that only a later change of it is sent.
+    """The attributes of an adopted account that count as applied last; None: data is missing.
 
-    None: data is missing.
+    An attribute that the target shows counts as shown. Of any other the value wanted now counts,
+    so that only a later change of it is sent.
     """
     account = accounts[rule.name]
     shown = {name: value for name, value in account.attributes.items() if value is not None}

@@ -15,9 +15,12 @@ NO_SOURCE = "source_not_configured"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """`prehire`: how long before the first working day the account is made, disabled.
+    """A target's rules for joiners and leavers.
+
+    `prehire`: how long before the first working day the account is made, disabled.
     `delete_after`: how long after leaving and disabling, whichever was later, a leaver's account
-    goes for good; None: never."""
+    is deleted; None: never.
+    """
 
     prehire: timedelta = timedelta(0)
     leave_keeps: bool = True
@@ -27,8 +30,8 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """`state`: active, disabled, deleted; None: whatever it is, it stays. `makes`: an account is
-    made where there is none. `next_at`: when time alone changes the answer."""
+    """`state`: active, disabled or deleted; None: the account stays as it is. `makes`: an account
+    is made where there is none. `next_at`: when time alone changes the answer."""
 
     state: AccountState | None
     reason: str
@@ -37,7 +40,7 @@ class Wanted:
 
 
 UNKNOWN = Wanted(state=None, reason=NO_SOURCE)
-"""Of whom nobody can say what the statuses mean: the HR source is not, or no longer, configured."""
+"""For persons of an HR source that is not configured, so that nobody knows what statuses mean."""
 
 
 def wanted(
@@ -48,7 +51,7 @@ def wanted(
     account: Account | None,
     now: datetime,
 ) -> Wanted:
-    """`in_scope`: None where data is missing to answer the rule."""
+    """What the person should have. `in_scope`: None where the rule lacks data for an answer."""
     reason = standing.state.value
     if standing.state is Lifecycle.LEFT:
         return _of_leaver(standing, policy, account, now)
@@ -66,7 +69,7 @@ def wanted(
 def _of_leaver(
     standing: Standing, policy: Policy, account: Account | None, now: datetime
 ) -> Wanted:
-    """Where there is nothing to delete, no date brings the person back for it."""
+    """A leaver is looked at again at a later date only where there is an account to delete."""
     left = Lifecycle.LEFT.value
     if policy.leaver_keeps:
         return Wanted(state=None, reason=left)
@@ -82,8 +85,8 @@ def _of_leaver(
 
 
 def _gone_since(standing: Standing, account: Account) -> datetime | None:
-    """Left and disabled. An account that was disabled for something else says nothing of when the
-    person left: None where no date does either."""
+    """Since when the person has left and the account is disabled; None where nobody knows. The time
+    of a disabling for another reason does not tell when the person left."""
     since, ended_at = account.since, standing.ended_at
     if since is None or (ended_at is None and account.disabled_reason != Lifecycle.LEFT):
         return None

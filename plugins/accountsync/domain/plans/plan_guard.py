@@ -1,4 +1,4 @@
-"""The judgement about a plan: what is so much that a human has to look at it (I7)."""
+"""The guard: which operations of a plan are so many that a human has to look at them (I7)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,12 @@ class GuardRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Of one operation in one target. `planned`: by this plan. `held`: by earlier ones, undecided.
-    `day`, `week`: let through in the last 24 hours and 7 days without a human."""
+    """Numbers about one operation in one target.
+
+    `active`: active accounts. `planned`: tasks of this plan. `held`: tasks of earlier plans that
+    nobody has decided about. `day`, `week`: tasks let through in the last 24 hours and 7 days
+    without a human.
+    """
 
     active: int
     planned: int
@@ -41,7 +45,7 @@ class Facts:
 
 
 def reasons(facts: Facts, rule: GuardRule) -> list[Reason]:
-    """Why the operation is held; nothing: it goes on."""
+    """Why the operation is held; no reason: it goes on."""
     return list(_reasons(facts, rule)) if facts.planned else []
 
 

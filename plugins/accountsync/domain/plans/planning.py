@@ -13,6 +13,7 @@ from accountsync.domain.accounts.account import (
     TAKES_AWAY,
     Account,
     AccountState,
+    Attributes,
     Operation,
 )
 from accountsync.domain.mapping.values import Context
@@ -20,7 +21,7 @@ from accountsync.domain.persons.lifecycle import Lifecycle
 from accountsync.domain.persons.person import reason_of
 from accountsync.domain.plans.desired import Difference, SystemRule, attributes, difference, same
 from accountsync.domain.plans.entitlement import Wanted
-from accountsync.domain.reasons import Reason, said
+from accountsync.domain.reasons import Reason, from_text
 from accountsync.domain.task_states import IN_DOUBT, TaskState
 from accountsync.domain.tasks.waiting import stands
 from accountsync.errors import RecordError
@@ -41,19 +42,20 @@ class Step(Enum):
     SUPERSEDE = "supersede"
     """The open task's reason has gone."""
     LATER = "later"
-    """A call is under way, or a human has to look: decide when that is over."""
+    """A call is under way, or a human has to look: the next plan after that decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTask:
-    """`kept_back`: an operator holds it, or will again once its data is there."""
+    """A task that is not over. `kept_back`: an operator holds it, and goes on holding it once data
+    that it lacks is there."""
 
     id: int
     operation: Operation
     state: TaskState
     person_id: int = 0
     system: str = ""
-    desired: Mapping[str, Any] = field(default_factory=dict)
+    desired: Attributes = field(default_factory=dict)
     late_bound: Mapping[str, Any] = field(default_factory=dict)
     account_state: AccountState = AccountState.ACTIVE
     reason: str | None = None
@@ -64,13 +66,13 @@ class OpenTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """`state`: ready, waiting (for the systems in `waits_for`), needs_data (see `cause`), planned
-    (the guard is still to judge)."""
+    """A task that the plan asks for. `state`: ready, waiting (for the systems in `waits_for`),
+    needs_data (see `cause`) or planned (the guard has not judged it yet)."""
 
     person_id: int
     system: str
     operation: Operation
-    desired: Mapping[str, Any]
+    desired: Attributes
     late_bound: Mapping[str, Any]
     state: TaskState
     waits_for: Sequence[str]
@@ -80,7 +82,7 @@ class PlannedTask:
 
 
 def operation(wanted: Wanted, account: Account | None, difference: Difference) -> Operation | None:
-    """The whole truth: what is wanted × what is there → one operation or none.
+    """The operation that leads from what is there to what is wanted; None: there is none.
 
     | wanted \\ account | none, absent, deleted | active           | disabled by us   | by others |
     |-------------------|-----------------------|------------------|------------------|-----------|
@@ -120,7 +122,7 @@ def _change(difference: Difference) -> Operation | None:
 
 
 def step(planned: PlannedTask | None, open_task: OpenTask | None) -> Step:
-    """What is under way is left alone; what nobody has started follows the plan (I6)."""
+    """A task under way is left alone; one that nobody has started follows the plan (I6)."""
     if open_task is not None and open_task.state in IN_DOUBT:
         return Step.LATER
     if planned is None:
@@ -167,7 +169,7 @@ def plan_task(
     """
     account = accounts.get(rule.name)
     bound = operation(wanted, account, Difference.NONE)
-    if bound in TAKES_AWAY and account is not None:  # needs no data of ours: access ends
+    if bound in TAKES_AWAY and account is not None:  # access ends even where data is missing
         return _task(
             rule, person_id, bound, wanted, desired=account.attributes, state=TaskState.PLANNED
         )
@@ -193,7 +195,7 @@ def plan_task(
 
 
 def _lacking(error: RecordError) -> Reason:
-    return reason_of(error) or said(str(error))
+    return reason_of(error) or from_text(str(error))
 
 
 def _may_change(wanted: Wanted, account: Account | None) -> bool:
@@ -203,7 +205,7 @@ def _may_change(wanted: Wanted, account: Account | None) -> bool:
 def _missing(
     rule: SystemRule, bound: Operation, wanted: Wanted, accounts: Mapping[str, Account]
 ) -> tuple[str, ...]:
-    """Of the systems that it depends on, those whose account it still waits for (I12)."""
+    """The systems that the rule depends on whose account the task still waits for (I12)."""
     if bound not in GIVES or wanted.state is None:
         return ()
     return tuple(
@@ -226,7 +228,7 @@ def in_order(
     planned: Mapping[str, PlannedTask],
     open_tasks: Mapping[str, OpenTask],
 ) -> PlannedTask:
-    """The task, after those of the systems in `after` that give or change something (I12).
+    """The task, which also waits for the tasks of `after` that give or change something (I12).
 
     `planned`, `open_tasks`: of the same person, by system.
     """
@@ -247,7 +249,7 @@ def in_order(
 def _open_after(
     planned: PlannedTask | None, open_task: OpenTask | None
 ) -> PlannedTask | OpenTask | None:
-    """The task that is open once the plan is written: what may have happened stays so."""
+    """The task that is open once the plan is written: one in doubt stays open."""
     is_in_doubt = open_task is not None and open_task.state in IN_DOUBT
     return open_task if is_in_doubt else planned
 
@@ -264,7 +266,7 @@ def _task(
     bound: Operation,
     wanted: Wanted,
     *,
-    desired: Mapping[str, Any],
+    desired: Attributes,
     state: TaskState,
     late_bound: Mapping[str, Any] | None = None,
     waits_for: Sequence[str] = (),

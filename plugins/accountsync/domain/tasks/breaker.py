@@ -1,7 +1,11 @@
-"""Whether a target is called at all: the circuit breaker's decisions, without clock or store (I13).
+"""The breaker decides whether a target is called at all, without a clock or a store (I13).
 
-closed: calls go out · open: the target is down, nothing is sent before `probe_at` · half_open: it
-is looked at, then one call on trial · paused: the target itself asked us to wait until `probe_at`.
+| state     | meaning                                                          |
+|-----------|------------------------------------------------------------------|
+| closed    | calls go out                                                     |
+| open      | the target is down, and nothing is sent before `probe_at`        |
+| half_open | the target is being looked at; then one call is made, on trial   |
+| paused    | the target itself has asked us to wait until `probe_at`          |
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ STATES = ("closed", "open", "half_open", "paused")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
-    """`failures`: looks in a row that found the target down. `since`: when it was first down."""
+    """`failures`: looks in a row that found the target down. `since`: when the first one did."""
 
     state: str = "closed"
     failures: int = 0
@@ -26,7 +30,7 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerRule:
-    """Opens after so many calls in a row that got no proper answer; the n-th look waits
+    """It opens after `after` calls in a row without a proper answer; the n-th look waits
     base · 2ⁿ⁻¹, at most `cap`."""
 
     after: int
@@ -35,18 +39,20 @@ class BreakerRule:
 
 
 class Passage(Enum):
+    """What a processor may do with a target."""
+
     GO = "go"
     TRIAL = "trial"
-    """One call first; all the others once it was answered."""
+    """One call is made first, and all the others once it was answered."""
     LOOK = "look"
-    """A connection test first, then as TRIAL."""
+    """The connection is tested first; then as TRIAL."""
     WAIT = "wait"
 
 
 def passage(breaker: Breaker, *, now: datetime) -> Passage:
     if breaker.state == "closed":
         return Passage.GO
-    if breaker.state == "half_open":  # whoever looked died over it
+    if breaker.state == "half_open":  # the processor that looked has died
         return Passage.LOOK
     if breaker.probe_at is not None and now < breaker.probe_at:
         return Passage.WAIT
@@ -58,7 +64,7 @@ def half_opened(breaker: Breaker) -> Breaker:
 
 
 def opened(breaker: Breaker, *, cause: str, rule: BreakerRule, now: datetime) -> Breaker:
-    """`breaker`: as it was. The first time is news; every further one is the same outage."""
+    """The breaker after a look that found the target down; `since` stays that of the first one."""
     failures = breaker.failures + 1
     wait = min(rule.base * (1 << min(failures - 1, 20)), rule.cap)
     return Breaker(

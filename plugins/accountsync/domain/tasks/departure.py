@@ -1,6 +1,8 @@
-"""Whether anything of one task has left for its target: what has not is given back as unsent (I9).
+"""Whether anything of a task has left for its target: if nothing has, the task is given back unsent
+(I9).
 
-The processor watches a call; the wire tells about it. Only changes count: a look leaves no doubt.
+The processor watches a call, and the wire reports what it sends. Only changes count, because a look
+leaves nothing in doubt.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from contextvars import ContextVar
 
 
 class Departure:
-    """`has_left`: true until the wire knows better, for a connector may have ways of its own.
+    """`has_left`: true until the wire reports otherwise, for a connector may send by other ways.
     `is_begun`: one change was made already, and the next step began."""
 
     def __init__(self) -> None:
@@ -34,7 +36,7 @@ _WATCHED: ContextVar[Departure | None] = ContextVar("departure", default=None)
 
 @contextmanager
 def watched() -> Iterator[Departure]:
-    """The calls of this block, as far as this coroutine makes them."""
+    """Watches the calls that this coroutine makes in the block."""
     departure = Departure()
     token = _WATCHED.set(departure)
     try:
@@ -50,12 +52,12 @@ def prepared() -> None:
 
 
 def sent() -> None:
-    """A change leaves now; whether it arrives is another matter."""
+    """A change leaves now; nobody knows yet whether it arrives."""
     if departure := _WATCHED.get():
         departure.send()
 
 
 def made() -> None:
-    """The target said yes to a change; what the body of its answer means, the connector judges."""
+    """The target accepted a change; the connector judges the body of the answer."""
     if departure := _WATCHED.get():
         departure.make()

@@ -9,7 +9,7 @@ from accountsync.errors import AccountSyncError
 
 class ErrorKind(StrEnum):
     """Most kinds are the errors of a connector, under the names of their classes (see `errors`);
-    the last ones tell of what was no error of a call."""
+    the last ones are for what was no error of a call."""
 
     TRANSIENT = "TransientError"
     """It may work later: the task is tried again."""
@@ -64,6 +64,6 @@ _KNOWN = {kind.value: kind for kind in ErrorKind}
 
 
 def kind_of(error: AccountSyncError | type[AccountSyncError]) -> ErrorKind:
-    """That of its class, or of the nearest one above it."""
+    """The kind of the error's class, or of the nearest class above it that has one."""
     kind = error if isinstance(error, type) else type(error)
-    return next(_KNOWN[one.__name__] for one in kind.__mro__ if one.__name__ in _KNOWN)
+    return next(_KNOWN[base.__name__] for base in kind.__mro__ if base.__name__ in _KNOWN)

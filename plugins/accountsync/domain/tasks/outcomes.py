@@ -1,17 +1,16 @@
-"""An account task on its way through a processor: what was claimed, what came out, what follows."""
+"""What is recorded about an attempt at an account task, and what becomes of the task."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from accountsync.domain.accounts.account import (
     TAKES_AWAY,
     Account,
     AccountState,
+    Attributes,
     Operation,
     RemoteAccount,
 )
@@ -33,7 +32,7 @@ from accountsync.errors import (
 )
 
 LOOKS_AT_MOST = 10
-"""So many look-ups in a row without an answer, each after a longer while: a human has to look."""
+"""After so many look-ups in a row without an answer, each after a longer wait, a human decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ class ClaimedTask:
     person_id: int
     employee_number: str
     operation: Operation
-    attributes: Mapping[str, Any]
+    attributes: Attributes
     account_state: AccountState
     account: Account | None
     attempts: int
@@ -59,7 +58,7 @@ class ClaimedTask:
 
 
 class Outcome(StrEnum):
-    """How an attempt ended; each with the task state that follows."""
+    """How an attempt ended."""
 
     SUCCEEDED = "succeeded"
     ADOPTED = "adopted"
@@ -70,7 +69,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     FAILED = "failed"
     NOT_SENT = "not_sent"
-    """Burns no attempt."""
+    """Nothing left us, so it does not count as an attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +94,7 @@ class Result:
     message: str | None = None
     burnt: bool = True
     replan: bool = False
-    applied: Mapping[str, Any] | None = None
+    applied: Attributes | None = None
     seconds: float = 0.0
 
 
@@ -166,7 +165,7 @@ def needs_human(
 
 
 def unrecordable(result: Result, *, because: str) -> Result:
-    """What the target answered, the store does not take: this task's fault, and no other's."""
+    """The store cannot keep the target's answer. This task alone needs a human; others go on."""
     message = f"the answer cannot be recorded ({because}); look at the target"
     return replace(
         needs_human(result.task, ErrorKind.UNKNOWN_OUTCOME, message),
@@ -176,7 +175,7 @@ def unrecordable(result: Result, *, because: str) -> Result:
 
 
 def not_sent(task: ClaimedTask, *, at: datetime, message: str) -> Result:
-    """Claimed, and given back: the run ended first, or the target was given up."""
+    """The task was claimed and is given back: the run ended first, or the target is not called."""
     return Result(
         task=task,
         outcome=Outcome.NOT_SENT,
@@ -190,7 +189,7 @@ def not_sent(task: ClaimedTask, *, at: datetime, message: str) -> Result:
 
 
 def interrupted(task: ClaimedTask, *, at: datetime) -> Result:
-    """Sent, and the run ended before the answer came (I9)."""
+    """The call was sent, and the run ended before the answer came (I9)."""
     return Result(
         task=task,
         outcome=Outcome.RETRY if task.probe else Outcome.UNKNOWN,
@@ -204,8 +203,8 @@ def interrupted(task: ClaimedTask, *, at: datetime) -> Result:
 
 
 def was_not_asked(error: AccountSyncError) -> bool:
-    """Found out here, before the target said anything (its own words would have a code): that is
-    no answer of its, and no attempt is burnt (I13)."""
+    """Whether the error arose here, before the target was asked, so that no attempt is burnt (I13).
+    An answer of the target would have a code."""
     if isinstance(error, NeedsDataError | InvalidPersonError):
         return error.code is None
     return isinstance(error, NeedsHumanError)
@@ -214,7 +213,7 @@ def was_not_asked(error: AccountSyncError) -> bool:
 def failed(
     task: ClaimedTask, error: AccountSyncError, *, rules: Rules, now: datetime, jitter: float
 ) -> Result:
-    """What an error means for the task: again later, probe, not sent, or failed for good (I13).
+    """What follows from an error: a task is tried again, probed, given back or failed (I13).
 
     A probe that fails leaves it unknown whether the account is there: never failed for good (I9).
     """
@@ -242,8 +241,8 @@ def failed(
 def _not_looked_up(
     task: ClaimedTask, error: AccountSyncError, *, rules: Rules, now: datetime, jitter: float
 ) -> Result:
-    """Looked up again, after a longer while each time; at last somebody else has to look. A target
-    that asks everybody to slow down has not been asked about this task."""
+    """The account is looked up again, after a longer wait each time; at last a human has to look.
+    An answer that asks everybody to slow down does not count: the look-up was not tried."""
     unanswered = task.unanswered + (not isinstance(error, ThrottledError))
     if unanswered >= LOOKS_AT_MOST:
         message = f"{unanswered} look-ups in a row without an answer; the last: {error}"
@@ -262,14 +261,14 @@ def _not_looked_up(
 def _tried(
     task: ClaimedTask, error: AccountSyncError, *, rules: Rules, now: datetime, jitter: float
 ) -> Result:
-    """A target that asks everybody to slow down has not tried this task: no attempt is burnt."""
+    """Tried again or failed. No attempt is burnt where the target asks everybody to slow down."""
     throttled = isinstance(error, ThrottledError)
     attempts = 1 if throttled else task.attempts
-    again = next_attempt_at(error, attempts=attempts, rule=rules.retry, now=now, jitter=jitter)
-    if again is None:
+    later = next_attempt_at(error, attempts=attempts, rule=rules.retry, now=now, jitter=jitter)
+    if later is None:
         result = _after(task, error, Outcome.FAILED, TaskState.FAILED, None)
         return replace(result, burnt=not was_not_asked(error))
-    return replace(_after(task, error, Outcome.RETRY, TaskState.READY, again), burnt=not throttled)
+    return replace(_after(task, error, Outcome.RETRY, TaskState.READY, later), burnt=not throttled)
 
 
 def _after(

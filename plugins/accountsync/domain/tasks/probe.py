@@ -1,6 +1,6 @@
-"""What a look at the target means for a task: its outcome is unknown, or the account is there.
+"""What a probe means for a task whose outcome is unknown, or whose account is there already.
 
-After a call whose outcome is unknown, what a look by stable key means for each operation:
+The probe looks the account up by its stable key. What follows depends on the operation:
 
 | found                      | create            | update rename enable | disable, delete |
 |----------------------------|-------------------|----------------------|-----------------|
@@ -10,18 +10,16 @@ After a call whose outcome is unknown, what a look by stable key means for each 
 | absent once                | looked at again, after a gap                               |||
 | absent twice               | repeated          | failed, replanned    | succeeded       |
 
-Recorded as found: the account is known and the create done; the planner sends what it lacks. Only
-what somebody else disabled is for a human.
+"Recorded as found" means that the account is known and the create is done; the planner sends what
+the account lacks. Only an account that somebody else disabled needs a human.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from accountsync.domain.accounts.account import AccountState, Operation, RemoteAccount
+from accountsync.domain.accounts.account import AccountState, Attributes, Operation, RemoteAccount
 from accountsync.domain.accounts.likeness import as_found
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.error_kinds import ErrorKind
@@ -37,21 +35,21 @@ from accountsync.domain.tasks.outcomes import (
 from accountsync.errors import AccountExistsError
 
 ABSENCES_NEEDED = 2
-"""Only so many looks in a row, with a gap, make an absence sure (replication lags)."""
+"""An absence is sure after so many looks in a row, with a gap between them: replication lags."""
 
 
 def probed(
-    task: ClaimedTask, found: RemoteAccount | None, *, rules: Rules, now: datetime
+    task: ClaimedTask, account: RemoteAccount | None, *, rules: Rules, now: datetime
 ) -> Result:
     """The table on top (I9)."""
-    if found is None:
+    if account is None:
         return _not_found(task, rules, now)
-    if not found.ours:
+    if not account.ours:
         return _foreign(task)
     if task.operation == Operation.CREATE:
-        return _adopted(task, found)
-    if _is_as_wanted(task, found):
-        return succeeded(task, found)
+        return _adopted(task, account)
+    if _is_as_wanted(task, account):
+        return succeeded(task, account)
     return _repeated(
         task, Outcome.RETRY, rules, now, message="the account is not yet in the wanted state"
     )
@@ -77,7 +75,7 @@ def _not_found(task: ClaimedTask, rules: Rules, now: datetime) -> Result:
 def _repeated(
     task: ClaimedTask, outcome: Outcome, rules: Rules, now: datetime, *, message: str
 ) -> Result:
-    """Again, unless its attempts are used up."""
+    """The task is tried again, unless its attempts are used up."""
     if task.attempts < rules.retry.max_attempts:
         return Result(task=task, outcome=outcome, state=TaskState.READY, next_attempt_at=now)
     return Result(
@@ -89,39 +87,41 @@ def _repeated(
     )
 
 
-def _is_as_wanted(task: ClaimedTask, found: RemoteAccount) -> bool:
-    """What the target does not show is not known to be as wanted: sent again, which is safe."""
+def _is_as_wanted(task: ClaimedTask, account: RemoteAccount) -> bool:
+    """Whether the account is known to be as wanted. An attribute that the target does not show is
+    not known to be, and is sent again, which is safe."""
     if task.operation == Operation.DELETE:
         return False
     is_enable = task.operation == Operation.ENABLE
-    if (is_enable or task.operation == Operation.DISABLE) and found.enabled is not is_enable:
+    if (is_enable or task.operation == Operation.DISABLE) and account.enabled is not is_enable:
         return False
     if task.operation == Operation.DISABLE:
         return True
     missing = object()
-    return all(found.attributes.get(k, missing) == v for k, v in task.attributes.items())
+    return all(account.attributes.get(k, missing) == v for k, v in task.attributes.items())
 
 
-def _adopted(task: ClaimedTask, found: RemoteAccount, *, code: str | None = None) -> Result:
-    """Somebody disabled it: only our own disables are undone by us (I11). What is otherwise than
-    wanted is recorded as it is, and planned again."""
-    if task.account_state == AccountState.ACTIVE and found.enabled is False:
+def _adopted(task: ClaimedTask, account: RemoteAccount, *, code: str | None = None) -> Result:
+    """The account is recorded as it is, and planned again where it is not as wanted. We undo only
+    our own disables (I11), so a human decides about one that somebody else disabled."""
+    if task.account_state == AccountState.ACTIVE and account.enabled is False:
         message = "the account is there, but was disabled by somebody else: enable it there"
         return needs_human(task, ErrorKind.ACCOUNT_EXISTS, message, code=code)
-    result = succeeded(task, found, adopted=True)
-    if task.account_state == AccountState.DISABLED and found.enabled:
+    result = succeeded(task, account, adopted=True)
+    if task.account_state == AccountState.DISABLED and account.enabled:
         result = replace(result, account_state=AccountState.ACTIVE, replan=True)
-    return _as_it_is(result, found.attributes, code=code)
+    return _as_it_is(result, account.attributes, code=code)
 
 
 def made(task: ClaimedTask, account: RemoteAccount) -> Result:
-    """A target may decide the identifier itself: a mailbox gets the address that a policy makes."""
+    """A create succeeded. A target may choose the identifier itself, as a mail service does by a
+    policy for addresses."""
     shown = account.attributes
-    named = {name: value for name, value in shown.items() if value == account.identifier}
-    return _as_it_is(succeeded(task, account), named)
+    by_target = {name: value for name, value in shown.items() if value == account.identifier}
+    return _as_it_is(succeeded(task, account), by_target)
 
 
-def _as_it_is(result: Result, shown: Mapping[str, Any], *, code: str | None = None) -> Result:
+def _as_it_is(result: Result, shown: Attributes, *, code: str | None = None) -> Result:
     wanted = result.task.attributes
     applied = as_found(wanted, shown)
     unlike = [name for name, value in applied.items() if value is not wanted[name]]
@@ -132,9 +132,9 @@ def _as_it_is(result: Result, shown: Mapping[str, Any], *, code: str | None = No
     return result if _is_in_circles(result.task, applied) else replace(result, replan=True)
 
 
-def _is_in_circles(task: ClaimedTask, applied: Mapping[str, Any]) -> bool:
-    """Found as it was when the target last said that it is not there: an update would hear that
-    again. It waits until something about the person changes."""
+def _is_in_circles(task: ClaimedTask, applied: Attributes) -> bool:
+    """Whether the account is as it was when the target last said that there is none. An update
+    would get that answer again, so it waits until something about the person changes."""
     account = task.account
     return (
         account is not None
@@ -143,13 +143,13 @@ def _is_in_circles(task: ClaimedTask, applied: Mapping[str, Any]) -> bool:
     )
 
 
-def existing(task: ClaimedTask, found: RemoteAccount | None, error: AccountExistsError) -> Result:
+def existing(task: ClaimedTask, account: RemoteAccount | None, error: AccountExistsError) -> Result:
     """The target says the account exists: ours is adopted, anything else needs a human (I10)."""
-    if found is None:
+    if account is None:
         message = "the target says that the account exists, but a look-up does not show it"
         return needs_human(task, ErrorKind.ACCOUNT_EXISTS, message, code=error.code)
-    if found.ours:
-        return _adopted(task, found, code=error.code)
+    if account.ours:
+        return _adopted(task, account, code=error.code)
     return _foreign(task, code=error.code)
 
 

@@ -10,12 +10,13 @@
 | delete         | those that come after this one | a task is open that takes away              |
 | update, rename | none                           | –                                           |
 
-Whoever lets a task go (the planner, the guard, an operator) writes its candidates into `waits_for`.
-In the same transaction one statement of the store keeps those that stand, and makes the task ready
-where none does (`store.tasks.dependants`); the same statement runs where a result is recorded.
-`stands` says the same in Python: the planner leaves out what does not stand before it writes, so
-that it can compare a plan with what is open, and need not write a task twice. A test proves both
-equal for random worlds.
+A candidate stands while the task really has to wait for it. Whoever lets a task go (the planner,
+the guard, an operator) writes its candidates into `waits_for`. In the same transaction one
+statement of the store keeps those that stand, and makes the task ready where none does
+(`store.tasks.dependants`); the same statement runs where a result is recorded. `stands` decides the
+same in Python: the planner leaves out candidates that do not stand before it writes, so that it can
+compare a plan with the open tasks and writes no task twice. A test proves with random data that
+both decide alike.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ Candidates = Mapping[str, Mapping[Operation, Sequence[str]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """By system: `depends_on`, those in which an account is needed first; `after`, those whose
-    tasks come first, however they end. No system is in both."""
+    """`depends_on`: system → those in which an account is needed first. `after`: system → those
+    whose tasks come first, however they end. Nothing is in both for one system."""
 
     depends_on: Mapping[str, Sequence[str]]
     after: Mapping[str, Sequence[str]]

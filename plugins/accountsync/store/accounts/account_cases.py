@@ -132,20 +132,20 @@ class Doubt:
 
 
 def contexts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What a correlation rule can read: the person, names given before, accounts known."""
+    """For each person, what a correlation rule can read: the person, its names, its accounts."""
     ids = [row["id"] for row in rows]
-    known, given = accounts.of_persons(connection, ids), name_registry.current(connection, ids)
+    known, names = accounts.of_persons(connection, ids), name_registry.current(connection, ids)
     for row in rows:
         own = known.get(row["id"], {})
         yield {
             "person": row,
-            "names": given.get(row["id"], {}),
+            "names": names.get(row["id"], {}),
             "accounts": {system: account.as_context() for system, account in own.items()},
         }
 
 
 def adopt(connection: Connection, *, system: str, found: Mapping[int, RemoteAccount]) -> None:
-    """Person id → the account that is the person's; the planner looks at them again."""
+    """`found`: person id → the account that is the person's. The persons are planned again."""
     rows = [
         {
             "person_id": person_id,
@@ -162,7 +162,7 @@ def adopt(connection: Connection, *, system: str, found: Mapping[int, RemoteAcco
 
 
 def _make_no_other(connection: Connection, system: str, persons: Collection[int]) -> None:
-    """What is to be made is given up at once: nobody may send it before the next plan (I9)."""
+    """Creates that nobody has begun are given up at once, before somebody sends them (I9)."""
     connection.execute(_GIVE_UP, {"system": system, "persons": bigints(persons)})
 
 
@@ -173,7 +173,7 @@ def plan_again(connection: Connection, persons: Collection[int]) -> None:
 def put_cases(
     connection: Connection, *, system: str, doubts: Sequence[Doubt], now: datetime
 ) -> None:
-    """Open cases are what the newest list says; what a human decided stays decided."""
+    """Makes the open cases those of the newest list; what a human decided stays decided."""
     rows = [
         {
             "account_key": account_key(doubt.account),
@@ -205,7 +205,7 @@ def _as_json(account: RemoteAccount) -> dict[str, Any]:
 
 
 def cases(connection: Connection, *, system: str | None = None) -> Sequence[RowMapping]:
-    """The open ones. `numbers`: the candidates' employee numbers."""
+    """The open cases. `numbers`: the candidates' employee numbers."""
     query = (
         f"{_CASES} WHERE c.state = 'open' AND (CAST(:system AS text) IS NULL OR c.system = :system)"
     )
@@ -214,7 +214,7 @@ def cases(connection: Connection, *, system: str | None = None) -> Sequence[RowM
 
 
 def ignored(connection: Connection, *, system: str) -> frozenset[str]:
-    """Keys of the accounts that a human said are nobody's."""
+    """Keys of the accounts of which a human said that they are nobody's."""
     query = (
         "SELECT account_key FROM accountsync.correlation_case"
         " WHERE system = :system AND state = 'ignored'"
@@ -242,7 +242,7 @@ def close(connection: Connection, *, case: int, state: str, now: datetime) -> No
 
 
 def in_doubt(connection: Connection, persons: Sequence[int]) -> frozenset[tuple[int, str]]:
-    """(person id, system) of those of whom we know no account there, but an open case says that one
-    may be theirs: to make another would give them two (I9)."""
-    found = connection.execute(_IN_DOUBT, {"persons": bigints(persons)})
-    return frozenset((row.person_id, row.system) for row in found)
+    """(person id, system) of persons without a known account there who may own one by an open case:
+    another one would be their second (I9)."""
+    pairs = connection.execute(_IN_DOUBT, {"persons": bigints(persons)})
+    return frozenset((row.person_id, row.system) for row in pairs)

@@ -51,7 +51,7 @@ JOIN accountsync.account a
 def taken(
     connection: Connection, *, system: str, found: Mapping[int, RemoteAccount]
 ) -> frozenset[int]:
-    """The persons whose account, found or made just now, is that of another person already."""
+    """The persons whose account, found or made just now, belongs to another person already."""
     owners: dict[str, int] = {}
     twice = {
         person_id
@@ -67,7 +67,7 @@ def taken(
     return frozenset(connection.scalars(_TAKEN, bound)) | twice if found else frozenset()
 
 
-# Of accounts that are found or changed: whose do other accounts read a fact of that is another now?
+# Whose account, found or changed just now, has another fact that other accounts of the person read?
 # `old` is the account as it is known so far; a reader is there, or a task that makes it is begun.
 _READ_ELSEWHERE = text(f"""
 -- rides on uq_account_person_id_system, uq_account_task_open
@@ -111,8 +111,7 @@ def read_elsewhere(
     system: str,
     found: Mapping[int, tuple[RemoteAccount, Mapping[str, Any]]],
 ) -> frozenset[int]:
-    """The persons of whose account a fact changes that their other accounts were made from, or are
-    being made from.
+    """The persons whose other accounts were made, or are being made, from a fact that has changed.
 
     `found`: person id → the account, and the attributes that it has from now on.
     """
@@ -131,9 +130,9 @@ def read_elsewhere(
 
 def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, Account]]:
     """Person id → system → account."""
-    found: defaultdict[int, dict[str, Account]] = defaultdict(dict)
+    accounts: defaultdict[int, dict[str, Account]] = defaultdict(dict)
     for row in connection.execute(_OF, {"persons": bigints(persons)}):
-        found[row.person_id][row.system] = Account(
+        accounts[row.person_id][row.system] = Account(
             state=AccountState(row.state),
             identifier=row.identifier,
             remote_id=row.remote_id,
@@ -144,7 +143,7 @@ def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
             since=row.updated_at,
             as_shown=row.as_shown,
         )
-    return found
+    return accounts
 
 
 _KEEP_APPLIED = text("""
@@ -156,12 +155,12 @@ WHERE a.person_id = r.person_id AND a.system = r.system AND a.as_shown
 
 
 def keep_applied(
-    connection: Connection, found: Mapping[tuple[int, str], Mapping[str, Any]]
+    connection: Connection, applied: Mapping[tuple[int, str], Mapping[str, Any]]
 ) -> None:
-    """(person id, system) of adopted accounts → the attributes that count as applied last."""
+    """`applied`: (person id, system) of adopted accounts → what counts as applied last."""
     rows = [
         {"person_id": person_id, "system": system, "attributes": attributes}
-        for (person_id, system), attributes in found.items()
+        for (person_id, system), attributes in applied.items()
     ]
     if rows:
         connection.execute(_KEEP_APPLIED, {"rows": orjson.dumps(rows).decode()})
@@ -169,7 +168,7 @@ def keep_applied(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traced:
-    """What is known of a person in a system: `attributes` as applied last, else as planned last."""
+    """A person's account in a system, if known. `attributes`: as applied last, else as planned."""
 
     account: Account | None
     attributes: Mapping[str, Any]
@@ -206,7 +205,7 @@ def traced(connection: Connection, *, system: str, employee_number: str) -> Trac
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """The accounts of a system that are there as far as we know → whose they are."""
+    """The accounts of a system that are there, as far as we know → the persons' ids."""
 
     by_remote_id: Mapping[str, int]
     by_identifier: Mapping[str, int]

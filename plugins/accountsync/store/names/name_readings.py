@@ -1,4 +1,4 @@
-"""What operators say about names: readings of surnames and characters, and of single persons."""
+"""What operators have recorded of names: readings of surnames, of characters, of single persons."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class PersonName:
 
 
 def load(connection: Connection) -> Readings:
-    said: dict[str, dict[str, tuple[str, ...]]] = {"surname": {}, "character": {}}
+    readings: dict[str, dict[str, tuple[str, ...]]] = {"surname": {}, "character": {}}
     for row in listed(connection):
-        said[row["kind"]][row["characters"]] = tuple(row["reading"].split())
-    return Readings(surnames=said["surname"], characters=said["character"])
+        readings[row["kind"]][row["characters"]] = tuple(row["reading"].split())
+    return Readings(surnames=readings["surname"], characters=readings["character"])
 
 
 def listed(connection: Connection) -> Sequence[RowMapping]:
@@ -66,7 +66,7 @@ def with_own(readings: Readings, own: PersonName | None) -> Readings:
 
 
 def say(connection: Connection, *, kind: str, characters: str, reading: str) -> int:
-    """`kind`: surname or character. Returns how many persons are planned again for it."""
+    """Records a reading of `kind` surname or character. Returns how many persons are replanned."""
     bound = {"kind": kind, "characters": characters, "reading": reading}
     changed = connection.execute(_SAY, bound).rowcount
     return _plan_bearers_again(connection, kind, characters) if changed else 0
@@ -83,7 +83,7 @@ def _plan_bearers_again(connection: Connection, kind: str, characters: str) -> i
 
 
 def override(connection: Connection, *, person_id: int, name: PersonName) -> None:
-    """The whole of what operators want for this person; plans the person again."""
+    """Replaces all that operators want for this person, and plans the person again."""
     bound: dict[str, Any] = {
         "person": person_id,
         "reading": name.reading,

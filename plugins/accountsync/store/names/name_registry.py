@@ -22,10 +22,10 @@ from accountsync.domain.names.numbering import (
 from accountsync.store.engine import bigints, copying
 
 MAPPING, OVERRIDE, OPERATOR, HR = "mapping", "override", "operator", "hr"
-"""Where a name comes from; otherwise it is the system that an account was found in."""
+"""Origins of a name; any other origin is the system in which the name was found."""
 
-# A few thousand names of a lot, each looked for in the index, which OFFSET 0 keeps so: joined, the
-# whole registry would be read for every lot.
+# OFFSET 0 makes PostgreSQL look up each of the few thousand names of a lot in the index. With a
+# plain join it would read the whole registry for every lot.
 _OWNED = text("""
 SELECT found.*
 FROM unnest(CAST(:persons AS bigint[])) AS w (person_id)
@@ -124,7 +124,7 @@ Names = dict[int, dict[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedName:
-    """`made_from`: what the mapping gave when the name was given; None: seen elsewhere."""
+    """A name in use. `made_from`: the mapping's value at that time; None: it was seen elsewhere."""
 
     value: str
     made_from: str | None
@@ -148,7 +148,7 @@ def owned(connection: Connection, persons: Sequence[int]) -> dict[int, dict[str,
 
 
 def _of(connection: Connection, persons: Sequence[int]) -> dict[int, _Known]:
-    """Person id → what the registry has of the person, if anything."""
+    """Person id → the names that the registry has of the person, if any."""
     known: dict[int, _Known] = defaultdict(_Known)
     for person_id, namespace, value, is_current in connection.execute(
         _ALL_OF, {"persons": bigints(persons)}
@@ -162,8 +162,8 @@ def _of(connection: Connection, persons: Sequence[int]) -> dict[int, _Known]:
 
 def current(connection: Connection, persons: Sequence[int]) -> Names:
     return {
-        person_id: {space: name.value for space, name in found.items()}
-        for person_id, found in owned(connection, persons).items()
+        person_id: {space: name.value for space, name in names.items()}
+        for person_id, names in owned(connection, persons).items()
     }
 
 
@@ -181,14 +181,13 @@ def allocate(
 ) -> Names:
     """Each person's names: those the person has, and new ones for the namespaces that lack one.
 
-    The lowest number that is free in all of a set at once; first come, first served, in that order.
-    Who gets none has none of the set.
-    `first`: what earlier lots of the same transaction have learned; bases in it are not looked up
-    again.
+    A set gets the lowest number that is free in all its namespaces; earlier sets choose first. Who
+    gets no number has no name of the set. `first`: the numbers that earlier lots of the same
+    transaction have found; bases in it are not looked up again.
     """
     first = FirstNumbers() if first is None else first
     known = _of(connection, [w.person_id for w in wanted])
-    names: Names = {p: dict(found.current) for p, found in known.items()}
+    names: Names = {person_id: dict(has.current) for person_id, has in known.items()}
     lacking = [_lacking(w, names.get(w.person_id, {})) for w in wanted]
     lacking = [w for w in lacking if w.bases]
     unsure = [w for w in lacking if not (_is_new(w, known) and first.knows(w))]
@@ -196,24 +195,25 @@ def allocate(
     while lacking:
         numbers = choose_numbers(lacking, _taken(connection, unsure, tried), reserved, first)
         chosen = [(w, n) for w, n in zip(lacking, numbers, strict=True) if n is not None]
-        given = _give(connection, chosen)
-        for person_id, values in given.items():
+        new_names = _give(connection, chosen)
+        for person_id, values in new_names.items():
             names.setdefault(person_id, {}).update(values)
         lost = [
             (w, number)
             for w, number in chosen
-            if not w.bases.keys() <= given.get(w.person_id, {}).keys()
+            if not w.bases.keys() <= new_names.get(w.person_id, {}).keys()
         ]
         tried |= {name for w, number in lost for name in w.folded(number)}
         lacking = unsure = [w for w, _ in lost]
-        # Lost to another base's number (`li12`: 12th of `li`, 2nd of `li1`): again with the whole
-        # set. What such a person got in the same round stays reserved, not current.
+        # These lost a name to another base's number (`li12` is the 12th of `li` and the 2nd of
+        # `li1`), and try again with the whole set. A name that such a person got in the same round
+        # stays the person's, and is not in use.
         retire(connection, [(w.person_id, space) for w in lacking for space in w.bases])
     return names
 
 
 def _is_new(wanted: NameSet, known: Mapping[int, _Known]) -> bool:
-    """Nothing that is taken could be this person's own."""
+    """Whether no name that is taken can be this person's own."""
     return wanted.person_id not in known or not known[wanted.person_id].has_former
 
 
@@ -241,7 +241,7 @@ _Row = tuple[str, str, str, str, str, int, int, str]
 
 
 def _give(connection: Connection, chosen: Sequence[tuple[NameSet, int]]) -> Names:
-    """Those that nobody else has by now."""
+    """Gives the names that nobody else has by now, and returns them."""
     rows = [row for wanted, number in chosen for row in _rows(wanted, number)]
     rows.sort()  # in one order, so that two planners wait for each other and never both
     try:
@@ -251,10 +251,10 @@ def _give(connection: Connection, chosen: Sequence[tuple[NameSet, int]]) -> Name
     except psycopg.errors.UniqueViolation:
         columns = zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)
         won = ((p, s, v) for p, s, v in connection.execute(_GIVE, dict(columns)).all())
-    given: Names = defaultdict(dict)
+    names: Names = defaultdict(dict)
     for person_id, namespace, value in won:
-        given[person_id][namespace] = value
-    return given
+        names[person_id][namespace] = value
+    return names
 
 
 def _rows(wanted: NameSet, number: int) -> Iterator[_Row]:
@@ -273,21 +273,21 @@ def _copy(connection: Connection, rows: Sequence[_Row]) -> None:
 
 
 def retire(connection: Connection, names: Sequence[tuple[int, str]]) -> None:
-    """(person, namespace) whose name is no longer in use. It stays the person's (I8)."""
+    """Takes the names of (person, namespace) out of use. They stay the persons' (I8)."""
     if names:
         bound = {"persons": [p for p, _ in names], "spaces": [s for _, s in names]}
         connection.execute(_RETIRE, bound)
 
 
 def take_up(connection: Connection, names: Mapping[tuple[int, str], str]) -> None:
-    """(person, namespace) → the name, just retired, that is in use after all."""
+    """`names`: (person, namespace) → the name, just retired, that is in use after all."""
     if names:
         bound = {"persons": [p for p, _ in names], "spaces": [s for _, s in names]}
         connection.execute(_TAKE_UP, bound | {"values": list(names.values())})
 
 
 def remember_base(connection: Connection, bases: Mapping[tuple[int, str], str]) -> None:
-    """What the mapping gives for names that were seen elsewhere: renames are told by it later."""
+    """Keeps what the mapping gives for names that were seen elsewhere: a rename differs from it."""
     if bases:
         connection.execute(
             text(

@@ -12,7 +12,7 @@ from accountsync.domain.names.numbering import fold, stem
 from accountsync.store.names.name_registry import TAKEN_VALUES
 
 _NUMBER = re.compile(r"(?<=\D)\d{1,4}(?=@|$)")
-"""Of a name seen elsewhere: `zhangwei7` will be in the way of the seventh `zhangwei`."""
+"""The number in a name seen elsewhere: `zhangwei7` is the name of the seventh `zhangwei`, too."""
 
 _SEE = text("""
 INSERT INTO accountsync.name_registry AS n (
@@ -63,7 +63,7 @@ ON CONFLICT (namespace, folded) DO NOTHING
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenName:
-    """A name that HR or a target has already. `person_id` None: of nobody we know."""
+    """A name that HR or a target has already. `person_id`: None where nobody we know has it."""
 
     person_id: int | None
     namespace: str
@@ -72,7 +72,7 @@ class SeenName:
 
 
 def holder(connection: Connection, *, namespace: str, value: str) -> RowMapping | None:
-    """`person_id, employee_number, origin` of whoever has or had it; None: it is free."""
+    """`person_id, employee_number, origin` of whoever has or had the name; None: it is free."""
     bound = {"space": namespace, "folded": fold(value)}
     return connection.execute(_HOLDER, bound).mappings().one_or_none()
 
@@ -98,8 +98,8 @@ def see(connection: Connection, seen: Sequence[SeenName]) -> list[SeenName]:
     owners = {(s, f): owner for s, f, owner in connection.execute(TAKEN_VALUES, bound)}
     return [
         name
-        for name, same in zip(seen, folded, strict=True)
-        if name.person_id is not None and owners[name.namespace, same] != name.person_id
+        for name, folded_value in zip(seen, folded, strict=True)
+        if name.person_id is not None and owners[name.namespace, folded_value] != name.person_id
     ]
 
 

@@ -62,7 +62,7 @@ coalesce(
   false
 )
 """
-"""By what HR said before (domain.persons.lifecycle): nobody needs to be asked."""
+"""Whether HR had said before that the person left (domain.persons.lifecycle)."""
 
 _LONG_ABSENT = """
 -- rides on ix_person_absent and ix_snapshot_source_id
@@ -116,8 +116,8 @@ ORDER BY s.id, 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """`since`: the first complete snapshot without this person · `snapshots`: how many so far ·
-    `has_left`: HR had said so before."""
+    """`since`: when the first complete snapshot lacked the person. `snapshots`: how many did so
+    far. `has_left`: HR had said before that the person left."""
 
     employee_number: str
     source: str
@@ -128,10 +128,10 @@ class Absent:
 
 
 def mark(connection: Connection, *, run_id: int, source: str, snapshot: int) -> None:
-    """After a full read: who is missing since this snapshot. Nothing else changes by it.
+    """After a full read, notes who is missing since this snapshot, and changes nothing else.
 
-    Who was made after the read began (it was held, and is merged late) is not missing from it, nor
-    is whose row came without its key.
+    A person who was made after the read began (it was held, and is merged late) is not missing
+    from it, and neither is one whose row came without its key.
     """
     connection.execute(
         text(_MARK.format(table=table(run_id))),
@@ -140,8 +140,8 @@ def mark(connection: Connection, *, run_id: int, source: str, snapshot: int) -> 
 
 
 def welcome_back(connection: Connection, *, run_id: int, source: str) -> None:
-    """Whoever is in a feed, of whatever kind, is in HR: no longer missing, no longer presumed to
-    have left."""
+    """Persons of this feed, of whatever kind, are not missing any more, nor presumed to have
+    left."""
     bound = {"source": source, "run_id": run_id}
     connection.execute(text(_RECORD_RETURN.format(table=table(run_id))), bound)
     connection.execute(text(_WELCOME_BACK.format(table=table(run_id))), {"source": source})
@@ -150,7 +150,7 @@ def welcome_back(connection: Connection, *, run_id: int, source: str) -> None:
 def presume_left(
     connection: Connection, *, run_id: int, source: str, after_snapshots: int, now: datetime
 ) -> int:
-    """By rule: everybody whom so many complete snapshots lack. Counts them."""
+    """Presumes by rule that persons whom so many complete snapshots lack have left. Counts them."""
     presumed = connection.scalar(
         text(_PRESUME_LEFT.format(who=_LONG_ABSENT)),
         {"source": source, "run_id": run_id, "after": after_snapshots, "now": now},
@@ -173,13 +173,13 @@ def long_absent(
     left_statuses: Sequence[str],
     examples: int,
 ) -> tuple[int, list[str]]:
-    """How many so many complete snapshots lack who had not left, and the first of their employee
+    """How many persons who had not left so many complete snapshots lack, and their first employee
     numbers."""
-    found = connection.execute(
+    count, numbers = connection.execute(
         text(_COUNT_LONG_ABSENT.format(examples=examples)),
         {"source": source, "after": after_snapshots, "left": list(left_statuses)},
     ).one()
-    return found[0], found[1] or []
+    return count, numbers or []
 
 
 _PRESUME_LEFT_BY_NUMBER = text("""
@@ -195,8 +195,8 @@ RETURNING employee_number
 def presume_left_by_number(
     connection: Connection, *, numbers: Sequence[str], now: datetime
 ) -> list[str]:
-    """By a human: those of the employee numbers that are absent and not yet presumed to have left,
-    which are returned."""
+    """Takes absent persons for leavers because a human says so. Returns the employee numbers of
+    those for whom that is new."""
     bound = {"numbers": list(numbers), "now": now}
     return list(connection.scalars(_PRESUME_LEFT_BY_NUMBER, bound))
 

@@ -28,7 +28,7 @@ _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _CONTROL = re.compile(r"[\\\n\r\t]")
 
 _ANALYZED = "source_key, employee_number, source_updated_at, content_hash, problems, retried"
-"""What the merge joins and filters by; the rows themselves are wide and slow to sample."""
+"""The columns by which the merge joins and filters. The others are wide and slow to sample."""
 
 MAY_REPLACE = """(
     -- a full read is HR's present state
@@ -45,10 +45,10 @@ MAY_REPLACE = """(
         true
       )
   )"""
-"""Whether a staged row may replace what is known of a person. A full read is HR's present state,
-so it decides (`:decides`); of anything else the newer change time wins, except over one from the
-future, after `:latest`; where that does not tell, what was read later: of a feed that was held, who
-changed since it was read stays (I5)."""
+"""Whether a staged row may replace what is known of a person. A full read is HR's present state, so
+it decides (`:decides`). In any other read the newer change time wins, except over one from the
+future, after `:latest`. Where the times do not tell, the later read wins: a person who changed
+since a held feed was read stays as the person is (I5)."""
 
 
 def table(run_id: int) -> str:
@@ -72,8 +72,9 @@ WITH (autovacuum_enabled = false)
 
 
 def create(connection: Connection, *, run_id: int) -> None:
-    """A row is kept in `raw`, whose json keeps what jsonb refuses, where it has problems, otherwise
-    in `attributes`; in neither where it was known when it was read, and only its identity is here.
+    """Makes the table of a run. A row with problems is kept in `raw`, whose json keeps what jsonb
+    refuses, and any other in `attributes`. Of a row that was known when it was read only the
+    identity is kept, and both are null.
     """
     statement = _CREATE.format(table=table(run_id), columns=_COLUMNS)
     connection.execute(text(statement))
@@ -88,9 +89,10 @@ def empty(connection: Connection, *, run_id: int) -> None:
 
 
 def lines(records: Sequence[Record], *, retried: bool) -> list[bytes]:
-    """Rows as COPY reads them; where no text is, there is nothing. By hand: a million go through.
+    """Rows as COPY reads them, with null for an empty text. A million rows go through here, so they
+    are put together by hand.
 
-    `raw` is JSON, whose only character that COPY would take for its own is the backslash; or empty.
+    `raw` is empty or JSON, in which COPY takes no character but the backslash for its own.
     """
     end = b"t\n" if retried else b"f\n"
     return [
@@ -109,7 +111,7 @@ def lines(records: Sequence[Record], *, retried: bool) -> list[bytes]:
 
 
 def _texts(records: Sequence[Record]) -> list[bytes]:
-    """Whether one holds a character of COPY's own is asked of all at once."""
+    """The values of each row, joined. All rows are asked at once whether they need escapes."""
     if not records:
         return []
     texts = "\n".join(["\t".join(record[0]) for record in records])
@@ -128,7 +130,7 @@ def _is_plain(texts: str, *, rows: int) -> bool:
 
 
 def _escaped(value: str) -> str:
-    return _CONTROL.sub(lambda found: _ESCAPES[found[0]], value)
+    return _CONTROL.sub(lambda match: _ESCAPES[match[0]], value)
 
 
 def _document(problems: Sequence[Reason]) -> bytes:
@@ -136,12 +138,12 @@ def _document(problems: Sequence[Reason]) -> bytes:
 
 
 def use_memory(connection: Connection) -> None:
-    """For this transaction: keys of a million rows are joined and sorted without the disk."""
+    """Lets this transaction join and sort the keys of a million rows without the disk."""
     connection.execute(text("SET LOCAL work_mem = '64MB'"))
 
 
 def build_index(connection: Connection, *, run_id: int) -> None:
-    """After the rows: the merge joins by key."""
+    """Makes the index by which the merge joins, once all rows are there."""
     name = f"staged_{run_id:d}_source_key"
     connection.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON {table(run_id)} (source_key)"))
     connection.execute(text("SET LOCAL default_statistics_target = 10"))  # of keys, it is enough
@@ -161,16 +163,15 @@ WHERE s.attributes IS NULL
 
 
 def fill_in_known(connection: Connection, *, run_id: int, source: str) -> None:
-    """Rows of which only the identity is here get what their persons hold, which is the same: the
-    feed is whole without the store."""
+    """Fills rows of which only the identity is staged from their persons, who hold the same, so
+    that the feed is whole without the store."""
     fields = ", ".join(f"{name} = p.{name}" for name in (*PERSON_FIELDS, "attributes"))
     statement = _FILL_IN_KNOWN.format(table=table(run_id), fields=fields)
     connection.execute(text(statement), {"source": source})
 
 
 def tally(connection: Connection, *, run_id: int) -> tuple[int, int]:
-    """The rows of a read, and those of them beyond the first of their key: in a complete read there
-    are none (I2)."""
+    """How many rows a read has, and how many of them repeat a key: in a complete read none (I2)."""
     rows, repeated = connection.execute(
         text(
             f"SELECT count(*), count(source_key) - count(DISTINCT source_key) FROM {table(run_id)}"
@@ -197,8 +198,8 @@ WHERE s.ctid = ranked.row AND ranked.rank > 1
 
 
 def set_repeated_aside(connection: Connection, *, run_id: int) -> None:
-    """Of rows with one key the newest counts, or the last where none is newer; the others are told
-    of and not used."""
+    """Of rows with one key the newest counts, or the last where none is newer. The others are
+    reported and not used."""
     problems = orjson.dumps(as_documents([_REPEATED])).decode()
     statement = text(_SET_REPEATED_ASIDE.format(table=table(run_id)))
     connection.execute(statement, {"problems": problems})
@@ -229,8 +230,8 @@ LIMIT :limit
 def open_rejects(
     connection: Connection, *, run_id: int, source: str, after: int, limit: int
 ) -> list[tuple[int, str, Any]]:
-    """Id, key and raw row of those that were rejected earlier, are still open, and do not come in
-    this feed: the next ones by id. A text stands for a row that is no JSON: only HR can mend it."""
+    """Id, key and raw row of the next rows, by id, that were rejected earlier, are still open, and
+    do not come in this feed. A row that was no JSON is left out, for only HR can mend it."""
     statement = text(_OPEN_REJECTS.format(table=table(run_id)))
     rows = connection.execute(statement, {"source": source, "after": after, "limit": limit})
     return [(number, key, orjson.loads(raw)) for number, key, raw in rows]
@@ -255,20 +256,20 @@ WHERE ctid IN (
 
 
 def keep_newest_of_retried(connection: Connection, *, run_id: int) -> None:
-    """Rows that were kept without a key, because the mapping lacked it, may be of one person: the
-    read's own row counts, or the newest."""
+    """Rows that were kept without a key, because the mapping lacked it, may be of one person: then
+    the row of this read counts, or else the newest."""
     connection.execute(text(_KEEP_NEWEST_OF_RETRIED.format(table=table(run_id))))
 
 
 def keep(connection: Connection, *, run_id: int) -> None:
-    """For a human to look at: it has to outlive a crash of the database, which empties unlogged
-    tables."""
+    """Makes the table outlive a crash of the database, which empties unlogged ones: a human is
+    going to look at it."""
     connection.execute(text(f"ALTER TABLE {table(run_id)} SET LOGGED"))
 
 
 def count(connection: Connection, *, run_id: int) -> int:
-    """Rows of the read itself. A crash of the database empties the table, so whoever uses the rows
-    compares."""
+    """How many rows of the read are staged. Whoever uses them compares, because a crash of the
+    database empties the table."""
     counted = text(f"SELECT count(*) FROM {table(run_id)} WHERE NOT retried")
     return int(connection.scalar(counted) or 0)
 
@@ -285,21 +286,20 @@ SELECT EXISTS (
 
 
 def hides_a_key(connection: Connection, *, run_id: int) -> bool:
-    """Whether a row of the read may be anybody's: it is unreadable, or somebody's by the name, and
-    tells neither key nor number. One that is blank is nobody's."""
-    found = connection.scalar(text(_HIDES_A_KEY.format(table=table(run_id))))
-    return bool(found)
+    """Whether a row of the read may be anybody's: it has neither key nor number, and is unreadable
+    or has a name. A blank row is nobody's."""
+    return bool(connection.scalar(text(_HIDES_A_KEY.format(table=table(run_id)))))
 
 
 def fingerprint(connection: Connection, *, run_id: int) -> str:
-    """The same for feeds of the same rows, in whatever order they came."""
-    found = connection.scalar(
+    """A hash that is the same for feeds of the same rows, in whatever order they came."""
+    digest = connection.scalar(
         text(
             "SELECT md5(coalesce(string_agg(content_hash, ''::bytea ORDER BY content_hash), ''))"
             f" FROM {table(run_id)}"
         )
     )
-    return str(found)
+    return str(digest)
 
 
 def keep_numbers(connection: Connection, *, run_id: int, numbers: Iterable[str]) -> int:
@@ -327,7 +327,7 @@ def without_row(connection: Connection, *, run_id: int, numbers: Iterable[str]) 
     return list(connection.scalars(statement, {"numbers": list(numbers)}))
 
 
-def keep_window(connection: Connection, *, run_id: int, start: Any, end: Any) -> int:
+def keep_window(connection: Connection, *, run_id: int, start: datetime, end: datetime) -> int:
     """A backfill uses the rows changed in [start, end) only. Counts the others."""
     return connection.execute(
         text(

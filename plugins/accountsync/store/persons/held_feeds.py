@@ -20,7 +20,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldFeed:
-    """`state`: `held`, or what became of it. `file`: its name, of a source of files."""
+    """`state`: `held`, or what became of the feed. `file`: its name, where it is from a file."""
 
     id: int
     source: str
@@ -46,7 +46,8 @@ def _feed(row: RowMapping) -> HeldFeed:
 
 
 def open_ones(connection: Connection, *, source: str | None = None) -> Sequence[HeldFeed]:
-    """Rides on ix_sync_run_held."""
+    """The feeds that are held now."""
+    # rides on ix_sync_run_held
     rows = connection.execute(
         text(
             f"SELECT {_COLUMNS} FROM accountsync.sync_run WHERE state = 'held'"
@@ -58,16 +59,16 @@ def open_ones(connection: Connection, *, source: str | None = None) -> Sequence[
 
 
 def find(connection: Connection, feed: int) -> HeldFeed | None:
-    """Whatever became of it; None: no feed of this number was ever held."""
-    row = connection.execute(
+    """A feed that is or was held; None: no feed of this number ever was."""
+    rows = connection.execute(
         text(
             f"SELECT {_COLUMNS} FROM accountsync.sync_run"
             " WHERE id = :feed AND fingerprint IS NOT NULL"
         ),
         {"feed": feed},
     ).mappings()
-    found = row.one_or_none()
-    return _feed(found) if found else None
+    row = rows.one_or_none()
+    return _feed(row) if row else None
 
 
 _SUPERSEDED_BY = text("""
@@ -96,8 +97,8 @@ ORDER BY id
 
 
 def superseded_by(connection: Connection, feed: HeldFeed) -> tuple[int, ...]:
-    """Those whose place it took, one after the other, without a decision or a merge in between: who
-    is asked about one of them is asked about this one."""
+    """The held feeds whose place this one took, one after the other, without a decision or a merge
+    in between: a human who was asked about one of them decides about this one."""
     bound = {
         "source": feed.source,
         "feed": feed.id,
@@ -117,7 +118,7 @@ def close(connection: Connection, *, feed: int, state: str) -> None:
 
 
 def confirm(connection: Connection, *, feed: int) -> None:
-    """It was read once more, and was the same."""
+    """Notes that the feed was read once more, and was the same."""
     connection.execute(
         text("UPDATE accountsync.sync_run SET finished_at = now() WHERE id = :feed"),
         {"feed": feed},
@@ -142,17 +143,17 @@ def rejected_alike(
 ) -> HeldFeed | None:
     """A feed of the same rows that was rejected, and read at or after `since`."""
     bound = {"source": source, "fingerprint": fingerprint, "since": since}
-    found = connection.execute(_REJECTED_ALIKE, bound).mappings().one_or_none()
-    return _feed(found) if found else None
+    row = connection.execute(_REJECTED_ALIKE, bound).mappings().one_or_none()
+    return _feed(row) if row else None
 
 
 def merged_since(connection: Connection, *, source: str, feed: int) -> bool:
     """Whether a newer run of the source has merged anything."""
-    found = connection.scalar(
+    has_merged = connection.scalar(
         text(
             "SELECT EXISTS (SELECT FROM accountsync.sync_run WHERE source = :source"
             " AND id > :feed AND state = 'succeeded' AND NOT dry_run)"
         ),
         {"source": source, "feed": feed},
     )
-    return bool(found)
+    return bool(has_merged)

@@ -1,4 +1,4 @@
-"""One staged feed into the store: only rows that differ are written."""
+"""Merges one staged feed into the store; only rows that differ are written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLES = 5
 
 _FIELDS = [name for name in PERSON_FIELDS if name != "source_key"]
 _CODED = ("department_code", "person_type", "status", "time_zone")
-"""Their values are no personal data, and tell a reorganisation from a broken feed."""
+"""Fields whose values are no personal data, and show a human a reorganisation or a broken feed."""
 _TRACKED = [name for name in _FIELDS if name != "source_updated_at"]
 
 _COLUMNS = ", ".join(_FIELDS)
@@ -28,8 +28,8 @@ _OLD_AND_NEW = ", ".join(f"('{name}', p.{name}::text, s.{name}::text)" for name 
 _MAY_REPLACE = MAY_REPLACE.format(row="s", person="p")
 
 _ROW_OF = "(SELECT * FROM {{table}} t WHERE t.ctid = {found}.row OFFSET 0)"
-"""Fetched one by one, which OFFSET 0 keeps so: joined, all that is staged, a gigabyte for a million
-persons, would go through a hash on disk for the sake of however few."""
+"""OFFSET 0 makes PostgreSQL fetch the rows one by one. A plain join would put all that is staged, a
+gigabyte for a million persons, through a hash on disk, however few rows are needed."""
 _CHANGED_ROW = _ROW_OF.format(found="changed")
 _NEW_ROW = _ROW_OF.format(found="newcomer")
 
@@ -193,7 +193,7 @@ class Merged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
-    """`vanished`: rows that were known when they were read, and are no longer."""
+    """`vanished`: rows whose persons were known when they were read, and are no longer."""
 
     updated: int = 0
     inserted: int
@@ -211,7 +211,7 @@ def merge(
     decides: bool,
     leaving: Leaving,
 ) -> Merged:
-    """All staged rows that differ, and their history.
+    """Writes all staged rows that differ, and their history.
 
     `latest`: change times after it are from the future, reported and left out of `newest_change`.
     `decides`: a full read, which also takes back what is newer in the store (see MAY_REPLACE).
@@ -252,7 +252,7 @@ def _of(run_id: int, statement: str) -> TextClause:
 def _insert_everybody(
     connection: Connection, run_id: int, bound: dict[str, Any], *, good: int
 ) -> _Written:
-    """Where nobody is known, nobody needs to be looked for."""
+    """For a source without persons, in which no row has to be looked up."""
     inserted = connection.execute(_of(run_id, _INSERT_EVERYBODY), bound).rowcount
     newcomers = connection.scalars(_of(run_id, _EXAMPLES))
     return _Written(inserted=inserted, vanished=good - inserted, newcomers=sorted(newcomers))
@@ -282,7 +282,7 @@ def _update_and_insert(connection: Connection, run_id: int, bound: dict[str, Any
 
 
 def with_value(connection: Connection, *, source: str, field: str) -> int:
-    """How many persons of the source have one in this of PERSON_FIELDS."""
+    """How many persons of the source have a value in this field of PERSON_FIELDS."""
     counted = text(f"SELECT count({field}) FROM accountsync.person WHERE source = :source")
     return int(connection.scalar(counted, {"source": source}) or 0)
 
@@ -291,7 +291,7 @@ _LEAVERS = {"status": "status = ANY(:left)", "leave_date": "leave_date::text < :
 
 
 def leavers(connection: Connection, *, source: str, field: str, leaving: Leaving) -> int:
-    """How many persons of the source have left, by this of LEAVING_FIELDS."""
+    """How many persons of the source have left, by this field of LEAVING_FIELDS."""
     counted = text(
         f"SELECT count(*) FROM accountsync.person WHERE source = :source AND {_LEAVERS[field]}"
     )

@@ -1,4 +1,4 @@
-"""Whose person is whose: one HR source owns each person; numbers are unique across sources."""
+"""Which HR source owns a person: one source owns each, and numbers are unique across sources."""
 
 from __future__ import annotations
 
@@ -158,9 +158,9 @@ class Owner:
 
 
 def take_over(connection: Connection, *, run_id: int, owner: Owner) -> list[str]:
-    """Persons that a request made, or that another source owned: the same person, now this
-    source's. Their employee numbers. What they are is merged afterwards, like any difference, also
-    by a feed that was held while the old owner wrote."""
+    """Gives this source the persons of the feed that a request made or another source owned, and
+    returns their employee numbers. Their fields are merged afterwards, like any difference, also by
+    a feed that was held while the old owner wrote."""
     return sorted(
         connection.scalars(
             text(_TAKE_OVER.format(table=table(run_id))),
@@ -172,7 +172,7 @@ def take_over(connection: Connection, *, run_id: int, owner: Owner) -> list[str]
 def reject_taken_numbers(
     connection: Connection, *, run_id: int, source: str, latest: datetime, decides: bool
 ) -> None:
-    """A number that two rows newly want, or that its holder does not give up in this feed.
+    """Rejects rows whose number another row wants, too, or whose holder does not give it up here.
 
     Repeated until nothing changes: a refused row keeps its old number, which another row may want.
     A row that was known when it was read and lost its number since is not refused: its feed is old.
@@ -191,6 +191,6 @@ def reject_taken_numbers(
 
 
 def persons_of_others(connection: Connection, *, known: Collection[str]) -> dict[str, int]:
-    """Sources that are none of these → how many persons each has."""
-    found = connection.execute(_OF_OTHERS, {"known": list(known)})
-    return {row.source: row.persons for row in found}
+    """Sources that are none of the known ones → how many persons each has."""
+    rows = connection.execute(_OF_OTHERS, {"known": list(known)})
+    return {row.source: row.persons for row in rows}

@@ -71,19 +71,19 @@ def source_key(connection: Connection, person_id: int) -> str:
 
 def absent_since(connection: Connection, person_id: int) -> datetime | None:
     """When the first complete read of HR lacked the person, who was in none since."""
-    found: datetime | None = connection.scalar(_ABSENT_SINCE, {"person": person_id})
-    return found
+    taken_at: datetime | None = connection.scalar(_ABSENT_SINCE, {"person": person_id})
+    return taken_at
 
 
 def newcomer(connection: Connection, person: Mapping[str, Any]) -> dict[str, Any]:
-    """A person whom HR does not have: for previews, in a transaction that is rolled back."""
+    """Adds a person whom HR does not have, for a preview whose transaction is rolled back."""
     person_id = connection.scalar(_NEWCOMER, dict(person))
     rows = connection.execute(text(f"{_PERSON} id = :id"), {"id": person_id})
     return dict(rows.mappings().one())
 
 
 def tasks(connection: Connection, person_id: int) -> tuple[list[RowMapping], list[RowMapping]]:
-    """The open ones, and the last one of each system that is over."""
+    """The person's open tasks, and of each system the last one that is over."""
     rows = connection.execute(_TASKS, {"person": person_id}).mappings().all()
     last: dict[str, RowMapping] = {}
     for row in rows:
@@ -95,7 +95,7 @@ def tasks(connection: Connection, person_id: int) -> tuple[list[RowMapping], lis
 def attempts(
     connection: Connection, person_id: int, *, limit: int, task: int | None = None
 ) -> Sequence[RowMapping]:
-    """The newest first; of one task only, where it is named."""
+    """The newest attempts first; those of one task only, where it is named."""
     bound = {"person": person_id, "task": task, "limit": limit}
     return connection.execute(_ATTEMPTS, bound).mappings().all()
 

@@ -65,8 +65,8 @@ WHERE employee_number = :number
 def lots(
     connection: Connection, *, at_once: int, due: datetime | None
 ) -> Iterator[Sequence[dict[str, Any]]]:
-    """Persons, by id, that changed since they were last planned or for whom a date has come.
-    `due`: when it is now; None: everybody."""
+    """Lots of persons, by id, who changed since they were last planned or for whom a date has come.
+    `due`: the present time; None: everybody is given."""
     statement, bound = _EVERYBODY if due is None else _TO_PLAN, {"limit": at_once, "now": due}
     after = 0
     while rows := _rows(connection.execute(statement, bound | {"after": after})):
@@ -79,15 +79,16 @@ def of_number(connection: Connection, employee_number: str) -> Sequence[dict[str
     return _rows(connection.execute(_OF_NUMBER, {"number": employee_number}))
 
 
-def _rows(found: CursorResult[Any]) -> Sequence[dict[str, Any]]:
-    columns = tuple(found.keys())
-    return [dict(zip(columns, row, strict=True)) for row in found.all()]
+def _rows(result: CursorResult[Any]) -> Sequence[dict[str, Any]]:
+    columns = tuple(result.keys())
+    return [dict(zip(columns, row, strict=True)) for row in result.all()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """`revision`: the one that was planned; negative where the person stays to plan though nothing
-    new is known (a call is under way). `next_at`: when time alone brings the person back."""
+    """`revision`: the one that was planned; negative where the person has to be planned again
+    though nothing new is known (a call is under way). `next_at`: when time alone makes that
+    necessary."""
 
     person_id: int
     revision: int
@@ -105,13 +106,13 @@ WHERE p.id = planned.id
 
 
 def mark_planned(connection: Connection, evaluations: Sequence[Evaluation]) -> None:
-    """One whose person HR changed meanwhile stays to plan."""
+    """Notes what was planned. A person whom HR changed meanwhile is planned again."""
     connection.execute(
         _MARK_PLANNED,
         {
-            "ids": bigints(one.person_id for one in evaluations),
-            "revisions": bigints(one.revision for one in evaluations),
-            "dates": [one.next_at for one in evaluations],
+            "ids": bigints(evaluation.person_id for evaluation in evaluations),
+            "revisions": bigints(evaluation.revision for evaluation in evaluations),
+            "dates": [evaluation.next_at for evaluation in evaluations],
         },
     )
 
@@ -126,16 +127,16 @@ ORDER BY get_byte(content_hash, 0)
 
 
 def content_hashes(connection: Connection, *, source: str, length: int) -> Iterator[bytes]:
-    """The first `length` bytes of each, sorted, one after the other in lots of many."""
+    """Lots of content hashes: the first `length` bytes of each, sorted and joined."""
     return connection.scalars(_HASHES, {"source": source, "length": length})
 
 
 def id_of(connection: Connection, employee_number: str) -> int | None:
-    found: int | None = connection.scalar(
+    person_id: int | None = connection.scalar(
         text("SELECT id FROM accountsync.person WHERE employee_number = :number"),
         {"number": employee_number},
     )
-    return found
+    return person_id
 
 
 def numbers(connection: Connection, persons: Sequence[int]) -> list[str]:

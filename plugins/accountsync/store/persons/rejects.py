@@ -14,7 +14,7 @@ from accountsync.store.engine import bigints
 from accountsync.store.persons.feeds import table
 
 _REASONS_TOLD = 20
-"""Of a file whose lines are no JSON, each has a reason of its own."""
+"""At most so many are listed: in a file whose lines are no JSON, each has a reason of its own."""
 _KEY = "coalesce(s.source_key, encode(s.content_hash, 'hex'))"
 
 _OPEN = """
@@ -120,14 +120,14 @@ def open_ones(connection: Connection, *, source: str | None = None) -> Iterator[
 
 
 def close(connection: Connection, *, source: str, record_key: str) -> bool:
-    """Whether there was such an open row."""
+    """Closes a row by hand. Returns whether there was such an open row."""
     bound = {"source": source, "key": record_key}
     return connection.execute(text(_CLOSE_BY_HAND), bound).rowcount == 1
 
 
 def close_other_keys(connection: Connection, ids: Sequence[int]) -> None:
-    """Rows that now tell whose they are, or are read by another mapping: what is wrong with them
-    still is kept under that key."""
+    """Closes rows that have got another key, because they now have one or the mapping changed. If
+    they are still wrong, they are kept under that key."""
     connection.execute(
         text(
             "UPDATE accountsync.rejected_record SET closed_at = now(),"
@@ -138,8 +138,8 @@ def close_other_keys(connection: Connection, ids: Sequence[int]) -> None:
 
 
 def reasons(connection: Connection, *, run_id: int, examples: int) -> list[dict[str, Any]]:
-    """Of the staged rows that are rejected: the most frequent reasons, how often, a few employee
-    numbers."""
+    """The most frequent reasons of the staged rows that are rejected, each with the number of rows
+    and a few employee numbers."""
     statement = _REASONS.format(table=table(run_id), examples=examples, reasons=_REASONS_TOLD)
     return [
         {"reason": reason, "rows": rows, "examples": numbers or []}
@@ -148,7 +148,7 @@ def reasons(connection: Connection, *, run_id: int, examples: int) -> list[dict[
 
 
 def count_new(connection: Connection, *, run_id: int, source: str) -> int:
-    """Staged rows that are rejected, and were not before. To be asked before `record`."""
+    """How many staged rows are rejected and were not before. It has to be asked before `record`."""
     statement = _NEW.format(table=table(run_id), key=_KEY)
     return int(connection.scalar(text(statement), {"source": source}) or 0)
 
@@ -156,10 +156,10 @@ def count_new(connection: Connection, *, run_id: int, source: str) -> int:
 def record(
     connection: Connection, *, run_id: int, source: str, rejected: int, complete: bool
 ) -> None:
-    """Opens the so many rows that this feed rejected, closes what it brought right.
+    """Opens the rows that this feed rejected (so many), and closes those that it brought right.
 
     `complete`: the feed was a full read, so a rejected row that is not in it is gone from HR.
-    What a newer run rejected stays, as it was then: the feed may have been held since.
+    A row that a newer run rejected stays as it is, for the feed may have been held since.
     """
     names = {"table": table(run_id), "key": _KEY}
     bound = {"source": source, "run_id": run_id}

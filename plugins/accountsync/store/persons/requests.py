@@ -195,7 +195,7 @@ def by_key(
 
 
 def known_persons(connection: Connection, numbers: Sequence[str]) -> dict[str, RowMapping]:
-    """Employee number → who has it."""
+    """Employee number → the person who has it."""
     rows = connection.execute(_KNOWN, {"numbers": list(numbers)}).mappings()
     return {row["employee_number"]: row for row in rows}
 
@@ -203,12 +203,13 @@ def known_persons(connection: Connection, numbers: Sequence[str]) -> dict[str, R
 def add_items(
     connection: Connection, *, request_id: int, person_type: str, asked: Sequence[Asked]
 ) -> tuple[int, int]:
-    """Persons made anew, and persons of earlier requests that changed. HR's persons stay as they
-    are. The caller holds the lock of HR's merges: they give out employee numbers too."""
+    """Adds a request's persons. Returns how many persons were made, and how many of earlier
+    requests changed; HR's persons stay as they are. The caller holds the lock of HR's merges, which
+    give out employee numbers, too."""
     bound = _columns(asked) | {"person_type": person_type}
     renewed = connection.execute(_RENEW_PERSONS, bound).rowcount
     made = connection.execute(_ADD_PERSONS, bound).rowcount
-    items = bound | {"request_id": request_id, "notes": [one.note for one in asked]}
+    items = bound | {"request_id": request_id, "notes": [person.note for person in asked]}
     connection.execute(_ADD_ITEMS, items)
     renew_wanted(connection, request_id=request_id)
     return made, renewed
@@ -217,26 +218,26 @@ def add_items(
 def _columns(asked: Iterable[Asked]) -> dict[str, list[Any]]:
     rows = [
         (
-            one.employee_number,
-            one.full_name,
-            one.department_code,
-            one.phone,
-            orjson.dumps(one.attributes).decode(),
+            person.employee_number,
+            person.full_name,
+            person.department_code,
+            person.phone,
+            orjson.dumps(person.attributes).decode(),
         )
-        for one in asked
+        for person in asked
     ]
     names = ("numbers", "names", "departments", "phones", "attributes")
     return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def renew_wanted(connection: Connection, *, request_id: int) -> None:
-    """Of the request's persons: what all requests in force ask for, to be planned where it is
-    another than before."""
+    """Notes for the request's persons what all requests in force ask for. Where that has changed,
+    the person is planned again."""
     connection.execute(_WANTED, {"request_id": request_id})
 
 
 def cancel(connection: Connection, *, request_id: int, now: datetime) -> bool:
-    """False where it was cancelled before."""
+    """Cancels a request. Returns False where it was cancelled before."""
     return bool(
         connection.execute(
             text(
@@ -249,8 +250,8 @@ def cancel(connection: Connection, *, request_id: int, now: datetime) -> bool:
 
 
 def cancel_tasks(connection: Connection, *, request_id: int, now: datetime) -> int:
-    """Tasks not yet begun that would make accounts which no request asks for any more. Those of
-    persons whom HR owns are left to the planner: its rules may ask for them too."""
+    """Cancels tasks not yet begun for accounts that no request asks for any more, and counts them.
+    Tasks of HR's persons are left to the planner, whose rules may ask for them, too."""
     return connection.execute(_CANCEL_TASKS, {"request_id": request_id, "now": now}).rowcount
 
 

@@ -34,8 +34,8 @@ def start(
     airflow_run_id: str | None,
     dry_run: bool = False,
 ) -> int:
-    """Under the source's lock no other run can be alive: what still says `running` died, or lost
-    the lock and can merge no more, for its table goes."""
+    """Records a new run and returns its id. The caller holds the source's lock, so a run that is
+    still `running` has died, or has lost the lock and cannot merge, because its table goes."""
     connection.execute(_END_DEAD, {"source": source})
     bound = {
         "source": source,
@@ -61,7 +61,7 @@ def unfinished(connection: Connection, *, source: str) -> list[int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a run says about itself. `read_from`, `read_to`: change times; None: unbounded.
+    """What came out of a run. `read_from`, `read_to`: change times; None: unbounded.
 
     `stopped_by`: why the feed guard held its feed, or in a dry run would have.
     """
@@ -117,7 +117,8 @@ def _record(
 
 
 def fail(connection: Connection, *, run_id: int, error: str) -> None:
-    """What was merged stays merged: putting a file away may still fail after it."""
+    """Marks the run as failed. What was merged stays: a file may not be put away after the
+    merge."""
     connection.execute(
         text(
             "UPDATE accountsync.sync_run SET state = 'failed', finished_at = now(), error = :error"
@@ -158,7 +159,7 @@ WHERE w.value < excluded.value
 
 
 def advance_watermark(connection: Connection, *, source: str, value: datetime, run_id: int) -> None:
-    """Only forward, and no write where it stands still (I1)."""
+    """Moves the watermark forward only, and writes nothing where it stays (I1)."""
     connection.execute(_ADVANCE_WATERMARK, {"source": source, "value": value, "run_id": run_id})
 
 
@@ -194,14 +195,14 @@ SELECT greatest(
 
 
 def last_full_read_at(connection: Connection, *, source: str) -> datetime | None:
-    """Of a snapshot, or of a full read that is held or was rejected: reading it anew at once would
-    bring it again. Until it is due, changes are read."""
-    read: datetime | None = connection.scalar(_LAST_FULL_READ_AT, {"source": source})
-    return read
+    """When the last full read ended, also one that is held or was rejected: reading everything
+    again at once would bring the same. Until the next one is due, changes are read."""
+    ended_at: datetime | None = connection.scalar(_LAST_FULL_READ_AT, {"source": source})
+    return ended_at
 
 
 def file_of(connection: Connection, *, run_id: int) -> str | None:
-    """The name of the file that was read, of a source of files."""
+    """The name of the file that the run read; None: it read none."""
     name: str | None = connection.scalar(
         text("SELECT split_part(file, E'\\n', 1) FROM accountsync.sync_run WHERE id = :run_id"),
         {"run_id": run_id},
@@ -241,7 +242,8 @@ SELECT coalesce((SELECT id FROM made), (SELECT id FROM last))
 
 
 def add_snapshot(connection: Connection, *, source: str, run_id: int, rows: int) -> int:
-    """A file that is read again, as after it was approved, is the snapshot that it was (I4)."""
+    """The id of the new snapshot. A file that is read again, as after an approval, makes none: it
+    is the same snapshot (I4)."""
     bound = {"source": source, "run_id": run_id, "rows": rows}
     return int(connection.execute(_ADD_SNAPSHOT, bound).scalar_one())
 
@@ -282,13 +284,13 @@ WHERE source = :source
 
 
 def news(connection: Connection, *, source: str, run_id: int) -> News:
-    """As the run found it: what a dry one saw is no news to others. A feed that was held has come,
-    too; the same again, after it was rejected, has not."""
+    """When something new last came, as this run sees it: what a dry run saw is no news to other
+    runs. A feed that was held is news; the same rows again, after they were rejected, are not."""
     row = connection.execute(_NEWS, {"source": source, "run_id": run_id}).one()
     return News(**row._asdict())
 
 
-_SAID = text("""
+_REPORTED = text("""
 -- rides on ix_sync_run_source_id
 SELECT EXISTS (
   SELECT FROM accountsync.sync_run r
@@ -302,13 +304,13 @@ SELECT EXISTS (
 def said_silent(
     connection: Connection, *, run_id: int, since: datetime, not_before: datetime
 ) -> bool:
-    """Whether another Airflow run has told of this silence, at or after `not_before`."""
+    """Whether another Airflow run has reported this silence, at or after `not_before`."""
     bound = {"run_id": run_id, "since": since, "not_before": not_before}
-    return bool(connection.scalar(_SAID, bound))
+    return bool(connection.scalar(_REPORTED, bound))
 
 
 def say_silent(connection: Connection, *, run_id: int, since: datetime, silence: Reason) -> None:
-    """What the run read and merged stays as it is."""
+    """Records the silence with the run, and leaves what it read and merged."""
     document = orjson.dumps(as_document(silence)).decode()
     bound = {"run_id": run_id, "since": since, "silence": document}
     connection.execute(

@@ -1,4 +1,4 @@
-"""Tasks that the guard judges: counted, held, let through; what a human said of them (I7)."""
+"""Tasks that the guard judges: how they are counted, held, let through and decided about (I7)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GUARD_HOLDS = (
     f"(state = 'held' AND held_because IS NOT NULL AND operation IN {listed(TAKES_AWAY)}"
     f" AND error_kind IS DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}')"
 )
-"""What is decided with the plan; what an operator holds is let go by the operator only."""
+"""Tasks that are decided about with their plan. Tasks that an operator holds are not among them."""
 
 # By system and operation, what the guard decides by, where this plan has something to judge:
 #
@@ -147,7 +147,7 @@ class Judged:
 
 
 def facts(connection: Connection, *, plan_id: int, now: datetime) -> list[Judged]:
-    """Of the plan's operations that are still to be judged."""
+    """The facts of the plan's operations that the guard has not judged yet."""
     return [
         Judged(
             system=row["system"],
@@ -172,9 +172,9 @@ def hold(
 
 
 def held_hash(connection: Connection, *, plan_id: int) -> str | None:
-    """Of all that the guard held of this plan, whatever became of it since."""
-    found: str | None = connection.scalar(_HELD_HASH, {"plan_id": plan_id})
-    return found
+    """A hash of all tasks of this plan that the guard held, whatever became of them since."""
+    digest: str | None = connection.scalar(_HELD_HASH, {"plan_id": plan_id})
+    return digest
 
 
 def still_planned(connection: Connection, *, plan_id: int) -> list[int]:
@@ -194,16 +194,16 @@ ORDER BY t.id
 
 
 def releasable(connection: Connection, *, plan_id: int) -> list[int]:
-    """What is held and still holds: of persons about whom nothing new is known since they were
-    planned, whether or not they are looked at again (see `persons.Evaluation`)."""
+    """The plan's held tasks of persons about whom nothing new is known since they were planned,
+    whether or not these are planned again (see `persons.Evaluation`)."""
     return list(connection.scalars(_RELEASABLE, {"plan_id": plan_id}))
 
 
 def let_through(
     connection: Connection, *, ids: Sequence[int], candidates: Candidates, now: datetime
 ) -> None:
-    """They wait for their candidates: `dependants.release_satisfied` of their persons has to
-    follow in the same transaction."""
+    """Lets tasks go, which then wait for their candidates: `dependants.release_satisfied` of their
+    persons has to follow in the same transaction."""
     if ids:
         bound = {"ids": list(ids), "candidates": dependants.as_bound(candidates), "now": now}
         connection.execute(_LET_THROUGH, bound)
@@ -222,7 +222,7 @@ def reject(connection: Connection, *, plan_id: int, now: datetime) -> int:
 
 
 def reconsider(connection: Connection, *, plan_id: int, cause: Reason) -> int:
-    """What was refused of a plan is refused no more; the persons are planned again."""
+    """Takes back what a human refused of a plan, and plans the persons again. Counts the tasks."""
     bound = {"plan_id": plan_id} | causes.bound(cause)
     return int(connection.scalar(_RECONSIDER, bound) or 0)
 
@@ -263,7 +263,7 @@ def recent_plans(connection: Connection, *, limit: int) -> list[PlanView]:
 
 
 def close(connection: Connection, **reviewed: Any) -> None:
-    """`plan_id`, `state`, `actor`, `comment`, `now`."""
+    """Records a human's decision: `plan_id`, `state`, `actor`, `comment` and `now`."""
     connection.execute(
         text(
             "UPDATE accountsync.plan SET state = :state, reviewed_by = :actor, comment = :comment,"
@@ -281,5 +281,5 @@ WHERE plan_id = :plan_id AND {GUARD_HOLDS}
 
 
 def leave_to_next_plan(connection: Connection, *, plan_id: int, now: datetime) -> int:
-    """Held tasks of persons who changed since: given up, the next plan judges anew."""
+    """Gives up held tasks of persons who changed since; the next plan judges anew."""
     return connection.execute(_LEAVE_TO_NEXT_PLAN, {"plan_id": plan_id, "now": now}).rowcount

@@ -17,14 +17,14 @@ def changed(connection: Connection, fingerprints: Mapping[str, str]) -> list[str
 
 
 def forget(connection: Connection, *, but: Collection[str]) -> list[str]:
-    """A target that was taken out of the configuration and comes back is planned for everybody.
-    Returns those that were taken out."""
+    """Forgets the targets that were taken out of the configuration, and returns them. One that
+    comes back is planned for everybody."""
     statement = "DELETE FROM accountsync.planned_rules WHERE system <> ALL(CAST(:but AS text[]))"
     return list(connection.scalars(text(f"{statement} RETURNING system"), {"but": list(but)}))
 
 
 def keep(connection: Connection, fingerprints: Mapping[str, str], *, now: datetime) -> None:
-    """Everybody is planned by these."""
+    """Notes that everybody is planned by these configurations."""
     statement = text(
         "UPDATE accountsync.planned_rules SET fingerprint = :fingerprint, planned_at = :now"
         " WHERE system = :system"

@@ -84,7 +84,7 @@ WHERE id = ANY(CAST(:ids AS bigint[]))
 ORDER BY id
 FOR UPDATE
 """)
-"""Whoever locks several does it in this order; so no two wait for each other."""
+"""Whoever locks several tasks does it in this order, so that no two wait for each other."""
 
 _REVISE = text(f"""
 UPDATE accountsync.account_task
@@ -145,23 +145,24 @@ class Digest(Protocol):
 
 def open_tasks(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
     """Person id → system → the open task."""
-    found: defaultdict[int, dict[str, OpenTask]] = defaultdict(dict)
-    for row in connection.execute(_OPEN, {"persons": bigints(persons)}).mappings():
-        found[row["person_id"]][row["system"]] = _open_task(row)
-    return found
+    return _by_person(connection.execute(_OPEN, {"persons": bigints(persons)}).mappings())
 
 
 def refused(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
-    """Person id → system → what a human refused to take away, where nothing else followed."""
-    found: defaultdict[int, dict[str, OpenTask]] = defaultdict(dict)
-    for row in connection.execute(_REFUSED, {"persons": bigints(persons)}).mappings():
-        found[row["person_id"]][row["system"]] = _open_task(row)
-    return found
+    """Person id → system → the task that a human refused, where nothing else followed."""
+    return _by_person(connection.execute(_REFUSED, {"persons": bigints(persons)}).mappings())
+
+
+def _by_person(rows: Iterable[RowMapping]) -> Mapping[int, dict[str, OpenTask]]:
+    tasks: defaultdict[int, dict[str, OpenTask]] = defaultdict(dict)
+    for row in rows:
+        tasks[row["person_id"]][row["system"]] = _open_task(row)
+    return tasks
 
 
 def lapse(connection: Connection, refusals: Sequence[OpenTask]) -> None:
-    """Refusals of what nothing asks for any more, and all before them of the same person and
-    system: whoever leaves again later is asked about."""
+    """Ends refusals of tasks that nothing asks for any more, and all earlier ones of the same
+    person and system: a human is asked again when the person leaves again."""
     if refusals:
         connection.execute(_LAPSE, {"ids": [task.id for task in refusals]})
 
@@ -234,7 +235,8 @@ def revise(
     now: datetime,
     digest: Digest,
 ) -> list[OpenTask]:
-    """New attributes for tasks that nobody has started. Returns those that somebody has by now."""
+    """Gives tasks that nobody has started new attributes. Returns those that somebody has
+    started."""
     for _, new in tasks:
         digest.update(_content(new, orjson.dumps(new.desired), orjson.dumps(new.late_bound)))
     rows = orjson.dumps([_revision(old, new) for old, new in tasks]).decode()
@@ -267,7 +269,7 @@ def supersede(
     now: datetime,
     digest: Digest,
 ) -> list[OpenTask]:
-    """Returns those that somebody has started by now."""
+    """Supersedes tasks that nobody has started. Returns those that somebody has started by now."""
     if not tasks:
         return []
     digest.update(b"superseded %s\n" % repr([task.id for task in tasks]).encode())
@@ -280,8 +282,8 @@ def supersede(
 def give_up_targets(
     connection: Connection, *, systems: Sequence[str], now: datetime, digest: Digest
 ) -> int:
-    """Nobody carries out the tasks of a target that was taken out; those in doubt stay so, and are
-    looked up if it comes back (I9). Returns how many were given up."""
+    """Gives up the tasks of targets that were taken out of the configuration, and counts them.
+    Those in doubt stay, and are looked up if the target comes back (I9)."""
     bound = {"systems": sorted(systems), "now": now}
     given_up = sorted(connection.scalars(_GIVE_UP, bound))
     digest.update(b"given up %s\n" % repr(given_up).encode())

@@ -1,4 +1,4 @@
-"""Plans: begun, counted, described, finished."""
+"""Plans: how they are begun, counted, described and finished."""
 
 from __future__ import annotations
 
@@ -104,20 +104,20 @@ def finish(
 
 def counts(connection: Connection, *, plan_id: int) -> Counts:
     """System → state → tasks: every task of the plan (I14)."""
-    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    tasks: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for system, state, number in connection.execute(_COUNTS, {"plan_id": plan_id}):
-        found[system][state] = number
-    return dict(found)
+        tasks[system][state] = number
+    return dict(tasks)
 
 
 def lines(connection: Connection, *, plan_id: int) -> list[PlanLine]:
-    """By target and operation."""
+    """The plan's lines, ordered by target and operation."""
     rows = connection.execute(_LINES, {"plan_id": plan_id})
-    return [_line([*those]) for _, those in groupby(rows, attrgetter("system", "operation"))]
+    return [_line([*group]) for _, group in groupby(rows, attrgetter("system", "operation"))]
 
 
 def _line(rows: Sequence[Row[Any]]) -> PlanLine:
-    """Of the rows of one target and operation, one for each rule that asks for it."""
+    """The line of one target and operation. `rows`: one for each rule that asks for it."""
     because = next((row.held_because for row in rows if row.held_because), ())
     examples = sorted(number for row in rows for number in row.examples)
     return PlanLine(

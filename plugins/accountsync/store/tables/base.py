@@ -29,11 +29,11 @@ from accountsync.domain.task_states import TaskState
 SCHEMA = "accountsync"
 
 WAITING_SINCE = f"CASE WHEN state = '{TaskState.WAITING}' THEN next_attempt_at END"
-"""Of a task: since when it waits for other targets."""
+"""An expression of SQL: since when a task waits for other targets."""
 
 
 def listed(members: Iterable[str]) -> str:
-    """Words of ours as SQL writes them behind IN."""
+    """The members as SQL writes them behind IN. Only for words of our own: nothing is escaped."""
     quoted = [f"'{member}'" for member in members]
     return f"({', '.join(quoted)})"
 

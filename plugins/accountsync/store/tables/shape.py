@@ -1,10 +1,10 @@
 """Whether the tables are those of the models, asked in a few ms.
 
-What should be there is taken from the models of this code, never from what the store says of
-itself: a store that was changed by hand, or made by an earlier checkout, would say the same as
-before. Tests prove that migrations make exactly the models. Names, types and whether a value has to
-be there are compared; what a rule says, `db check` compares. What is there beside, such as an index
-that was added or the table of a staged feed, is nobody's concern.
+The store is compared with the models of this code, because its own version is the same after it was
+changed by hand, or when an earlier checkout made it. Tests prove that migrations make exactly the
+models. Names, types and whether a value has to be there are compared here; `db check` also compares
+what each rule says. Whatever the store has beside these, such as an index that was added or the
+table of a staged feed, is ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy import Column, Connection, Dialect, text
 from accountsync.store.tables import SCHEMA, Table
 
 APPEND_ONLY = {"name_registry": "DELETE OR TRUNCATE", "audit_event": "UPDATE OR DELETE OR TRUNCATE"}
-"""Tables with a trigger that refuses to take anything back (I8), and what it refuses."""
+"""Tables whose rows are kept for good (I8) → the operations that a trigger refuses."""
 
 _REFUSE = """
 CREATE FUNCTION {schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -54,7 +54,7 @@ EXCEPT SELECT part FROM found ORDER BY part
 
 
 def make(connection: Connection, schema: str) -> None:
-    """All that the models say, in another schema."""
+    """Makes the tables of the models, with their triggers, in another schema."""
     connection.execution_options(schema_translate_map={SCHEMA: schema})
     try:
         Table.metadata.create_all(connection, checkfirst=False)
@@ -71,7 +71,7 @@ def make(connection: Connection, schema: str) -> None:
 
 
 def lacking(connection: Connection) -> list[str]:
-    """What the models have and the store has not, in words."""
+    """The parts that the models have and the store has not, in words."""
     wanted = {"schema": SCHEMA, "wanted": _wanted(connection.dialect)}
     return [f"no {part}" for part in connection.scalars(_LACKING, wanted)]
 

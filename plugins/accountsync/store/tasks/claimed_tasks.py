@@ -78,7 +78,7 @@ AND c.person_id IN (SELECT id FROM accountsync.person WHERE employee_number = AN
 
 
 def _claim_of(only: str) -> dict[str, TextClause]:
-    """ix_account_task_unknown; ix_account_task_due; ix_account_task_oldest."""
+    """A statement for each kind, on ix_account_task_unknown, _oldest and _due."""
     joined = {"columns": _COLUMNS, "person": _WITH_PERSON}
     probe = {"state": TaskState.UNKNOWN, "order": "next_attempt_at", "burnt": 0, "kind": "probe"}
     call = {"state": TaskState.READY, "burnt": 1, "kind": "call"}
@@ -190,7 +190,7 @@ def peek(
     now: datetime,
     numbers: Sequence[str] | None = None,
 ) -> list[Claim]:
-    """What `claim` would give, without taking it."""
+    """The tasks that `claim` would give, without claiming them."""
     bound = {"system": system, "now": now, "limit": limit, "numbers": list(numbers or ())}
     rows = connection.execute(_PEEKS[numbers is not None], bound).mappings()
     return [Claim(row=row, probe=row["task_state"] == TaskState.UNKNOWN) for row in rows]

@@ -18,7 +18,7 @@ from accountsync.store import causes
 from accountsync.store.tables import listed
 
 _LATELY = timedelta(hours=1)
-"""A plan that takes longer to be written is beyond all budgets."""
+"""No plan takes longer than this to be written."""
 
 ORDER_ONLY = "(SELECT system, unnest(goes_after) FROM accountsync.planned_rules)"
 """Pairs of systems of which the first comes after the second, without needing an account there."""
@@ -26,8 +26,8 @@ ORDER_ONLY = "(SELECT system, unnest(goes_after) FROM accountsync.planned_rules)
 CANDIDATES_OF = """ARRAY(
     SELECT jsonb_array_elements_text(CAST(:candidates AS jsonb) -> {0}.system -> {0}.operation)
   )"""
-"""Of a task, the systems that it may have to wait for; nothing where its target is configured no
-more. Who lets tasks go writes these, and has `release_satisfied` decide in the same transaction."""
+"""The systems that a task may have to wait for; none where its target is not configured any more.
+Whoever lets tasks go writes these, and calls `release_satisfied` in the same transaction."""
 
 # Of a waiting task `w`, whether what it waits for in system `s` has come about: the table of
 # `domain.tasks.waiting`, of which every line is one branch (I12). A task that only changes waits
@@ -145,20 +145,20 @@ RETURNING person_id, system
 
 
 def as_bound(candidates: Candidates) -> str:
-    """For `CANDIDATES_OF`."""
+    """The parameter `candidates` of `CANDIDATES_OF`."""
     return orjson.dumps(candidates, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def lock(connection: Connection, *, persons: Sequence[int]) -> None:
-    """Who waits for these persons' accounts, in order: of two targets that finish at the same time
-    the second then sees the first one's accounts."""
+    """Locks the persons' waiting tasks, in order: of two targets that finish at the same time the
+    second then sees the accounts of the first."""
     connection.execute(_LOCK_WAITING, {"persons": list(persons)})
 
 
 def release_satisfied(
     connection: Connection, *, now: datetime, persons: Sequence[int] | None = None
 ) -> int:
-    """Waiting tasks whose accounts are there by now become ready (I12). Returns how many."""
+    """Makes waiting tasks ready that have nothing to wait for any more (I12). Returns how many."""
     only = "" if persons is None else _OF_PERSONS
     bound: dict[str, Any] = {"now": now}
     if persons is not None:
@@ -168,9 +168,12 @@ def release_satisfied(
 
 
 def release_overlooked(connection: Connection, *, now: datetime, share: float, limit: int) -> int:
-    """Whoever ends what others wait for releases them; a plan that is being written meanwhile is
-    not seen by it. So waiting tasks of the latest plans are looked at again, and as a net, from
-    `share` (in [0, 1)) of all persons on, some of all others: however many wait, it costs the same.
+    """Makes waiting tasks ready that were missed, and returns how many.
+
+    Whoever ends a task releases those that wait for it, but does not see a plan that is being
+    written meanwhile. So waiting tasks of the latest plans are looked at again; and in case others
+    were missed, some of these, from `share` (in [0, 1)) of all persons on. However many tasks wait,
+    the cost is the same.
     """
     bound = {"now": now, "lately": now - _LATELY, "share": share, "limit": limit}
     states = connection.scalars(text(_RELEASE_SATISFIED.format(only=_OVERLOOKED)), bound)
@@ -178,10 +181,11 @@ def release_overlooked(connection: Connection, *, now: datetime, share: float, l
 
 
 def fail(connection: Connection, *, system: str, persons: Sequence[int], now: datetime) -> None:
-    """And theirs in turn: each names the system it waited for."""
+    """Fails the tasks that wait for the persons' failed tasks, and those that wait for these in
+    turn. Each names the system that it waited for."""
     failed = {system: list(persons)} if persons else {}
     while failed:
-        first, people = failed.popitem()
-        bound = {"system": first, "persons": people, "now": now}
+        awaited, person_ids = failed.popitem()
+        bound = {"system": awaited, "persons": person_ids, "now": now}
         for person_id, dependant in connection.execute(_FAIL_DEPENDANTS, bound):
             failed.setdefault(dependant, []).append(person_id)

@@ -1,4 +1,4 @@
-"""What waits in the queue of account tasks, and for how long."""
+"""Which account tasks are due, how many, and for how long."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAY_BE_SENT = """(
       WHERE state = 'open'
     )
   )"""
-"""While a human has to say whose an account is, none is made for those who may have it (I9)."""
+"""False for creates of persons who may own an account of an open case (I9)."""
 
 _DUE = text(f"""
 SELECT s.system
@@ -47,7 +47,7 @@ ORDER BY s.place
 
 
 def due_systems(connection: Connection, *, systems: Iterable[str], now: datetime) -> list[str]:
-    """Those with tasks that can be worked on now. Costs the same however long the queues are."""
+    """The systems with tasks that can be worked on now. The cost does not grow with the queues."""
     return list(connection.scalars(_DUE, {"systems": list(systems), "now": now}))
 
 
@@ -64,8 +64,8 @@ GROUP BY system
 
 
 def untried(connection: Connection, *, since: datetime, now: datetime) -> dict[str, int]:
-    """System → tasks that became ready since then and were not tried yet: others' accounts are
-    there now, or a run whose time was up gave them back."""
+    """System → tasks that became ready since then and were not tried yet, because another account
+    is there now or a run whose time was up gave them back."""
     rows = connection.execute(_UNTRIED, {"since": since, "now": now})
     return {row.system: row.tasks for row in rows}
 

@@ -1,4 +1,4 @@
-"""What operators do to tasks: chosen by a filter, with those that depend on them, then changed."""
+"""Task commands: tasks are chosen by a filter, with those that depend on them, and changed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from accountsync.store.tasks.dependants import CANDIDATES_OF, ORDER_ONLY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """None: any. `person`: an employee number. `request`: the number of an account request, for
-    what it asks for."""
+    """Which tasks; None: any. `person`: an employee number. `request`: the number of an account
+    request, for the tasks of what it asks for."""
 
     task: int | None = None
     system: str | None = None
@@ -38,27 +38,27 @@ class TaskFilter:
 
 
 _KNOWN = {
-    "task": ("task", "account_task WHERE id = :said"),
-    "system": ("target", "account_task WHERE system = :said"),
-    "person": ("employee number", "person WHERE employee_number = :said"),
-    "request": ("request", "account_request WHERE id = :said"),
+    "task": ("task", "account_task WHERE id = :value"),
+    "system": ("target", "account_task WHERE system = :value"),
+    "person": ("employee number", "person WHERE employee_number = :value"),
+    "request": ("request", "account_request WHERE id = :value"),
 }
-"""By field of the filter: what people call it, and where it is found."""
+"""Field of the filter → what people call it, and where its value is found."""
 
 
 def unknown(connection: Connection, chosen: TaskFilter, *, targets: Sequence[str]) -> Sequence[str]:
-    """What of the filter is neither in the store nor, of `targets`, configured."""
-    found = []
+    """A message for each value of the filter that is neither in the store nor one of `targets`."""
+    messages = []
     for name, (called, rows) in _KNOWN.items():
-        said = getattr(chosen, name)
-        if said is None or (name == "system" and said in targets):
+        value = getattr(chosen, name)
+        if value is None or (name == "system" and value in targets):
             continue
         if not connection.scalar(
-            text(f"SELECT EXISTS (SELECT FROM accountsync.{rows})"), {"said": said}
+            text(f"SELECT EXISTS (SELECT FROM accountsync.{rows})"), {"value": value}
         ):
             known = f"; known are {', '.join(targets)}" if name == "system" else ""
-            found.append(f"there is no {called} {said}{known}")
-    return found
+            messages.append(f"there is no {called} {value}{known}")
+    return messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,8 +183,8 @@ ORDER BY id
 def choose(
     connection: Connection, command: TaskCommand, chosen: TaskFilter, *, now: datetime
 ) -> list[RowMapping]:
-    """`id, system, operation, state, follows` of what the command would change; `follows`: for what
-    it depends on."""
+    """`id, system, operation, state, follows` of the tasks that the command would change;
+    `follows`: it is changed because it depends on a chosen one."""
     statement = text(_CHOOSE.format(may=command.may, follows=command.follows))
     return list(connection.execute(statement, asdict(chosen) | {"now": now}).mappings())
 
@@ -231,9 +231,9 @@ def carry_out(
     cause: Reason,
     now: datetime,
 ) -> Sequence[int]:
-    """Persons of the tasks changed; `dependants.release_satisfied` of them has to follow in the
-    same transaction. `states`: task → state when it was chosen; one that a processor has claimed or
-    ended meanwhile is left alone."""
+    """Changes the tasks and returns their persons, of whom `dependants.release_satisfied` has to
+    follow in the same transaction. `states`: task → its state when it was chosen; a task that a
+    processor has claimed or ended meanwhile is left alone."""
     statement = text(_PULL.format(sets=command.sets))
     values = {
         **causes.bound(cause), "tasks": list(states), "now": now,
@@ -252,6 +252,7 @@ RETURNING id
 
 
 def take(connection: Connection, *, task: int, worker: str, now: datetime) -> bool:
-    """Claims a task that needs a human, for the human: to be recorded in this transaction."""
+    """Claims a task that needs a human for that human. Its result is recorded in this
+    transaction."""
     values = {"task": task, "worker": worker, "now": now}
     return connection.scalar(_TAKE, values) is not None

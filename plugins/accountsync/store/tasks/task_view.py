@@ -58,9 +58,9 @@ def find(connection: Connection, chosen: TaskFilter, *, limit: int) -> list[Task
 
 
 def _view(row: RowMapping) -> TaskView:
-    seen = {name: row[name] for name in TaskView.__slots__}
-    seen["held_because"] = from_documents(row["held_because"] or ())
-    return TaskView(**seen | {"cause": causes.read(row)})
+    values = {name: row[name] for name in TaskView.__slots__}
+    values["held_because"] = from_documents(row["held_because"] or ())
+    return TaskView(**values | {"cause": causes.read(row)})
 
 
 _FAILURES = text(f"""
@@ -110,8 +110,8 @@ class Failures:
 
 
 def failures(connection: Connection, *, system: str | None = None) -> list[Failures]:
-    """What does not work now, grouped by what went wrong, the largest group first. In what others
-    said, such as a target, numbers count as equal."""
+    """Tasks that do not work now, grouped by what went wrong, the largest group first. Messages of
+    others, such as a target, are equal where they differ in numbers only."""
     rows = connection.execute(_FAILURES, {"system": system}).mappings()
     return [
         Failures(**{n: row[n] for n in Failures.__slots__} | {"cause": causes.read(row)})

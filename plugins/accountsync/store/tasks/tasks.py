@@ -222,13 +222,14 @@ def renew_leases(
 
 
 def expire_leases(connection: Connection, *, system: str, now: datetime) -> None:
-    """What a dead worker had claimed may have happened: it is probed."""
+    """Makes tasks unknown that a dead worker had claimed: their calls may have happened (I9)."""
     connection.execute(_EXPIRE, {"system": system, "now": now})
 
 
 def yield_to_others(connection: Connection) -> None:
-    """Whoever records can do it again, a planner would have to begin anew: where both wait for each
-    other, this transaction lets go before PostgreSQL (`deadlock_timeout`, 1 s) chooses one."""
+    """Lets this transaction give up first where it and a planner wait for each other. It can be
+    repeated, and a planner would have to begin anew; PostgreSQL would choose one of the two after
+    1 s (`deadlock_timeout`)."""
     connection.execute(text("SET LOCAL lock_timeout = '500ms'"))
 
 
@@ -242,8 +243,8 @@ def record(
     rows = as_json([_as_row(result) for result in results])
     bound = {"results": rows, "worker": worker, "now": now, "taking_away": list(TAKES_AWAY)}
     recorded = connection.execute(_RECORD, bound).all()
-    lost = [row.person_id for row in recorded if row.state == TaskState.FAILED]
-    dependants.fail(connection, system=system, persons=lost, now=now)
+    failed = [row.person_id for row in recorded if row.state == TaskState.FAILED]
+    dependants.fail(connection, system=system, persons=failed, now=now)
     settled = [row.person_id for row in recorded if row.settled]
     return dependants.release_satisfied(connection, now=now, persons=settled) if settled else 0
 

@@ -64,7 +64,9 @@ def test_what_is_not_shown_counts_as_applied_and_what_nobody_wanted_is_left_out(
 
 def test_what_is_wanted_and_told_of_by_nothing_is_a_gap() -> None:
     wanted = {"name": "张三", "mail": "z@x", "mobile": None, "title": "", "password": "p"}
-    shown = with_gaps({"name": "李四", "mail": None}, wanted, told=wanted.keys() - {"password"})
+    shown = with_gaps(
+        {"name": "李四", "mail": None}, wanted, always_shown=wanted.keys() - {"password"}
+    )
     assert as_found(wanted, shown) == wanted | {"name": "李四", "mail": ""}
 
 

@@ -21,7 +21,7 @@ from accountsync.domain.plans.planning import (
     plan_task,
     step,
 )
-from accountsync.domain.reasons import Kind, Reason, said
+from accountsync.domain.reasons import Kind, Reason, from_text
 
 ACTIVE = Wanted(state="active", reason="active", makes=True)
 GONE = Wanted(state="disabled", reason="left")
@@ -272,7 +272,7 @@ def test_what_may_have_happened_comes_first_whatever_is_planned_now(
 
 
 def test_a_task_that_lacks_data_waits_for_that_alone() -> None:
-    lacking = planned(state="needs_data", cause=said("no mapping"))
+    lacking = planned(state="needs_data", cause=from_text("no mapping"))
     rule = a_rule(MAPPED, after=["idaas"])
     assert in_order(rule, lacking, planned={"idaas": planned()}, open_tasks={}) is lacking
 
@@ -293,11 +293,11 @@ def test_the_same_data_still_missing_is_the_same_task_whatever_it_is_called() ->
     ("attribute", "cause"),
     [
         ("person.type.email_domain", NO_TYPE),
-        ("person.phone", said("'person.phone' has no value here")),
-        ("person.type", said(f"{NO_JSON}: Type is not JSON serializable: Unavailable")),
-        ("person.attributes.big", said(f"{NO_JSON}: Integer exceeds 64-bit range")),
-        ("a\x00b", said("an attribute holds a NUL character")),
-        ("person.attributes.odd", said(f"{NO_JSON}: Dict key must be str")),
+        ("person.phone", from_text("'person.phone' has no value here")),
+        ("person.type", from_text(f"{NO_JSON}: Type is not JSON serializable: Unavailable")),
+        ("person.attributes.big", from_text(f"{NO_JSON}: Integer exceeds 64-bit range")),
+        ("a\x00b", from_text("an attribute holds a NUL character")),
+        ("person.attributes.odd", from_text(f"{NO_JSON}: Dict key must be str")),
     ],
 )
 def test_a_task_that_lacks_data_says_which_and_waits_for_nothing(
