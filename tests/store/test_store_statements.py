@@ -145,7 +145,9 @@ def test_a_statement_of_more_than_two_lines_can_be_pasted() -> None:
 def _in_pieces(file: Path) -> Iterator[int]:
     source = file.read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Constant | ast.JoinedStr):
+        if not isinstance(node, ast.Constant | ast.JoinedStr):
+            continue
+        if (node.end_lineno or 0) - node.lineno > 1:
             segment = ast.get_source_segment(source, node) or ""
             if segment.count("\n") > 1 and '"""' not in segment and _SQL.search(segment):
                 yield node.lineno
