@@ -180,7 +180,7 @@ def _case(name: str, *, dsn: str, url: str, **arguments: Any) -> Measured:
 
 
 def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
-    from accountsync import settings, wiring
+    from accountsync import connections, settings, wiring
     from accountsync.jobs.persons.run_request import RunRequest
 
     logging.disable(logging.WARNING)
@@ -198,7 +198,7 @@ def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
         "rate": {"concurrency": AHEAD},
     }  # fmt: skip
     parsed = settings.parse({"hr": [source], "systems": {}}, origin="benchmark")
-    wiring.endpoint("hr_api")  # Airflow's own imports are not what is measured
+    connections.endpoint("hr_api")  # Airflow's own imports are not what is measured
     begin = time.perf_counter()
     request = RunRequest(mode=mode)  # type: ignore[arg-type]
     counts = wiring.sync_source(parsed, "hieds", request=request)

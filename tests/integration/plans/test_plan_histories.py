@@ -193,7 +193,8 @@ def test_any_history_comes_to_rest_and_gives_no_name_twice(
 def unexplained(people: People) -> list[Any]:
     return people.rows(
         "SELECT state, cause, waits_for FROM accountsync.account_task WHERE finished_at IS NULL"
-        " AND NOT (state = 'needs_data' AND cause IS NOT NULL) AND state <> 'waiting'"
+        " AND NOT (state = 'needs_data' AND coalesce(cause, cause_kind) IS NOT NULL)"
+        " AND state <> 'waiting'"
     )
 
 

@@ -169,6 +169,7 @@ class TargetsWorld(World):
                 " OR finished_at IS NULL UNION ALL SELECT 'task ' || state, id"
                 " FROM accountsync.account_task WHERE NOT (state = 'succeeded'"
                 "  OR state = 'waiting' AND cardinality(waits_for) > 0"
-                "  OR state IN ('failed', 'superseded', 'needs_human') AND cause IS NOT NULL)"
+                "  OR state IN ('failed', 'superseded', 'needs_human')"
+                "   AND coalesce(cause, cause_kind) IS NOT NULL)"
             )
         ]
