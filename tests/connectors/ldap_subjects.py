@@ -48,7 +48,7 @@ def _target(preset: str, changed: str) -> LdapTarget:
     document["names"]["upn"] = "{{ person.employee_number }}@example.test"
     own = {"preset": preset, "conn_id": "directory", **changes}
     document["systems"] = {"directory": own}
-    found = parse(document, origin="test").systems["directory"]
+    found = parse(document, origin="test").targets["directory"]
     assert isinstance(found, LdapTarget)
     return found
 

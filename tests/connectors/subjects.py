@@ -48,7 +48,7 @@ def example() -> Settings:
 
 
 def http_target(name: str) -> HttpTarget:
-    target = example().systems[name]
+    target = example().targets[name]
     assert not isinstance(target, LdapTarget)
     return target
 

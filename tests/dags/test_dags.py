@@ -139,7 +139,7 @@ def test_the_three_dags_run(bag: DagBag, installation: Installation) -> None:
     assert _run(bag, "sync_hr_persons", mode="full").state == "success"
     assert _run(bag, "create_account_tasks").state == "success"
     assert _run(bag, "process_account_tasks").state == "success"
-    assert _run(bag, "process_account_tasks", systems=["welink"], max_tasks=3).state == "success"
+    assert _run(bag, "process_account_tasks", targets=["welink"], max_tasks=3).state == "success"
     count = "SELECT count(*) FROM accountsync.account WHERE system = :s"
     assert installation.scalar(count, s="idaas") == len(installation.sims.idaas.accounts()) > 0
     assert installation.scalar(count, s="welink") == 3

@@ -45,7 +45,7 @@ def add_task(connection: Connection, *, plan_id: int, person_id: int, **fields: 
 
 
 def add_account(
-    connection: Connection, *, person_id: int, system: str, remote_id: str | None = None
+    connection: Connection, *, person_id: int, target: str, remote_id: str | None = None
 ) -> None:
     connection.execute(
         text(
@@ -55,8 +55,8 @@ def add_account(
         ),
         {
             "person_id": person_id,
-            "system": system,
-            "identifier": f"{system}-{person_id}",
+            "system": target,
+            "identifier": f"{target}-{person_id}",
             "remote_id": remote_id,
         },
     )

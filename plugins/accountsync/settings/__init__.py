@@ -72,7 +72,7 @@ class Settings(Group):
     hr: list[AnySource] = Field(min_length=1)
     names: dict[Name, AnyNameSpace] = {}
     reserved_names: ReservedNames = Field(ReservedNames(), description="names for nobody")
-    systems: dict[Name, AnyTarget]
+    targets: dict[Name, AnyTarget]
     guard: Guard = Field(Guard(), description="what of a plan is held for a human")
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
@@ -87,8 +87,8 @@ class Settings(Group):
     def order(self) -> Order:
         """Which systems come after which (I12)."""
         return Order(
-            depends_on={name: target.depends_on for name, target in self.systems.items()},
-            after={name: target.after for name, target in self.systems.items()},
+            depends_on={name: target.depends_on for name, target in self.targets.items()},
+            after={name: target.after for name, target in self.targets.items()},
         )
 
     def source(self, name: str) -> AnySource:

@@ -32,7 +32,7 @@ class RequestWorld(TargetsWorld):
         return account_requests.submit(
             engine=self.engine,
             document=document,
-            systems=self.settings.systems,
+            targets=self.settings.targets,
             actor="tester",
             now=utc_now(),
             **options,
@@ -48,7 +48,7 @@ class RequestWorld(TargetsWorld):
 
     def systems_of(self, number: str) -> dict[str, Fulfilment]:
         (item,) = [i for i in self.status().items if i.employee_number == number]
-        return {one.system: one.state for one in item.systems}
+        return {one.target: one.state for one in item.targets}
 
     def count(self, table: str) -> int:
         return int(self.scalar(f"SELECT count(*) FROM accountsync.{table}"))

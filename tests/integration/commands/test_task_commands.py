@@ -60,8 +60,8 @@ def refused(planned: TargetsWorld) -> TargetsWorld:
 def _all_failed(world: TargetsWorld) -> bool:
     everybody = len(world.entitled())
     return all(
-        world.states(system, "create") == {"failed": everybody}
-        for system in ("idaas", "welink", "email")
+        world.states(target, "create") == {"failed": everybody}
+        for target in ("idaas", "welink", "email")
     )
 
 
@@ -152,8 +152,8 @@ def test_a_retry_takes_along_what_failed_because_of_it(refused: TargetsWorld, sh
     assert refused.states("idaas", "create") == {"ready": everybody}
     assert refused.states("welink", "create") == {"waiting": everybody}
     refused.drain()
-    for system in ("idaas", "welink", "email"):
-        assert refused.states(system, "create") == {"succeeded": everybody}
+    for target in ("idaas", "welink", "email"):
+        assert refused.states(target, "create") == {"succeeded": everybody}
     event = refused.rows("SELECT * FROM accountsync.audit_event")[0]
     assert (event["actor"], event["action"]) == ("mia", "task_retried")
     assert event["details"]["filter"] == {"error_kind": "RejectedByTargetError"}
@@ -315,9 +315,9 @@ def test_one_person_is_provisioned_now_and_every_step_explained(
     said = re.sub(r" \(\d+\.\d s\)", " (… s)", said)
     assert "✓ read (… s): hieds: 1 read, 1 new" in said
     assert re.search(r"✓ plan \(… s\): plan \d+: create in email \(active\), create in idaas", said)
-    for system in ("idaas", "welink", "email"):
-        assert f"✓ process {system} (… s): 1 succeeded" in said
-        assert f"✓ in {system}: account active; create succeeded" in said
+    for target in ("idaas", "welink", "email"):
+        assert f"✓ process {target} (… s): 1 succeeded" in said
+        assert f"✓ in {target}: account active; create succeeded" in said
     assert set(planned.there("idaas")) == {joiner["employeeNumber"]}
     assert joiner["fullName"] not in said
     assert re.search(r"^after \d+\.\d s$", said, re.MULTILINE)
@@ -389,7 +389,7 @@ def test_provisioning_keeps_the_pause_that_a_target_asked_for_and_says_until_whe
 
 
 def test_provisioning_says_what_it_waits_for(planned: TargetsWorld) -> None:
-    doing = Doing(sync=lambda: "", plan=lambda: "", process=lambda *_: ProcessSummary(system="x"))
+    doing = Doing(sync=lambda: "", plan=lambda: "", process=lambda *_: ProcessSummary(target="x"))
     number = min(planned.entitled())
     run = partial(
         provision, engine=planned.engine, settings=planned.settings, employee_number=number,

@@ -27,7 +27,7 @@ def test_an_example_is_valid_and_all_it_says_is_kept(example: dict[str, Any]) ->
     whole = {**document, "systems": deepcopy(example["systems"])}
     settings = parse(whole, origin="docs/targets.md")
     for name, declared in example["systems"].items():
-        assert settings.systems[name].conn_id == declared["conn_id"]
+        assert settings.targets[name].conn_id == declared["conn_id"]
 
 
 def test_every_kind_has_an_example() -> None:

@@ -23,7 +23,7 @@ OPENLDAP: dict[str, Any] = {"preset": "openldap", "conn_id": "d", "base": "ou=pe
 
 def _target(declared: dict[str, Any], **document: Any) -> LdapTarget:
     parsed = parse({**EXAMPLE, **document, "systems": {"d": declared}}, origin="t")
-    target = parsed.systems["d"]
+    target = parsed.targets["d"]
     assert isinstance(target, LdapTarget)
     return target
 

@@ -86,8 +86,8 @@ def problems_of(document: Any) -> list[str]:
 def test_a_small_configuration_is_valid() -> None:
     settings = parse(SMALL, origin="test.yaml")
     assert settings.retry.base == timedelta(seconds=30)
-    assert isinstance(settings.systems["directory"], RestTarget)
-    assert isinstance(settings.systems["mail"], ScimTarget)
+    assert isinstance(settings.targets["directory"], RestTarget)
+    assert isinstance(settings.targets["mail"], ScimTarget)
     assert settings.source("main").conn_id == "hr_api"
     with pytest.raises(ConfigurationError, match="no HR source is called 'x'"):
         settings.source("x")
@@ -353,7 +353,7 @@ def test_a_list_of_ones_own_replaces_the_presets() -> None:
 def test_null_takes_something_out_of_a_preset() -> None:
     document = yaml.safe_load(SHIPPED[0].read_text(encoding="utf-8"))
     document["systems"]["idaas"]["find"] = None
-    target = parse(document, origin="test").systems["idaas"]
+    target = parse(document, origin="test").targets["idaas"]
     assert isinstance(target, RestTarget)
     assert target.find is None
 

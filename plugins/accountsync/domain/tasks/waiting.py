@@ -40,23 +40,23 @@ class Order:
     depends_on: Mapping[str, Sequence[str]]
     after: Mapping[str, Sequence[str]]
 
-    def candidates(self, system: str, operation: Operation) -> list[str]:
+    def candidates(self, target: str, operation: Operation) -> list[str]:
         """The systems that a task may have to wait for; taking away runs in reverse order."""
         if operation in TAKES_AWAY:
             return sorted(
                 other
                 for other in self.depends_on
-                if system in self.depends_on[other] or system in self.after[other]
+                if target in self.depends_on[other] or target in self.after[other]
             )
         if operation in GIVES:
-            return [*self.depends_on[system], *self.after[system]]
+            return [*self.depends_on[target], *self.after[target]]
         return []
 
     def table(self) -> Candidates:
         """The candidates of every operation in every system."""
         return {
-            system: {operation: self.candidates(system, operation) for operation in Operation}
-            for system in self.depends_on
+            target: {operation: self.candidates(target, operation) for operation in Operation}
+            for target in self.depends_on
         }
 
 

@@ -278,7 +278,7 @@ class Processor:
         log.warning(
             "event=attempt_failed system=%s task=%s operation=%s employee_number=%s attempt=%s"
             " probe=%s next=%s error=%s code=%s message=%r",
-            self._queue.system, task.id, task.operation, task.employee_number, task.attempts,
+            self._queue.target, task.id, task.operation, task.employee_number, task.attempts,
             task.probe, result.state, result.error_kind, result.code, result.message,
         )  # fmt: skip
 
@@ -313,7 +313,7 @@ class Processor:
         counted = sorted(self._queue.outcomes.items())
         log.info(
             "event=processing system=%s in_hand=%s released=%s %s",
-            self._queue.system, len(self._held), self._queue.released,
+            self._queue.target, len(self._held), self._queue.released,
             " ".join(f"{outcome}={count}" for outcome, count in counted),
         )  # fmt: skip
 

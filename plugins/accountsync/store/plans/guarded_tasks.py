@@ -141,7 +141,7 @@ ORDER BY p.id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    system: str
+    target: str
     operation: str
     facts: Facts
 
@@ -150,7 +150,7 @@ def facts(connection: Connection, *, plan_id: int, now: datetime) -> list[Judged
     """The facts of the plan's operations that the guard has not judged yet."""
     return [
         Judged(
-            system=row["system"],
+            target=row["system"],
             operation=row["operation"],
             facts=Facts(**{name: row[name] for name in Facts.__slots__}),
         )
@@ -162,11 +162,11 @@ def hold(
     connection: Connection,
     *,
     plan_id: int,
-    system: str,
+    target: str,
     operation: str,
     because: Sequence[Reason],
 ) -> None:
-    bound = {"plan_id": plan_id, "system": system, "operation": operation}
+    bound = {"plan_id": plan_id, "system": target, "operation": operation}
     reasons = orjson.dumps(as_documents(because)).decode()
     connection.execute(_HOLD, bound | {"because": reasons})
 

@@ -105,8 +105,8 @@ def finish(
 def counts(connection: Connection, *, plan_id: int) -> Counts:
     """System → state → tasks: every task of the plan (I14)."""
     tasks: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for system, state, number in connection.execute(_COUNTS, {"plan_id": plan_id}):
-        tasks[system][state] = number
+    for target, state, number in connection.execute(_COUNTS, {"plan_id": plan_id}):
+        tasks[target][state] = number
     return dict(tasks)
 
 
@@ -121,7 +121,7 @@ def _line(rows: Sequence[Row[Any]]) -> PlanLine:
     because = next((row.held_because for row in rows if row.held_because), ())
     examples = sorted(number for row in rows for number in row.examples)
     return PlanLine(
-        system=rows[0].system,
+        target=rows[0].target,
         operation=rows[0].operation,
         tasks=sum(row.tasks for row in rows),
         held=sum(row.held for row in rows),

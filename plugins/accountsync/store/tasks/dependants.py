@@ -180,10 +180,10 @@ def release_overlooked(connection: Connection, *, now: datetime, share: float, l
     return sum(state == "ready" for state in states)
 
 
-def fail(connection: Connection, *, system: str, persons: Sequence[int], now: datetime) -> None:
+def fail(connection: Connection, *, target: str, persons: Sequence[int], now: datetime) -> None:
     """Fails the tasks that wait for the persons' failed tasks, and those that wait for these in
     turn. Each names the system that it waited for."""
-    failed = {system: list(persons)} if persons else {}
+    failed = {target: list(persons)} if persons else {}
     while failed:
         awaited, person_ids = failed.popitem()
         bound = {"system": awaited, "persons": person_ids, "now": now}

@@ -25,7 +25,7 @@ class TaskFilter:
     request, for the tasks of what it asks for."""
 
     task: int | None = None
-    system: str | None = None
+    target: str | None = None
     operation: str | None = None
     state: str | None = None
     error_kind: str | None = None

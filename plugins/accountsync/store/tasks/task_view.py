@@ -35,7 +35,7 @@ class TaskView:
     person_id: int
     employee_number: str
     plan_id: int
-    system: str
+    target: str
     operation: str
     reason: str | None
     state: str
@@ -97,7 +97,7 @@ class Failures:
     """Tasks that do not work for the same cause. `example`: one of them, `person`: an employee
     number of theirs, `latest`: when the last attempt ended."""
 
-    system: str
+    target: str
     operation: str
     state: str
     error_kind: str | None
@@ -109,10 +109,10 @@ class Failures:
     latest: datetime | None
 
 
-def failures(connection: Connection, *, system: str | None = None) -> list[Failures]:
+def failures(connection: Connection, *, target: str | None = None) -> list[Failures]:
     """Tasks that do not work now, grouped by what went wrong, the largest group first. Messages of
     others, such as a target, are equal where they differ in numbers only."""
-    rows = connection.execute(_FAILURES, {"system": system}).mappings()
+    rows = connection.execute(_FAILURES, {"system": target}).mappings()
     return [
         Failures(**{n: row[n] for n in Failures.__slots__} | {"cause": causes.read(row)})
         for row in rows
