@@ -31,7 +31,7 @@ def _settings(dsn: str, urls: dict[str, str], at_once: int) -> Any:
     for name, url in urls.items():
         os.environ[f"AIRFLOW_CONN_{'HR_API' if name == 'hr' else name.upper()}"] = _conn(name, url)
     document = settings.read(Path(__file__).parents[1] / "config" / "accountsync.yaml")
-    for target in document["systems"].values():
+    for target in document["targets"].values():
         target["rate"] = {"concurrency": at_once}
     parsed = settings.parse(document, origin="benchmark")
     for name in urls:

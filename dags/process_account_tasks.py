@@ -30,7 +30,7 @@ ONLY = {"type": "array", "examples": [*process_settings().targets]}
     doc_md=documentation(__file__),
     params={
         "max_tasks": Param(None, type=["null", "integer"], minimum=1, description="a target"),
-        "systems": Param([], items={"enum": ONLY["examples"]}, description="empty: all", **ONLY),
+        "targets": Param([], items={"enum": ONLY["examples"]}, description="empty: all", **ONLY),
         "employee_numbers": Param([], type="array", description="empty: everybody"),
         "dry_run": Param(False, type="boolean", description="show what would be sent, masked"),
     },
@@ -45,10 +45,10 @@ def process_account_tasks() -> None:
         check_form()
         form = params or {}
         due = wiring.find_due_targets(process_settings(), dry_run=form["dry_run"])
-        return [target for target in due if not form["systems"] or target in form["systems"]]
+        return [target for target in due if not form["targets"] or target in form["targets"]]
 
     @task(
-        map_index_template="{{ task.op_kwargs['system'] }}",
+        map_index_template="{{ task.op_kwargs['target'] }}",
         execution_timeout=timedelta(minutes=15),
     )
     def process(target: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def process_account_tasks() -> None:
             worker=airflow_run_id(),
             max_tasks=form["max_tasks"],
             employee_numbers=form["employee_numbers"] or None,
-            at_once=bool(form["systems"]),
+            at_once=bool(form["targets"]),
             dry_run=form["dry_run"],
         )
         if summary.breaker != "closed" and not summary.outcomes:

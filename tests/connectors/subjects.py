@@ -42,8 +42,8 @@ CONFIG = Path(__file__).parents[2] / "config"
 def example() -> Settings:
     """The shipped example, with a SCIM target as the demo declares it."""
     document = yaml.safe_load((CONFIG / "accountsync.yaml").read_text("utf-8"))
-    scim = yaml.safe_load((CONFIG / "demo-scim.yaml").read_text("utf-8"))["systems"]["scim"]
-    document["systems"]["scim"] = scim
+    scim = yaml.safe_load((CONFIG / "demo-scim.yaml").read_text("utf-8"))["targets"]["scim"]
+    document["targets"]["scim"] = scim
     return parse(document, origin="test")
 
 

@@ -98,7 +98,7 @@ class Site:
     def plans(self) -> list[str]:
         """Employee numbers of those for whom something is to be done in this target."""
         targets = example().targets | {self.target: self.declared}
-        settings = example().model_copy(update={"systems": targets})
+        settings = example().model_copy(update={"targets": targets})
         create_account_tasks(engine=self.engine, settings=settings, now=NOW)
         return [
             row["employee_number"]

@@ -66,7 +66,7 @@ def _settings(changed: str) -> Settings:
     document = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text("utf-8"))
     document |= {"retry": FAST_RETRY, "breaker": FAST_BREAKER} | changes.get("settings", {})
     document["hr"][0] |= _SMALL_PAGES | changes.get("hieds", {})
-    for name, declared in document["systems"].items():
+    for name, declared in document["targets"].items():
         declared |= changes.get(name, {})
     return parse(document, origin="test")
 

@@ -14,11 +14,11 @@ _PERSON = text(
 _TASK = text(
     "INSERT INTO accountsync.account_task (plan_id, person_id, system, operation, desired, state,"
     " waits_for, lease_until, finished_at, claimed_by, next_attempt_at, attempts)"
-    " VALUES (:plan_id, :person_id, :system, 'create', '{}', :state, :waits_for, :lease_until,"
+    " VALUES (:plan_id, :person_id, :target, 'create', '{}', :state, :waits_for, :lease_until,"
     " :finished_at, :claimed_by, coalesce(:next_attempt_at, now()), :attempts) RETURNING id"
 )
 _BLANK: dict[str, Any] = {
-    "system": "idaas",
+    "target": "idaas",
     "state": "ready",
     "waits_for": [],
     "lease_until": None,

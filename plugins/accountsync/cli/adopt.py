@@ -19,7 +19,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 @app.command("run")
 def adopt_run(
-    target: Annotated[str, typer.Argument(help="its name under `systems`")],
+    target: Annotated[str, typer.Argument(help="its name under `targets`")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show what would be adopted, and keep nothing")
     ] = False,
@@ -44,7 +44,7 @@ def adopt_run(
 
 @app.command("cases")
 def adopt_cases(
-    target: Annotated[str | None, typer.Argument(help="default: all systems")] = None,
+    target: Annotated[str | None, typer.Argument(help="default: all targets")] = None,
 ) -> None:
     """List the accounts of which a human has to say whose they are."""
     engine = session.store()

@@ -33,7 +33,8 @@ def request_submit(
     account_type: Header = None,
     employee_type: Header = None,
     target: Annotated[
-        list[str] | None, typer.Option(help="for a CSV file; may be repeated")
+        list[str] | None,
+        typer.Option("--target", "--system", help="for a CSV file; may be repeated"),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="check the request, and change nothing")

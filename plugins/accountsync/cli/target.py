@@ -20,13 +20,13 @@ from accountsync.jobs.commands.inspect_target import Look
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
-TargetName = Annotated[str, typer.Argument(help="its name under `systems`")]
+TargetName = Annotated[str, typer.Argument(help="its name under `targets`")]
 
 _NEXT = {
     TargetDownError: "Check host, port and proxy of the Connection, and whether the target is up.",
     ConfigurationError: "Correct that, then check again.",
     TransientError: "Try again; if it stays like this, compare the target's answer with what its"
-    " section under `systems` declares.",
+    " section under `targets` declares.",
 }
 
 

@@ -26,7 +26,7 @@ from accountsync.store.tasks.task_view import TaskView
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Task = Annotated[int | None, typer.Option(help="its number, from `task list`")]
-Target = Annotated[str | None, typer.Option(help="the target")]
+Target = Annotated[str | None, typer.Option("--target", "--system", help="the target")]
 OfOperation = Annotated[str | None, typer.Option(help="create, update, rename, enable, …")]
 State = Annotated[str | None, typer.Option(help="ready, waiting, failed, needs_human, …")]
 Error = Annotated[str | None, typer.Option(help="the kind of error, as `task failures` shows it")]

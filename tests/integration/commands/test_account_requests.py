@@ -428,7 +428,7 @@ def test_the_commands_submit_follow_and_cancel(
         return done.output
 
     header = ["--origin-system", "portal", "--business-key", "7", "--account-type", "supplier",
-              "--employee-type", "11", "--system", "idaas", "--system", "welink"]  # fmt: skip
+              "--employee-type", "11", "--target", "idaas", "--target", "welink"]  # fmt: skip
     assert run("list") == "there is no request\n"
     dry = "dry run, nothing was kept: 3 persons, 3 of them new, 0 changed, 0 known from HR\n"
     assert run("submit", str(file), *header, "--dry-run") == dry

@@ -20,7 +20,7 @@ def explained(people: People, number: str) -> dict[str, Any]:
 
 
 def targets(people: People, number: str) -> dict[str, Any]:
-    return {one["system"]: one for one in explained(people, number)["systems"]}
+    return {one["target"]: one for one in explained(people, number)["targets"]}
 
 
 def test_a_rule_is_explained_by_what_it_reads(people: People) -> None:
@@ -52,7 +52,7 @@ def test_the_lifecycle_is_told_with_its_dates(people: People) -> None:
     future = explained(people, "E2")
     assert (future["lifecycle"], future["next_at"]) == ("prehire", "2999-01-04T16:00:00+00:00")
     assert people.command("explain", "E3").output.startswith("E3: left since 2026-02-01; ")
-    assert {one["wanted"] for one in explained(people, "E3")["systems"]} == {"disabled"}
+    assert {one["wanted"] for one in explained(people, "E3")["targets"]} == {"disabled"}
 
 
 def test_whom_hr_lacks_is_said_to_be_absent(people: People) -> None:

@@ -51,7 +51,7 @@ def _somebody(world: TargetsWorld) -> str:
 
 
 @pytest.mark.usefixtures("_typed")
-@pytest.mark.parametrize("system", TARGETS)
+@pytest.mark.parametrize("target", TARGETS)
 def test_a_target_that_works_says_so(target: str) -> None:
     assert f"{target}: works. It answered" in _said("check", target)
 

@@ -30,7 +30,7 @@ def ordered(people: People, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     file = tmp_path / "accountsync.yaml"
     monkeypatch.setenv("ACCOUNTSYNC_CONFIG", str(file))
     document = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text("utf-8"))
-    file.write_text(yaml.safe_dump(document | {"systems": _TARGETS}), encoding="utf-8")
+    file.write_text(yaml.safe_dump(document | {"targets": _TARGETS}), encoding="utf-8")
     people.settings = example_settings(targets=_TARGETS)
     people.add("E1", "张伟")
     people.plan()
@@ -148,10 +148,10 @@ def test_waiting_says_for_what_and_since_when(
 def test_a_command_takes_along_who_needs_the_account_not_who_only_comes_after(
     ordered: People,
 ) -> None:
-    said = ordered.command("task", "cancel", "--system", "welink", "--yes", *WHY).output
+    said = ordered.command("task", "cancel", "--target", "welink", "--yes", *WHY).output
     assert "changed 1 tasks, 0 of them" in said
     assert state(ordered, "email") == ("waiting", ["idaas"])
-    said = ordered.command("task", "cancel", "--system", "idaas", "--yes", *WHY).output
+    said = ordered.command("task", "cancel", "--target", "idaas", "--yes", *WHY).output
     assert "changed 2 tasks, 1 of them" in said
 
 
@@ -160,5 +160,5 @@ def test_what_is_tried_again_waits_again_for_what_comes_first(
 ) -> None:
     end(ordered, "idaas", "succeeded")
     end(ordered, "email", "failed")
-    ordered.command("task", "retry", "--system", "email", "--yes", *WHY)
+    ordered.command("task", "retry", "--target", "email", "--yes", *WHY)
     assert state(ordered, "email") == ("waiting", ["welink"])

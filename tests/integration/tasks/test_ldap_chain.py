@@ -109,7 +109,7 @@ def world(engine: Engine, _hr_sims: Sims, tmp_path: Path) -> Iterator[DirectoryW
         world = DirectoryWorld(
             engine=engine,
             sims=_hr_sims,
-            changes={"settings": {"systems": TARGETS}},
+            changes={"settings": {"targets": TARGETS}},
             server=server,
             line=line,
         )
@@ -191,7 +191,7 @@ def test_an_account_that_was_made_before_the_target_was_given_up_is_in_doubt_not
         " CAST(:groups AS jsonb))",
         groups=f'["{nowhere[0]}"]',
     )
-    other = replace(world, changes={"settings": {"systems": {"directory": broken}}})
+    other = replace(world, changes={"settings": {"targets": {"directory": broken}}})
     with pytest.raises(ConfigurationError, match="nowhere"):
         other.process("directory", max_tasks=1)
     assert len(world.entries()) == 1
@@ -207,7 +207,7 @@ def locked(world: DirectoryWorld) -> DirectoryWorld:
     own = {"groups": [openldap.LOCKED]}
     attributes = {**TARGETS["directory"]["attributes"], **own}
     asked = {**TARGETS["directory"], "attributes": attributes, "groups": {"managed": own["groups"]}}
-    locked = replace(world, changes={"settings": {"systems": {"directory": asked}}})
+    locked = replace(world, changes={"settings": {"targets": {"directory": asked}}})
     locked.plan()
     return locked
 

@@ -300,7 +300,7 @@ def test_an_overlooked_dependant_is_found_by_its_plan_and_by_the_way(
 ) -> None:
     """I12: written while its account was made, so that neither saw the other. At most so many are
     looked at, however many wait."""
-    bound: dict[str, Any] = {"state": "waiting", "waits_for": ["idaas"], "system": "email"}
+    bound: dict[str, Any] = {"state": "waiting", "waits_for": ["idaas"], "target": "email"}
     for person in people:
         add_task(connection, plan_id=plan_id, person_id=person, **bound)
         add_account(connection, person_id=person, target="idaas")
@@ -454,7 +454,7 @@ def test_a_waiting_task_remembers_since_when_though_it_waits_for_less(
 ) -> None:
     """I12."""
     whose = {"person_id": people[0], "plan_id": plan_id}
-    targets = {"system": "email", "state": "waiting", "waits_for": ["idaas", "welink"]}
+    targets = {"target": "email", "state": "waiting", "waits_for": ["idaas", "welink"]}
     task_id = add_task(connection, **whose, **targets, next_attempt_at=NOW)
     for later, target in ((NOW + MINUTE, "idaas"), (NOW + 2 * MINUTE, "welink")):
         (seen,) = person_view.tasks(connection, people[0])[0]

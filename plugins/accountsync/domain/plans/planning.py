@@ -31,7 +31,7 @@ US = "accountsync"
 
 
 class Step(Enum):
-    """What becomes of the open task of one person in one system."""
+    """What becomes of the open task of one person in one target."""
 
     NOTHING = "nothing"
     ADD = "add"
@@ -66,7 +66,7 @@ class OpenTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """A task that the plan asks for. `state`: ready, waiting (for the systems in `waits_for`),
+    """A task that the plan asks for. `state`: ready, waiting (for the targets in `waits_for`),
     needs_data (see `cause`) or planned (the guard has not judged it yet)."""
 
     person_id: int
@@ -205,7 +205,7 @@ def _may_change(wanted: Wanted, account: Account | None) -> bool:
 def _missing(
     rule: TargetRule, bound: Operation, wanted: Wanted, accounts: Mapping[str, Account]
 ) -> tuple[str, ...]:
-    """The systems that the rule depends on whose account the task still waits for (I12)."""
+    """The targets that the rule depends on whose account the task still waits for (I12)."""
     if bound not in GIVES or wanted.state is None:
         return ()
     return tuple(
@@ -230,7 +230,7 @@ def in_order(
 ) -> PlannedTask:
     """The task, which also waits for the tasks of `after` that give or change something (I12).
 
-    `planned`, `open_tasks`: of the same person, by system.
+    `planned`, `open_tasks`: of the same person, by target.
     """
     if task.operation not in GIVES or task.state not in (TaskState.READY, TaskState.WAITING):
         return task

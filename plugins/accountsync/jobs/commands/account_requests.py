@@ -116,10 +116,10 @@ def submit(
     now: datetime,
     dry_run: bool = False,
 ) -> Submitted:
-    """Submits a request in one transaction, which a dry run rolls back. `systems` are the
+    """Submits a request in one transaction, which a dry run rolls back. `targets` are the
     configured targets.
 
-    Raises InvalidRequestError that names every problem, or where the origin system has used its
+    Raises InvalidRequestError that names every problem, or where the origin target has used its
     business key for another request.
     """
     request = request_document.read(document, targets=targets)

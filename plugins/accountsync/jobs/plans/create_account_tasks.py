@@ -47,7 +47,7 @@ _FEW_PERSONS = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSummary:
-    """`counts`: system → task state → tasks. `released`: tasks that can be carried out now. `held`:
+    """`counts`: target → task state → tasks. `released`: tasks that can be carried out now. `held`:
     tasks that the guard holds. `unknown_sources`: HR sources that are not configured → their
     persons, whose accounts are kept as they are."""
 
@@ -160,7 +160,7 @@ def _plan(
     digest = hashlib.sha256()
     changed = planned_rules.changed(connection, rules.fingerprints)
     if changed:
-        log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
+        log.info("event=rules_changed plan=%s targets=%s", plan_id, changed)
         planned_rules.keep_order(connection, rules.order.after, reads=rules.reads)
     if changed and only is None:
         planned_rules.keep(connection, rules.fingerprints, now=now)
@@ -204,7 +204,7 @@ def _give_up_targets(
     """Gives up the open tasks of targets that were taken out of the configuration."""
     if gone := planned_rules.forget(connection, but=rules.fingerprints):
         given_up = planned_tasks.give_up_targets(connection, targets=gone, now=now, digest=digest)
-        log.warning("event=targets_gone plan=%s systems=%s given_up=%s", plan_id, gone, given_up)
+        log.warning("event=targets_gone plan=%s targets=%s given_up=%s", plan_id, gone, given_up)
 
 
 def _to_open_tasks(
@@ -235,7 +235,7 @@ def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) ->
         because = plan_guard.reasons(group.facts, rules.guards[group.target, group.operation])
         if because:
             log.warning(
-                "event=held plan=%s system=%s operation=%s because=%r",
+                "event=held plan=%s target=%s operation=%s because=%r",
                 plan_id, group.target, group.operation, all_english(because),
             )  # fmt: skip
             guarded_tasks.hold(

@@ -54,7 +54,7 @@ def preview_account_tasks(
             numbers=limits.employee_numbers,
         )
     shown = asyncio.run(_show(target, claims, open_connector))
-    log.info("event=dry_run system=%s %s", target, dict(shown))
+    log.info("event=dry_run target=%s %s", target, dict(shown))
     return ProcessSummary(target=target, outcomes=dict(shown))
 
 
@@ -69,7 +69,7 @@ async def _show(
             verdict, details = await _would(connector, claim)
             shown[verdict] += 1
             log.info(
-                "event=%s system=%s task=%s operation=%s employee_number=%s what=%r",
+                "event=%s target=%s task=%s operation=%s employee_number=%s what=%r",
                 verdict, target, claim.row["id"], claim.row["operation"],
                 claim.row["employee_number"], details,
             )  # fmt: skip

@@ -109,7 +109,7 @@ def process_account_tasks(
     """
     with locks.held_or_not(engine, f"target/{target}") as lock:
         if not lock:
-            log.info("event=busy system=%s", target)
+            log.info("event=busy target=%s", target)
             return ProcessSummary(target=target, busy=True)
         queue = TaskQueue(
             engine=engine, target=target, worker=worker, limits=limits, clock=clock, lock=lock
@@ -153,7 +153,7 @@ class _TargetRun:
 
     def _leave_alone(self, known: Breaker) -> None:
         log.info(
-            "event=target_left_alone system=%s breaker=%s since=%s next_look=%s cause=%r",
+            "event=target_left_alone target=%s breaker=%s since=%s next_look=%s cause=%r",
             self._queue.target, known.state, known.since, known.probe_at, known.cause,
         )  # fmt: skip
         self.summary = replace(
@@ -177,7 +177,7 @@ class _TargetRun:
         async with self._open_connector() as connector:
             if passage is Passage.LOOK:
                 try:
-                    log.info("event=target_looked_at system=%s", self._queue.target)
+                    log.info("event=target_looked_at target=%s", self._queue.target)
                     await connector.check()
                 except (ConfigurationError, TargetDownError):
                     raise
@@ -199,13 +199,13 @@ class _TargetRun:
         if processor and (seconds := processor.health.throttle.pause_left_s):
             return breaker.paused(until=now + timedelta(seconds=seconds), now=now)
         if before.state != "closed":
-            log.info("event=target_recovered system=%s since=%s", self._queue.target, before.since)
+            log.info("event=target_recovered target=%s since=%s", self._queue.target, before.since)
         return Breaker()
 
     def _summed_up(self, after: Breaker) -> ProcessSummary:
         queue, processor = self._queue, self._processor
         log.info(
-            "event=processed system=%s outcomes=%s released=%s breaker=%s cause=%r",
+            "event=processed target=%s outcomes=%s released=%s breaker=%s cause=%r",
             queue.target, dict(queue.outcomes), queue.released, after.state, after.cause,
         )  # fmt: skip
         return ProcessSummary(

@@ -242,7 +242,7 @@ def close(connection: Connection, *, case: int, state: str, now: datetime) -> No
 
 
 def in_doubt(connection: Connection, persons: Sequence[int]) -> frozenset[tuple[int, str]]:
-    """(person id, system) of persons without a known account there who may own one by an open case:
+    """(person id, target) of persons without a known account there who may own one by an open case:
     another one would be their second (I9)."""
     pairs = connection.execute(_IN_DOUBT, {"persons": bigints(persons)})
     return frozenset((row.person_id, row.system) for row in pairs)

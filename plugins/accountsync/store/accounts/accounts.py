@@ -129,7 +129,7 @@ def read_elsewhere(
 
 
 def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, Account]]:
-    """Person id → system → account."""
+    """Person id → target → account."""
     accounts: defaultdict[int, dict[str, Account]] = defaultdict(dict)
     for row in connection.execute(_OF, {"persons": bigints(persons)}):
         accounts[row.person_id][row.system] = Account(
@@ -157,7 +157,7 @@ WHERE a.person_id = r.person_id AND a.system = r.system AND a.as_shown
 def keep_applied(
     connection: Connection, applied: Mapping[tuple[int, str], Mapping[str, Any]]
 ) -> None:
-    """`applied`: (person id, system) of adopted accounts → what counts as applied last."""
+    """`applied`: (person id, target) of adopted accounts → what counts as applied last."""
     rows = [
         {"person_id": person_id, "system": target, "attributes": attributes}
         for (person_id, target), attributes in applied.items()
@@ -168,7 +168,7 @@ def keep_applied(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traced:
-    """A person's account in a system, if known. `attributes`: as applied last, else as planned."""
+    """A person's account in a target, if known. `attributes`: as applied last, else as planned."""
 
     account: Account | None
     attributes: Mapping[str, Any]
@@ -205,7 +205,7 @@ def traced(connection: Connection, *, target: str, employee_number: str) -> Trac
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """The accounts of a system that are there, as far as we know → the persons' ids."""
+    """The accounts of a target that are there, as far as we know → the persons' ids."""
 
     by_remote_id: Mapping[str, int]
     by_identifier: Mapping[str, int]

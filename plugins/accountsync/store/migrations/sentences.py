@@ -109,7 +109,7 @@ CAUSES = (
     Sentence(
         "dependency_failed",
         "(.+) failed for good",
-        (("system", "text"),),
+        (("target", "text"),),
         only="error_kind = 'DependencyFailed'",
     ),
     Sentence("reason_gone", "its reason has gone"),

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 
 def changed(connection: Connection, fingerprints: Mapping[str, str]) -> list[str]:
-    """The systems that were planned by another configuration, or never."""
+    """The targets that were planned by another configuration, or never."""
     rows = connection.execute(text("SELECT system, fingerprint FROM accountsync.planned_rules"))
     known = {row.system: row.fingerprint for row in rows}
     return [target for target, wanted in fingerprints.items() if known.get(target) != wanted]
@@ -47,8 +47,8 @@ def keep_order(
     *,
     reads: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> None:
-    """`order`: system → those that it comes after, without needing an account there. `reads`:
-    system → system → the facts of an account there that its mapping reads."""
+    """`order`: target → those that it comes after, without needing an account there. `reads`:
+    target → target → the facts of an account there that its mapping reads."""
     for target, others in order.items():
         read = orjson.dumps(reads.get(target, {})).decode()
         bound = {"system": target, "after": list(others), "reads": read}

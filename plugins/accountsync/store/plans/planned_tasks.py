@@ -144,12 +144,12 @@ class Digest(Protocol):
 
 
 def open_tasks(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
-    """Person id → system → the open task."""
+    """Person id → target → the open task."""
     return _by_person(connection.execute(_OPEN, {"persons": bigints(persons)}).mappings())
 
 
 def refused(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
-    """Person id → system → the task that a human refused, where nothing else followed."""
+    """Person id → target → the task that a human refused, where nothing else followed."""
     return _by_person(connection.execute(_REFUSED, {"persons": bigints(persons)}).mappings())
 
 
@@ -162,7 +162,7 @@ def _by_person(rows: Iterable[RowMapping]) -> Mapping[int, dict[str, OpenTask]]:
 
 def lapse(connection: Connection, refusals: Sequence[OpenTask]) -> None:
     """Ends refusals of tasks that nothing asks for any more, and all earlier ones of the same
-    person and system: a human is asked again when the person leaves again."""
+    person and target: a human is asked again when the person leaves again."""
     if refusals:
         connection.execute(_LAPSE, {"ids": [task.id for task in refusals]})
 

@@ -67,7 +67,7 @@ class PersonRow(Table):
     revision: Mapped[int] = mapped_column(server_default="1")
     planned_revision: Mapped[int] = mapped_column(server_default="0")
     next_evaluation_at: Mapped[datetime | None]
-    requested_targets: Mapped[list[str]] = mapped_column(
+    requested_systems: Mapped[list[str]] = mapped_column(
         server_default="{}", comment="of all account requests for this person that are in force"
     )
     presumed_left_at: Mapped[datetime | None] = mapped_column(

@@ -27,7 +27,7 @@ ON CONFLICT (system) DO UPDATE SET
 
 
 def every(connection: Connection) -> Mapping[str, Breaker]:
-    """System → breaker; a system that is not there was never down."""
+    """Target → breaker; a target that is not there was never down."""
     return {
         row.system: Breaker(
             state=row.state,

@@ -47,7 +47,7 @@ ORDER BY s.place
 
 
 def due_targets(connection: Connection, *, targets: Iterable[str], now: datetime) -> list[str]:
-    """The systems with tasks that can be worked on now. The cost does not grow with the queues."""
+    """The targets with tasks that can be worked on now. The cost does not grow with the queues."""
     return list(connection.scalars(_DUE, {"systems": list(targets), "now": now}))
 
 
@@ -64,7 +64,7 @@ GROUP BY system
 
 
 def untried(connection: Connection, *, since: datetime, now: datetime) -> dict[str, int]:
-    """System → tasks that became ready since then and were not tried yet, because another account
+    """Target → tasks that became ready since then and were not tried yet, because another account
     is there now or a run whose time was up gave them back."""
     rows = connection.execute(_UNTRIED, {"since": since, "now": now})
     return {row.system: row.tasks for row in rows}

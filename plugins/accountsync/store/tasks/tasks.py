@@ -190,7 +190,7 @@ RETURNING CASE WHEN next_attempt_at <= :now THEN system END
 
 
 def due_now(connection: Connection, *, number: str, now: datetime, cut_short: bool) -> set[str]:
-    """Systems with something to do for one employee. A first look does not wait, nor does a
+    """Targets with something to do for one employee. A first look does not wait, nor does a
     back-off that is to be `cut_short`; the gap before a second look does (I9)."""
     bound = {"number": number, "now": now, "cut_short": cut_short}
     rows = connection.scalars(_DUE_NOW, bound)
@@ -198,7 +198,7 @@ def due_now(connection: Connection, *, number: str, now: datetime, cut_short: bo
 
 
 def accounts_of(connection: Connection, *, number: str) -> dict[str, str]:
-    """System → state of one employee's account."""
+    """Target → state of one employee's account."""
     rows = connection.execute(
         text(
             "SELECT a.system, a.state FROM accountsync.account a JOIN accountsync.person p"

@@ -115,7 +115,7 @@ def open_task(state: str, asked: str = "create", **facts: Any) -> OpenTask:
 
 def planned(asked: str = "create", **facts: Any) -> PlannedTask:
     blank: dict[str, Any] = {
-        "person_id": 3, "system": "email", "desired": {}, "late_bound": {}, "state": "ready",
+        "person_id": 3, "target": "email", "desired": {}, "late_bound": {}, "state": "ready",
         "waits_for": (), "cause": None, "reason": "active",
     }  # fmt: skip
     return PlannedTask(operation=asked, **blank | facts)

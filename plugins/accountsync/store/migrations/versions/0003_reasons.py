@@ -103,7 +103,7 @@ UPDATE {_PLAN}
 SET lines = coalesce((
   SELECT jsonb_agg(
     jsonb_build_object(
-      'system', target.key,
+      'target', target.key,
       'operation', line.key,
       'tasks', coalesce(line.value -> 'tasks', '0'),
       'held', coalesce(line.value -> 'held', '0'),
@@ -277,7 +277,7 @@ _BACK = (
     f"ALTER TABLE {_TASK} DROP CONSTRAINT ck_account_task_cause",
     f"""
     UPDATE {_TASK} SET cause = CASE cause_kind
-      WHEN 'dependency_failed' THEN (cause_facts ->> 'system') || ' failed for good'
+      WHEN 'dependency_failed' THEN (cause_facts ->> 'target') || ' failed for good'
       ELSE concat_ws(' ', cause_kind, nullif(cause_facts::text, '{{}}')) END
     WHERE cause_kind IS NOT NULL
     """,
@@ -313,9 +313,9 @@ _BACK = (
     UPDATE {_PLAN} SET lines = coalesce((
       SELECT jsonb_object_agg(system, operations)
       FROM (
-        SELECT line ->> 'system' AS system, jsonb_object_agg(
+        SELECT line ->> 'target' AS system, jsonb_object_agg(
           line ->> 'operation',
-          line - 'system' - 'operation'
+          line - 'target' - 'operation'
             || jsonb_build_object('held_because', nullif(line ->> 'held_because', '[]'))
         ) AS operations
         FROM jsonb_array_elements(lines) line
