@@ -16,7 +16,8 @@ from accountsync.store.tasks.task_commands import FILTER, NEWEST, TaskFilter
 _FIND = text(f"""
 SELECT
   t.id, t.person_id, p.employee_number, t.plan_id, t.system AS target, t.operation, t.reason,
-  t.state, t.account_state, t.attempts, t.waits_for, t.next_attempt_at, {WAITING_SINCE} AS waiting_since,
+  t.state, t.account_state, t.attempts, t.waits_for, t.next_attempt_at,
+  {WAITING_SINCE} AS waiting_since,
   t.held_because, t.cause, t.cause_kind, t.cause_facts, t.error_kind, t.created_at, t.finished_at
 FROM accountsync.account_task t
 JOIN accountsync.person p ON p.id = t.person_id
