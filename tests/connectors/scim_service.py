@@ -25,7 +25,7 @@ from scim2_server.utils import load_default_provider
 
 from simulators.client import SimClient
 from simulators.run import HOST
-from simulators.server import Target, make_app, reply
+from simulators.server import System, make_app, reply
 from tests.serving import serving
 
 TOKEN = "scim-secret"
@@ -60,7 +60,7 @@ def running(*, cursors: bool = False) -> Iterator[SimClient]:
 
 @contextmanager
 def _door(port: int, storage: InMemoryStorage) -> Iterator[str]:
-    target = Target(
+    system = System(
         name="scim",
         refuse=lambda _, code, message: {"status": str(code or 400), "detail": message},
         state=lambda: {"accounts": len(storage.resources)},
@@ -76,7 +76,7 @@ def _door(port: int, storage: InMemoryStorage) -> Iterator[str]:
 
     routes = [web.get("/_sim/accounts", accounts), web.route("*", "/{path:(?!_sim).*}", forward)]
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    runner = web.AppRunner(make_app(target, routes), access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(make_app(system, routes), access_log=None, shutdown_timeout=0.1)
 
     async def begin() -> int:
         await runner.setup()
