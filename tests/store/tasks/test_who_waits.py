@@ -261,9 +261,9 @@ def _put_cases(connection: Connection, persons: list[int], cases: list[tuple[Any
     connection.execute(_ACCOUNT, accounts)
 
 
-def _waiting(system: str, operation: Operation, state: TaskState, first: str) -> dict[str, Any]:
+def _waiting(target: str, operation: Operation, state: TaskState, first: str) -> dict[str, Any]:
     return {
-        "system": system,
+        "system": target,
         "operation": operation,
         "state": state,
         "waits_for": [first] if state == TaskState.WAITING else [],
