@@ -104,7 +104,7 @@ class Site:
             row["employee_number"]
             for row in self.rows(
                 "SELECT p.employee_number FROM accountsync.account_task t JOIN accountsync.person p"
-                " ON p.id = t.person_id WHERE t.system = :system AND t.finished_at IS NULL"
+                " ON p.id = t.person_id WHERE t.system = :target AND t.finished_at IS NULL"
                 " ORDER BY 1",
                 target=self.target,
             )
@@ -114,7 +114,7 @@ class Site:
         """Employee numbers of those for whom an account is still to be made."""
         rows = self.rows(
             "SELECT p.employee_number FROM accountsync.account_task t JOIN accountsync.person p"
-            " ON p.id = t.person_id WHERE t.system = :system AND t.operation = 'create'"
+            " ON p.id = t.person_id WHERE t.system = :target AND t.operation = 'create'"
             " AND t.finished_at IS NULL",
             target=self.target,
         )
@@ -364,7 +364,7 @@ def test_a_human_says_whose_it_is(doubtful: Site) -> None:
     assert site.cases == []
     assert site.accounts()["E1"]["provenance"] == "adopted"
     assert site.plans() == ["E1", "E2"]
-    planned = site.rows("SELECT operation FROM accountsync.account_task WHERE system = :system"
+    planned = site.rows("SELECT operation FROM accountsync.account_task WHERE system = :target"
                         " AND finished_at IS NULL ORDER BY person_id",
                         target=site.target)  # fmt: skip
     assert [row["operation"] for row in planned] == ["update", "create"]

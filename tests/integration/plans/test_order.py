@@ -39,7 +39,7 @@ def ordered(people: People, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def state(people: People, target: str) -> tuple[str, list[str]]:
     (row,) = people.rows(
-        "SELECT state, waits_for FROM accountsync.account_task WHERE system = :system"
+        "SELECT state, waits_for FROM accountsync.account_task WHERE system = :target"
         " AND state NOT IN ('superseded', 'cancelled')",
         target=target,
     )
@@ -50,7 +50,7 @@ def end(people: People, target: str, how: str) -> None:
     """As a processor records it."""
     people.execute(
         "UPDATE accountsync.account_task SET state = :how, waits_for = '{}', finished_at = now()"
-        " WHERE system = :system",
+        " WHERE system = :target",
         how=how, target=target,
     )  # fmt: skip
     people.execute(

@@ -337,7 +337,7 @@ def test_a_target_that_was_taken_out_has_no_tasks_and_is_planned_for_everybody_i
     """I6, I9: what may have happened there stays in doubt."""
 
     def states(target: str) -> set[str]:
-        query = "SELECT state FROM accountsync.account_task WHERE system = :system"
+        query = "SELECT state FROM accountsync.account_task WHERE system = :target"
         return {row["state"] for row in people.rows(query, target=target)}
 
     both = {name: {"preset": name, "conn_id": name} for name in ("idaas", "welink")}

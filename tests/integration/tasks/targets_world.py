@@ -132,7 +132,7 @@ class TargetsWorld(World):
         rows = self.rows(
             "SELECT desired->>:key AS key, p.employee_number AS number, t.state"
             " FROM accountsync.account_task t JOIN accountsync.person p ON p.id = t.person_id"
-            " WHERE t.system = :system ORDER BY t.id",
+            " WHERE t.system = :target ORDER BY t.id",
             target=target,
             key=_KEY[target],
         )
