@@ -197,7 +197,7 @@ def _ours(*, dsn: str, url: str, mode: str) -> dict[str, Any]:
         "name": "hieds", "preset": "hieds", "conn_id": "hr_api", "page_size": PAGE_SIZE,
         "rate": {"concurrency": AHEAD},
     }  # fmt: skip
-    parsed = settings.parse({"hr": [source], "systems": {}}, origin="benchmark")
+    parsed = settings.parse({"hr": [source], "targets": {}}, origin="benchmark")
     connections.endpoint("hr_api")  # Airflow's own imports are not what is measured
     begin = time.perf_counter()
     request = RunRequest(mode=mode)  # type: ignore[arg-type]

@@ -108,7 +108,7 @@ def _ours(*, dsn: str) -> dict[str, Any]:
     logging.disable(logging.WARNING)
     source = {"name": "hieds", "preset": "hieds", "conn_id": "hr_api"}
     names = {**NAMES, "username": {"value": NAMES["username"], "number": "own"}}
-    document = {"hr": [source], "names": names, "systems": {}}
+    document = {"hr": [source], "names": names, "targets": {}}
     rules = name_giving.compile_names(settings.parse(document, origin="benchmark"))
     domain = {"email_domain": "example.com"}
     lots = list(_lots(dsn))

@@ -197,7 +197,7 @@ def _plan(*, dsn: str, scope: str | None = None) -> dict[str, Any]:
     path = stage.ROOT / "config" / "accountsync.yaml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     if scope:
-        document["systems"]["welink"]["scope"] = scope
+        document["targets"]["welink"]["scope"] = scope
     parsed, store = settings.parse(document, origin="benchmark"), make_engine(dsn)
     begin = time.perf_counter()
     summary = create_account_tasks(engine=store, settings=parsed, now=datetime.now(UTC))

@@ -163,8 +163,8 @@ _IDAAS = "('idaas', '{}'::text[])"
 _CHAIN = _IDAAS + ", ('welink', '{idaas}'), ('email', '{idaas}')"
 
 
-def _fill(dsn: str, tasks: int, systems: str = _IDAAS) -> None:
-    filled = _FILL.replace("%(tasks)s", str(tasks)).replace("%(systems)s", systems)
+def _fill(dsn: str, tasks: int, targets: str = _IDAAS) -> None:
+    filled = _FILL.replace("%(tasks)s", str(tasks)).replace("%(systems)s", targets)
     with psycopg.connect(dsn) as connection:
         connection.execute(filled.encode())
 
@@ -200,9 +200,9 @@ def _drain(persons: int) -> list[Row]:
     ]
 
 
-def _drained(persons: int, systems: str, *names: str) -> Measured:
+def _drained(persons: int, targets: str, *names: str) -> Measured:
     with _store() as dsn, stage.quick_target(latency_ms=0) as url:
-        _fill(dsn, persons, systems)
+        _fill(dsn, persons, targets)
         stage.settle(dsn)
         measured = stage.case(CASES, "drain", dsn, urls=dict.fromkeys(names, url), at_once=64)
         if (made := _created(url)) != persons * len(names):

@@ -31,7 +31,7 @@ def _settings(dsn: str, urls: dict[str, str], at_once: int) -> Any:
     for name, url in urls.items():
         os.environ[f"AIRFLOW_CONN_{'HR_API' if name == 'hr' else name.upper()}"] = _conn(name, url)
     document = settings.read(Path(__file__).parents[1] / "config" / "accountsync.yaml")
-    for target in document["systems"].values():
+    for target in document["targets"].values():
         target["rate"] = {"concurrency": at_once}
     parsed = settings.parse(document, origin="benchmark")
     for name in urls:
@@ -83,10 +83,10 @@ def _drained(*, dsn: str, urls: dict[str, str], at_once: int) -> dict[str, Any]:
         return {"seconds": time.perf_counter() - begin, "rss_mb": peak}
 
 
-def _carried_out(system: str, parsed: Any) -> float:
+def _carried_out(target: str, parsed: Any) -> float:
     from accountsync import wiring
 
-    wiring.process_target(parsed, system, worker="bench")
+    wiring.process_target(parsed, target, worker="bench")
     return stage.peak_rss_mb()
 
 
@@ -153,7 +153,7 @@ def _claims_case(*, dsn: str, tasks: int) -> dict[str, Any]:
         with store.begin() as connection:
             now = database_time(connection)
             claims = claim(
-                connection, system="idaas", limit=200, worker="w", lease=timedelta(minutes=1),
+                connection, target="idaas", limit=200, worker="w", lease=timedelta(minutes=1),
                 now=now,
             )  # fmt: skip
         results = [
@@ -168,7 +168,7 @@ def _claims_case(*, dsn: str, tasks: int) -> dict[str, Any]:
             for claimed in claims
         ]
         with store.begin() as connection:
-            record(connection, system="idaas", worker="w", results=results, now=now)
+            record(connection, target="idaas", worker="w", results=results, now=now)
         done += len(claims)
     return {"seconds": time.perf_counter() - begin, "tasks": done}
 
@@ -200,8 +200,8 @@ def _chain(parsed: Any) -> None:
     wiring.sync_source(parsed, "hieds")
     wiring.make_plan(parsed)
     while due := wiring.find_due_targets(parsed):
-        for system in due:
-            wiring.process_target(parsed, system, worker="bench")
+        for target in due:
+            wiring.process_target(parsed, target, worker="bench")
 
 
 if __name__ == "__main__":

@@ -109,9 +109,9 @@ def _plan_one(session: Session, person: PersonRow, plan_id: int) -> None:
     for space, value in names.items():
         session.add(NameRow(namespace=space, folded=value, folded_base=base, value=value,
                             number=number, person_id=person.id))  # fmt: skip
-    for system in ("idaas", "welink", "email"):
-        ours = (AccountTaskRow.person_id == person.id, AccountTaskRow.system == system)
-        has = (AccountRow.person_id == person.id, AccountRow.system == system)
+    for target in ("idaas", "welink", "email"):
+        ours = (AccountTaskRow.person_id == person.id, AccountTaskRow.system == target)
+        has = (AccountRow.person_id == person.id, AccountRow.system == target)
         if not session.scalar(select(AccountRow).where(*has)) and not session.scalar(
             select(AccountTaskRow).where(*ours)
         ):
@@ -119,7 +119,7 @@ def _plan_one(session: Session, person: PersonRow, plan_id: int) -> None:
                 AccountTaskRow(
                     plan_id=plan_id,
                     person_id=person.id,
-                    system=system,
+                    target=target,
                     operation="create",
                     desired={"number": person.employee_number, "name": person.full_name, **names},
                     state="ready",

@@ -20,7 +20,7 @@ from accountsync.scheduling import (
 )
 from accountsync.settings import process_settings
 
-ONLY = {"type": "array", "examples": [*process_settings().systems]}
+ONLY = {"type": "array", "examples": [*process_settings().targets]}
 
 
 @dag(
@@ -30,7 +30,7 @@ ONLY = {"type": "array", "examples": [*process_settings().systems]}
     doc_md=documentation(__file__),
     params={
         "max_tasks": Param(None, type=["null", "integer"], minimum=1, description="a target"),
-        "systems": Param([], items={"enum": ONLY["examples"]}, description="empty: all", **ONLY),
+        "targets": Param([], items={"enum": ONLY["examples"]}, description="empty: all", **ONLY),
         "employee_numbers": Param([], type="array", description="empty: everybody"),
         "dry_run": Param(False, type="boolean", description="show what would be sent, masked"),
     },
@@ -45,29 +45,29 @@ def process_account_tasks() -> None:
         check_form()
         form = params or {}
         due = wiring.find_due_targets(process_settings(), dry_run=form["dry_run"])
-        return [system for system in due if not form["systems"] or system in form["systems"]]
+        return [target for target in due if not form["targets"] or target in form["targets"]]
 
     @task(
-        map_index_template="{{ task.op_kwargs['system'] }}",
+        map_index_template="{{ task.op_kwargs['target'] }}",
         execution_timeout=timedelta(minutes=15),
     )
-    def process(system: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    def process(target: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns the attempts by outcome. It is skipped while the target is known to be down."""
         from accountsync import wiring
 
         form = params or {}
         summary = wiring.process_target(
             process_settings(),
-            system,
+            target,
             worker=airflow_run_id(),
             max_tasks=form["max_tasks"],
             employee_numbers=form["employee_numbers"] or None,
-            at_once=bool(form["systems"]),
+            at_once=bool(form["targets"]),
             dry_run=form["dry_run"],
         )
         if summary.breaker != "closed" and not summary.outcomes:
             until = f" until {summary.until:%F %T} UTC" if summary.until else ""
-            raise AirflowSkipException(f"{system} is left alone{until}: {summary.cause}")
+            raise AirflowSkipException(f"{target} is left alone{until}: {summary.cause}")
         return asdict(summary)
 
     @task(outlets=[ACCOUNT_TASKS], trigger_rule="all_done", retries=5)
@@ -81,7 +81,7 @@ def process_account_tasks() -> None:
             raise AirflowSkipException("nobody was released")
         outlet_events[ACCOUNT_TASKS].extra = {"released": released}
 
-    processed = process.expand(system=find_due_targets())
+    processed = process.expand(target=find_due_targets())
     processed >> announce()  # type: ignore[operator]
     # Airflow takes a run's state from its last tasks, and `announce` succeeds whatever happened.
     processed >> EmptyOperator(task_id="every_target_succeeded", trigger_rule="none_failed")

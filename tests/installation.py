@@ -43,8 +43,8 @@ class Installation:
     def plan(self, **options: Any) -> PlanSummary:
         return wiring.make_plan(self.settings, airflow_run_id="test", **options)
 
-    def process(self, system: str, **options: Any) -> ProcessSummary:
-        return wiring.process_target(self.settings, system, worker="test", **options)
+    def process(self, target: str, **options: Any) -> ProcessSummary:
+        return wiring.process_target(self.settings, target, worker="test", **options)
 
     def drain(self, rounds: int = 20) -> list[ProcessSummary]:
         """Until nothing is due; what is due later stays."""
@@ -53,7 +53,7 @@ class Installation:
             due = wiring.find_due_targets(self.settings)
             if not due:
                 break
-            summaries += [self.process(system) for system in due]
+            summaries += [self.process(target) for target in due]
         return summaries
 
     def rows(self, query: str, **bound: Any) -> list[RowMapping]:

@@ -1,6 +1,6 @@
 """A connector of your own: accounts are JSON files in a folder, one each, named by their key.
 
-    systems:
+    targets:
       badges:
         kind: custom
         connector: folder_connector:FolderConnector

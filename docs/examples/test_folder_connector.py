@@ -55,7 +55,7 @@ class FolderSubject:
 
 
 def declared(folder: Path) -> CustomTarget:
-    """As the configuration declares it under `systems`."""
+    """As the configuration declares it under `targets`."""
     return CustomTarget.model_validate(
         {
             "kind": "custom",

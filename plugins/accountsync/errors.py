@@ -10,7 +10,7 @@ AccountSyncError
 ├── TransientError            try again later; may say when (`retry_after`, seconds)
 │   ├── IncompleteReadError   a read that proved incomplete: nothing of it was used
 │   └── ThrottledError        the other side wants fewer calls: slow all of them down
-├── TargetDownError           this system cannot be reached: stop calling it, burn no attempts
+├── TargetDownError           this target cannot be reached: stop calling it, burn no attempts
 ├── UnknownOutcomeError       it may have happened: probe before doing anything again
 └── RecordError               about one person or one account; the others go on
     ├── InvalidPersonError    HR's row cannot be used
@@ -20,7 +20,7 @@ AccountSyncError
     ├── AccountMissingError   the target has no such account
     └── NeedsHumanError       somebody has to do it there by hand; the message says what
 
-Messages name ids, systems and codes; never a person's name, address or a body.
+Messages name ids, targets and codes; never a person's name, address or a body.
 """
 
 from __future__ import annotations

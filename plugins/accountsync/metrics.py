@@ -38,7 +38,7 @@ def send_run(summary: ProcessSummary) -> None:
 def _send_run(summary: ProcessSummary) -> None:
     from airflow.sdk.observability import stats
 
-    prefix = f"accountsync.processing.{summary.system}"
+    prefix = f"accountsync.processing.{summary.target}"
     for outcome, attempts in summary.outcomes.items():
         stats.incr(f"{prefix}.attempts.{outcome}", attempts)
     stats.incr(f"{prefix}.released", summary.released)
@@ -46,17 +46,17 @@ def _send_run(summary: ProcessSummary) -> None:
         stats.timing(f"{prefix}.call_duration", 1000 * summary.call_seconds / calls)
 
 
-def send_queue(engine: Engine, system: str) -> None:
+def send_queue(engine: Engine, target: str) -> None:
     """Sends open tasks by state, the seconds that the oldest due task has waited, and the
     breaker."""
     with harmless():
-        _send_queue(read_queue_state(engine, system))
+        _send_queue(read_queue_state(engine, target))
 
 
 def _send_queue(state: QueueState) -> None:
     from airflow.sdk.observability import stats
 
-    prefix = f"accountsync.queue.{state.system}"
+    prefix = f"accountsync.queue.{state.target}"
     for name, tasks in state.depth.items():
         stats.gauge(f"{prefix}.depth.{name}", tasks)
     stats.gauge(f"{prefix}.oldest_due_seconds", state.oldest_due_s)

@@ -169,7 +169,7 @@ def decide_review(
 def find_due_targets(settings: Settings, *, dry_run: bool = False) -> list[str]:
     """The configured targets that have due tasks, in the order of the configuration."""
     return process_account_tasks.find_due_targets(
-        engine=open_store(settings), systems=settings.systems, dry_run=dry_run
+        engine=open_store(settings), targets=settings.targets, dry_run=dry_run
     )
 
 
@@ -183,12 +183,12 @@ def find_untried(settings: Settings, *, since: str | None) -> dict[str, int]:
         return {}
     moment = datetime.fromisoformat(since)
     untried = process_account_tasks.find_untried(engine=open_store(settings), since=moment)
-    return {system: untried[system] for system in settings.systems if system in untried}
+    return {target: untried[target] for target in settings.targets if target in untried}
 
 
 def process_target(
     settings: Settings,
-    system: str,
+    target: str,
     *,
     worker: str,
     max_tasks: int | None = None,
@@ -200,23 +200,23 @@ def process_target(
     """Carries out the due tasks of one target. Nothing is sent after `seconds`.
 
     A dry run shows what would be sent. The wire refuses every change, and no task is claimed."""
-    target, engine = settings.systems[system], open_store(settings)
+    declared, engine = settings.targets[target], open_store(settings)
     limits = Limits(
-        concurrency=target.rate.concurrency,
-        call_timeout=target.timeout,
+        concurrency=declared.rate.concurrency,
+        call_timeout=declared.timeout,
         seconds=seconds,
         max_tasks=max_tasks,
         employee_numbers=employee_numbers,
     )
-    open_connector = connections.target_opener(target, dry_run=dry_run)
+    open_connector = connections.target_opener(declared, dry_run=dry_run)
     if dry_run:
         return preview.preview_account_tasks(
-            engine=engine, system=system, open_connector=open_connector, limits=limits
+            engine=engine, target=target, open_connector=open_connector, limits=limits
         )
     try:
         return process_account_tasks.process_account_tasks(
             engine=engine,
-            system=system,
+            target=target,
             open_connector=open_connector,
             rules=process_account_tasks.rules_of(settings),
             limits=limits,
@@ -226,33 +226,33 @@ def process_target(
             on_end=metrics.send_run,
         )
     finally:
-        metrics.send_queue(engine, system)
+        metrics.send_queue(engine, target)
 
 
 def adopt_accounts_of(
-    settings: Settings, system: str, *, actor: str, dry_run: bool = False
+    settings: Settings, target: str, *, actor: str, dry_run: bool = False
 ) -> Adoption:
     """Adopts the accounts that the target has already. Nothing is changed there."""
-    opener = target_to_look_at(settings, system)
+    opener = target_to_look_at(settings, target)
     return adopt_accounts.adopt_accounts(
         engine=open_store(settings),
-        system=system,
-        target=settings.systems[system],
-        read=lambda: asyncio.run(adopt_accounts.list_accounts(opener, system=system)),
+        target=target,
+        declared=settings.targets[target],
+        read=lambda: asyncio.run(adopt_accounts.list_accounts(opener, target=target)),
         actor=actor,
         now=utc_now(),
         dry_run=dry_run,
     )
 
 
-def target_to_look_at(settings: Settings, system: str) -> OpenConnector:
+def target_to_look_at(settings: Settings, target: str) -> OpenConnector:
     """A connector that refuses every change. Raises ConfigurationError where no such target
     exists."""
-    if system not in settings.systems:
-        known = ", ".join(settings.systems)
-        raise ConfigurationError(f"no target is called {system!r}; known: {known}")
-    target = settings.systems[system]
-    return connections.target_opener(target, dry_run=True)
+    if target not in settings.targets:
+        known = ", ".join(settings.targets)
+        raise ConfigurationError(f"no target is called {target!r}; known: {known}")
+    declared = settings.targets[target]
+    return connections.target_opener(declared, dry_run=True)
 
 
 def provision_person(settings: Settings, employee_number: str, *, actor: str) -> Iterator[Step]:
@@ -272,10 +272,10 @@ def provision_person(settings: Settings, employee_number: str, *, actor: str) ->
         summary = make_plan(settings, airflow_run_id=worker, only=employee_number)
         return provision.describe_plan(summary)
 
-    def process_system(system: str, seconds: float) -> ProcessSummary:
+    def process_in(target: str, seconds: float) -> ProcessSummary:
         return process_target(
             settings,
-            system,
+            target,
             worker=worker,
             employee_numbers=[employee_number],
             seconds=seconds,
@@ -285,5 +285,5 @@ def provision_person(settings: Settings, employee_number: str, *, actor: str) ->
         engine=open_store(settings),
         settings=settings,
         employee_number=employee_number,
-        doing=Doing(sync=sync_sources, plan=plan, process=process_system),
+        doing=Doing(sync=sync_sources, plan=plan, process=process_in),
     )

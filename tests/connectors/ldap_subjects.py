@@ -47,8 +47,8 @@ def _target(preset: str, changed: str) -> LdapTarget:
     document = yaml.safe_load(CONFIG.read_text("utf-8"))
     document["names"]["upn"] = "{{ person.employee_number }}@example.test"
     own = {"preset": preset, "conn_id": "directory", **changes}
-    document["systems"] = {"directory": own}
-    found = parse(document, origin="test").systems["directory"]
+    document["targets"] = {"directory": own}
+    found = parse(document, origin="test").targets["directory"]
     assert isinstance(found, LdapTarget)
     return found
 

@@ -42,13 +42,13 @@ CONFIG = Path(__file__).parents[2] / "config"
 def example() -> Settings:
     """The shipped example, with a SCIM target as the demo declares it."""
     document = yaml.safe_load((CONFIG / "accountsync.yaml").read_text("utf-8"))
-    scim = yaml.safe_load((CONFIG / "demo-scim.yaml").read_text("utf-8"))["systems"]["scim"]
-    document["systems"]["scim"] = scim
+    scim = yaml.safe_load((CONFIG / "demo-scim.yaml").read_text("utf-8"))["targets"]["scim"]
+    document["targets"]["scim"] = scim
     return parse(document, origin="test")
 
 
 def http_target(name: str) -> HttpTarget:
-    target = example().systems[name]
+    target = example().targets[name]
     assert not isinstance(target, LdapTarget)
     return target
 

@@ -56,10 +56,10 @@ class Site:
 
     engine: Engine
     subject: Subject
-    target: AnyTarget
+    declared: AnyTarget
 
     @property
-    def system(self) -> str:
+    def target(self) -> str:
         return self.subject.name
 
     def hires(self, *numbers: str, **columns: Any) -> None:
@@ -85,10 +85,10 @@ class Site:
     def adopts(self, **options: Any) -> Adoption:
         return adopt_accounts.adopt_accounts(
             engine=self.engine,
-            system=self.system,
             target=self.target,
+            declared=self.declared,
             read=lambda: asyncio.run(
-                adopt_accounts.list_accounts(self.subject.connector, system=self.system)
+                adopt_accounts.list_accounts(self.subject.connector, target=self.target)
             ),
             actor="tester",
             now=NOW,
@@ -97,16 +97,16 @@ class Site:
 
     def plans(self) -> list[str]:
         """Employee numbers of those for whom something is to be done in this target."""
-        systems = example().systems | {self.system: self.target}
-        settings = example().model_copy(update={"systems": systems})
+        targets = example().targets | {self.target: self.declared}
+        settings = example().model_copy(update={"targets": targets})
         create_account_tasks(engine=self.engine, settings=settings, now=NOW)
         return [
             row["employee_number"]
             for row in self.rows(
                 "SELECT p.employee_number FROM accountsync.account_task t JOIN accountsync.person p"
-                " ON p.id = t.person_id WHERE t.system = :system AND t.finished_at IS NULL"
+                " ON p.id = t.person_id WHERE t.system = :target AND t.finished_at IS NULL"
                 " ORDER BY 1",
-                system=self.system,
+                target=self.target,
             )
         ]
 
@@ -114,15 +114,15 @@ class Site:
         """Employee numbers of those for whom an account is still to be made."""
         rows = self.rows(
             "SELECT p.employee_number FROM accountsync.account_task t JOIN accountsync.person p"
-            " ON p.id = t.person_id WHERE t.system = :system AND t.operation = 'create'"
+            " ON p.id = t.person_id WHERE t.system = :target AND t.operation = 'create'"
             " AND t.finished_at IS NULL",
-            system=self.system,
+            target=self.target,
         )
         return [row["employee_number"] for row in rows]
 
     @property
     def cases(self) -> list[Case]:
-        return adopt_accounts.list_cases(engine=self.engine, system=self.system)
+        return adopt_accounts.list_cases(engine=self.engine, target=self.target)
 
     def resolves(self, case: Case, number: str | None) -> None:
         said: dict[str, Any] = {"actor": "tester", "comment": "asked", "now": NOW}
@@ -133,13 +133,13 @@ class Site:
                 engine=self.engine,
                 case=case.id,
                 employee_number=number,
-                systems={self.system: self.target},
+                targets={self.target: self.declared},
                 **said,
             )
 
     def by_rules(self, *rules: Correlation) -> Site:
-        changed = self.target.model_copy(update={"correlate_by": list(rules)})
-        return replace(self, target=changed)
+        changed = self.declared.model_copy(update={"correlate_by": list(rules)})
+        return replace(self, declared=changed)
 
     def rows(self, query: str, **bound: Any) -> list[RowMapping]:
         with self.engine.connect() as connection:
@@ -160,20 +160,20 @@ class Site:
 @pytest.fixture(params=ADOPTABLE)
 def site(request: pytest.FixtureRequest, engine: Engine, _opened: Callable[[str], Any]) -> Site:
     subject = _opened(request.param)
-    return Site(engine=engine, subject=subject, target=subject.target)
+    return Site(engine=engine, subject=subject, declared=subject.target)
 
 
 @pytest.fixture
 def idaas(engine: Engine, _opened: Callable[[str], Any]) -> Site:
     """Its list shows neither `ou` nor `workArea` nor `englishName`."""
     subject = _opened("idaas")
-    return Site(engine=engine, subject=subject, target=subject.target)
+    return Site(engine=engine, subject=subject, declared=subject.target)
 
 
 @pytest.fixture
 def scim(engine: Engine, _opened: Callable[[str], Any]) -> Site:
     subject = _opened("scim")
-    return Site(engine=engine, subject=subject, target=subject.target)
+    return Site(engine=engine, subject=subject, declared=subject.target)
 
 
 def _counts(done: Adoption) -> tuple[int, ...]:
@@ -190,7 +190,7 @@ def test_existing_accounts_are_adopted_and_nothing_is_planned_for_them(site: Sit
     account = site.accounts()["E1"]
     assert (account["provenance"], account["state"]) == ("adopted", "active")
     assert account["disabled_by"] is None
-    assert account["attributes"][site.target.key] == "E1"
+    assert account["attributes"][site.declared.key] == "E1"
     assert site.plans() == ["E3"]
     assert len(site.subject.accounts()) == 3
 
@@ -326,14 +326,14 @@ def _doubtful(before: Site) -> Site:
     before.hires("E1", email="OuyangnanaX9@example.com")
     before.hires("E2")
     before.has("X9")
-    mail = Correlation(attribute=_MAIL[before.system], value="person.email")
-    return before.by_rules(Correlation(attribute=before.target.key, sure=True), mail)
+    mail = Correlation(attribute=_MAIL[before.target], value="person.email")
+    return before.by_rules(Correlation(attribute=before.declared.key, sure=True), mail)
 
 
 @pytest.fixture(params=_MAIL)
 def doubtful(request: pytest.FixtureRequest, engine: Engine, _opened: Callable[[str], Any]) -> Site:
     subject = _opened(request.param)
-    return _doubtful(Site(engine=engine, subject=subject, target=subject.target))
+    return _doubtful(Site(engine=engine, subject=subject, declared=subject.target))
 
 
 def test_a_doubtful_account_is_a_case_and_no_second_account_is_planned(doubtful: Site) -> None:
@@ -346,7 +346,7 @@ def test_a_doubtful_account_is_a_case_and_no_second_account_is_planned(doubtful:
     assert site.creates() == ["E2"]
     (case,) = site.cases
     assert list(case.candidates) == ["E1"]
-    unsure = Reason.of(Kind.MATCH_IS_NOT_SURE, attribute=_MAIL[site.system])
+    unsure = Reason.of(Kind.MATCH_IS_NOT_SURE, attribute=_MAIL[site.target])
     assert unsure in case.reasons
     to_plan = "SELECT employee_number FROM accountsync.person WHERE revision > planned_revision"
     assert {row["employee_number"] for row in site.rows(to_plan)} == {"E1", "E3"}
@@ -364,9 +364,9 @@ def test_a_human_says_whose_it_is(doubtful: Site) -> None:
     assert site.cases == []
     assert site.accounts()["E1"]["provenance"] == "adopted"
     assert site.plans() == ["E1", "E2"]
-    planned = site.rows("SELECT operation FROM accountsync.account_task WHERE system = :system"
+    planned = site.rows("SELECT operation FROM accountsync.account_task WHERE system = :target"
                         " AND finished_at IS NULL ORDER BY person_id",
-                        system=site.system)  # fmt: skip
+                        target=site.target)  # fmt: skip
     assert [row["operation"] for row in planned] == ["update", "create"]
     assert _counts(site.adopts()) == (1, 0, 0, 0)
     (event,) = site.rows("SELECT * FROM accountsync.audit_event WHERE action LIKE 'correlation%'")

@@ -35,7 +35,7 @@ INVALID_FILTER = {
 
 def _ask(answer: Answer | Callable[[str], Answer], act: str) -> tuple[Any, Recorder]:
     """Every request gets this answer, or the one for its query."""
-    target = example().systems["scim"]
+    target = example().targets["scim"]
 
     async def run(url: str) -> Any:
         async with connected(target, endpoint("scim", url)) as connector:
@@ -172,7 +172,7 @@ def test_a_rename_that_was_not_made_is_found_under_the_old_name() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
 
     async def probe(url: str) -> Result:
-        async with connected(example().systems["scim"], endpoint("scim", url)) as connector:
+        async with connected(example().targets["scim"], endpoint("scim", url)) as connector:
             return await carry_out(connector, task, rules=rules, clock=lambda: now)
 
     with recording({"/Users": answer}) as recorder:

@@ -24,7 +24,7 @@ HR_PERSONS = "/api/meta/api/engine/idata/projects/P1/catalog/hr_person_info"
 def _create(recorder: Recorder, name: str, person: Attributes) -> None:
     async def run() -> None:
         point = endpoint(name, recorder.url)
-        async with connected(example().systems[name], point) as connector:
+        async with connected(example().targets[name], point) as connector:
             await connector.create(person)
 
     asyncio.run(run())

@@ -129,7 +129,7 @@ def test_a_connector_that_breaks_the_contract_fails(
 
 def test_the_example_is_declared_as_its_documentation_says(tmp_path: Path) -> None:
     text = str(folder_connector.__doc__).partition("\n\n")[2].partition("\n\n`api`")[0]
-    documented = CustomTarget.model_validate(yaml.safe_load(text)["systems"]["badges"])
+    documented = CustomTarget.model_validate(yaml.safe_load(text)["targets"]["badges"])
     own = {"connector", "options"}
     assert documented.model_dump(exclude=own) == declared(tmp_path).model_dump(exclude=own)
     assert documented.connector.partition(":")[2] == FolderConnector.__name__

@@ -139,7 +139,7 @@ def test_the_three_dags_run(bag: DagBag, installation: Installation) -> None:
     assert _run(bag, "sync_hr_persons", mode="full").state == "success"
     assert _run(bag, "create_account_tasks").state == "success"
     assert _run(bag, "process_account_tasks").state == "success"
-    assert _run(bag, "process_account_tasks", systems=["welink"], max_tasks=3).state == "success"
+    assert _run(bag, "process_account_tasks", targets=["welink"], max_tasks=3).state == "success"
     count = "SELECT count(*) FROM accountsync.account WHERE system = :s"
     assert installation.scalar(count, s="idaas") == len(installation.sims.idaas.accounts()) > 0
     assert installation.scalar(count, s="welink") == 3
@@ -156,7 +156,7 @@ def test_a_run_wakes_the_next_one_for_whom_it_released_though_it_failed(
     installation.plan()
     installation.sims.idaas.fault("status", code=503, path="/user/onboarding", skip=5)
     # Said, for in one process Airflow makes the form of a run the next one's default.
-    blank = {"systems": [], "max_tasks": None}
+    blank = {"targets": [], "max_tasks": None}
     run = _run(bag, "process_account_tasks", **blank)
     assert (run.state, _state(run, "announce")) == ("failed", "success")
     installation.sims.idaas.heal()
@@ -345,7 +345,7 @@ def test_a_broken_configuration_is_an_import_error_that_says_what_is_wrong(
     tmp_path: Path, metadata: None
 ) -> None:
     broken = tmp_path / "broken.yaml"
-    broken.write_text("hr: []\nsystems: {idaas: {preset: idaaas}}\ntimezone: Mars/Base\n")
+    broken.write_text("hr: []\ntargets: {idaas: {preset: idaaas}}\ntimezone: Mars/Base\n")
     done = subprocess.run(
         [sys.executable, "-m", "airflow", "dags", "list-import-errors", "-l", "-o", "plain"],
         check=False,

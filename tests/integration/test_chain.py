@@ -12,7 +12,7 @@ from accountsync.domain.reasons import Kind
 from accountsync.errors import ConfigurationError, TargetDownError
 from tests.installation import Installation
 
-SYSTEMS = ("idaas", "welink", "exchange")
+TARGETS = ("idaas", "welink", "exchange")
 
 
 def _valid(installation: Installation) -> set[str]:
@@ -23,11 +23,11 @@ def _valid(installation: Installation) -> set[str]:
     }
 
 
-def _active(installation: Installation, system: str) -> int:
+def _active(installation: Installation, target: str) -> int:
     return int(
         installation.scalar(
             "SELECT count(*) FROM accountsync.account WHERE system = :s AND state = 'active'",
-            s=system,
+            s=target,
         )
     )
 
@@ -50,8 +50,8 @@ def test_every_valid_person_gets_one_account_per_target(installation: Installati
     valid = _valid(installation)
     assert {a["employeeNumber"] for a in installation.sims.idaas.accounts()} == valid
     assert {a["corpUserId"] for a in installation.sims.welink.accounts()} == valid
-    for system in ("idaas", "welink", "email"):
-        assert _active(installation, system) == len(valid)
+    for target in ("idaas", "welink", "email"):
+        assert _active(installation, target) == len(valid)
     assert _creates(installation) == 3 * len(valid)
 
 
@@ -90,7 +90,7 @@ def test_dependants_of_a_failed_task_fail_with_that_cause(installation: Installa
         "SELECT system, cause_kind, cause_facts FROM accountsync.account_task"
         " WHERE state = 'failed' ORDER BY system"
     )
-    because_of_idaas = (Kind.DEPENDENCY_FAILED, {"system": "idaas"})
+    because_of_idaas = (Kind.DEPENDENCY_FAILED, {"target": "idaas"})
     assert [tuple(row.values()) for row in failed] == [
         ("email", *because_of_idaas), ("idaas", None, None), ("welink", *because_of_idaas),
     ]  # fmt: skip

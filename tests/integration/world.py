@@ -66,8 +66,8 @@ def _settings(changed: str) -> Settings:
     document = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text("utf-8"))
     document |= {"retry": FAST_RETRY, "breaker": FAST_BREAKER} | changes.get("settings", {})
     document["hr"][0] |= _SMALL_PAGES | changes.get("hieds", {})
-    for name, target in document["systems"].items():
-        target |= changes.get(name, {})
+    for name, declared in document["targets"].items():
+        declared |= changes.get(name, {})
     return parse(document, origin="test")
 
 
@@ -137,7 +137,7 @@ class World:
 
     def process(
         self,
-        system: str,
+        target: str,
         *,
         worker: str = "test",
         clock: Clock | None = None,
@@ -145,21 +145,21 @@ class World:
         dry_run: bool = False,
         **limits: Any,
     ) -> ProcessSummary:
-        target = self.settings.systems[system]
-        point = self.endpoint(target.conn_id)
-        open_connector = partial(catalog.opened, target, point, dry_run=dry_run)
+        declared = self.settings.targets[target]
+        point = self.endpoint(declared.conn_id)
+        open_connector = partial(catalog.opened, declared, point, dry_run=dry_run)
         asked = Limits(
-            concurrency=target.rate.concurrency,
-            call_timeout=target.timeout,
+            concurrency=declared.rate.concurrency,
+            call_timeout=declared.timeout,
             **{"seconds": 20} | limits,
         )
         if dry_run:
             return preview.preview_account_tasks(
-                engine=self.engine, system=system, open_connector=open_connector, limits=asked
+                engine=self.engine, target=target, open_connector=open_connector, limits=asked
             )
         return process_account_tasks(
             engine=self.engine,
-            system=system,
+            target=target,
             open_connector=open_connector,
             rules=rules_of(self.settings),
             limits=asked,
@@ -169,7 +169,7 @@ class World:
         )
 
     def due(self, *, dry_run: bool = False) -> list[str]:
-        return find_due_targets(engine=self.engine, systems=self.settings.systems, dry_run=dry_run)
+        return find_due_targets(engine=self.engine, targets=self.settings.targets, dry_run=dry_run)
 
     def endpoint(self, conn_id: str) -> Endpoint:
         simulator = _SIMULATOR_OF[conn_id]

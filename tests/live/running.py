@@ -333,7 +333,7 @@ def _configuration() -> str:
     document = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     document["retry"] = {"max_attempts": 5, "base": "1s", "cap": "2s", "probe_gap": "1s"}
     document["reviews"] = {"users": [ADMIN]}
-    for target in document["systems"].values():
+    for target in document["targets"].values():
         target |= {"timeout": "2s", "rate": {"concurrency": 8}}
     return yaml.safe_dump(document, allow_unicode=True)
 

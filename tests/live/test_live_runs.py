@@ -18,14 +18,14 @@ pytestmark = pytest.mark.slow
 PARAMS: dict[str, dict[str, Any]] = {
     SYNC: {"mode": "full"},
     CREATE: {"dry_run": True},
-    PROCESS: {"max_tasks": 3, "systems": ["welink"]},
+    PROCESS: {"max_tasks": 3, "targets": ["welink"]},
 }
 WRONG: list[tuple[str, dict[str, Any]]] = [
     (SYNC, {"mode": "sideways"}),
     (CREATE, {"dry_run": "perhaps"}),
     (PROCESS, {"max_tasks": 0}),
-    (PROCESS, {"systems": "welink"}),
-    (PROCESS, {"systems": ["wellink"]}),
+    (PROCESS, {"targets": "welink"}),
+    (PROCESS, {"targets": ["wellink"]}),
 ]
 
 

@@ -14,11 +14,11 @@ _PERSON = text(
 _TASK = text(
     "INSERT INTO accountsync.account_task (plan_id, person_id, system, operation, desired, state,"
     " waits_for, lease_until, finished_at, claimed_by, next_attempt_at, attempts)"
-    " VALUES (:plan_id, :person_id, :system, 'create', '{}', :state, :waits_for, :lease_until,"
+    " VALUES (:plan_id, :person_id, :target, 'create', '{}', :state, :waits_for, :lease_until,"
     " :finished_at, :claimed_by, coalesce(:next_attempt_at, now()), :attempts) RETURNING id"
 )
 _BLANK: dict[str, Any] = {
-    "system": "idaas",
+    "target": "idaas",
     "state": "ready",
     "waits_for": [],
     "lease_until": None,
@@ -45,7 +45,7 @@ def add_task(connection: Connection, *, plan_id: int, person_id: int, **fields: 
 
 
 def add_account(
-    connection: Connection, *, person_id: int, system: str, remote_id: str | None = None
+    connection: Connection, *, person_id: int, target: str, remote_id: str | None = None
 ) -> None:
     connection.execute(
         text(
@@ -55,8 +55,8 @@ def add_account(
         ),
         {
             "person_id": person_id,
-            "system": system,
-            "identifier": f"{system}-{person_id}",
+            "system": target,
+            "identifier": f"{target}-{person_id}",
             "remote_id": remote_id,
         },
     )

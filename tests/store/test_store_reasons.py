@@ -68,7 +68,7 @@ REJECTED = {
 # state, error kind, what stood in `cause` → what stands there for it
 CAUSES: dict[tuple[str, str | None, str], Reason] = {
     ("failed", "DependencyFailed", "idaas failed for good"): Reason.of(
-        Kind.DEPENDENCY_FAILED, system="idaas"
+        Kind.DEPENDENCY_FAILED, target="idaas"
     ),
     ("failed", "RejectedByTargetError", "idaas failed for good"): from_text(
         "idaas failed for good"
@@ -183,7 +183,7 @@ def _assert_carried_over(connection: Connection) -> None:
         *([[]] * len(CAUSES)), *HELD.values(),
     ]  # fmt: skip
     (plan,) = guarded_tasks.recent_plans(connection, limit=9)
-    assert [(line.system, line.operation, line.held) for line in plan.lines] == [
+    assert [(line.target, line.operation, line.held) for line in plan.lines] == [
         ("idaas", "create", 0), ("idaas", "disable", 3),
     ]  # fmt: skip
     assert [list(line.held_because) for line in plan.lines] == [[], next(iter(HELD.values()))]

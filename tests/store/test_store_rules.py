@@ -32,7 +32,7 @@ def test_one_open_task_per_person_and_system(engine: Engine, state: str) -> None
         whose = {"plan_id": plan_id, "person_id": person_id}
         add_task(connection, **whose, state="succeeded", finished_at=NOW)
         add_task(connection, **whose)
-        add_task(connection, **whose, system="welink")
+        add_task(connection, **whose, target="welink")
         with pytest.raises(IntegrityError, match="uq_account_task_open"), connection.begin_nested():
             add_task(connection, **whose, state=state, **FITTING.get(state, {}))
 
@@ -110,12 +110,12 @@ def test_a_person_has_one_account_in_a_system(engine: Engine) -> None:
     """I9."""
     with engine.begin() as connection:
         one, other = add_persons(connection, 2)
-        add_account(connection, person_id=one, system="idaas", remote_id="7")
+        add_account(connection, person_id=one, target="idaas", remote_id="7")
         with pytest.raises(IntegrityError, match="uq_account_person"), connection.begin_nested():
-            add_account(connection, person_id=one, system="idaas", remote_id="8")
+            add_account(connection, person_id=one, target="idaas", remote_id="8")
         with pytest.raises(IntegrityError, match="remote_id"), connection.begin_nested():
-            add_account(connection, person_id=other, system="idaas", remote_id="7")
-        add_account(connection, person_id=other, system="welink", remote_id="7")
+            add_account(connection, person_id=other, target="idaas", remote_id="7")
+        add_account(connection, person_id=other, target="welink", remote_id="7")
 
 
 def test_numbers_may_be_swapped_within_a_transaction_and_are_unique_after_it(

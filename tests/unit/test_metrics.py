@@ -20,7 +20,7 @@ def test_a_backend_that_fails_makes_no_good_run_red(
         raise OSError("no route to the collector")
 
     monkeypatch.setattr(stats, "incr", fail)
-    metrics.send_run(ProcessSummary(system="idaas", outcomes={"succeeded": 2}))
+    metrics.send_run(ProcessSummary(target="idaas", outcomes={"succeeded": 2}))
     assert "event=metrics_not_sent error=OSError" in caplog.text
 
 

@@ -19,7 +19,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 @app.command("run")
 def adopt_run(
-    system: Annotated[str, typer.Argument(help="its name under `systems`")],
+    target: Annotated[str, typer.Argument(help="its name under `targets`")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show what would be adopted, and keep nothing")
     ] = False,
@@ -28,9 +28,9 @@ def adopt_run(
     """List the target's accounts and adopt those that are sure. It may be repeated."""
     settings = session.settings()
     who = session.actor(actor)
-    adoption = wiring.adopt_accounts_of(settings, system, actor=who, dry_run=dry_run)
+    adoption = wiring.adopt_accounts_of(settings, target, actor=who, dry_run=dry_run)
     typer.echo(
-        f"{system}: {adoption.listed} accounts: {adoption.known} known before,"
+        f"{target}: {adoption.listed} accounts: {adoption.known} known before,"
         f" {adoption.adopted} adopted, {adoption.doubtful} doubtful, {adoption.ignored} ignored,"
         f" {adoption.foreign} nobody's of ours"
     )
@@ -39,18 +39,18 @@ def adopt_run(
     if dry_run:
         typer.echo("dry run, nothing was kept")
     elif adoption.doubtful:
-        typer.echo(f"next: bin/accountsync adopt cases {system}")
+        typer.echo(f"next: bin/accountsync adopt cases {target}")
 
 
 @app.command("cases")
 def adopt_cases(
-    system: Annotated[str | None, typer.Argument(help="default: all systems")] = None,
+    target: Annotated[str | None, typer.Argument(help="default: all targets")] = None,
 ) -> None:
     """List the accounts of which a human has to say whose they are."""
     engine = session.store()
-    cases = adopt_accounts.list_cases(engine=engine, system=system)
+    cases = adopt_accounts.list_cases(engine=engine, target=target)
     for case in cases:
-        typer.echo(f"{case.id}  {case.system}  account {case.account}")
+        typer.echo(f"{case.id}  {case.target}  account {case.account}")
         typer.echo(f"    may belong to {', '.join(case.candidates)}: {all_english(case.reasons)}")
     if not cases:
         typer.echo("no case is open")
@@ -81,7 +81,7 @@ def adopt_resolve(
         engine=engine,
         case=case,
         employee_number=person,
-        systems=settings.systems,
+        targets=settings.targets,
         actor=who,
         comment=comment,
         now=now,

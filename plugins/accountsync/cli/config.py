@@ -24,7 +24,7 @@ def config_check(file: ConfigFile = None) -> None:
     path = file or config_path()
     settings = load(path)
     sources = ", ".join(source.name for source in settings.hr)
-    typer.echo(f"{path}: valid. HR: {sources}. Targets: {', '.join(settings.systems)}.")
+    typer.echo(f"{path}: valid. HR: {sources}. Targets: {', '.join(settings.targets)}.")
 
 
 @app.command("show")

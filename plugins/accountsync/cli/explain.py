@@ -15,7 +15,7 @@ from accountsync.clock import utc_now
 from accountsync.domain.accounts.account import AccountState
 from accountsync.domain.plans.planning import US
 from accountsync.jobs.commands import explanation
-from accountsync.jobs.commands.explanation import Explanation, Row, SystemExplanation
+from accountsync.jobs.commands.explanation import Explanation, Row, TargetExplanation
 from accountsync.jobs.reason_texts import all_english, english
 
 
@@ -54,8 +54,8 @@ def _lines(person: Explanation) -> Iterator[str]:
         yield f"  absent from HR's complete reads since {_moment(person.absent_since)}"
     yield f"  next date: {_moment(person.next_at)}"
     yield from _names(person)
-    for system in person.systems:
-        yield from _system(system)
+    for target in person.targets:
+        yield from _target(target)
     yield "attempts, the newest first:" if person.attempts else "no attempts yet"
     yield from (f"  {attempt(row)}" for row in person.attempts)
 
@@ -89,38 +89,38 @@ def _names(person: Explanation) -> Iterator[str]:
         yield f"  cannot be given: {person.names_problem}"
 
 
-def _system(system: SystemExplanation) -> Iterator[str]:
-    answer = {True: "yes", False: "no", None: "cannot be answered"}[system.in_scope]
-    until = f" until {_moment(system.next_at)}" if system.next_at else ""
-    yield f"{system.system}: {_wanted(system)} ({system.reason}){until}"
-    yield f"  rule: {system.rule}: {answer}"
-    yield from (f"    {name} = {_shown(value, repr)}" for name, value in system.because.items())
-    for relation, others in (("depends on", system.depends_on), ("comes after", system.after)):
+def _target(target: TargetExplanation) -> Iterator[str]:
+    answer = {True: "yes", False: "no", None: "cannot be answered"}[target.in_scope]
+    until = f" until {_moment(target.next_at)}" if target.next_at else ""
+    yield f"{target.target}: {_wanted(target)} ({target.reason}){until}"
+    yield f"  rule: {target.rule}: {answer}"
+    yield from (f"    {name} = {_shown(value, repr)}" for name, value in target.because.items())
+    for relation, others in (("depends on", target.depends_on), ("comes after", target.after)):
         if others:
             yield f"  {relation}: {', '.join(others)}"
-    yield f"  account: {_account(system.account)}"
-    if _is_anothers_disable(system):
+    yield f"  account: {_account(target.account)}"
+    if _is_anothers_disable(target):
         yield "  stays disabled: we did not disable it; whoever did enables it in the target"
-    if system.open_task:
-        yield f"  open task: {_task(system.open_task)}"
-    if system.last_task:
-        yield f"  last task: {_task(system.last_task)}"
-    if system.in_scope is not False:
-        yield from (f"    {name}: {_shown(value)}" for name, value in system.attributes.items())
+    if target.open_task:
+        yield f"  open task: {_task(target.open_task)}"
+    if target.last_task:
+        yield f"  last task: {_task(target.last_task)}"
+    if target.in_scope is not False:
+        yield from (f"    {name}: {_shown(value)}" for name, value in target.attributes.items())
 
 
-def _wanted(system: SystemExplanation) -> str:
-    if system.account is None and not system.makes:
+def _wanted(target: TargetExplanation) -> str:
+    if target.account is None and not target.makes:
         return "no account is to be made"
-    return f"the account should be {system.wanted}" if system.wanted else "stays as it is"
+    return f"the account should be {target.wanted}" if target.wanted else "stays as it is"
 
 
-def _is_anothers_disable(system: SystemExplanation) -> bool:
-    row = system.account
+def _is_anothers_disable(target: TargetExplanation) -> bool:
+    row = target.account
     disabled = (
         row is not None and row["state"] == AccountState.DISABLED and row["disabled_by"] != US
     )
-    return disabled and system.wanted == AccountState.ACTIVE
+    return disabled and target.wanted == AccountState.ACTIVE
 
 
 def _account(row: Row | None) -> str:

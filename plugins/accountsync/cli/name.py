@@ -110,9 +110,9 @@ def _effects(effect: Effect, chosen: Mapping[str, str]) -> Iterator[str]:
         yield f"{space}: {_effect(present, planned, awaited)}"
     if effect.problem:
         yield f"cannot be given: {effect.problem}"
-    for system, (operation, attributes) in effect.changes.items():
+    for target, (operation, attributes) in effect.changes.items():
         details = f" of {', '.join(attributes)}" if attributes else ""
-        yield f"the next plan asks for in {system}: {operation}{details}"
+        yield f"the next plan asks for in {target}: {operation}{details}"
 
 
 def _effect(present: str | None, planned: str | None, chosen: str | None) -> str:

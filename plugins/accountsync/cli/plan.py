@@ -98,7 +98,7 @@ def _held(plan: PlanView) -> str:
 def _lines(lines: Iterable[PlanLine]) -> Iterator[str]:
     for line in lines:
         reasons = ", ".join(f"{reason or '-'} {tasks}" for reason, tasks in line.reasons.items())
-        yield f"  {line.system} {line.operation}: {line.tasks} ({reasons})"
+        yield f"  {line.target} {line.operation}: {line.tasks} ({reasons})"
         yield f"    for example {', '.join(line.examples)}"
         if line.held:
             yield f"    {line.held} held: {all_english(line.held_because)}"

@@ -32,8 +32,9 @@ def request_submit(
     business_key: Header = None,
     account_type: Header = None,
     employee_type: Header = None,
-    system: Annotated[
-        list[str] | None, typer.Option(help="for a CSV file; may be repeated")
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", "--system", help="for a CSV file; may be repeated"),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="check the request, and change nothing")
@@ -47,13 +48,13 @@ def request_submit(
         "businessKey": business_key,
         "accountType": account_type,
         "employeeType": employee_type,
-        "systemList": system or None,
+        "systemList": target or None,
     }
     options = {name: value for name, value in header.items() if value is not None}
     submitted = account_requests.submit(
         engine=session.store(),
         document=read_file(file, options),
-        systems=settings.systems,
+        targets=settings.targets,
         actor=session.actor(actor),
         now=utc_now(),
         dry_run=dry_run,
@@ -102,9 +103,9 @@ def request_status(request: Request, as_json: AsJson = False) -> None:
         typer.echo(
             f"  {item.employee_number}  {item.state}" + (f"  ({item.note})" * bool(item.note))
         )
-        for target in item.systems:
+        for target in item.targets:
             typer.echo(
-                f"    {target.system}: {target.state}"
+                f"    {target.target}: {target.state}"
                 + (f", {target.cause}" if target.cause else "")
             )
 

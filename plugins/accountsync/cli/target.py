@@ -20,13 +20,13 @@ from accountsync.jobs.commands.inspect_target import Look
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
-TargetName = Annotated[str, typer.Argument(help="its name under `systems`")]
+TargetName = Annotated[str, typer.Argument(help="its name under `targets`")]
 
 _NEXT = {
     TargetDownError: "Check host, port and proxy of the Connection, and whether the target is up.",
     ConfigurationError: "Correct that, then check again.",
     TransientError: "Try again; if it stays like this, compare the target's answer with what its"
-    " section under `systems` declares.",
+    " section under `targets` declares.",
 }
 
 
@@ -34,7 +34,7 @@ _NEXT = {
 def target_check(name: TargetName) -> None:
     """Check that the target answers and accepts the credentials."""
     settings = session.settings()
-    conn_id = settings.systems[name].conn_id if name in settings.systems else None
+    conn_id = settings.targets[name].conn_id if name in settings.targets else None
     try:
         open_connector = wiring.target_to_look_at(settings, name)
         answer = asyncio.run(inspect_target.check(open_connector))
@@ -58,7 +58,7 @@ def target_find(name: TargetName, employee_number: str) -> None:
         inspect_target.look_for(
             employee_number,
             engine=session.store(),
-            system=name,
+            target=name,
             open_connector=wiring.target_to_look_at(settings, name),
         )
     )
@@ -87,7 +87,7 @@ def target_list(name: TargetName) -> None:
     counts = asyncio.run(
         inspect_target.count_accounts(
             engine=session.store(),
-            system=name,
+            target=name,
             open_connector=wiring.target_to_look_at(settings, name),
         )
     )

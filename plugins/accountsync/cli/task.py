@@ -26,7 +26,7 @@ from accountsync.store.tasks.task_view import TaskView
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Task = Annotated[int | None, typer.Option(help="its number, from `task list`")]
-System = Annotated[str | None, typer.Option(help="the target")]
+Target = Annotated[str | None, typer.Option("--target", "--system", help="the target")]
 OfOperation = Annotated[str | None, typer.Option(help="create, update, rename, enable, …")]
 State = Annotated[str | None, typer.Option(help="ready, waiting, failed, needs_human, …")]
 Error = Annotated[str | None, typer.Option(help="the kind of error, as `task failures` shows it")]
@@ -47,7 +47,7 @@ def _store(settings: Settings, chosen: TaskFilter) -> Engine:
 @app.command("list")
 def task_list(
     task: Task = None,
-    system: System = None,
+    target: Target = None,
     operation: OfOperation = None,
     state: State = None,
     error: Error = None,
@@ -56,7 +56,7 @@ def task_list(
     limit: Annotated[int, typer.Option(min=1, help="at most so many")] = 50,
 ) -> None:
     """List tasks, the newest first."""
-    chosen = _filter(task, system, operation, state, error, person, request)
+    chosen = _filter(task, target, operation, state, error, person, request)
     with _store(session.settings(), chosen).connect() as connection:
         tasks = task_view.find(connection, chosen, limit=limit)
     for view in tasks:
@@ -67,7 +67,7 @@ def task_list(
 
 def _line(task: TaskView) -> str:
     return (
-        f"{task.id}  {task.employee_number}  {task.system}  {task.operation}"
+        f"{task.id}  {task.employee_number}  {task.target}  {task.operation}"
         f"  {task.state}  {task.error_kind or ''}  {_why(task)}".rstrip()
     )
 
@@ -116,14 +116,14 @@ def _details(task: TaskView) -> Iterator[str]:
 
 
 @app.command("failures")
-def task_failures(system: System = None) -> None:
+def task_failures(target: Target = None) -> None:
     """Group tasks that failed or need a human by their error, the largest group first."""
-    with _store(session.settings(), TaskFilter(system=system)).connect() as connection:
-        groups = task_view.failures(connection, system=system)
+    with _store(session.settings(), TaskFilter(target=target)).connect() as connection:
+        groups = task_view.failures(connection, target=target)
     for group in groups:
         code = f" code {group.code}" if group.code else ""
         typer.echo(
-            f"{group.tasks:6d}  {group.system} {group.operation} {group.state}"
+            f"{group.tasks:6d}  {group.target} {group.operation} {group.state}"
             f"  {group.error_kind or ''}{code}: {english(group.cause) if group.cause else ''}"
             f"  (e.g. task {group.example}, person {group.person})"
         )
@@ -138,7 +138,7 @@ def _add_command(name: str, help_text: str) -> None:
     def command(
         comment: Comment,
         task: Task = None,
-        system: System = None,
+        target: Target = None,
         operation: OfOperation = None,
         state: State = None,
         error: Error = None,
@@ -147,7 +147,7 @@ def _add_command(name: str, help_text: str) -> None:
         yes: Yes = False,
         actor: Decider = "",
     ) -> None:
-        chosen = _filter(task, system, operation, state, error, person, request)
+        chosen = _filter(task, target, operation, state, error, person, request)
         _carry_out(name, chosen, yes, actor, comment)
 
 
@@ -182,7 +182,7 @@ def task_done(
 
 def _filter(
     task: int | None,
-    system: str | None,
+    target: str | None,
     operation: str | None,
     state: str | None,
     error: str | None,
@@ -197,7 +197,7 @@ def _filter(
             raise ConfigurationError(f"--{option} {value}: known are {', '.join(known)}")
     return TaskFilter(
         task=task,
-        system=system,
+        target=target,
         operation=operation,
         state=state,
         error_kind=error,
@@ -228,8 +228,8 @@ def _carry_out(command: str, chosen: TaskFilter, yes: bool, actor: str, comment:
 
 
 def _print_effect(effect: CommandEffect, verb: str) -> None:
-    for (system, operation, state), count in sorted(effect.counts.items()):
-        typer.echo(f"{count:6d}  {system} {operation} {state}")
+    for (target, operation, state), count in sorted(effect.counts.items()):
+        typer.echo(f"{count:6d}  {target} {operation} {state}")
     typer.echo(
         f"{effect.command} {verb} {effect.tasks} tasks, {effect.follow} of them because they depend"
         " on others"

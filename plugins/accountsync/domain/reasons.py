@@ -82,7 +82,7 @@ class Kind(StrEnum):
 
     # Why a task ended, or is as it is.
     DEPENDENCY_FAILED = "dependency_failed"
-    """`system`: the target that it waited for (I12)."""
+    """`target`: the target that it waited for (I12)."""
     REASON_GONE = "reason_gone"
     REPLACED = "replaced"
     TARGET_REMOVED = "target_removed"

@@ -15,7 +15,7 @@ class TaskState(StrEnum):
     NEEDS_DATA = "needs_data"
     """A mapping of ours is missing; it continues by itself once that is there."""
     WAITING = "waiting"
-    """It waits for the systems in `waits_for` (I12)."""
+    """It waits for the targets in `waits_for` (I12)."""
     READY = "ready"
     """It can be claimed once it is due."""
     RUNNING = "running"

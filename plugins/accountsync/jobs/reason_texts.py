@@ -147,7 +147,7 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
         "its {namespace} is another person's name",
         "其 {namespace} 是另一人的名称",
     ),
-    Kind.DEPENDENCY_FAILED: ("{system} failed for good", "{system} 最终失败"),
+    Kind.DEPENDENCY_FAILED: ("{target} failed for good", "{target} 最终失败"),
     Kind.REASON_GONE: ("its reason has gone", "原因已不存在"),
     Kind.REPLACED: ("another task takes its place", "由另一任务代替"),
     Kind.TARGET_REMOVED: (

@@ -17,7 +17,7 @@ from pydantic import Field, PositiveInt, ValidationError
 from accountsync.domain.tasks.waiting import Order
 from accountsync.errors import ConfigurationError
 from accountsync.settings import problems
-from accountsync.settings.document import read, with_presets
+from accountsync.settings.document import as_written, read, with_presets, with_targets
 from accountsync.settings.guard import Guard
 from accountsync.settings.hr import AnySource
 from accountsync.settings.naming import AnyNameSpace, ReservedNames
@@ -72,7 +72,7 @@ class Settings(Group):
     hr: list[AnySource] = Field(min_length=1)
     names: dict[Name, AnyNameSpace] = {}
     reserved_names: ReservedNames = Field(ReservedNames(), description="names for nobody")
-    systems: dict[Name, AnyTarget]
+    targets: dict[Name, AnyTarget]
     guard: Guard = Field(Guard(), description="what of a plan is held for a human")
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
@@ -85,10 +85,10 @@ class Settings(Group):
 
     @property
     def order(self) -> Order:
-        """Which systems come after which (I12)."""
+        """Which targets come after which (I12)."""
         return Order(
-            depends_on={name: target.depends_on for name, target in self.systems.items()},
-            after={name: target.after for name, target in self.systems.items()},
+            depends_on={name: target.depends_on for name, target in self.targets.items()},
+            after={name: target.after for name, target in self.targets.items()},
         )
 
     def source(self, name: str) -> AnySource:
@@ -124,7 +124,8 @@ def parse(document: object, *, origin: str) -> Settings:
     """The settings of a document, with its presets merged in. Raises as `load` does."""
     if not isinstance(document, Mapping):
         raise ConfigurationError(f"{origin}: holds no settings; expected lines of `name: value`")
-    merged, wrong = with_presets(document)
+    renamed = with_targets(document)
+    merged, wrong = with_presets(renamed)
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
@@ -133,5 +134,5 @@ def parse(document: object, *, origin: str) -> Settings:
         wrong += [problem for problem in refused if problem.place[:2] not in unread]
     wrong += wrong_references(merged)
     if wrong:
-        raise ConfigurationError(problems.listed(origin, wrong))
+        raise ConfigurationError(problems.listed(origin, as_written(wrong, document)))
     return settings

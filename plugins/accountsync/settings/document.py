@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from accountsync.errors import ConfigurationError
 from accountsync.settings.problems import Problem
 
 PRESETS = Path(__file__).parents[1] / "presets"
+_FORMER_NAME = "systems"
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -46,6 +47,26 @@ def read(path: Path) -> Any:
         raise ConfigurationError(f"{path}: is not valid YAML: {error}") from error
 
 
+def with_targets(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with its targets under `targets`; `systems`, their older name, is accepted."""
+    renamed = dict(document)
+    if _FORMER_NAME in renamed and "targets" not in renamed:
+        renamed["targets"] = renamed.pop(_FORMER_NAME)
+    return renamed
+
+
+def as_written(problems: Sequence[Problem], document: Mapping[str, Any]) -> list[Problem]:
+    """The problems with their places as the file names them."""
+    if _FORMER_NAME not in document or "targets" in document:
+        return list(problems)
+    return [
+        Problem((_FORMER_NAME, *place[1:]), message)
+        if place[:1] == ("targets",)
+        else Problem(place, message)
+        for place, message in problems
+    ]
+
+
 def with_presets(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """The document with every `preset: NAME` replaced by that preset, over which its own keys win,
     and the presets that do not exist."""
@@ -55,10 +76,10 @@ def with_presets(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Prob
         merged["hr"] = [
             _preset_merged(source, ("hr", n), problems) for n, source in enumerate(merged["hr"])
         ]
-    if isinstance(merged.get("systems"), Mapping):
-        merged["systems"] = {
-            name: _preset_merged(target, ("systems", name), problems)
-            for name, target in merged["systems"].items()
+    if isinstance(merged.get("targets"), Mapping):
+        merged["targets"] = {
+            name: _preset_merged(target, ("targets", name), problems)
+            for name, target in merged["targets"].items()
         }
     return merged, problems
 

@@ -78,7 +78,7 @@ def _suggestion(place: Place, known: Sequence[str]) -> str:
 def _kind(facts: Mapping[str, Any], place: Place) -> str:
     if "tag" in facts:
         return f"{facts['tag']!r} is none of {facts['expected_tags']}"
-    has_presets = len(place) == 2 and place[0] in ("hr", "systems")
+    has_presets = len(place) == 2 and place[0] in ("hr", "targets")
     return "is required" + (", here or by a `preset`" if has_presets else "")
 
 

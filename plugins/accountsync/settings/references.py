@@ -16,23 +16,23 @@ from accountsync.settings.target import PERSON_ROOTS
 
 
 def wrong_references(document: Mapping[str, Any]) -> Iterator[Problem]:
-    systems = {n: t for n, t in _mapping(document.get("systems")).items() if isinstance(t, Mapping)}
+    targets = {n: t for n, t in _mapping(document.get("targets")).items() if isinstance(t, Mapping)}
     names = _mapping(document.get("names"))
     yield from _repeated_sources(document.get("hr"))
     yield from _take_overs(document.get("hr"))
     yield from _shared_archives(document.get("hr"))
-    yield from _dependencies(systems)
+    yield from _dependencies(targets)
     for name, text in names.items():
         yield from _unknown(("names", name), text, {"person": RULE_FIELDS})
-    for name, target in systems.items():
-        known = {"person": RULE_FIELDS, "names": frozenset(names), "accounts": frozenset(systems)}
+    for name, target in targets.items():
+        known = {"person": RULE_FIELDS, "names": frozenset(names), "accounts": frozenset(targets)}
         for attribute, node in _mapping(target.get("attributes")).items():
-            place = ("systems", name, "attributes", attribute)
+            place = ("targets", name, "attributes", attribute)
             yield from _unknown(place, node, known)
-            yield from _not_waited_for(place, node, systems)
+            yield from _not_waited_for(place, node, targets)
         if isinstance(target.get("scope"), str):
             scope = f"{{{{ {target['scope']} }}}}"
-            yield from _unknown(("systems", name, "scope"), scope, {"person": RULE_FIELDS})
+            yield from _unknown(("targets", name, "scope"), scope, {"person": RULE_FIELDS})
 
 
 def _mapping(node: object) -> Mapping[Any, Any]:
@@ -103,24 +103,24 @@ def _depends_on(target: Mapping[str, Any]) -> list[str]:
     return _names(target.get("depends_on"))
 
 
-def _dependencies(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    """Systems that do not exist, that are named twice, and circles over both settings (I12)."""
+def _dependencies(targets: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """Targets that do not exist, that are named twice, and circles over both settings (I12)."""
     waits: dict[str, list[str]] = {}
-    for name, target in systems.items():
+    for name, target in targets.items():
         named = {field: _names(target.get(field)) for field in ("depends_on", "after")}
         waits[name] = [other for others in named.values() for other in others]
         for field, others in named.items():
             for other in others:
-                if other not in systems:
-                    message = f"there is no system {other!r}; known: {', '.join(systems)}"
-                    yield Problem(("systems", name, field), message)
+                if other not in targets:
+                    message = f"there is no target {other!r}; known: {', '.join(targets)}"
+                    yield Problem(("targets", name, field), message)
         for other in sorted({*named["depends_on"]} & {*named["after"]}):
-            yield Problem(("systems", name, "after"), f"{other!r} is in depends_on: that is enough")
+            yield Problem(("targets", name, "after"), f"{other!r} is in depends_on: that is enough")
     try:
         TopologicalSorter(waits).prepare()
     except CycleError as error:
         cycle = " → ".join(error.args[1])
-        yield Problem(("systems",), f"wait for each other in a circle: {cycle}")
+        yield Problem(("targets",), f"wait for each other in a circle: {cycle}")
 
 
 def _unknown(place: Place, node: Any, known: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
@@ -131,14 +131,14 @@ def _unknown(place: Place, node: Any, known: Mapping[str, frozenset[str]]) -> It
 
 
 def _not_waited_for(
-    place: Place, node: Any, systems: Mapping[str, Mapping[str, Any]]
+    place: Place, node: Any, targets: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Problem]:
     """Reads of accounts that the target does not depend on, or whose field is not named."""
-    awaited = set(_depends_on(systems[str(place[1])]))
+    awaited = set(_depends_on(targets[str(place[1])]))
     read = {path for path in paths(node, roots=PERSON_ROOTS) if path[0] == "accounts"}
-    for system in sorted({path[1] for path in read if len(path) > 1} - awaited):
-        if system in systems:
-            message = f"reads accounts.{system}: add {system!r} to systems.{place[1]}.depends_on"
+    for target in sorted({path[1] for path in read if len(path) > 1} - awaited):
+        if target in targets:
+            message = f"reads accounts.{target}: add {target!r} to targets.{place[1]}.depends_on"
             yield Problem(place, message)
     for path in sorted(path for path in read if len(path) < 3):
-        yield Problem(place, f"reads all of {'.'.join(path)}: say accounts.<system>.<field>")
+        yield Problem(place, f"reads all of {'.'.join(path)}: say accounts.<target>.<field>")

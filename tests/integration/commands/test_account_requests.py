@@ -32,7 +32,7 @@ class RequestWorld(TargetsWorld):
         return account_requests.submit(
             engine=self.engine,
             document=document,
-            systems=self.settings.systems,
+            targets=self.settings.targets,
             actor="tester",
             now=utc_now(),
             **options,
@@ -48,7 +48,7 @@ class RequestWorld(TargetsWorld):
 
     def systems_of(self, number: str) -> dict[str, Fulfilment]:
         (item,) = [i for i in self.status().items if i.employee_number == number]
-        return {one.system: one.state for one in item.systems}
+        return {one.target: one.state for one in item.targets}
 
     def count(self, table: str) -> int:
         return int(self.scalar(f"SELECT count(*) FROM accountsync.{table}"))
@@ -428,7 +428,7 @@ def test_the_commands_submit_follow_and_cancel(
         return done.output
 
     header = ["--origin-system", "portal", "--business-key", "7", "--account-type", "supplier",
-              "--employee-type", "11", "--system", "idaas", "--system", "welink"]  # fmt: skip
+              "--employee-type", "11", "--target", "idaas", "--target", "welink"]  # fmt: skip
     assert run("list") == "there is no request\n"
     dry = "dry run, nothing was kept: 3 persons, 3 of them new, 0 changed, 0 known from HR\n"
     assert run("submit", str(file), *header, "--dry-run") == dry

@@ -19,14 +19,14 @@ def explained(people: People, number: str) -> dict[str, Any]:
     return found
 
 
-def systems(people: People, number: str) -> dict[str, Any]:
-    return {one["system"]: one for one in explained(people, number)["systems"]}
+def targets(people: People, number: str) -> dict[str, Any]:
+    return {one["target"]: one for one in explained(people, number)["targets"]}
 
 
 def test_a_rule_is_explained_by_what_it_reads(people: People) -> None:
     people.add("E1", "张伟")
     people.add("E2", "李娜", status="3")
-    entitled, refused = systems(people, "E1")["idaas"], systems(people, "E2")["idaas"]
+    entitled, refused = targets(people, "E1")["idaas"], targets(people, "E2")["idaas"]
     assert (entitled["in_scope"], refused["in_scope"]) == (True, False)
     assert entitled["rule"] == "person.status in valid_statuses"
     assert entitled["because"] == {"person.status": "1", "valid_statuses": ["1"]}
@@ -52,7 +52,7 @@ def test_the_lifecycle_is_told_with_its_dates(people: People) -> None:
     future = explained(people, "E2")
     assert (future["lifecycle"], future["next_at"]) == ("prehire", "2999-01-04T16:00:00+00:00")
     assert people.command("explain", "E3").output.startswith("E3: left since 2026-02-01; ")
-    assert {one["wanted"] for one in explained(people, "E3")["systems"]} == {"disabled"}
+    assert {one["wanted"] for one in explained(people, "E3")["targets"]} == {"disabled"}
 
 
 def test_whom_hr_lacks_is_said_to_be_absent(people: People) -> None:
@@ -123,21 +123,21 @@ def test_names_are_shown_as_they_would_be_and_then_as_they_are(people: People) -
     text = people.command("explain", "E2").output
     assert "planned as HR has it now" in text
     assert "email: zhangwei2@example.com (in use; from mapping, given " in text
-    assert systems(people, "E2")["email"]["attributes"]["Alias"] == "zhangwei2"
+    assert targets(people, "E2")["email"]["attributes"]["Alias"] == "zhangwei2"
 
 
 def test_an_open_task_says_what_it_waits_for_and_why(people: People) -> None:
     people.add("E1", "张伟", person_type="77")
     people.add("E2", "李娜")
     people.plan()
-    waiting = systems(people, "E1")["idaas"]
+    waiting = targets(people, "E1")["idaas"]
     said = "person type '77' has no active mapping; import one"
     assert (waiting["open_task"]["state"], waiting["open_task"]["cause"]) == (
         "needs_data",
         {"kind": Kind.NOT_MAPPED, "facts": {"what": "person type", "code": "77"}},
     )
     assert f"cannot be given: {said}" in people.command("explain", "E1").output
-    dependant = systems(people, "E2")["welink"]
+    dependant = targets(people, "E2")["welink"]
     assert dependant["open_task"]["waits_for"] == dependant["depends_on"] == ["idaas"]
     assert "waits for idaas" in people.command("explain", "E2").output
 

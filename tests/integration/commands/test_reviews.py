@@ -63,9 +63,9 @@ def test_a_held_plan_is_shown_with_how_many_whom_and_why(planned: TargetsWorld) 
     kind, number, review = _asked(planned)
     assert (kind, number) == ("plan", plan.plan_id)
     assert review.subject == f"Plan {number}: 42 account tasks are held"
-    for system in ("idaas", "welink", "email"):
+    for target in ("idaas", "welink", "email"):
         assert (
-            f"| {system} | disable 禁用 | 14 | rule no longer holds 不再符合授权规则: 14 | 14 of "
+            f"| {target} | disable 禁用 | 14 | rule no longer holds 不再符合授权规则: 14 | 14 of "
             in review.body
         )
     assert re.search(

@@ -12,7 +12,7 @@ from accountsync.errors import ConfigurationError, NeedsDataError
 from tests.integration.tasks.targets_world import TargetsWorld
 from tests.integration.world import REPOSITORY
 
-SYSTEMS = ("idaas", "welink", "email")
+TARGETS = ("idaas", "welink", "email")
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def _typed(planned: TargetsWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     url = planned.engine.url.render_as_string(hide_password=False)
     monkeypatch.setenv("ACCOUNTSYNC_DATABASE_URL", url)
     monkeypatch.setenv("ACCOUNTSYNC_CONFIG", str(REPOSITORY / "config" / "accountsync.yaml"))
-    for system in SYSTEMS:
-        name = "exchange" if system == "email" else system
-        _connect(monkeypatch, name, planned.target(system).url, f"{name}-secret")
+    for target in TARGETS:
+        name = "exchange" if target == "email" else target
+        _connect(monkeypatch, name, planned.target(target).url, f"{name}-secret")
 
 
 def _connect(monkeypatch: pytest.MonkeyPatch, name: str, url: str, password: str) -> None:
@@ -51,9 +51,9 @@ def _somebody(world: TargetsWorld) -> str:
 
 
 @pytest.mark.usefixtures("_typed")
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_a_target_that_works_says_so(system: str) -> None:
-    assert f"{system}: works. It answered" in _said("check", system)
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_that_works_says_so(target: str) -> None:
+    assert f"{target}: works. It answered" in _said("check", target)
 
 
 @pytest.mark.usefixtures("_typed")
@@ -123,8 +123,8 @@ def test_accounts_are_counted_and_compared_with_the_store(planned: TargetsWorld)
 @pytest.mark.usefixtures("_typed")
 def test_looking_changes_nothing(planned: TargetsWorld) -> None:
     number = _somebody(planned)
-    for system in SYSTEMS:
-        _said("check", system)
-        _said("list", system)
+    for target in TARGETS:
+        _said("check", target)
+        _said("list", target)
     _said("find", "idaas", number)
-    assert [len(planned.target(system).accounts()) for system in SYSTEMS] == [0, 0, 0]
+    assert [len(planned.target(target).accounts()) for target in TARGETS] == [0, 0, 0]

@@ -60,8 +60,8 @@ def refused(planned: TargetsWorld) -> TargetsWorld:
 def _all_failed(world: TargetsWorld) -> bool:
     everybody = len(world.entitled())
     return all(
-        world.states(system, "create") == {"failed": everybody}
-        for system in ("idaas", "welink", "email")
+        world.states(target, "create") == {"failed": everybody}
+        for target in ("idaas", "welink", "email")
     )
 
 
@@ -71,17 +71,17 @@ def test_failures_are_grouped_by_what_went_wrong(refused: TargetsWorld, shell: S
     assert f"{everybody:6d}  idaas create failed  RejectedByTargetError code 4711" in said
     assert f"{everybody:6d}  welink create failed  DependencyFailed: idaas failed for good" in said
     assert len(said.splitlines()) == 3
-    assert shell("task", "failures", "--system", "email").count("\n") == 1
+    assert shell("task", "failures", "--target", "email").count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("failures", "--system", "idass"), "there is no target idass; known are idaas, welink"),
+        (("failures", "--target", "idass"), "there is no target idass; known are idaas, welink"),
         (("list", "--person", "99999999"), "there is no employee number 99999999"),
         (("list", "--request", "99"), "there is no request 99"),
         (("list", "--task", "999999"), "there is no task 999999"),
-        (("hold", "--system", "idass", "--yes", *WHY), "there is no target idass"),
+        (("hold", "--target", "idass", "--yes", *WHY), "there is no target idass"),
         (("retry", "--task", "999999", *WHY), "there is no task 999999"),
         (("done", "--task", "999999", *WHY), "there is no task 999999"),
     ],
@@ -108,7 +108,7 @@ def test_a_login_that_may_only_read_is_told_so_in_a_line(
     planned.execute("GRANT SELECT ON ALL TABLES IN SCHEMA accountsync TO just_a_reader")
     url = planned.engine.url.set(username="just_a_reader")
     monkeypatch.setenv("ACCOUNTSYNC_DATABASE_URL", url.render_as_string(hide_password=False))
-    words = ["task", "hold", "--system", "idaas", "--yes", *WHY]
+    words = ["task", "hold", "--target", "idaas", "--yes", *WHY]
     try:
         with pytest.raises(SystemExit) as ended:
             main(lambda: app(words, standalone_mode=False))
@@ -138,7 +138,7 @@ def test_what_the_store_breaks_off_is_told_by_its_kind(
 
 
 def test_without_yes_a_command_only_counts(refused: TargetsWorld, shell: Shell) -> None:
-    said = shell("task", "retry", "--system", "idaas", *WHY)
+    said = shell("task", "retry", "--target", "idaas", *WHY)
     everybody = len(refused.entitled())
     assert f"would change {3 * everybody} tasks, {2 * everybody} of them because" in said
     assert _all_failed(refused)
@@ -152,8 +152,8 @@ def test_a_retry_takes_along_what_failed_because_of_it(refused: TargetsWorld, sh
     assert refused.states("idaas", "create") == {"ready": everybody}
     assert refused.states("welink", "create") == {"waiting": everybody}
     refused.drain()
-    for system in ("idaas", "welink", "email"):
-        assert refused.states(system, "create") == {"succeeded": everybody}
+    for target in ("idaas", "welink", "email"):
+        assert refused.states(target, "create") == {"succeeded": everybody}
     event = refused.rows("SELECT * FROM accountsync.audit_event")[0]
     assert (event["actor"], event["action"]) == ("mia", "task_retried")
     assert event["details"]["filter"] == {"error_kind": "RejectedByTargetError"}
@@ -166,7 +166,7 @@ def test_a_dependant_that_is_retried_alone_waits_for_what_it_depends_on(
 ) -> None:
     """I12."""
     number = min(refused.entitled())
-    shell("task", "retry", "--system", "welink", "--person", number, "--yes", *WHY)
+    shell("task", "retry", "--target", "welink", "--person", number, "--yes", *WHY)
     assert refused.states("welink", "create")["waiting"] == 1
     assert "welink" not in refused.due()
 
@@ -176,7 +176,7 @@ def test_an_old_failure_is_not_retried_beside_its_successor(
 ) -> None:
     refused.execute("UPDATE accountsync.person SET planned_revision = 0")
     refused.plan()
-    said = shell("task", "retry", "--system", "idaas", "--yes", *WHY)
+    said = shell("task", "retry", "--target", "idaas", "--yes", *WHY)
     assert "retry changed 0 tasks" in said
 
 
@@ -209,7 +209,7 @@ def test_an_unknown_outcome_is_never_retried_blindly(planned: TargetsWorld, shel
 def test_a_cancelled_task_takes_along_who_waits_for_it(planned: TargetsWorld, shell: Shell) -> None:
     """I12."""
     number = min(planned.entitled())
-    said = shell("task", "cancel", "--person", number, "--system", "idaas", "--yes", *WHY)
+    said = shell("task", "cancel", "--person", number, "--target", "idaas", "--yes", *WHY)
     assert "changed 3 tasks, 2 of them because they depend" in said
     planned.drain()
     assert number not in planned.there("idaas")
@@ -221,16 +221,16 @@ def test_what_is_under_way_or_unknown_cannot_be_cancelled(
 ) -> None:
     """I9: nobody knows whether the account is there."""
     planned.execute("UPDATE accountsync.account_task SET state = 'unknown' WHERE system = 'idaas'")
-    said = shell("task", "cancel", "--system", "idaas", "--yes", *WHY)
+    said = shell("task", "cancel", "--target", "idaas", "--yes", *WHY)
     assert "changed 0 tasks" in said
 
 
 def test_held_tasks_stay_until_they_are_released(planned: TargetsWorld, shell: Shell) -> None:
     everybody = len(planned.entitled())
-    shell("task", "hold", "--system", "welink", "--yes", *WHY)
+    shell("task", "hold", "--target", "welink", "--yes", *WHY)
     planned.drain()
     assert planned.states("welink", "create") == {"held": everybody}
-    said = shell("task", "release", "--system", "welink", "--yes", *WHY)
+    said = shell("task", "release", "--target", "welink", "--yes", *WHY)
     assert f"release changed {everybody} tasks" in said
     assert planned.states("welink", "create") == {"ready": everybody}
     planned.drain()
@@ -242,8 +242,8 @@ def test_what_an_operator_holds_stays_held_whatever_hr_changes(
 ) -> None:
     """I6, I12: released, it waits again for what it depends on, and sends what is right by then."""
     everybody = len(planned.entitled())
-    shell("task", "hold", "--system", "idaas", "--yes", *WHY)
-    shell("task", "hold", "--system", "welink", "--yes", *WHY)
+    shell("task", "hold", "--target", "idaas", "--yes", *WHY)
+    shell("task", "hold", "--target", "welink", "--yes", *WHY)
     for department in ("nobody's", "D1120"):  # in between data is missing
         planned.execute(
             "UPDATE accountsync.person SET department_code = :d, revision = revision + 1"
@@ -253,9 +253,9 @@ def test_what_an_operator_holds_stays_held_whatever_hr_changes(
         planned.plan()
     assert planned.states("idaas", "create") == {"held": everybody}
     assert planned.states("welink", "create") == {"held": everybody}
-    shell("task", "release", "--system", "welink", "--yes", *WHY)
+    shell("task", "release", "--target", "welink", "--yes", *WHY)
     assert planned.states("welink", "create") == {"waiting": everybody}
-    shell("task", "release", "--system", "idaas", "--yes", *WHY)
+    shell("task", "release", "--target", "idaas", "--yes", *WHY)
     planned.drain()
     assert planned.states("welink", "create") == {"succeeded": everybody}
     planned.plan()
@@ -270,7 +270,7 @@ def test_what_the_guard_holds_no_command_releases(planned: TargetsWorld, shell: 
         "UPDATE accountsync.account_task SET state = 'held', waits_for = '{}'"
         " WHERE system = 'welink'"
     )
-    assert "changed 0 tasks" in shell("task", "release", "--system", "welink", "--yes", *WHY)
+    assert "changed 0 tasks" in shell("task", "release", "--target", "welink", "--yes", *WHY)
 
 
 def test_a_command_without_a_filter_moves_nothing(refused: TargetsWorld, shell: Shell) -> None:
@@ -315,9 +315,9 @@ def test_one_person_is_provisioned_now_and_every_step_explained(
     said = re.sub(r" \(\d+\.\d s\)", " (… s)", said)
     assert "✓ read (… s): hieds: 1 read, 1 new" in said
     assert re.search(r"✓ plan \(… s\): plan \d+: create in email \(active\), create in idaas", said)
-    for system in ("idaas", "welink", "email"):
-        assert f"✓ process {system} (… s): 1 succeeded" in said
-        assert f"✓ in {system}: account active; create succeeded" in said
+    for target in ("idaas", "welink", "email"):
+        assert f"✓ process {target} (… s): 1 succeeded" in said
+        assert f"✓ in {target}: account active; create succeeded" in said
     assert set(planned.there("idaas")) == {joiner["employeeNumber"]}
     assert joiner["fullName"] not in said
     assert re.search(r"^after \d+\.\d s$", said, re.MULTILINE)
@@ -389,7 +389,7 @@ def test_provisioning_keeps_the_pause_that_a_target_asked_for_and_says_until_whe
 
 
 def test_provisioning_says_what_it_waits_for(planned: TargetsWorld) -> None:
-    doing = Doing(sync=lambda: "", plan=lambda: "", process=lambda *_: ProcessSummary(system="x"))
+    doing = Doing(sync=lambda: "", plan=lambda: "", process=lambda *_: ProcessSummary(target="x"))
     number = min(planned.entitled())
     run = partial(
         provision, engine=planned.engine, settings=planned.settings, employee_number=number,

@@ -62,7 +62,7 @@ class Drop:
             "archive": f"{self.root}/archive", "format": "csv", "pattern": "persons-*",
             "fields": FIELDS,
         } | self.also | more  # fmt: skip
-        parsed = settings.parse({"hr": [document], "systems": {}}, origin="test")
+        parsed = settings.parse({"hr": [document], "targets": {}}, origin="test")
         return wiring.sync_source(parsed, "drop")
 
     def persons(self) -> dict[str, str]:

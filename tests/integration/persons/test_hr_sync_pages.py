@@ -114,7 +114,7 @@ def _read(paging: dict[str, Any], path: str = "/persons") -> int:
         "request": {"path": path, "query": query}, "records": "body.rows",
         "fields": {"source_key": "id", "employee_number": "number", "full_name": "name"},
     }  # fmt: skip
-    parsed = settings.parse({"hr": [source], "systems": {}}, origin="test")
+    parsed = settings.parse({"hr": [source], "targets": {}}, origin="test")
     return wiring.sync_source(parsed, "pages").inserted
 
 

@@ -50,7 +50,7 @@ class Warehouse:
             return connection.scalar(text(query))
 
     def sync(self, mode: Mode = "full", **more: Any) -> SyncResult:
-        document = {"hr": [SOURCES["warehouse"] | more], "systems": {}}
+        document = {"hr": [SOURCES["warehouse"] | more], "targets": {}}
         parsed = settings.parse(document, origin="docs/hr-sources.md")
         return wiring.sync_source(parsed, "warehouse", request=RunRequest(mode=mode))
 
@@ -226,7 +226,7 @@ def test_the_encryption_that_a_connection_demands_is_demanded_of_both_databases(
         warehouse.sync()
     monkeypatch.delenv(DATABASE_VARIABLE)
     monkeypatch.setenv("AIRFLOW_CONN_ACCOUNTSYNC_DB", strict)
-    parsed = settings.parse({"hr": [SOURCES["warehouse"]], "systems": {}}, origin="test")
+    parsed = settings.parse({"hr": [SOURCES["warehouse"]], "targets": {}}, origin="test")
     store = connections.open_store(parsed)
     with pytest.raises(OperationalError, match="server does not support SSL, but SSL was required"):
         store.connect()

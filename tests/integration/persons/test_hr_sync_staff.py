@@ -36,7 +36,7 @@ class StaffWorld(HrWorld):
         return self.sims.staff
 
     def read(self, mode: Mode = "full", **asked: Any) -> SyncResult:
-        document = {"hr": [SOURCES["staff"]], "systems": {}}
+        document = {"hr": [SOURCES["staff"]], "targets": {}}
         parsed = settings.parse(document, origin="docs/hr-sources.md")
         return wiring.sync_source(parsed, "staff", request=RunRequest(mode=mode, **asked))
 

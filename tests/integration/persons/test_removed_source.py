@@ -91,8 +91,8 @@ def test_a_leaver_whose_source_is_gone_is_never_deleted_and_no_date_brings_anybo
         "UPDATE accountsync.account SET state = 'disabled', disabled_by = 'accountsync',"
         " disabled_reason = 'left', updated_at = '2026-02-02'"
     )
-    target = document()["systems"]
-    rename(renamed, systems={n: {**one, "delete_after": "1d"} for n, one in target.items()})
+    target = document()["targets"]
+    rename(renamed, targets={n: {**one, "delete_after": "1d"} for n, one in target.items()})
     renamed.plan()
     assert open_operations(renamed) == []
     dates = renamed.rows("SELECT next_evaluation_at AS at FROM accountsync.person")

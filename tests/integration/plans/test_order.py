@@ -30,28 +30,28 @@ def ordered(people: People, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     file = tmp_path / "accountsync.yaml"
     monkeypatch.setenv("ACCOUNTSYNC_CONFIG", str(file))
     document = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text("utf-8"))
-    file.write_text(yaml.safe_dump(document | {"systems": _TARGETS}), encoding="utf-8")
-    people.settings = example_settings(systems=_TARGETS)
+    file.write_text(yaml.safe_dump(document | {"targets": _TARGETS}), encoding="utf-8")
+    people.settings = example_settings(targets=_TARGETS)
     people.add("E1", "张伟")
     people.plan()
     return people
 
 
-def state(people: People, system: str) -> tuple[str, list[str]]:
+def state(people: People, target: str) -> tuple[str, list[str]]:
     (row,) = people.rows(
-        "SELECT state, waits_for FROM accountsync.account_task WHERE system = :system"
+        "SELECT state, waits_for FROM accountsync.account_task WHERE system = :target"
         " AND state NOT IN ('superseded', 'cancelled')",
-        system=system,
+        target=target,
     )
     return row["state"], row["waits_for"]
 
 
-def end(people: People, system: str, how: str) -> None:
+def end(people: People, target: str, how: str) -> None:
     """As a processor records it."""
     people.execute(
         "UPDATE accountsync.account_task SET state = :how, waits_for = '{}', finished_at = now()"
-        " WHERE system = :system",
-        how=how, system=system,
+        " WHERE system = :target",
+        how=how, target=target,
     )  # fmt: skip
     people.execute(
         "INSERT INTO accountsync.account (person_id, system, state, identifier, attributes,"
@@ -81,14 +81,14 @@ def test_a_dry_run_of_another_order_is_another_plan(people: People) -> None:
     hashes = []
     for after in (["welink"], [], ["welink"]):
         email = _TARGETS["email"] | {"after": after}
-        people.settings = example_settings(systems=_TARGETS | {"email": email})
+        people.settings = example_settings(targets=_TARGETS | {"email": email})
         hashes.append(people.plan(dry_run=True).content_hash)
     assert hashes[0] == hashes[2] != hashes[1]
 
 
 def test_a_target_that_is_wanted_for_nobody_is_not_waited_for(ordered: People) -> None:
     nobody = {**_TARGETS["welink"], "scope": "person.person_type == '11'"}
-    ordered.settings = example_settings(systems=_TARGETS | {"welink": nobody})
+    ordered.settings = example_settings(targets=_TARGETS | {"welink": nobody})
     ordered.plan()
     assert state(ordered, "email") == ("waiting", ["idaas"])
     end(ordered, "idaas", "succeeded")
@@ -105,7 +105,7 @@ def test_a_need_that_becomes_an_order_is_one_from_the_next_plan_on(
                   "EmailAddress": "names.email"}  # fmt: skip
     email = {"preset": "exchange_mailbox", "conn_id": "exchange", "after": ["idaas"]}
     email["attributes"] = attributes
-    ordered.settings = example_settings(systems=_TARGETS | {"email": email})
+    ordered.settings = example_settings(targets=_TARGETS | {"email": email})
     ordered.plan(only=only)
     assert state(ordered, "email") == ("waiting", ["idaas"])
     end(ordered, "idaas", "failed")
@@ -114,8 +114,8 @@ def test_a_need_that_becomes_an_order_is_one_from_the_next_plan_on(
 
 
 def test_taking_away_runs_backwards_in_either_kind_of_order(ordered: People) -> None:
-    for system in ("idaas", "welink", "email"):
-        end(ordered, system, "succeeded")
+    for target in ("idaas", "welink", "email"):
+        end(ordered, target, "succeeded")
     ordered.change("E1", status="9")
     ordered.plan()
     disables = ordered.rows(
@@ -148,10 +148,10 @@ def test_waiting_says_for_what_and_since_when(
 def test_a_command_takes_along_who_needs_the_account_not_who_only_comes_after(
     ordered: People,
 ) -> None:
-    said = ordered.command("task", "cancel", "--system", "welink", "--yes", *WHY).output
+    said = ordered.command("task", "cancel", "--target", "welink", "--yes", *WHY).output
     assert "changed 1 tasks, 0 of them" in said
     assert state(ordered, "email") == ("waiting", ["idaas"])
-    said = ordered.command("task", "cancel", "--system", "idaas", "--yes", *WHY).output
+    said = ordered.command("task", "cancel", "--target", "idaas", "--yes", *WHY).output
     assert "changed 2 tasks, 1 of them" in said
 
 
@@ -160,5 +160,5 @@ def test_what_is_tried_again_waits_again_for_what_comes_first(
 ) -> None:
     end(ordered, "idaas", "succeeded")
     end(ordered, "email", "failed")
-    ordered.command("task", "retry", "--system", "email", "--yes", *WHY)
+    ordered.command("task", "retry", "--target", "email", "--yes", *WHY)
     assert state(ordered, "email") == ("waiting", ["welink"])

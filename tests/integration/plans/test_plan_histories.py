@@ -51,7 +51,7 @@ def rules(welink: str, guard: str = "none") -> Settings:
             "mail_alias": {"value": "{{ person.full_name | pinyin }}", "on_rename": "follow"},
             "email": {"value": address, "on_rename": "follow"},
         },
-        systems={
+        targets={
             "idaas": {"preset": "idaas", "conn_id": "idaas", "prehire": "72h"},
             "welink": {
                 "preset": "welink", "conn_id": "welink", "after": ["email"],
@@ -92,33 +92,33 @@ class Office:
     def plan(self) -> Any:
         return self.people.plan(now=self.now)
 
-    def work(self, *systems: str) -> int:
+    def work(self, *targets: str) -> int:
         done = 0
-        for system in systems:
-            done += self._work(system)
-        return done + self.work(*systems) if done else 0
+        for target in targets:
+            done += self._work(target)
+        return done + self.work(*targets) if done else 0
 
-    def _work(self, system: str) -> int:
+    def _work(self, target: str) -> int:
         """Claims and results as the processor's, in two transactions."""
-        facts = {"system": system, "worker": "w", "now": self.now}
+        facts = {"system": target, "worker": "w", "now": self.now}
         with self.people.engine.begin() as connection:
             claims = claimed_tasks.claim(connection, limit=50, lease=LEASE, **facts)
-        results = [self._result(system, claim) for claim in claims]
+        results = [self._result(target, claim) for claim in claims]
         with self.people.engine.begin() as connection:
             tasks.record(connection, results=results, **facts)
         return len(results)
 
-    def _result(self, system: str, claim: Claim) -> Result:
+    def _result(self, target: str, claim: Claim) -> Result:
         attributes = with_late_bound(claim)
         task = claim.as_task(attributes)
-        named = str(attributes[self.people.settings.systems[system].identifier])
+        named = str(attributes[self.people.settings.targets[target].identifier])
         made = RemoteAccount(identifier=named, remote_id=None, ours=True)
         return succeeded(task, None if task.operation == "delete" else made)
 
     def settle(self) -> None:
         for _ in range(8):
             planned = self.plan().counts
-            if not self.work(*self.people.settings.systems) and not planned:
+            if not self.work(*self.people.settings.targets) and not planned:
                 return
         raise AssertionError("never comes to rest")
 

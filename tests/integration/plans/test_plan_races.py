@@ -38,7 +38,7 @@ def _claim(engine: Engine) -> list[Any]:
     soon = datetime.now(UTC) + timedelta(seconds=5)
     with engine.begin() as connection:
         return claimed_tasks.claim(
-            connection, system="idaas", limit=50, worker="w", lease=LEASE, now=soon
+            connection, target="idaas", limit=50, worker="w", lease=LEASE, now=soon
         )
 
 

@@ -27,7 +27,7 @@ SOME = settings(
 )  # fmt: skip
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 KINDS = (None, "depends_on", "after")
-SYSTEMS = ("idaas", "welink", "email")
+TARGETS = ("idaas", "welink", "email")
 _ALL = {"count": 10_000, "percent": 100}
 _UNGUARDED = dict.fromkeys(("disable", "delete", "budget_24h", "budget_7d"), _ALL)
 _NUMBERS = count(1)
@@ -54,7 +54,7 @@ def rules(welink_idaas: str | None, email_idaas: str | None, email_welink: str |
     ):
         if kind:
             targets[later][kind].append(earlier)
-    return example_settings(systems=targets, guard=_UNGUARDED | {"hard_percent": 100})
+    return example_settings(targets=targets, guard=_UNGUARDED | {"hard_percent": 100})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +75,9 @@ def known(draw: st.DrawFn) -> Known:
     )
 
 
-def put(people: People, number: str, system: str, what: Known) -> None:
+def put(people: People, number: str, target: str, what: Known) -> None:
     """As adopted and planned by somebody else long ago."""
-    whose = {"number": number, "system": system}
+    whose = {"number": number, "system": target}
     if what.account is not None:
         people.execute(
             "INSERT INTO accountsync.account (person_id, system, state, identifier, attributes,"
@@ -88,7 +88,7 @@ def put(people: People, number: str, system: str, what: Known) -> None:
         )  # fmt: skip
     if what.operation is None:
         return
-    candidates = people.settings.order.candidates(system, what.operation)
+    candidates = people.settings.order.candidates(target, what.operation)
     state = what.state
     if state == TaskState.WAITING and not candidates:
         state = TaskState.READY
@@ -168,16 +168,16 @@ def test_what_is_planned_waits_by_the_rule_of_the_store(
         watch(people)
     number = f"E{next(_NUMBERS)}"
     people.add(number, "张伟", **facts)
-    for system, what in zip(SYSTEMS, has, strict=True):
-        put(people, number, system, what)
+    for target, what in zip(TARGETS, has, strict=True):
+        put(people, number, target, what)
     people.execute("DELETE FROM let_go")
     plan = people.plan(now=NOW).plan_id
     tasks = tasks_of(people, number)
-    accounts = {s: what.account for s, what in zip(SYSTEMS, has, strict=True) if what.account}
-    for system, task in tasks.items():
+    accounts = {s: what.account for s, what in zip(TARGETS, has, strict=True) if what.account}
+    for target, task in tasks.items():
         may_go = task["state"] in (TaskState.WAITING, TaskState.READY)
         if may_go and (task["operation"] in GIVES or task["plan_id"] == plan):
-            said = (kinds, has, facts, system)
+            said = (kinds, has, facts, target)
             assert task["waits_for"] == waits(people.settings, task, tasks, accounts), said
     planned = [task["id"] for task in tasks.values() if task["plan_id"] == plan]
     let_go = people.rows("SELECT task, operation FROM let_go")

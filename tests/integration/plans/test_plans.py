@@ -151,9 +151,9 @@ def test_mass_disables_are_held_while_joiners_go_on(settled: TargetsWorld) -> No
     assert settled.plan().counts == {}  # nobody is planned twice for it
 
 
-def line_of(plan: PlanSummary, system: str) -> PlanLine:
+def line_of(plan: PlanSummary, target: str) -> PlanLine:
     """Of what it disables there."""
-    (line,) = [one for one in plan.lines if (one.system, one.operation) == (system, "disable")]
+    (line,) = [one for one in plan.lines if (one.target, one.operation) == (target, "disable")]
     return line
 
 
@@ -336,19 +336,19 @@ def test_a_target_that_was_taken_out_has_no_tasks_and_is_planned_for_everybody_i
 ) -> None:
     """I6, I9: what may have happened there stays in doubt."""
 
-    def states(system: str) -> set[str]:
-        query = "SELECT state FROM accountsync.account_task WHERE system = :system"
-        return {row["state"] for row in people.rows(query, system=system)}
+    def states(target: str) -> set[str]:
+        query = "SELECT state FROM accountsync.account_task WHERE system = :target"
+        return {row["state"] for row in people.rows(query, target=target)}
 
     both = {name: {"preset": name, "conn_id": name} for name in ("idaas", "welink")}
-    people.settings = example_settings(systems=both)
+    people.settings = example_settings(targets=both)
     people.add("E0", "王芳")
     people.add("E1", "张伟")
     people.plan()
     people.execute("UPDATE accountsync.account_task SET state = 'needs_human' WHERE person_id ="
                    " (SELECT id FROM accountsync.person WHERE employee_number = 'E0')"
                    " AND system = 'welink'")  # fmt: skip
-    people.settings = example_settings(systems={"idaas": both["idaas"]})
+    people.settings = example_settings(targets={"idaas": both["idaas"]})
     people.plan(dry_run=True)
     people.plan(only="E1")
     assert states("welink") == {"ready", "needs_human"}
@@ -357,7 +357,7 @@ def test_a_target_that_was_taken_out_has_no_tasks_and_is_planned_for_everybody_i
     assert states("idaas") == {"ready"}
     people.add("E2", "李娜")
     people.plan()
-    people.settings = example_settings(systems=both)
+    people.settings = example_settings(targets=both)
     assert people.plan().counts["welink"] == {"ready": 2}
 
 
@@ -376,7 +376,7 @@ def test_an_account_disabled_long_ago_is_not_deleted_the_day_its_person_leaves(
     """I11."""
     target = {"preset": "idaas", "conn_id": "idaas", "delete_after": "720h"}
     source = {"name": "hieds", "preset": "hieds", "conn_id": "hr_api", "left_statuses": ["7"]}
-    people.settings = example_settings(systems={"idaas": target}, hr=[source])
+    people.settings = example_settings(targets={"idaas": target}, hr=[source])
     person = people.add("E1", "张伟")
     people.execute(
         "INSERT INTO accountsync.account (person_id, system, state, identifier, attributes,"

@@ -47,8 +47,8 @@ class TargetsWorld(World):
                 table = mappings.TABLES[kind]
                 mappings.write(connection, table, read_csv(DATA / file, table))
 
-    def target(self, system: str) -> TargetClient:
-        return self.sims.exchange if system == "email" else getattr(self.sims, system)
+    def target(self, target: str) -> TargetClient:
+        return self.sims.exchange if target == "email" else getattr(self.sims, target)
 
     def drain(self, *, rounds: int = 40) -> None:
         """Every target that has something due, until none has; a target that gives up is left."""
@@ -56,13 +56,13 @@ class TargetsWorld(World):
             due = self.due()
             if not due:
                 return
-            for system in due:
+            for target in due:
                 with suppress(AccountSyncError):
-                    self.process(system)
+                    self.process(target)
 
     def ask(
         self,
-        system: str,
+        target: str,
         operation: str,
         *,
         waits_for: Sequence[str] = (),
@@ -84,7 +84,7 @@ class TargetsWorld(World):
                     " AND state IN ('active', 'disabled') ORDER BY person_id LIMIT :persons"
                 ),
                 {
-                    "system": system,
+                    "system": target,
                     "operation": operation,
                     "changed": json.dumps(changed),
                     "reason": reason,
@@ -94,21 +94,21 @@ class TargetsWorld(World):
                 },
             ).rowcount
 
-    def known(self, system: str) -> Counter[str]:
+    def known(self, target: str) -> Counter[str]:
         """State → accounts, as the store knows them."""
         rows = self.rows(
             "SELECT state, count(*) AS accounts FROM accountsync.account WHERE system = :s"
             " GROUP BY state",
-            s=system,
+            s=target,
         )
         return Counter({row["state"]: row["accounts"] for row in rows})
 
-    def states(self, system: str, operation: str) -> Counter[str]:
+    def states(self, target: str, operation: str) -> Counter[str]:
         """State → tasks of an operation."""
         rows = self.rows(
             "SELECT state, count(*) AS tasks FROM accountsync.account_task WHERE system = :s"
             " AND operation = :o GROUP BY state",
-            s=system,
+            s=target,
             o=operation,
         )
         return Counter({row["state"]: row["tasks"] for row in rows})
@@ -123,25 +123,25 @@ class TargetsWorld(World):
         """Employee numbers of those who should have everything."""
         return {p["employeeNumber"] for p in self.sims.hr.persons() if p["employeeStatus"] == "1"}
 
-    def there(self, system: str) -> Counter[str]:
+    def there(self, target: str) -> Counter[str]:
         """Employee number, or whatever the target is keyed by → accounts that really exist."""
-        return Counter(account[_KEY[system]] for account in self.target(system).accounts())
+        return Counter(account[_KEY[target]] for account in self.target(target).accounts())
 
-    def tasks(self, system: str) -> Mapping[str, str]:
+    def tasks(self, target: str) -> Mapping[str, str]:
         """Key at the target → state of the task."""
         rows = self.rows(
             "SELECT desired->>:key AS key, p.employee_number AS number, t.state"
             " FROM accountsync.account_task t JOIN accountsync.person p ON p.id = t.person_id"
-            " WHERE t.system = :system ORDER BY t.id",
-            system=system,
-            key=_KEY[system],
+            " WHERE t.system = :target ORDER BY t.id",
+            target=target,
+            key=_KEY[target],
         )
         return {row["key"] or row["number"]: row["state"] for row in rows}
 
-    def requests(self, system: str) -> tuple[int, int]:
+    def requests(self, target: str) -> tuple[int, int]:
         """Creations and look-ups that reached the target."""
-        counted = self.target(system).state()["requests"]
-        routes = (_CREATE[system], _FIND[system])
+        counted = self.target(target).state()["requests"]
+        routes = (_CREATE[target], _FIND[target])
         creations, lookups = (
             sum(n for route, n in counted.items() if route.endswith(suffix)) for suffix in routes
         )
@@ -149,7 +149,7 @@ class TargetsWorld(World):
 
     def story(self) -> str:
         """For a test that fails: what every target holds, and how tasks and attempts stand."""
-        held = {system: len(self.target(system).accounts()) for system in _CREATE}
+        held = {target: len(self.target(target).accounts()) for target in _CREATE}
         stand = self.rows(
             "SELECT system, state, coalesce(t.cause, t.cause_kind) AS cause, kind, outcome,"
             " a.error_kind, count(*) AS attempts,"

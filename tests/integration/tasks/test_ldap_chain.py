@@ -32,7 +32,7 @@ from tests.integration.tasks.targets_world import TargetsWorld
 from tests.integration.world import stamp
 
 STAFF = f"cn=staff,{openldap.GROUPS}"
-SYSTEMS: dict[str, Any] = {
+TARGETS: dict[str, Any] = {
     "directory": {
         "preset": "openldap",
         "conn_id": "directory",
@@ -109,7 +109,7 @@ def world(engine: Engine, _hr_sims: Sims, tmp_path: Path) -> Iterator[DirectoryW
         world = DirectoryWorld(
             engine=engine,
             sims=_hr_sims,
-            changes={"settings": {"systems": SYSTEMS}},
+            changes={"settings": {"targets": TARGETS}},
             server=server,
             line=line,
         )
@@ -185,13 +185,13 @@ def test_an_account_that_was_made_before_the_target_was_given_up_is_in_doubt_not
 ) -> None:
     """I9: its group is not there, which stops the target; the entry is there all the same."""
     nowhere = [f"cn=nowhere,{openldap.GROUPS}"]
-    broken = {**SYSTEMS["directory"], "groups": {"managed": [STAFF, *nowhere]}}
+    broken = {**TARGETS["directory"], "groups": {"managed": [STAFF, *nowhere]}}
     world.execute(
         "UPDATE accountsync.account_task SET desired = desired || jsonb_build_object('groups',"
         " CAST(:groups AS jsonb))",
         groups=f'["{nowhere[0]}"]',
     )
-    other = replace(world, changes={"settings": {"systems": {"directory": broken}}})
+    other = replace(world, changes={"settings": {"targets": {"directory": broken}}})
     with pytest.raises(ConfigurationError, match="nowhere"):
         other.process("directory", max_tasks=1)
     assert len(world.entries()) == 1
@@ -205,9 +205,9 @@ def test_an_account_that_was_made_before_the_target_was_given_up_is_in_doubt_not
 def locked(world: DirectoryWorld) -> DirectoryWorld:
     """Everybody is to be in a group whose members our login may not change."""
     own = {"groups": [openldap.LOCKED]}
-    attributes = {**SYSTEMS["directory"]["attributes"], **own}
-    asked = {**SYSTEMS["directory"], "attributes": attributes, "groups": {"managed": own["groups"]}}
-    locked = replace(world, changes={"settings": {"systems": {"directory": asked}}})
+    attributes = {**TARGETS["directory"]["attributes"], **own}
+    asked = {**TARGETS["directory"], "attributes": attributes, "groups": {"managed": own["groups"]}}
+    locked = replace(world, changes={"settings": {"targets": {"directory": asked}}})
     locked.plan()
     return locked
 

@@ -16,7 +16,7 @@ from accountsync.store import locks
 from tests.integration.tasks.targets_world import CHAOS, TargetsWorld
 from tests.integration.world import stamp, until
 
-SYSTEMS = ("idaas", "welink", "email")
+TARGETS = ("idaas", "welink", "email")
 ONBOARDING = "/user/onboarding"
 
 
@@ -24,7 +24,7 @@ ONBOARDING = "/user/onboarding"
 def _killed(world: TargetsWorld) -> Iterator[None]:
     """A processor of idaas in a process of its own, killed at the end of the block. Its lock goes
     when the database notices: until then the target is busy to everybody else."""
-    with world.worker("process", system="idaas") as process:
+    with world.worker("process", target="idaas") as process:
         yield
         assert process.poll() is None, "it ended before it was killed"
         process.kill()
@@ -90,8 +90,8 @@ def test_a_worker_that_was_killed_leaves_one_account_each(
     assert (begun == 0) == (die is _before_a_claim_is_committed), planned.story()
     planned.let_leases_run_out()
     planned.drain()
-    for system in SYSTEMS:
-        assert set(planned.there(system).values()) == {1}, planned.story()
+    for target in TARGETS:
+        assert set(planned.there(target).values()) == {1}, planned.story()
     assert set(planned.there("idaas")) == set(planned.there("welink")) == planned.entitled()
     assert planned.unexplained() == [], planned.story()
     assert set(planned.tasks("idaas").values()) == {"succeeded"}, planned.story()

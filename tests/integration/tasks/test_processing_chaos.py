@@ -18,33 +18,33 @@ import pytest
 from accountsync.errors import AccountSyncError
 from tests.integration.tasks.targets_world import CHAOS, TargetsWorld
 
-SYSTEMS = ("idaas", "welink", "email")
+TARGETS = ("idaas", "welink", "email")
 CHANGING = {"idaas": r"/user/\w+", "welink": "/user/(create|update|disable)", "email": "Mailbox"}
 SEEDS = range(1, 1 + int(os.environ.get("ACCOUNTSYNC_CHAOS_SEEDS", "3")))
 SHORT: dict[str, Any] = {"timeout": "1s", "rate": {"concurrency": 8}}
 KILLS = 4
 
 
-def _faults(system: str, dice: random.Random) -> list[dict[str, Any]]:
-    refusal = {"kind": "ok_with_error", "path": CHANGING[system], "probability": 0.02}
+def _faults(target: str, dice: random.Random) -> list[dict[str, Any]]:
+    refusal = {"kind": "ok_with_error", "path": CHANGING[target], "probability": 0.02}
     return [rule | {"seed": dice.randrange(1000)} for rule in [*CHAOS, refusal]]
 
 
 def _rage(world: TargetsWorld, dice: random.Random) -> None:
     """Processors of all targets at once, killed at random moments; two of one target."""
-    for system in SYSTEMS:
-        world.target(system).faults(*_faults(system, dice))
+    for target in TARGETS:
+        world.target(target).faults(*_faults(target, dice))
     for _ in range(KILLS):
-        system = dice.choice(SYSTEMS[:2])
-        with world.worker("process", system=system) as one:
-            with world.worker("process", system=dice.choice(SYSTEMS)) as other:
+        target = dice.choice(TARGETS[:2])
+        with world.worker("process", target=target) as one:
+            with world.worker("process", target=dice.choice(TARGETS)) as other:
                 time.sleep(1.2 + dice.random())  # until both have begun, and a random moment more
                 other.kill()
             _let_live(one, dice.random())
         world.let_leases_run_out()
         world.drain(rounds=1)
-    for system in SYSTEMS:
-        world.target(system).heal()
+    for target in TARGETS:
+        world.target(target).heal()
 
 
 def _let_live(process: subprocess.Popen[bytes], seconds: float) -> None:
@@ -71,13 +71,13 @@ def _settle(world: TargetsWorld) -> None:
 def _counts_add_up(world: TargetsWorld) -> None:
     """I14, and no attempt without a record."""
     assert world.unexplained() == []
-    for system in SYSTEMS:
-        creations, lookups = world.requests(system)
+    for target in TARGETS:
+        creations, lookups = world.requests(target)
         attempts = world.rows(
             "SELECT count(*) AS all, count(*) FILTER (WHERE kind = 'call' AND operation = 'create')"
             " AS creations FROM accountsync.task_attempt a JOIN accountsync.account_task t"
             " ON t.id = task_id WHERE system = :s",
-            s=system,
+            s=target,
         )[0]
         assert creations <= attempts["creations"]
         assert lookups <= attempts["all"]
@@ -85,7 +85,7 @@ def _counts_add_up(world: TargetsWorld) -> None:
             "SELECT count(*) FROM accountsync.account_task t WHERE system = :s AND state ="
             " 'succeeded' AND NOT EXISTS (SELECT FROM accountsync.task_attempt WHERE task_id = t.id"
             "  AND outcome IN ('succeeded', 'adopted', 'absent'))",
-            s=system,
+            s=target,
         )
         assert finished == 0
 
@@ -97,14 +97,14 @@ def test_chaos_ends_with_exactly_one_account_each_in_the_wanted_state(
 ) -> None:
     """I9, I12, I13, I14: joiners, then their leaving, through processors that die."""
     dice = random.Random(seed)
-    world = replace(planned, changes=dict.fromkeys(SYSTEMS, SHORT))
+    world = replace(planned, changes=dict.fromkeys(TARGETS, SHORT))
     _rage(world, dice)
     _settle(world)
     _counts_add_up(world)
-    for system in ("idaas", "welink"):
-        assert set(world.there(system)) == world.entitled()
-        assert set(world.there(system).values()) == {1}
-        assert world.known(system) == {"active": len(world.entitled())}
+    for target in ("idaas", "welink"):
+        assert set(world.there(target)) == world.entitled()
+        assert set(world.there(target).values()) == {1}
+        assert world.known(target) == {"active": len(world.entitled())}
     assert world.there("email").total() == len(world.entitled())
 
     world.ask("welink", "disable")
@@ -113,18 +113,18 @@ def test_chaos_ends_with_exactly_one_account_each_in_the_wanted_state(
     world.let_leases_run_out()
     world.drain()
     _counts_add_up(world)
-    for system in ("idaas", "welink"):
-        disabled = sum(not account["enabled"] for account in world.target(system).accounts())
-        assert world.states(system, "disable").keys() <= {"succeeded", "failed"}
-        assert disabled >= world.states(system, "disable")["succeeded"]
-        assert world.known(system)["disabled"] == world.states(system, "disable")["succeeded"]
+    for target in ("idaas", "welink"):
+        disabled = sum(not account["enabled"] for account in world.target(target).accounts())
+        assert world.states(target, "disable").keys() <= {"succeeded", "failed"}
+        assert disabled >= world.states(target, "disable")["succeeded"]
+        assert world.known(target)["disabled"] == world.states(target, "disable")["succeeded"]
 
 
 def test_one_processor_that_is_ended_over_and_over_gets_there(planned: TargetsWorld) -> None:
     """I9: progress is made between any two deaths."""
     planned.sims.idaas.fault("latency", path="/user/onboarding", seconds=0.1)
     for _ in range(3):
-        with planned.worker("process", system="idaas", max_tasks=12) as process:
+        with planned.worker("process", target="idaas", max_tasks=12) as process:
             _let_live(process, 2.0)
         planned.let_leases_run_out()
     planned.sims.idaas.heal()

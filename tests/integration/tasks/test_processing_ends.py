@@ -55,7 +55,7 @@ def test_sigterm_waits_a_little_for_answers_and_gives_back_what_was_not_sent(
     planned: TargetsWorld, seconds: float
 ) -> None:
     planned.sims.idaas.fault("latency", path=ONBOARDING, seconds=seconds)
-    with planned.worker("process", system="idaas") as process:
+    with planned.worker("process", target="idaas") as process:
         until(lambda: _sent(planned) >= 16)
         process.terminate()
         assert process.wait(timeout=20) == 1
@@ -270,7 +270,7 @@ def test_nothing_is_claimed_once_a_run_has_given_back_what_it_held(planned: Targ
     with planned.engine.connect() as connection, ThreadPoolExecutor(2) as threads:
         lock = _SlowLock(connection)
         queue = TaskQueue(
-            engine=planned.engine, system="idaas", worker="w", limits=limits, clock=clock, lock=lock
+            engine=planned.engine, target="idaas", worker="w", limits=limits, clock=clock, lock=lock
         )
         claiming = threads.submit(queue.claim)
         lock.asked.wait(30)

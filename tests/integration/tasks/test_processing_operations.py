@@ -21,13 +21,13 @@ def made(planned: TargetsWorld) -> TargetsWorld:
     return planned
 
 
-def _enabled(world: TargetsWorld, system: str) -> set[bool]:
-    return {bool(account["enabled"]) for account in world.target(system).accounts()}
+def _enabled(world: TargetsWorld, target: str) -> set[bool]:
+    return {bool(account["enabled"]) for account in world.target(target).accounts()}
 
 
-def _one_account(world: World, system: str) -> Any:
+def _one_account(world: World, target: str) -> Any:
     return world.rows(
-        "SELECT * FROM accountsync.account WHERE system = :s ORDER BY person_id LIMIT 1", s=system
+        "SELECT * FROM accountsync.account WHERE system = :s ORDER BY person_id LIMIT 1", s=target
     )[0]
 
 
@@ -129,7 +129,7 @@ def test_nothing_is_deleted_while_what_depends_on_it_is_there(made: TargetsWorld
         " WHERE system = 'idaas' AND operation = 'delete'"
     )
     assert [tuple(row.values()) for row in causes] == [
-        (Kind.DEPENDENCY_FAILED, {"system": "welink"})
+        (Kind.DEPENDENCY_FAILED, {"target": "welink"})
     ]
 
 

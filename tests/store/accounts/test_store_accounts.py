@@ -27,13 +27,13 @@ def test_a_person_is_planned_again_where_a_fact_changed_that_another_account_was
         for person_id in ids:
             if person_id != first:
                 add_account(
-                    connection, person_id=person_id, system="idaas", remote_id=str(person_id)
+                    connection, person_id=person_id, target="idaas", remote_id=str(person_id)
                 )
             if person_id not in (alone, making):
-                add_account(connection, person_id=person_id, system="email")
+                add_account(connection, person_id=person_id, target="email")
         connection.execute(text('UPDATE accountsync.account SET attributes = \'{"room": "1"}\''))
         add_task(
-            connection, plan_id=add_plan(connection), person_id=making, system="email",
+            connection, plan_id=add_plan(connection), person_id=making, target="email",
             state="unknown",
         )  # fmt: skip
         reads = {"email": {"idaas": ["identifier", "remote_id", "room"]}}
@@ -48,6 +48,6 @@ def test_a_person_is_planned_again_where_a_fact_changed_that_another_account_was
             alone: _found("another", "another", room="2"),
             making: _found("another", str(making), room="1"),
         }
-        again = accounts.read_elsewhere(connection, system="idaas", found=found)
+        again = accounts.read_elsewhere(connection, target="idaas", found=found)
         assert again == {renamed, anew, read, first, making}
-        assert accounts.read_elsewhere(connection, system="email", found=found) == frozenset()
+        assert accounts.read_elsewhere(connection, target="email", found=found) == frozenset()

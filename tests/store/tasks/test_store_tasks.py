@@ -34,12 +34,12 @@ def _claim(
     connection: Connection, limit: int = 100, *, worker: str = "w", now: datetime = NOW
 ) -> list[Claim]:
     return claimed_tasks.claim(
-        connection, system="idaas", limit=limit, worker=worker, lease=LEASE, now=now
+        connection, target="idaas", limit=limit, worker=worker, lease=LEASE, now=now
     )
 
 
-def _record(connection: Connection, *results: Result, system: str = "idaas") -> int:
-    return tasks.record(connection, system=system, worker="w", results=results, now=NOW)
+def _record(connection: Connection, *results: Result, target: str = "idaas") -> int:
+    return tasks.record(connection, target=target, worker="w", results=results, now=NOW)
 
 
 def _task(connection: Connection, task_id: int) -> RowMapping:
@@ -69,8 +69,8 @@ def connection(engine: Engine) -> Iterator[Connection]:
 
 
 def _due(connection: Connection, now: datetime) -> list[str]:
-    systems = ("welink", "idaas", "email")
-    return due_tasks.due_systems(connection, systems=systems, now=now)
+    targets = ("welink", "idaas", "email")
+    return due_tasks.due_targets(connection, targets=targets, now=now)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_only_what_is_due_in_this_system_is_claimed_the_oldest_first(
     whose = {"plan_id": plan_id, "person_id": people[5]}
     add_task(connection, **whose, state="failed", finished_at=NOW, next_attempt_at=NOW)
     add_task(connection, **whose, state="needs_human", next_attempt_at=NOW)
-    add_task(connection, **whose, system="welink", next_attempt_at=NOW)
+    add_task(connection, **whose, target="welink", next_attempt_at=NOW)
     assert [c.row["id"] for c in _claim(connection, 3)] == sorted(due[1:])
     assert [c.row["id"] for c in _claim(connection)] == [due[0]]
     assert _claim(connection) == []
@@ -133,18 +133,18 @@ def test_nobody_gets_an_account_while_a_human_has_to_say_whose_another_one_is(
     )
     connection.execute(open_case, {"persons": [doubtful, looked_for], "now": NOW})
     for numbers in (None, ["1", "2", "3"]):
-        peeked = claimed_tasks.peek(connection, system="idaas", limit=9, now=NOW, numbers=numbers)
+        peeked = claimed_tasks.peek(connection, target="idaas", limit=9, now=NOW, numbers=numbers)
         assert [claim.row["id"] for claim in peeked] == fine
     assert due_tasks.untried(connection, since=NOW, now=NOW) == {"idaas": 1}
     assert sorted(claim.row["id"] for claim in _claim(connection)) == fine
     assert _due(connection, NOW) == []
     assert due_tasks.untried(connection, since=NOW, now=NOW) == {}
-    assert due_tasks.oldest_due_s(connection, system="idaas") == 0.0
+    assert due_tasks.oldest_due_s(connection, target="idaas") == 0.0
     connection.execute(
         text("UPDATE accountsync.correlation_case SET state = 'ignored', closed_at = now()")
     )
     assert _due(connection, NOW) == ["idaas"]
-    assert due_tasks.oldest_due_s(connection, system="idaas") > 0.0
+    assert due_tasks.oldest_due_s(connection, target="idaas") > 0.0
     assert [claim.row["id"] for claim in _claim(connection)] == [task_id]
 
 
@@ -232,13 +232,13 @@ def test_a_lease_that_ran_out_becomes_an_unknown_outcome(
     call = add_task(connection, person_id=people[0], **whose)
     probe = add_task(connection, person_id=people[1], state="unknown", **whose)
     _claim(connection)
-    tasks.expire_leases(connection, system="idaas", now=NOW + LEASE)
+    tasks.expire_leases(connection, target="idaas", now=NOW + LEASE)
     assert _task(connection, call)["state"] == "running"
     late = NOW + LEASE + MINUTE
-    tasks.expire_leases(connection, system="welink", now=late)
+    tasks.expire_leases(connection, target="welink", now=late)
     assert _task(connection, call)["state"] == "running"
     assert _due(connection, late) == ["idaas"]
-    tasks.expire_leases(connection, system="idaas", now=late)
+    tasks.expire_leases(connection, target="idaas", now=late)
     for task_id in (call, probe):
         task = _task(connection, task_id)
         assert (task["state"], task["lease_until"], task["claimed_by"]) == ("unknown", None, None)
@@ -256,7 +256,7 @@ def test_a_renewed_lease_does_not_run_out(
     _claim(connection)
     for worker, until in (("w", NOW + 10 * LEASE), ("somebody else", NOW)):
         tasks.renew_leases(connection, tasks=[task_id], worker=worker, until=until)
-    tasks.expire_leases(connection, system="idaas", now=NOW + 9 * LEASE)
+    tasks.expire_leases(connection, target="idaas", now=NOW + 9 * LEASE)
     assert _task(connection, task_id)["state"] == "running"
 
 
@@ -268,16 +268,16 @@ def test_a_task_is_released_when_the_last_account_it_waits_for_is_there(
         connection,
         plan_id=plan_id,
         person_id=people[0],
-        system="email",
+        target="email",
         state="waiting",
         waits_for=["idaas", "welink"],
     )
     assert dependants.release_satisfied(connection, now=NOW) == 0
-    add_account(connection, person_id=people[1], system="idaas")
-    add_account(connection, person_id=people[0], system="idaas")
+    add_account(connection, person_id=people[1], target="idaas")
+    add_account(connection, person_id=people[0], target="idaas")
     assert dependants.release_satisfied(connection, now=NOW, persons=people) == 0
     assert _task(connection, task_id)["waits_for"] == ["welink"]
-    add_account(connection, person_id=people[0], system="welink")
+    add_account(connection, person_id=people[0], target="welink")
     assert dependants.release_satisfied(connection, now=NOW, persons=people[1:]) == 0
     assert _task(connection, task_id)["state"] == "waiting"
     assert dependants.release_satisfied(connection, now=NOW, persons=people[:1]) == 1
@@ -289,8 +289,8 @@ def test_a_disabled_account_is_not_enough_to_go_on(
 ) -> None:
     """I12."""
     whose = {"person_id": people[0], "plan_id": plan_id}
-    add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
-    add_account(connection, person_id=people[0], system="idaas")
+    add_task(connection, **whose, target="email", state="waiting", waits_for=["idaas"])
+    add_account(connection, person_id=people[0], target="idaas")
     connection.execute(text("UPDATE accountsync.account SET state = 'disabled'"))
     assert dependants.release_satisfied(connection, now=NOW) == 0
 
@@ -300,10 +300,10 @@ def test_an_overlooked_dependant_is_found_by_its_plan_and_by_the_way(
 ) -> None:
     """I12: written while its account was made, so that neither saw the other. At most so many are
     looked at, however many wait."""
-    bound: dict[str, Any] = {"state": "waiting", "waits_for": ["idaas"], "system": "email"}
+    bound: dict[str, Any] = {"state": "waiting", "waits_for": ["idaas"], "target": "email"}
     for person in people:
         add_task(connection, plan_id=plan_id, person_id=person, **bound)
-        add_account(connection, person_id=person, system="idaas")
+        add_account(connection, person_id=person, target="idaas")
     connection.execute(text("UPDATE accountsync.plan SET created_at = :now"), {"now": NOW})
     look = partial(dependants.release_overlooked, connection, limit=2)
     assert look(now=NOW + 60 * MINUTE, share=1.1) == 0, "neither a late plan, nor on the way"
@@ -324,7 +324,7 @@ def test_success_makes_dependants_ready_in_the_same_transaction(
     """I12."""
     whose = {"person_id": people[0], "plan_id": plan_id}
     first = add_task(connection, **whose, next_attempt_at=NOW)
-    second = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    second = add_task(connection, **whose, target="email", state="waiting", waits_for=["idaas"])
     assert _record(connection, *map(_succeeded, _claim(connection))) == 1
     assert _task(connection, first)["state"] == "succeeded"
     assert _task(connection, second)["state"] == "ready"
@@ -336,24 +336,24 @@ def test_two_targets_that_finish_at_once_release_who_waits_for_both(engine: Engi
     with engine.begin() as connection:
         plan_id, (person_id,) = add_plan(connection), add_persons(connection, 1)
         whose = {"plan_id": plan_id, "person_id": person_id}
-        for system in ("idaas", "welink"):
-            add_task(connection, **whose, system=system, next_attempt_at=NOW)
+        for target in ("idaas", "welink"):
+            add_task(connection, **whose, target=target, next_attempt_at=NOW)
         task_id = add_task(
-            connection, **whose, system="email", state="waiting", waits_for=["idaas", "welink"]
+            connection, **whose, target="email", state="waiting", waits_for=["idaas", "welink"]
         )
         claims = {
-            system: claimed_tasks.claim(
-                connection, system=system, limit=1, worker="w", lease=LEASE, now=NOW
+            target: claimed_tasks.claim(
+                connection, target=target, limit=1, worker="w", lease=LEASE, now=NOW
             )[0]
-            for system in ("idaas", "welink")
+            for target in ("idaas", "welink")
         }
 
-    def finish(system: str) -> None:
+    def finish(target: str) -> None:
         with engine.begin() as connection:
-            _record(connection, _succeeded(claims[system]), system=system)
+            _record(connection, _succeeded(claims[target]), target=target)
 
     with ThreadPoolExecutor(1) as threads, engine.begin() as connection:
-        _record(connection, _succeeded(claims["idaas"]), system="idaas")
+        _record(connection, _succeeded(claims["idaas"]), target="idaas")
         other = threads.submit(finish, "welink")
         with engine.connect() as watcher:
             waiting = (
@@ -368,8 +368,8 @@ def test_two_targets_that_finish_at_once_release_who_waits_for_both(engine: Engi
         assert _task(connection, task_id)["state"] == "ready"
 
 
-def _goes_after(connection: Connection, system: str, *others: str) -> None:
-    planned_rules.keep_order(connection, {system: others}, reads={})
+def _goes_after(connection: Connection, target: str, *others: str) -> None:
+    planned_rules.keep_order(connection, {target: others}, reads={})
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_what_only_comes_after_goes_on_in_the_same_transaction_however_the_first
     whose = {"person_id": people[0], "plan_id": plan_id}
     _goes_after(connection, "email", "idaas")
     add_task(connection, **whose, next_attempt_at=NOW)
-    second = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    second = add_task(connection, **whose, target="email", state="waiting", waits_for=["idaas"])
     assert dependants.release_satisfied(connection, now=NOW) == 0
     (claim,) = _claim(connection)
     released = _record(connection, _result(claim, outcome, state, next_attempt_at=NOW))
@@ -407,7 +407,7 @@ def test_what_only_comes_after_waits_for_nothing_where_nothing_is_wanted(
     """I12: neither for an account, nor for one that is taken away."""
     _goes_after(connection, "email", "idaas")
     whose = {"person_id": people[0], "plan_id": plan_id}
-    waiting = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    waiting = add_task(connection, **whose, target="email", state="waiting", waits_for=["idaas"])
     going = add_task(connection, **whose)
     connection.execute(text("UPDATE accountsync.account_task SET operation = 'disable'"
                             " WHERE id = :id"), {"id": going})  # fmt: skip
@@ -422,8 +422,8 @@ def test_a_failure_in_the_chain_lets_go_who_only_comes_after(
     whose = {"person_id": people[0], "plan_id": plan_id}
     _goes_after(connection, "wiki", "email")
     add_task(connection, **whose, next_attempt_at=NOW)
-    near = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
-    far = add_task(connection, **whose, system="wiki", state="waiting", waits_for=["email"])
+    near = add_task(connection, **whose, target="email", state="waiting", waits_for=["idaas"])
+    far = add_task(connection, **whose, target="wiki", state="waiting", waits_for=["email"])
     (claim,) = _claim(connection)
     _record(connection, _result(claim, Outcome.FAILED, "failed"))
     assert _task(connection, near)["state"] == "failed"
@@ -438,8 +438,8 @@ def test_a_delete_goes_on_past_a_failure_where_only_the_order_mattered(
     _goes_after(connection, "idaas", "email")
     add_task(connection, **whose, next_attempt_at=NOW)
     waiting = {
-        system: add_task(connection, **whose, system=system, state="waiting", waits_for=["idaas"])
-        for system in ("email", "wiki")
+        target: add_task(connection, **whose, target=target, state="waiting", waits_for=["idaas"])
+        for target in ("email", "wiki")
     }
     connection.execute(text("UPDATE accountsync.account_task SET operation = 'delete',"
                             " account_state = 'deleted'"))  # fmt: skip
@@ -454,12 +454,12 @@ def test_a_waiting_task_remembers_since_when_though_it_waits_for_less(
 ) -> None:
     """I12."""
     whose = {"person_id": people[0], "plan_id": plan_id}
-    systems = {"system": "email", "state": "waiting", "waits_for": ["idaas", "welink"]}
-    task_id = add_task(connection, **whose, **systems, next_attempt_at=NOW)
-    for later, system in ((NOW + MINUTE, "idaas"), (NOW + 2 * MINUTE, "welink")):
+    targets = {"target": "email", "state": "waiting", "waits_for": ["idaas", "welink"]}
+    task_id = add_task(connection, **whose, **targets, next_attempt_at=NOW)
+    for later, target in ((NOW + MINUTE, "idaas"), (NOW + 2 * MINUTE, "welink")):
         (seen,) = person_view.tasks(connection, people[0])[0]
         assert seen["waiting_since"] == NOW
-        add_account(connection, person_id=people[0], system=system)
+        add_account(connection, person_id=people[0], target=target)
         dependants.release_satisfied(connection, now=later)
     (seen,) = person_view.tasks(connection, people[0])[0]
     assert (seen["id"], seen["state"], seen["waiting_since"]) == (task_id, "ready", None)
@@ -472,22 +472,22 @@ def test_failure_for_good_fails_who_waits_and_says_for_whom(
     """I12: through the chain; each names what it waited for."""
     whose = {"person_id": people[0], "plan_id": plan_id}
     add_task(connection, **whose, next_attempt_at=NOW)
-    near = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
-    far = add_task(connection, **whose, system="wiki", state="waiting", waits_for=["email", "x"])
-    other = add_task(connection, **whose, system="shop", state="waiting", waits_for=["x"])
+    near = add_task(connection, **whose, target="email", state="waiting", waits_for=["idaas"])
+    far = add_task(connection, **whose, target="wiki", state="waiting", waits_for=["email", "x"])
+    other = add_task(connection, **whose, target="shop", state="waiting", waits_for=["x"])
     somebody = add_task(
         connection,
         plan_id=plan_id,
         person_id=people[1],
-        system="email",
+        target="email",
         state="waiting",
         waits_for=["idaas"],
     )
     (claim,) = _claim(connection)
     _record(connection, _result(claim, Outcome.FAILED, "failed", message="no"))
-    for task_id, system in ((near, "idaas"), (far, "email")):
+    for task_id, target in ((near, "idaas"), (far, "email")):
         cause = causes.read(_task(connection, task_id))
-        assert cause == Reason.of(Kind.DEPENDENCY_FAILED, system=system)
+        assert cause == Reason.of(Kind.DEPENDENCY_FAILED, target=target)
     assert {_task(connection, t)["state"] for t in (near, far)} == {"failed"}
     assert {_task(connection, t)["state"] for t in (other, somebody)} == {"waiting"}
 
@@ -505,7 +505,7 @@ def test_what_no_text_may_hold_is_recorded_without_it(
     ]
     results[1] = replace(results[1], message="no\x00 such", code="\udc00")
     found = {result.task.person_id: result.account for result in results if result.account}
-    assert accounts.taken(connection, system="idaas", found=found) == set()
+    assert accounts.taken(connection, target="idaas", found=found) == set()
     _record(connection, *results)
     rows = connection.execute(text("SELECT remote_id FROM accountsync.account ORDER BY id"))
     assert [row.remote_id for row in rows] == [None, "r\ufffd", "s\ufffd"]
@@ -520,13 +520,13 @@ def test_a_planner_never_has_to_give_way_to_results(engine: Engine) -> None:
         for person in persons:
             whose = {"plan_id": plan_id, "person_id": person}
             add_task(connection, **whose, next_attempt_at=NOW)
-            add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+            add_task(connection, **whose, target="email", state="waiting", waits_for=["idaas"])
     limits = Limits(concurrency=5, call_timeout=MINUTE, seconds=60)
     lock_one = text("SELECT id FROM accountsync.account_task WHERE person_id = :person"
                     " AND state = 'waiting' FOR UPDATE")  # fmt: skip
     with locks.held_or_not(engine, "target/idaas") as lock, ThreadPoolExecutor(1) as threads:
         queue = TaskQueue(
-            engine=engine, system="idaas", worker="w", limits=limits, clock=lambda: NOW, lock=lock
+            engine=engine, target="idaas", worker="w", limits=limits, clock=lambda: NOW, lock=lock
         )
         results = [_succeeded(claim) for claim in queue.claim()]
         with engine.begin() as planner:
@@ -547,7 +547,7 @@ def test_an_answer_that_the_store_does_not_take_costs_nobody_elses(engine: Engin
     limits = Limits(concurrency=5, call_timeout=MINUTE, seconds=60)
     with locks.held_or_not(engine, "target/idaas") as lock:
         queue = TaskQueue(
-            engine=engine, system="idaas", worker="w", limits=limits, clock=lambda: NOW, lock=lock
+            engine=engine, target="idaas", worker="w", limits=limits, clock=lambda: NOW, lock=lock
         )
         results = [_succeeded(claim) for claim in queue.claim()]
         results[2] = replace(results[2], absences=1_000_000)  # more than its column holds
@@ -589,9 +589,9 @@ def test_a_late_result_of_a_worker_that_was_given_up_does_not_end_the_task(
     """I9, I12: nor those that wait for it. Whoever has the task now decides."""
     whose = {"person_id": people[0], "plan_id": plan_id}
     task_id = add_task(connection, **whose, next_attempt_at=NOW)
-    waiting = add_task(connection, **whose, system="email", state="waiting", waits_for=["idaas"])
+    waiting = add_task(connection, **whose, target="email", state="waiting", waits_for=["idaas"])
     (late,) = _claim(connection, worker="w")
-    tasks.expire_leases(connection, system="idaas", now=NOW + 2 * LEASE)
+    tasks.expire_leases(connection, target="idaas", now=NOW + 2 * LEASE)
     _claim(connection, worker="x", now=NOW + 2 * LEASE)
     _record(connection, _result(late, Outcome.FAILED, "failed"))
     task = _task(connection, task_id)

@@ -38,7 +38,7 @@ MANY = settings(
 )  # fmt: skip
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=3)
-SYSTEMS = ("a", "b", "c")
+TARGETS = ("a", "b", "c")
 _FAMILIES = (TAKES_AWAY, GIVES, tuple(Operation))
 """Tasks that wait for one another are of one family, mostly."""
 
@@ -71,37 +71,37 @@ class World:
     accounts: dict[str, AccountState]
     tasks: dict[str, Task]
 
-    def waits(self, system: str) -> list[str]:
+    def waits(self, target: str) -> list[str]:
         """What the task in this system has to wait for, if it may have to wait at all."""
-        task = self.tasks[system]
-        candidates = self.order.candidates(system, task.operation)
-        return [other for other in candidates if self._stands(task, system, other)]
+        task = self.tasks[target]
+        candidates = self.order.candidates(target, task.operation)
+        return [other for other in candidates if self._stands(task, target, other)]
 
-    def _stands(self, task: Task, system: str, other: str) -> bool:
+    def _stands(self, task: Task, target: str, other: str) -> bool:
         first = self.tasks.get(other)
         return stands(
             task.operation,
             task.account_state,
-            is_order_only=other in self.order.after[system],
+            is_order_only=other in self.order.after[target],
             account=self.accounts.get(other),
             task=first if first and first.state in OPEN_STATES else None,
         )
 
-    def let_go(self, systems: Collection[str]) -> World:
-        waiting = {s: replace(self.tasks[s], state=TaskState.WAITING) for s in systems}
+    def let_go(self, targets: Collection[str]) -> World:
+        waiting = {s: replace(self.tasks[s], state=TaskState.WAITING) for s in targets}
         return replace(self, tasks=self.tasks | waiting)
 
 
 @st.composite
 def orders(draw: st.DrawFn) -> Order:
     """Without a circle: a system comes after earlier ones only."""
-    depends_on: dict[str, list[str]] = {system: [] for system in SYSTEMS}
-    after: dict[str, list[str]] = {system: [] for system in SYSTEMS}
-    for n, system in enumerate(SYSTEMS):
-        for other in SYSTEMS[:n]:
+    depends_on: dict[str, list[str]] = {target: [] for target in TARGETS}
+    after: dict[str, list[str]] = {target: [] for target in TARGETS}
+    for n, target in enumerate(TARGETS):
+        for other in TARGETS[:n]:
             kind = draw(st.sampled_from([depends_on, after, None]))
             if kind is not None:
-                kind[system].append(other)
+                kind[target].append(other)
     return Order(depends_on=depends_on, after=after)
 
 
@@ -134,17 +134,17 @@ def worlds(draw: st.DrawFn, states: Collection[TaskState] = OPEN_STATES) -> Worl
     order = draw(orders())
     operations = draw(st.sampled_from(_FAMILIES))
     known = {
-        system: draw(a_task(states, operations))
-        for system in draw(st.sets(st.sampled_from(SYSTEMS), min_size=2))
+        target: draw(a_task(states, operations))
+        for target in draw(st.sets(st.sampled_from(TARGETS), min_size=2))
     }
-    for system, task in known.items():
-        if task.state == TaskState.WAITING and not order.candidates(system, task.operation):
-            known[system] = replace(task, state=TaskState.READY)
+    for target, task in known.items():
+        if task.state == TaskState.WAITING and not order.candidates(target, task.operation):
+            known[target] = replace(task, state=TaskState.READY)
     return World(
         order=order,
         accounts={
-            system: state
-            for system in SYSTEMS
+            target: state
+            for target in TARGETS
             if (state := draw(st.sampled_from([*AccountState, *THERE, None]))) is not None
         },
         tasks=known,
@@ -158,17 +158,17 @@ def stored(engine: Engine, world: World) -> Iterator[tuple[Connection, int]]:
         (person,) = add_persons(connection, 1)
         planned_rules.keep_order(connection, world.order.after, reads={})
         plan = add_plan(connection)
-        for system, state in world.accounts.items():
-            bound = {"person_id": person, "system": system, "state": state}
+        for target, state in world.accounts.items():
+            bound = {"person_id": person, "system": target, "state": state}
             connection.execute(_ACCOUNT, bound)
-        for system, task in world.tasks.items():
-            row = _row(world, system, task)
+        for target, task in world.tasks.items():
+            row = _row(world, target, task)
             connection.execute(_TASK, row | {"plan_id": plan, "person_id": person})
         yield connection, person
         transaction.rollback()
 
 
-def _row(world: World, system: str, task: Task) -> dict[str, Any]:
+def _row(world: World, target: str, task: Task) -> dict[str, Any]:
     """What is held is held by the guard where it takes away, else by an operator; one that needs a
     human may have happened."""
     is_waiting, is_held = task.state == TaskState.WAITING, task.state == TaskState.HELD
@@ -178,11 +178,11 @@ def _row(world: World, system: str, task: Task) -> dict[str, Any]:
         TaskState.NEEDS_HUMAN: ErrorKind.UNKNOWN_OUTCOME,
     }
     return {
-        "system": system,
+        "system": target,
         "operation": task.operation,
         "account_state": task.account_state,
         "state": task.state,
-        "waits_for": world.order.candidates(system, task.operation) if is_waiting else [],
+        "waits_for": world.order.candidates(target, task.operation) if is_waiting else [],
         "held_because": "[]" if by_guard else None,
         "error_kind": kinds.get(task.state),
         "finished_at": None if task.state in OPEN_STATES else BEFORE,
@@ -198,20 +198,20 @@ def rows(connection: Connection, person: int) -> dict[str, RowMapping]:
     return {row["system"]: row for row in found}
 
 
-def ids(connection: Connection, person: int, systems: Collection[str]) -> list[int]:
+def ids(connection: Connection, person: int, targets: Collection[str]) -> list[int]:
     found = rows(connection, person)
-    return [found[system]["id"] for system in systems]
+    return [found[target]["id"] for target in targets]
 
 
 def check(connection: Connection, person: int, world: World) -> None:
     """Everything that is let go in `world` waits for exactly what it has to, or is ready; asked
     again, nothing is written."""
     found = rows(connection, person)
-    for system, task in world.tasks.items():
+    for target, task in world.tasks.items():
         if task.state == TaskState.WAITING:
-            waits = world.waits(system)
-            assert found[system]["waits_for"] == waits, (system, world)
-            assert found[system]["state"] == ("waiting" if waits else "ready")
+            waits = world.waits(target)
+            assert found[target]["waits_for"] == waits, (target, world)
+            assert found[target]["state"] == ("waiting" if waits else "ready")
     assert dependants.release_satisfied(connection, now=NOW, persons=[person]) == 0
     assert rows(connection, person) == found
 
@@ -261,9 +261,9 @@ def _put_cases(connection: Connection, persons: list[int], cases: list[tuple[Any
     connection.execute(_ACCOUNT, accounts)
 
 
-def _waiting(system: str, operation: Operation, state: TaskState, first: str) -> dict[str, Any]:
+def _waiting(target: str, operation: Operation, state: TaskState, first: str) -> dict[str, Any]:
     return {
-        "system": system,
+        "system": target,
         "operation": operation,
         "state": state,
         "waits_for": [first] if state == TaskState.WAITING else [],
@@ -288,12 +288,12 @@ def test_what_waits_is_released_as_far_as_nothing_stands(
         check(connection, person, world)
         after = rows(connection, person)
         waiting = {s for s, task in world.tasks.items() if task.state == TaskState.WAITING}
-        ready = {system for system in waiting if not world.waits(system)}
+        ready = {target for target in waiting if not world.waits(target)}
         assert released == len(ready)
-        for system, row in after.items():
-            assert row["next_attempt_at"] == (NOW if system in ready else BEFORE)
-            if system not in waiting:
-                assert row == before[system]
+        for target, row in after.items():
+            assert row["next_attempt_at"] == (NOW if target in ready else BEFORE)
+            if target not in waiting:
+                assert row == before[target]
 
 
 @MANY
@@ -303,8 +303,8 @@ def test_what_the_guard_lets_through_waits_by_the_same_rule(
 ) -> None:
     """I7, I12: what goes on together is not held for each other."""
     judged = [
-        system
-        for system, task in world.tasks.items()
+        target
+        for target, task in world.tasks.items()
         if task.operation in TAKES_AWAY and task.state in (TaskState.PLANNED, TaskState.HELD)
     ]
     chosen = data.draw(st.lists(st.sampled_from(judged), unique=True)) if judged else []
@@ -318,10 +318,10 @@ def test_what_the_guard_lets_through_waits_by_the_same_rule(
         dependants.release_satisfied(connection, now=NOW, persons=[person])
         check(connection, person, world.let_go(chosen))
         found = rows(connection, person)
-        for system in chosen:
-            was_held = world.tasks[system].state == TaskState.HELD
-            assert found[system]["approved_at"] == (NOW if was_held else None)
-            assert found[system]["next_attempt_at"] == NOW
+        for target in chosen:
+            was_held = world.tasks[target].state == TaskState.HELD
+            assert found[target]["approved_at"] == (NOW if was_held else None)
+            assert found[target]["next_attempt_at"] == NOW
 
 
 @MANY
@@ -346,8 +346,8 @@ def test_what_an_operator_releases_waits_by_the_same_rule(
 ) -> None:
     """I12."""
     may = [
-        system
-        for system, task in world.tasks.items()
+        target
+        for target, task in world.tasks.items()
         if task.state == TaskState.HELD and task.operation not in TAKES_AWAY
     ]
     chosen = data.draw(st.lists(st.sampled_from(may), unique=True)) if may else []
@@ -363,7 +363,7 @@ def _pulled(
         persons = task_commands.carry_out(
             connection,
             command,
-            {found[system]["id"]: found[system]["state"] for system in chosen},
+            {found[target]["id"]: found[target]["state"] for target in chosen},
             candidates=world.order.table(),
             cause=Reason.of(Kind.COMMANDED, command=command.name, actor="a", comment="c"),
             now=NOW,
@@ -378,24 +378,24 @@ def _pulled(
 
 
 @MANY
-@given(world=worlds(), system=st.sampled_from(SYSTEMS))
+@given(world=worlds(), target=st.sampled_from(TARGETS))
 def test_what_a_result_brings_about_lets_go_by_the_same_rule(
-    engine: Engine, world: World, system: str
+    engine: Engine, world: World, target: str
 ) -> None:
     """I12: in the transaction that records it."""
-    task = world.tasks.get(system)
+    task = world.tasks.get(target)
     assume(task is not None and task.state == TaskState.READY)
     assert task is not None
     with stored(engine, world) as (connection, person):
         (claim,) = claimed_tasks.claim(
-            connection, system=system, limit=1, worker="w", lease=timedelta(minutes=1), now=NOW
+            connection, target=target, limit=1, worker="w", lease=timedelta(minutes=1), now=NOW
         )
         made = RemoteAccount(identifier="name", remote_id=None, ours=True)
         account = None if task.operation == Operation.DELETE else made
         result = outcomes.succeeded(claim.as_task({}), account)
-        tasks.record(connection, system=system, worker="w", results=[result], now=NOW)
-        is_there = system in world.accounts or task.operation == Operation.CREATE
-        accounts = world.accounts | ({system: task.account_state} if is_there else {})
-        ended = {system: replace(task, state=TaskState.SUCCEEDED)}
+        tasks.record(connection, target=target, worker="w", results=[result], now=NOW)
+        is_there = target in world.accounts or task.operation == Operation.CREATE
+        accounts = world.accounts | ({target: task.account_state} if is_there else {})
+        ended = {target: replace(task, state=TaskState.SUCCEEDED)}
         after = replace(world, accounts=accounts, tasks=world.tasks | ended)
         check(connection, person, after)

@@ -34,7 +34,7 @@ FACTS = {
     Kind.MATCH_IS_NOT_SURE: {"attribute": "mail"},
     Kind.HAS_ANOTHER_KEY: {"attribute": "mail"},
     Kind.NAME_IS_ANOTHERS: {"namespace": "email"},
-    Kind.DEPENDENCY_FAILED: {"system": "idaas"},
+    Kind.DEPENDENCY_FAILED: {"target": "idaas"},
     Kind.COMMANDED: {"command": "retry", "actor": "ann", "comment": "HR {says} so"},
     Kind.NOT_GIVEN_BY_HR: {"what": "department"},
     Kind.NOT_MAPPED: {"what": "department", "code": "D2"},

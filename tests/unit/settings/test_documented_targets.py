@@ -18,22 +18,22 @@ EXAMPLES = [yaml.safe_load(one) for one in re.findall(r"^```yaml\n(.*?)^```", TE
 
 
 def _named(example: dict[str, Any]) -> str:
-    return ",".join(example["systems"])
+    return ",".join(example["targets"])
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=_named)
 def test_an_example_is_valid_and_all_it_says_is_kept(example: dict[str, Any]) -> None:
     document = yaml.safe_load((REPOSITORY / "config" / "accountsync.yaml").read_text("utf-8"))
-    whole = {**document, "systems": deepcopy(example["systems"])}
+    whole = {**document, "targets": deepcopy(example["targets"])}
     settings = parse(whole, origin="docs/targets.md")
-    for name, declared in example["systems"].items():
-        assert settings.systems[name].conn_id == declared["conn_id"]
+    for name, declared in example["targets"].items():
+        assert settings.targets[name].conn_id == declared["conn_id"]
 
 
 def test_every_kind_has_an_example() -> None:
     kinds = {
         target.get("kind") or "preset"
         for example in EXAMPLES
-        for target in example["systems"].values()
+        for target in example["targets"].values()
     }
     assert kinds >= {"rest", "scim", "custom", "preset"}

@@ -24,7 +24,7 @@ SOURCES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: "+".join(s["name"] for s in e["hr"]))
 def test_every_example_of_the_document_is_a_valid_configuration(example: dict[str, Any]) -> None:
-    parsed = settings.parse(example | {"systems": {}}, origin="docs/hr-sources.md")
+    parsed = settings.parse(example | {"targets": {}}, origin="docs/hr-sources.md")
     assert [source.name for source in parsed.hr] == [source["name"] for source in example["hr"]]
 
 
@@ -42,7 +42,7 @@ def test_all_problems_of_mixed_sources_are_told_at_once() -> None:
     payroll["fields"] = {"source_key": "id", "full_name": "name", "shoe_size": "shoes"}
     del warehouse["query"]
     with pytest.raises(ConfigurationError) as raised:
-        settings.parse({"hr": [staff, payroll, warehouse], "systems": {}}, origin="test")
+        settings.parse({"hr": [staff, payroll, warehouse], "targets": {}}, origin="test")
     said = str(raised.value)
     for problem in (
         "hr.0.changed_since.format",
@@ -127,7 +127,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
 def test_what_cannot_work_is_refused_when_it_is_read(
     name: str, changed: dict[str, Any], said: str
 ) -> None:
-    document = {"hr": [SOURCES[name] | changed], "systems": {}}
+    document = {"hr": [SOURCES[name] | changed], "targets": {}}
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         settings.parse(document, origin="test")
 
@@ -155,7 +155,7 @@ def test_an_archive_is_shared_only_where_patterns_tell_whose_file_is_whose(
         payroll | {"name": "temps", "pattern": other, "archive": "/srv/hr-drop/./done/"},
     ]
     for sources in (both, both[::-1]):
-        document = {"hr": sources, "systems": {}}
+        document = {"hr": sources, "targets": {}}
         if not is_refused:
             assert settings.parse(document, origin="test")
             continue

@@ -22,15 +22,15 @@ OPENLDAP: dict[str, Any] = {"preset": "openldap", "conn_id": "d", "base": "ou=pe
 
 
 def _target(declared: dict[str, Any], **document: Any) -> LdapTarget:
-    parsed = parse({**EXAMPLE, **document, "systems": {"d": declared}}, origin="t")
-    target = parsed.systems["d"]
+    parsed = parse({**EXAMPLE, **document, "targets": {"d": declared}}, origin="t")
+    target = parsed.targets["d"]
     assert isinstance(target, LdapTarget)
     return target
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: next(iter(recipe["systems"])))
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: next(iter(recipe["targets"])))
 def test_a_recipe_of_the_documentation_loads(recipe: dict[str, Any]) -> None:
-    (declared,) = recipe["systems"].values()
+    (declared,) = recipe["targets"].values()
     target = _target(declared, names={**EXAMPLE["names"], **recipe["names"]})
     assert target.rate.concurrency == 2
 
@@ -38,15 +38,15 @@ def test_a_recipe_of_the_documentation_loads(recipe: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changed", "path", "said"),
     [
-        ({"base": "people"}, "systems.d.base", "not a distinguished name"),
-        ({"rdn": "nick"}, "systems.d.rdn", "'nick' is not one of the attributes"),
-        ({"container": "place"}, "systems.d.container", "'place' is not one of the attributes"),
-        ({"groups": {"managed": ["staff"]}}, "systems.d.groups.managed", "distinguished name"),
-        ({"groups": {"managed": ["cn=a"]}}, "systems.d.groups.attribute", "'groups' is not one"),
-        ({"page_size": 5000}, "systems.d.page_size", "less than or equal to 1000"),
-        ({"dialect": "novell"}, "systems.d.dialect", "active_directory"),
-        ({"attributes": {"userPassword": "x"}}, "systems.d.attributes.userPassword", "itself"),
-        ({"attributes": {"ObjectClass": "x"}}, "systems.d.attributes.ObjectClass", "itself"),
+        ({"base": "people"}, "targets.d.base", "not a distinguished name"),
+        ({"rdn": "nick"}, "targets.d.rdn", "'nick' is not one of the attributes"),
+        ({"container": "place"}, "targets.d.container", "'place' is not one of the attributes"),
+        ({"groups": {"managed": ["staff"]}}, "targets.d.groups.managed", "distinguished name"),
+        ({"groups": {"managed": ["cn=a"]}}, "targets.d.groups.attribute", "'groups' is not one"),
+        ({"page_size": 5000}, "targets.d.page_size", "less than or equal to 1000"),
+        ({"dialect": "novell"}, "targets.d.dialect", "active_directory"),
+        ({"attributes": {"userPassword": "x"}}, "targets.d.attributes.userPassword", "itself"),
+        ({"attributes": {"ObjectClass": "x"}}, "targets.d.attributes.ObjectClass", "itself"),
     ],
 )
 def test_what_does_not_fit_is_told_with_its_path(

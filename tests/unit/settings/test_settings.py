@@ -40,7 +40,7 @@ SMALL: dict[str, Any] = {
         }
     ],
     "names": {"username": "{{ person.full_name | pinyin }}"},
-    "systems": {
+    "targets": {
         "directory": {
             "kind": "rest",
             "conn_id": "directory",
@@ -86,8 +86,8 @@ def problems_of(document: Any) -> list[str]:
 def test_a_small_configuration_is_valid() -> None:
     settings = parse(SMALL, origin="test.yaml")
     assert settings.retry.base == timedelta(seconds=30)
-    assert isinstance(settings.systems["directory"], RestTarget)
-    assert isinstance(settings.systems["mail"], ScimTarget)
+    assert isinstance(settings.targets["directory"], RestTarget)
+    assert isinstance(settings.targets["mail"], ScimTarget)
     assert settings.source("main").conn_id == "hr_api"
     with pytest.raises(ConfigurationError, match="no HR source is called 'x'"):
         settings.source("x")
@@ -113,7 +113,7 @@ def test_a_configuration_as_shown_is_the_same_configuration(file: Path) -> None:
     assert parse(yaml.safe_load(shown), origin="shown") == settings
 
 
-DIRECTORY, MAIL, HR = "systems.directory", "systems.mail", "hr.0"
+DIRECTORY, MAIL, HR = "targets.directory", "targets.mail", "hr.0"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ DIRECTORY, MAIL, HR = "systems.directory", "systems.mail", "hr.0"
         ("hr", {}, "hr: must be a list: lines of `- value`"),
         ("hr", [], "hr: must not be empty"),
         ("hr", None, "hr: must be a list"),
-        ("systems", [], "systems: must be a mapping: lines of `name: value`"),
+        ("targets", [], "targets: must be a mapping: lines of `name: value`"),
         ("retry", "often", "retry: must be a mapping"),
         (f"{HR}", "hieds", "hr.0: must be a mapping"),
         (f"{DIRECTORY}.create.request.path", ..., f"{DIRECTORY}.create.request.path: is required"),
@@ -141,7 +141,7 @@ DIRECTORY, MAIL, HR = "systems.directory", "systems.mail", "hr.0"
         (f"{HR}.valid_statuses", [1], f"{HR}.valid_statuses.0: must be a text: put it in quotes"),
         (f"{HR}.valid_statuses", "1", f"{HR}.valid_statuses: must be a list"),
         (f"{DIRECTORY}.create.request.method", "FETCH", "method: must be 'GET', 'POST'"),
-        ("systems.Big-One", {}, "systems.Big-One: a name is of a-z, 0-9 and _"),
+        ("targets.Big-One", {}, "targets.Big-One: a name is of a-z, 0-9 and _"),
         ("names.2nd", "x", "names.2nd: a name is of a-z, 0-9 and _"),
         # kinds and presets
         (f"{HR}.kind", ..., f"{HR}.kind: is required, here or by a `preset`"),
@@ -177,10 +177,10 @@ DIRECTORY, MAIL, HR = "systems.directory", "systems.mail", "hr.0"
         # what one part says about another
         (f"{DIRECTORY}.key", "nope", f"{DIRECTORY}.key: 'nope' is not one of the attributes"),
         (f"{MAIL}.identifier", "nope", f"{MAIL}.identifier: 'nope' is not one of the attributes"),
-        (f"{MAIL}.depends_on", ["nope", "directory"], "depends_on: there is no system 'nope'"),
-        (f"{DIRECTORY}.depends_on", ["mail"], "systems: wait for each other in a circle: "),
-        (f"{DIRECTORY}.after", ["mail"], "systems: wait for each other in a circle: "),
-        (f"{DIRECTORY}.after", ["nope"], "after: there is no system 'nope'; known: directory, "),
+        (f"{MAIL}.depends_on", ["nope", "directory"], "depends_on: there is no target 'nope'"),
+        (f"{DIRECTORY}.depends_on", ["mail"], "targets: wait for each other in a circle: "),
+        (f"{DIRECTORY}.after", ["mail"], "targets: wait for each other in a circle: "),
+        (f"{DIRECTORY}.after", ["nope"], "after: there is no target 'nope'; known: directory, "),
         (f"{MAIL}.after", ["directory"], "after: 'directory' is in depends_on: that is enough"),
         (f"{DIRECTORY}.depends_on", ["directory"], "circle: directory → directory"),
         (f"{MAIL}.depends_on", [], f"{MAIL}.attributes.externalId: reads accounts.directory: add"),
@@ -214,14 +214,14 @@ NOISE = ("Value error", "Input should", "discriminator", "tag", "valid dictionar
 
 
 def test_all_problems_are_listed_at_once() -> None:
-    document = changed("systems.mail.depends_on", ["nope"])
+    document = changed("targets.mail.depends_on", ["nope"])
     document["timezone"] = "Mars"
     document["retry"] = {"base": "soon", "tries": 3}
     document["hr"][0]["fields"] = {"nick": "x", "source_key": "id"}
     document["hr"].append({"preset": "nope", "name": "main"})
-    document["systems"]["directory"] |= {"key": "a", "identifier": "b"}
-    document["systems"]["directory"]["attributes"] = {"x": "{{ y }}", "z": ["{{ person.w }}"]}
-    document["systems"]["third"] = {"preset": "idaas"}
+    document["targets"]["directory"] |= {"key": "a", "identifier": "b"}
+    document["targets"]["directory"]["attributes"] = {"x": "{{ y }}", "z": ["{{ person.w }}"]}
+    document["targets"]["third"] = {"preset": "idaas"}
     found = problems_of(document)
     assert sorted(line.partition(": ")[0] for line in found) == [
         "hr.0.fields.employee_number",
@@ -231,15 +231,30 @@ def test_all_problems_are_listed_at_once() -> None:
         "hr.1.preset",
         "retry.base",
         "retry.tries",
-        "systems.directory.attributes.x",
-        "systems.directory.attributes.z",
-        "systems.mail.attributes.externalId",
-        "systems.mail.depends_on",
-        "systems.third.attributes.email",
-        "systems.third.conn_id",
+        "targets.directory.attributes.x",
+        "targets.directory.attributes.z",
+        "targets.mail.attributes.externalId",
+        "targets.mail.depends_on",
+        "targets.third.attributes.email",
+        "targets.third.conn_id",
         "timezone",
     ]
     assert not [line for line in found for word in NOISE if word in line]
+
+
+def test_targets_may_stand_under_their_older_name() -> None:
+    """Problems then name the place as the file does."""
+    document = changed("targets.mail.depends_on", ["nope"])
+    document["systems"] = document.pop("targets")
+    assert [line for line in problems_of(document) if line.startswith("systems.mail.depends_on: ")]
+    document["systems"]["mail"]["depends_on"] = ["directory"]
+    assert [*parse(document, origin="test").targets] == ["directory", "mail"]
+
+
+def test_targets_under_both_names_are_refused() -> None:
+    document = changed("timezone", "Asia/Shanghai")
+    document["systems"] = {}
+    assert [line for line in problems_of(document) if line.startswith("systems: no such setting")]
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 5])
@@ -254,7 +269,7 @@ def test_a_file_without_settings_is_refused(document: Any) -> None:
         ("hr: [", "is not valid YAML: line 1, column 6"),
         ("a: 1\n\tb: 2", "is not valid YAML: line 2, column 1"),
         ("guard: {a: 1}\nhr: []\nguard: {b: 2}", "line 3, column 1: 'guard' stands here twice"),
-        ("systems:\n  a: {x: 1,\n      x: 2}", "line 3, column 7: 'x' stands here twice"),
+        ("targets:\n  a: {x: 1,\n      x: 2}", "line 3, column 7: 'x' stands here twice"),
         ("", "holds no settings"),
     ],
 )
@@ -321,9 +336,9 @@ def test_a_preset_that_does_not_say_what_it_is_for_is_refused(start: str, tmp_pa
 
 
 def merged(own: Mapping[str, Any]) -> dict[str, Any]:
-    document, problems = with_presets({"systems": {"x": own}})
+    document, problems = with_presets({"targets": {"x": own}})
     assert problems == []
-    found: dict[str, Any] = document["systems"]["x"]
+    found: dict[str, Any] = document["targets"]["x"]
     return found
 
 
@@ -352,8 +367,8 @@ def test_a_list_of_ones_own_replaces_the_presets() -> None:
 
 def test_null_takes_something_out_of_a_preset() -> None:
     document = yaml.safe_load(SHIPPED[0].read_text(encoding="utf-8"))
-    document["systems"]["idaas"]["find"] = None
-    target = parse(document, origin="test").systems["idaas"]
+    document["targets"]["idaas"]["find"] = None
+    target = parse(document, origin="test").targets["idaas"]
     assert isinstance(target, RestTarget)
     assert target.find is None
 
@@ -381,8 +396,8 @@ def test_no_setting_holds_a_secret() -> None:
 
 def test_what_somebody_wrote_into_the_wrong_place_is_not_repeated() -> None:
     """A password in the file is a mistake; a log with the password would be the second."""
-    document = changed("systems.directory.password", "hunter2")
-    document["systems"]["directory"]["auth"] = {"kind": "basic", "value": {"x": "hunter2"}}
+    document = changed("targets.directory.password", "hunter2")
+    document["targets"]["directory"]["auth"] = {"kind": "basic", "value": {"x": "hunter2"}}
     with pytest.raises(ConfigurationError) as raised:
         parse(document, origin="test.yaml")
     assert "hunter2" not in "".join(traceback.format_exception(raised.value))
@@ -423,7 +438,7 @@ OBVIOUS = {
     "database", "default", "depends_on", "encoding", "exists", "fields", "find", "found",
     "absent", "format", "header", "headers", "hr", "identifier", "kind", "max_attempts", "method",
     "name", "names", "page_size", "pages", "path", "query", "rate", "records", "remote_id",
-    "request", "retry", "scope", "success", "suffix", "systems", "timeout", "timezone", "to",
+    "request", "retry", "scope", "success", "suffix", "targets", "timeout", "timezone", "to",
     "token", "total_pages", "total_rows", "translate", "valid_statuses", "value", "wait",
     "after_snapshots", "policy", "absence", "feed_guard", "complete", "content", "delimiter",
     "next", "paging", "changed_since", "smtp_conn_id", "body_as", "requests", "key", "breaker",

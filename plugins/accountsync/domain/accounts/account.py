@@ -64,7 +64,7 @@ WANTED = (AccountState.ACTIVE, AccountState.DISABLED, AccountState.DELETED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What the store knows of a person's account in one system."""
+    """What the store knows of a person's account in one target."""
 
     state: AccountState
     identifier: str

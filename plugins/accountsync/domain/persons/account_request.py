@@ -86,9 +86,9 @@ def together(parts: Collection[Fulfilment]) -> Fulfilment:
     return Fulfilment.FAILED
 
 
-def entitles(system: str, person: Mapping[str, Any], valid_statuses: Collection[str]) -> bool:
+def entitles(target: str, person: Mapping[str, Any], valid_statuses: Collection[str]) -> bool:
     """Whether a request gives the person this account. A person of HR has to have a valid status
     there, because a request brings nobody back who has left."""
-    if system not in person["requested_systems"]:
+    if target not in person["requested_systems"]:
         return False
     return person["source"] == SOURCE or person["status"] in valid_statuses

@@ -25,7 +25,7 @@ class Difference(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SystemRule:
+class TargetRule:
     """One target's part of the configuration, compiled.
 
     `late`: attributes that read `accounts`. `depends_on`: targets in which an account is needed.
@@ -54,7 +54,7 @@ def _plain(attributes: Attributes) -> object:
     return orjson.loads(orjson.dumps(attributes))
 
 
-def difference(rule: SystemRule, desired: Attributes, applied: Attributes) -> Difference:
+def difference(rule: TargetRule, desired: Attributes, applied: Attributes) -> Difference:
     if same(desired, applied):
         return Difference.NONE
     if desired.get(rule.identifier) != applied.get(rule.identifier):
@@ -63,7 +63,7 @@ def difference(rule: SystemRule, desired: Attributes, applied: Attributes) -> Di
 
 
 def attributes(
-    rule: SystemRule,
+    rule: TargetRule,
     account: Account | None,
     context: Context,
     accounts: Mapping[str, Account],
@@ -113,7 +113,7 @@ def _late(value: Value, context: Context, applied: Any) -> Any:
 
 
 def as_applied(
-    rule: SystemRule, context: Context, accounts: Mapping[str, Account]
+    rule: TargetRule, context: Context, accounts: Mapping[str, Account]
 ) -> dict[str, Any] | None:
     """The attributes of an adopted account that count as applied last; None: data is missing.
 

@@ -19,7 +19,7 @@ from accountsync.domain.accounts.account import (
 from accountsync.domain.mapping.values import Context
 from accountsync.domain.persons.lifecycle import Lifecycle
 from accountsync.domain.persons.person import reason_of
-from accountsync.domain.plans.desired import Difference, SystemRule, attributes, difference, same
+from accountsync.domain.plans.desired import Difference, TargetRule, attributes, difference, same
 from accountsync.domain.plans.entitlement import Wanted
 from accountsync.domain.reasons import Reason, from_text
 from accountsync.domain.task_states import IN_DOUBT, TaskState
@@ -31,7 +31,7 @@ US = "accountsync"
 
 
 class Step(Enum):
-    """What becomes of the open task of one person in one system."""
+    """What becomes of the open task of one person in one target."""
 
     NOTHING = "nothing"
     ADD = "add"
@@ -54,7 +54,7 @@ class OpenTask:
     operation: Operation
     state: TaskState
     person_id: int = 0
-    system: str = ""
+    target: str = ""
     desired: Attributes = field(default_factory=dict)
     late_bound: Mapping[str, Any] = field(default_factory=dict)
     account_state: AccountState = AccountState.ACTIVE
@@ -66,11 +66,11 @@ class OpenTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """A task that the plan asks for. `state`: ready, waiting (for the systems in `waits_for`),
+    """A task that the plan asks for. `state`: ready, waiting (for the targets in `waits_for`),
     needs_data (see `cause`) or planned (the guard has not judged it yet)."""
 
     person_id: int
-    system: str
+    target: str
     operation: Operation
     desired: Attributes
     late_bound: Mapping[str, Any]
@@ -156,7 +156,7 @@ def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
 
 
 def plan_task(
-    rule: SystemRule,
+    rule: TargetRule,
     *,
     person_id: int,
     wanted: Wanted,
@@ -203,9 +203,9 @@ def _may_change(wanted: Wanted, account: Account | None) -> bool:
 
 
 def _missing(
-    rule: SystemRule, bound: Operation, wanted: Wanted, accounts: Mapping[str, Account]
+    rule: TargetRule, bound: Operation, wanted: Wanted, accounts: Mapping[str, Account]
 ) -> tuple[str, ...]:
-    """The systems that the rule depends on whose account the task still waits for (I12)."""
+    """The targets that the rule depends on whose account the task still waits for (I12)."""
     if bound not in GIVES or wanted.state is None:
         return ()
     return tuple(
@@ -217,12 +217,12 @@ def _missing(
     )
 
 
-def _state_of(accounts: Mapping[str, Account], system: str) -> AccountState | None:
-    return accounts[system].state if system in accounts else None
+def _state_of(accounts: Mapping[str, Account], target: str) -> AccountState | None:
+    return accounts[target].state if target in accounts else None
 
 
 def in_order(
-    rule: SystemRule,
+    rule: TargetRule,
     task: PlannedTask,
     *,
     planned: Mapping[str, PlannedTask],
@@ -230,7 +230,7 @@ def in_order(
 ) -> PlannedTask:
     """The task, which also waits for the tasks of `after` that give or change something (I12).
 
-    `planned`, `open_tasks`: of the same person, by system.
+    `planned`, `open_tasks`: of the same person, by target.
     """
     if task.operation not in GIVES or task.state not in (TaskState.READY, TaskState.WAITING):
         return task
@@ -261,7 +261,7 @@ _STATE_AFTER = {
 
 
 def _task(
-    rule: SystemRule,
+    rule: TargetRule,
     person_id: int,
     bound: Operation,
     wanted: Wanted,
@@ -274,7 +274,7 @@ def _task(
 ) -> PlannedTask:
     return PlannedTask(
         person_id=person_id,
-        system=rule.name,
+        target=rule.name,
         operation=bound,
         desired=desired,
         late_bound=late_bound or {},

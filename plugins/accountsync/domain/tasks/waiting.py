@@ -1,6 +1,6 @@
-"""Who waits for whom (I12): for which systems a task may have to wait, and which of these stand.
+"""Who waits for whom (I12): for which targets a task may have to wait, and which of these stand.
 
-| task           | its candidates                 | one of them stands while, in that system    |
+| task           | its candidates                 | one of them stands while, in that target    |
 |----------------|--------------------------------|---------------------------------------------|
 | create, enable | those it depends on            | the account is not active; disabled is      |
 |                |                                | enough where this one is to be disabled too |
@@ -29,34 +29,34 @@ from accountsync.domain.accounts.account import GIVES, TAKES_AWAY, THERE, Accoun
 from accountsync.domain.task_states import FOR_A_HUMAN, TaskState
 
 Candidates = Mapping[str, Mapping[Operation, Sequence[str]]]
-"""System → operation → the systems that such a task may have to wait for."""
+"""Target → operation → the targets that such a task may have to wait for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """`depends_on`: system → those in which an account is needed first. `after`: system → those
-    whose tasks come first, however they end. Nothing is in both for one system."""
+    """`depends_on`: target → those in which an account is needed first. `after`: target → those
+    whose tasks come first, however they end. Nothing is in both for one target."""
 
     depends_on: Mapping[str, Sequence[str]]
     after: Mapping[str, Sequence[str]]
 
-    def candidates(self, system: str, operation: Operation) -> list[str]:
-        """The systems that a task may have to wait for; taking away runs in reverse order."""
+    def candidates(self, target: str, operation: Operation) -> list[str]:
+        """The targets that a task may have to wait for; taking away runs in reverse order."""
         if operation in TAKES_AWAY:
             return sorted(
                 other
                 for other in self.depends_on
-                if system in self.depends_on[other] or system in self.after[other]
+                if target in self.depends_on[other] or target in self.after[other]
             )
         if operation in GIVES:
-            return [*self.depends_on[system], *self.after[system]]
+            return [*self.depends_on[target], *self.after[target]]
         return []
 
     def table(self) -> Candidates:
-        """The candidates of every operation in every system."""
+        """The candidates of every operation in every target."""
         return {
-            system: {operation: self.candidates(system, operation) for operation in Operation}
-            for system in self.depends_on
+            target: {operation: self.candidates(target, operation) for operation in Operation}
+            for target in self.depends_on
         }
 
 
@@ -81,8 +81,8 @@ def stands(
     """Whether a task has to wait for one of its candidates: the table on top.
 
     `wanted`: the account's state once the waiting task has succeeded. `is_order_only`: it comes
-    after that system without needing an account there. `account`, `task`: the person's account and
-    open task in that system.
+    after that target without needing an account there. `account`, `task`: the person's account and
+    open task in that target.
     """
     if operation in TAKES_AWAY:
         if task is None or task.operation not in TAKES_AWAY:

@@ -48,10 +48,10 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SystemStatus:
+class TargetStatus:
     """How far a person's account in one target is. `cause` says why it is blocked or failed."""
 
-    system: str
+    target: str
     state: Fulfilment
     cause: str | None
 
@@ -60,7 +60,7 @@ class SystemStatus:
 class ItemStatus:
     employee_number: str
     state: Fulfilment
-    systems: Sequence[SystemStatus]
+    targets: Sequence[TargetStatus]
     note: str | None
 
 
@@ -72,7 +72,7 @@ class RequestStatus:
     id: int
     origin_system: str
     business_key: str
-    systems: Sequence[str]
+    targets: Sequence[str]
     submitted_by: str
     submitted_at: datetime
     state: Fulfilment
@@ -86,7 +86,7 @@ class RequestStatus:
             "requestId": self.id,
             "originSystem": self.origin_system,
             "businessKey": self.business_key,
-            "systemList": list(self.systems),
+            "systemList": list(self.targets),
             "submittedAt": self.submitted_at.isoformat(timespec="seconds"),
             "status": self.state,
             "progress": dict(self.progress),
@@ -101,8 +101,8 @@ def _as_dict(item: ItemStatus) -> dict[str, object]:
         "status": item.state,
         "note": item.note,
         "systems": {
-            target.system: {"status": target.state, "cause": target.cause}
-            for target in item.systems
+            target.target: {"status": target.state, "cause": target.cause}
+            for target in item.targets
         },
     }
 
@@ -111,18 +111,18 @@ def submit(
     *,
     engine: Engine,
     document: object,
-    systems: Collection[str],
+    targets: Collection[str],
     actor: str,
     now: datetime,
     dry_run: bool = False,
 ) -> Submitted:
-    """Submits a request in one transaction, which a dry run rolls back. `systems` are the
+    """Submits a request in one transaction, which a dry run rolls back. `targets` are the
     configured targets.
 
-    Raises InvalidRequestError that names every problem, or where the origin system has used its
+    Raises InvalidRequestError that names every problem, or where the origin target has used its
     business key for another request.
     """
-    request = request_document.read(document, systems=systems)
+    request = request_document.read(document, targets=targets)
     with engine.connect() as connection, connection.begin() as transaction:
         _lock_persons(connection)
         submitted = _submit(connection, request, actor, now)
@@ -169,7 +169,7 @@ def _submit(
 
 def _header(request: RequestDocument) -> dict[str, object]:
     header = request.model_dump(exclude={"system_list", "user_list"})
-    return header | {"systems": request.systems, "content_hash": request.content_hash}
+    return header | {"systems": request.targets, "content_hash": request.content_hash}
 
 
 def _submitted_before(connection: Connection, request: RequestDocument) -> Submitted:
@@ -270,15 +270,15 @@ def _status(request: RowMapping, people: Sequence[Sequence[RowMapping]]) -> Requ
         id=request["id"],
         origin_system=request["origin_system"],
         business_key=request["business_key"],
-        systems=request["systems"],
+        targets=request["systems"],
         submitted_by=request["submitted_by"],
         submitted_at=request["submitted_at"],
         state=Fulfilment.CANCELLED if request["cancelled_at"] else state,
         progress=Counter(item.state for item in items),
         errors=Counter(
-            f"{target.system}: {target.cause}"
+            f"{target.target}: {target.cause}"
             for item in items
-            for target in item.systems
+            for target in item.targets
             if target.cause
         ),
         items=items,
@@ -286,19 +286,19 @@ def _status(request: RowMapping, people: Sequence[Sequence[RowMapping]]) -> Requ
 
 
 def _item(rows: Sequence[RowMapping]) -> ItemStatus:
-    systems = [_system(row) for row in rows]
+    targets = [_target(row) for row in rows]
     return ItemStatus(
         employee_number=rows[0]["employee_number"],
-        state=together([target.state for target in systems]),
-        systems=systems,
+        state=together([target.state for target in targets]),
+        targets=targets,
         note=rows[0]["note"],
     )
 
 
-def _system(row: RowMapping) -> SystemStatus:
+def _target(row: RowMapping) -> TargetStatus:
     names = ("account_state", "disabled_reason", "task_state", "is_open", "is_planned")
     state = fulfilment(Progress(**{name: row[name] for name in names}))
     explained = state in (Fulfilment.BLOCKED, Fulfilment.FAILED)
     reason = causes.read(row)
     cause = english(reason) if reason else row["error_kind"] or row["task_state"]
-    return SystemStatus(system=row["system"], state=state, cause=cause if explained else None)
+    return TargetStatus(target=row["system"], state=state, cause=cause if explained else None)

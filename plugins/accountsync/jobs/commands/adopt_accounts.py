@@ -48,7 +48,7 @@ class Adoption:
     before, and a human decided that `ignored` belong to nobody. `examples` are some employee
     numbers."""
 
-    system: str
+    target: str
     listed: int
     known: int
     adopted: int
@@ -63,7 +63,7 @@ class Case:
     """`account` is the target's own id. `candidates` are employee numbers, the best match first."""
 
     id: int
-    system: str
+    target: str
     account: str
     candidates: Sequence[str]
     reasons: Sequence[Reason]
@@ -80,20 +80,20 @@ class _Sorted:
     foreign: list[RemoteAccount]
 
 
-async def list_accounts(open_connector: OpenConnector, *, system: str) -> list[RemoteAccount]:
+async def list_accounts(open_connector: OpenConnector, *, target: str) -> list[RemoteAccount]:
     """All accounts of the target. Raises IncompleteReadError where the list is not complete
     (I2)."""
     async with open_connector() as connector:
         if not connector.can_list:
-            raise ConfigurationError(f"{system}: the target offers no list of its accounts")
+            raise ConfigurationError(f"{target}: the target offers no list of its accounts")
         return [account async for account in connector.list()]
 
 
 def adopt_accounts(
     *,
     engine: Engine,
-    system: str,
-    target: AnyTarget,
+    target: str,
+    declared: AnyTarget,
     read: Callable[[], Sequence[RemoteAccount]],
     actor: str,
     now: datetime,
@@ -103,14 +103,14 @@ def adopt_accounts(
 
     Raises TransientError while tasks of this target are carried out.
     """
-    with locks.held_or_not(engine, f"target/{system}") as lock:
+    with locks.held_or_not(engine, f"target/{target}") as lock:
         if not lock:
-            raise TransientError(f"{system}: tasks are being carried out; try again after that")
+            raise TransientError(f"{target}: tasks are being carried out; try again after that")
         listed = read()
         with engine.connect() as connection, connection.begin() as transaction:
             schema.require_head(connection)
             locks.take_persons(connection)
-            adoption = _adopt(connection, system, target, listed, now)
+            adoption = _adopt(connection, target, declared, listed, now)
             audit.record(
                 connection,
                 actor=actor,
@@ -126,28 +126,28 @@ def adopt_accounts(
 
 def _audit_details(adoption: Adoption) -> dict[str, object]:
     counts = ("listed", "known", "adopted", "doubtful", "ignored", "foreign")
-    return {"system": adoption.system} | {name: getattr(adoption, name) for name in counts}
+    return {"system": adoption.target} | {name: getattr(adoption, name) for name in counts}
 
 
 def _adopt(
     connection: Connection,
-    system: str,
-    target: AnyTarget,
+    target: str,
+    declared: AnyTarget,
     listed: Sequence[RemoteAccount],
     now: datetime,
 ) -> Adoption:
-    sorted_accounts = _sorted(connection, system, target, listed)
+    sorted_accounts = _sorted(connection, target, declared, listed)
     doubts = sorted_accounts.doubts + _without_taken_names(
-        connection, system, target, sorted_accounts.sure
+        connection, target, declared, sorted_accounts.sure
     )
-    account_cases.adopt(connection, system=system, found=sorted_accounts.sure)
-    account_cases.put_cases(connection, system=system, doubts=doubts, now=now)
+    account_cases.adopt(connection, target=target, found=sorted_accounts.sure)
+    account_cases.put_cases(connection, target=target, doubts=doubts, now=now)
     others = [*sorted_accounts.foreign, *(doubt.account for doubt in doubts)]
     seen_names.see(
-        connection, [name for account in others for name in _names(system, target, account, None)]
+        connection, [name for account in others for name in _names(target, declared, account, None)]
     )
     return Adoption(
-        system=system,
+        target=target,
         listed=len(listed),
         known=sorted_accounts.known,
         adopted=len(sorted_accounts.sure),
@@ -159,10 +159,10 @@ def _adopt(
 
 
 def _sorted(
-    connection: Connection, system: str, target: AnyTarget, listed: Sequence[RemoteAccount]
+    connection: Connection, target: str, declared: AnyTarget, listed: Sequence[RemoteAccount]
 ) -> _Sorted:
-    ours = accounts.present(connection, system=system)
-    ignored = account_cases.ignored(connection, system=system)
+    ours = accounts.present(connection, target=target)
+    ignored = account_cases.ignored(connection, target=target)
     new = [account for account in listed if not _is_known(account, ours)]
     open_ones = [account for account in new if account_key(account) not in ignored]
     result = _Sorted(
@@ -173,7 +173,7 @@ def _sorted(
         foreign=[],
     )
     having = frozenset(ours.by_identifier.values())
-    for correlated in _correlated(connection, target, open_ones):
+    for correlated in _correlated(connection, declared, open_ones):
         _sort(result, correlated, having)
     return result
 
@@ -197,19 +197,20 @@ def _sort(result: _Sorted, correlated: Correlated, having: frozenset[int]) -> No
 
 
 def _correlated(
-    connection: Connection, target: AnyTarget, listed: Sequence[RemoteAccount]
+    connection: Connection, declared: AnyTarget, listed: Sequence[RemoteAccount]
 ) -> list[Correlated]:
-    declared = target.correlate_by or [Correlation(attribute=target.key, sure=True)]
+    correlations = declared.correlate_by or [Correlation(attribute=declared.key, sure=True)]
     rules = [
-        Rule(attribute=correlation.attribute, is_sure=correlation.sure) for correlation in declared
+        Rule(attribute=correlation.attribute, is_sure=correlation.sure)
+        for correlation in correlations
     ]
     values = [
         compile_tree(
-            correlation.value or target.attributes[correlation.attribute], roots=PERSON_ROOTS
+            correlation.value or declared.attributes[correlation.attribute], roots=PERSON_ROOTS
         )
-        for correlation in declared
+        for correlation in correlations
     ]
-    matcher = Matcher(rules=rules, key=target.key, accounts=listed)
+    matcher = Matcher(rules=rules, key=declared.key, accounts=listed)
     for rows in persons.lots(connection, at_once=_PERSONS_AT_ONCE, due=None):
         for context in account_cases.contexts(connection, person_facts.of(connection, rows)):
             person_values = [_value(value, context) for value in values]
@@ -226,14 +227,14 @@ def _value(value: Value, context: Context) -> object:
 
 
 def _without_taken_names(
-    connection: Connection, system: str, target: AnyTarget, sure: dict[int, RemoteAccount]
+    connection: Connection, target: str, declared: AnyTarget, sure: dict[int, RemoteAccount]
 ) -> list[Doubt]:
     """Records the names of sure accounts, and takes those out whose names are another person's
     (I8)."""
     seen = [
         name
         for person_id, account in sure.items()
-        for name in _names(system, target, account, person_id)
+        for name in _names(target, declared, account, person_id)
     ]
     refused = {name.person_id: name.namespace for name in seen_names.see(connection, seen)}
     return [
@@ -248,13 +249,13 @@ def _without_taken_names(
 
 
 def _names(
-    system: str, target: AnyTarget, account: RemoteAccount, person_id: int | None
+    target: str, declared: AnyTarget, account: RemoteAccount, person_id: int | None
 ) -> Iterator[SeenName]:
     """The names of an account: attributes that the mapping fills with a name and nothing else."""
-    shown = {**account.attributes, target.identifier: account.identifier}
-    for attribute, node in target.attributes.items():
+    shown = {**account.attributes, declared.identifier: account.identifier}
+    for attribute, node in declared.attributes.items():
         for namespace, value in _named(node, shown.get(attribute)):
-            yield SeenName(person_id=person_id, namespace=namespace, value=value, origin=system)
+            yield SeenName(person_id=person_id, namespace=namespace, value=value, origin=target)
 
 
 def _named(node: object, shown: object) -> Iterator[tuple[str, str]]:
@@ -270,16 +271,16 @@ def _named(node: object, shown: object) -> Iterator[tuple[str, str]]:
             yield namespace, shown.strip()
 
 
-def list_cases(*, engine: Engine, system: str | None = None) -> list[Case]:
+def list_cases(*, engine: Engine, target: str | None = None) -> list[Case]:
     with engine.connect() as connection:
         schema.require_head(connection)
-        return [_case(row) for row in account_cases.cases(connection, system=system)]
+        return [_case(row) for row in account_cases.cases(connection, target=target)]
 
 
 def _case(row: RowMapping) -> Case:
     return Case(
         id=row["id"],
-        system=row["system"],
+        target=row["system"],
         account=row["account_key"],
         candidates=row["numbers"],
         reasons=from_documents(row["reasons"]),
@@ -291,28 +292,28 @@ def adopt_case(
     engine: Engine,
     case: int,
     employee_number: str,
-    systems: Mapping[str, AnyTarget],
+    targets: Mapping[str, AnyTarget],
     actor: str,
     comment: str,
     now: datetime,
 ) -> None:
     """Closes a case: the account is this person's. Raises SafetyStopError where that cannot be."""
     with _open_case(engine, case) as (connection, row):
-        system, account = row["system"], account_cases.account_of(row)
-        if system not in systems:
-            raise SafetyStopError(f"{system} is no longer configured")
+        target, account = row["system"], account_cases.account_of(row)
+        if target not in targets:
+            raise SafetyStopError(f"{target} is no longer configured")
         person_id = persons.id_of(connection, employee_number)
         if person_id is None:
             raise SafetyStopError(f"nobody has the employee number {employee_number}")
-        if person_id in accounts.present(connection, system=system).by_identifier.values():
-            raise SafetyStopError(f"{employee_number} has an account in {system} already")
-        seen = list(_names(system, systems[system], account, person_id))
+        if person_id in accounts.present(connection, target=target).by_identifier.values():
+            raise SafetyStopError(f"{employee_number} has an account in {target} already")
+        seen = list(_names(target, targets[target], account, person_id))
         if refused := seen_names.see(connection, seen):
             raise SafetyStopError(
                 f"its {refused[0].namespace} is another person's name: rename the account in the"
                 " target and adopt again, or ignore it"
             )
-        account_cases.adopt(connection, system=system, found={person_id: account})
+        account_cases.adopt(connection, target=target, found={person_id: account})
         details = {"employee_number": employee_number, "comment": comment}
         _close(connection, row, "adopted", actor, details, now)
 

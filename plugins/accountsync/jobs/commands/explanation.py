@@ -13,7 +13,7 @@ from accountsync.domain.accounts.account import Account
 from accountsync.domain.mapping.values import Context, reads_of_template
 from accountsync.domain.persons.lifecycle import standing
 from accountsync.domain.persons.person import Unavailable
-from accountsync.domain.plans.desired import SystemRule, with_accounts
+from accountsync.domain.plans.desired import TargetRule, with_accounts
 from accountsync.errors import ConfigurationError, RecordError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs.persons import rejected_records
@@ -39,13 +39,13 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SystemExplanation:
+class TargetExplanation:
     """`wanted` is the state that the account should have, or None where it stays as it is; `reason`
     says why, and `next_at` when time alone changes it. `in_scope` is the answer of the entitlement
     rule, None where data is missing; `because` has what the rule reads, with the values of this
     person. `attributes` has the mapped values, or why there is none."""
 
-    system: str
+    target: str
     wanted: str | None
     makes: bool
     reason: str
@@ -88,7 +88,7 @@ class Explanation:
     names: Sequence[Row]
     names_now: Mapping[str, str]
     names_problem: str | None
-    systems: Sequence[SystemExplanation]
+    targets: Sequence[TargetExplanation]
     attempts: Sequence[Row]
 
 
@@ -124,7 +124,7 @@ def _explained(
         names=[dict(row) for row in owned],
         names_now=dict(given),
         names_problem=given.message if isinstance(given, Unavailable) else None,
-        systems=_systems(connection, settings, rules, candidate, given),
+        targets=_targets(connection, settings, rules, candidate, given),
         attempts=_attempts(connection, person["id"]),
     )
 
@@ -160,13 +160,13 @@ def _attempts(connection: Connection, person_id: int) -> list[Row]:
     return [dict(row) for row in person_view.attempts(connection, person_id, limit=_ATTEMPTS)]
 
 
-def _systems(
+def _targets(
     connection: Connection,
     settings: Settings,
     rules: Rules,
     candidate: Candidate,
     given: Mapping[str, str],
-) -> list[SystemExplanation]:
+) -> list[TargetExplanation]:
     accounts = {row["system"]: dict(row) for row in person_view.accounts(connection, candidate.id)}
     open_tasks, last_tasks = person_view.tasks(connection, candidate.id)
     known = _Known(
@@ -182,8 +182,8 @@ def _systems(
         "valid_statuses": rules.valid_statuses.get(source, unknown),
     }  # fmt: skip
     return [
-        _system(rule, settings.systems[rule.name].scope, candidate, context, known)
-        for rule in rules.systems
+        _target(rule, settings.targets[rule.name].scope, candidate, context, known)
+        for rule in rules.targets
     ]
 
 
@@ -196,12 +196,12 @@ class _Known:
     last_tasks: Mapping[str, Row]
 
 
-def _system(
-    rule: SystemRule, scope: str, candidate: Candidate, context: Context, known: _Known
-) -> SystemExplanation:
+def _target(
+    rule: TargetRule, scope: str, candidate: Candidate, context: Context, known: _Known
+) -> TargetExplanation:
     wanted = candidate.wanted[rule.name]
-    return SystemExplanation(
-        system=rule.name,
+    return TargetExplanation(
+        target=rule.name,
         wanted=wanted.state,
         makes=wanted.makes,
         reason=wanted.reason,
@@ -224,7 +224,7 @@ def _task(row: Row) -> Row:
     return shown | {"cause": causes.read(row)}
 
 
-def _in_scope(rule: SystemRule, context: Context) -> bool | None:
+def _in_scope(rule: TargetRule, context: Context) -> bool | None:
     try:
         return rule.in_scope(context)
     except RecordError:
@@ -244,7 +244,7 @@ def _because(scope: str, context: Context) -> dict[str, object]:
 
 
 def _mapped(
-    rule: SystemRule, context: Context, accounts: Mapping[str, Account]
+    rule: TargetRule, context: Context, accounts: Mapping[str, Account]
 ) -> dict[str, object]:
     """The mapped attributes; a phone number only by its last digits."""
     phone, attributes = context["person"]["phone"], {}

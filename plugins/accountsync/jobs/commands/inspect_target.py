@@ -46,36 +46,36 @@ async def check(open_connector: OpenConnector) -> str:
 
 
 async def look_for(
-    employee_number: str, *, engine: Engine, system: str, open_connector: OpenConnector
+    employee_number: str, *, engine: Engine, target: str, open_connector: OpenConnector
 ) -> Look:
     """Looks for a person's account by the attributes last applied, or else by those last planned.
     Raises NeedsDataError where there are none, ConfigurationError where the target cannot look
     accounts up."""
     with engine.connect() as connection:
         schema.require_head(connection)
-        traced = accounts.traced(connection, system=system, employee_number=employee_number)
+        traced = accounts.traced(connection, target=target, employee_number=employee_number)
     if traced is None:
         raise NeedsDataError(
-            f"nothing is planned for employee {employee_number} in {system!r}: the person is not"
+            f"nothing is planned for employee {employee_number} in {target!r}: the person is not"
             " in the store, not entitled to it, or no plan was made since the target was configured"
         )
     async with open_connector() as connector:
         if not connector.can_find:
-            raise ConfigurationError(f"{system}: the target offers no look-up")
+            raise ConfigurationError(f"{target}: the target offers no look-up")
         return Look(known=traced.account, found=await connector.find(traced.attributes))
 
 
 async def count_accounts(
-    *, engine: Engine, system: str, open_connector: OpenConnector
+    *, engine: Engine, target: str, open_connector: OpenConnector
 ) -> ListCounts:
     """Counts the accounts of a target. Raises IncompleteReadError where the list is not
     complete."""
     with engine.connect() as connection:
         schema.require_head(connection)
-        ours = accounts.present(connection, system=system)
+        ours = accounts.present(connection, target=target)
     async with open_connector() as connector:
         if not connector.can_list:
-            raise ConfigurationError(f"{system}: the target offers no list of its accounts")
+            raise ConfigurationError(f"{target}: the target offers no list of its accounts")
         return await _counted(connector, ours)
 
 

@@ -145,9 +145,9 @@ def _effect(connection: Connection, settings: Settings, number: str, now: dateti
         names={space: (before.get(space), known.get(space)) for space in rules.names.spaces},
         problem=after.message if isinstance(after, Unavailable) else None,
         changes={
-            system: (task.operation, _changed(task, candidate.accounts.get(system)))
-            for system, task in tasks.items()
-            if step(task, candidate.open_tasks.get(system)) not in (Step.NOTHING, Step.LATER)
+            target: (task.operation, _changed(task, candidate.accounts.get(target)))
+            for target, task in tasks.items()
+            if step(task, candidate.open_tasks.get(target)) not in (Step.NOTHING, Step.LATER)
         },
     )
 

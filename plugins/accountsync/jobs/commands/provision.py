@@ -92,25 +92,25 @@ def _process(
     later: set[str] = set()
     for number in range(_ROUNDS):
         due = _make_due(engine, settings, employee_number, cut_short=number == 0)
-        for system in (system for system in due if system not in later):
+        for target in (target for target in due if target not in later):
             if (left := until - time.monotonic()) <= 0:
                 return
             summaries: list[ProcessSummary] = []
-            process = partial(_processed, doing.process, system, left, summaries)
-            yield _step(f"process {system}", process)
+            process = partial(_processed, doing.process, target, left, summaries)
+            yield _step(f"process {target}", process)
             if not any(_went_on(summary) for summary in summaries):
-                later.add(system)
+                later.add(target)
         if later.issuperset(due):
             return
 
 
 def _processed(
     process: Callable[[str, float], ProcessSummary],
-    system: str,
+    target: str,
     left: float,
     summaries: list[ProcessSummary],
 ) -> str:
-    summaries.append(process(system, left))
+    summaries.append(process(target, left))
     return _describe_run(summaries[-1])
 
 
@@ -130,8 +130,8 @@ def _step(name: str, do: Callable[[], str]) -> Step:
 def describe_plan(plan: PlanSummary) -> str:
     """One line about the tasks that a plan has for the person, and why."""
     wrote = [
-        f"{line.operation} in {line.system} ({_because(line)})"
-        for line in sorted(plan.lines, key=lambda line: line.system)
+        f"{line.operation} in {line.target} ({_because(line)})"
+        for line in sorted(plan.lines, key=lambda line: line.target)
     ]
     return f"plan {plan.plan_id}: {', '.join(wrote) or 'nothing new'}"
 
@@ -162,7 +162,7 @@ def _make_due(
     with engine.begin() as connection:
         now = database_time(connection)
         due = tasks.due_now(connection, number=employee_number, now=now, cut_short=cut_short)
-    return [system for system in settings.systems if system in due]
+    return [target for target in settings.targets if target in due]
 
 
 def _outcome(engine: Engine, settings: Settings, employee_number: str) -> Iterator[Step]:
@@ -172,20 +172,20 @@ def _outcome(engine: Engine, settings: Settings, employee_number: str) -> Iterat
         accounts = tasks.accounts_of(connection, number=employee_number)
     newest: dict[str, TaskView] = {}
     for view in views:
-        newest.setdefault(view.system, view)
-    for system in settings.systems:
-        yield _target_standing(system, accounts.get(system), newest.get(system))
+        newest.setdefault(view.target, view)
+    for target in settings.targets:
+        yield _target_standing(target, accounts.get(target), newest.get(target))
 
 
-def _target_standing(system: str, account: str | None, task: TaskView | None) -> Step:
+def _target_standing(target: str, account: str | None, task: TaskView | None) -> Step:
     message = f"account {account}" if account else "no account"
     if task is None:
         why = "" if account else ": no rule gives one today"
-        return Step(name=f"in {system}", message=message + why)
+        return Step(name=f"in {target}", message=message + why)
     message += f"; {task.operation} {task.state}"
     if task.waits_for:
         message += f" for {', '.join(task.waits_for)} since {task.waiting_since:%F %H:%M} UTC"
     if task.state != TaskState.SUCCEEDED and task.cause:
         message += f": {english(task.cause)}"
     is_well = task.state in _ENDED_WELL
-    return Step(name=f"in {system}", message=message, is_well=is_well)
+    return Step(name=f"in {target}", message=message, is_well=is_well)

@@ -76,27 +76,27 @@ class RequestDocument(_Sent):
     user_list: list[RequestedPerson] = Field(min_length=1)
 
     @property
-    def systems(self) -> list[str]:
+    def targets(self) -> list[str]:
         return sorted(set(self.system_list))
 
     @property
     def content_hash(self) -> bytes:
         """A hash that does not depend on the order in which targets and persons are listed."""
         content = self.model_dump(by_alias=True)
-        content["systemList"] = self.systems
+        content["systemList"] = self.targets
         content["userList"].sort(key=lambda user: user["employeeNumber"])
         raw = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(raw).digest()
 
 
-def read(document: object, *, systems: Collection[str]) -> RequestDocument:
+def read(document: object, *, targets: Collection[str]) -> RequestDocument:
     """`systems` are the configured targets. Raises InvalidRequestError with one line for each
     problem. No line repeats what was sent about people, but for employee numbers (I15)."""
     try:
         request = RequestDocument.model_validate(document)
     except ValidationError as error:
         raise invalid(_wrong(error)) from None
-    if problems := [*_unknown(request, systems), *_repeated(request.user_list)]:
+    if problems := [*_unknown(request, targets), *_repeated(request.user_list)]:
         raise invalid(problems)
     return request
 
@@ -113,10 +113,10 @@ def _wrong(error: ValidationError) -> Iterator[Problem]:
         yield Problem(detail["loc"], message)
 
 
-def _unknown(request: RequestDocument, systems: Collection[str]) -> Iterator[Problem]:
-    for position, system in enumerate(request.system_list):
-        if system not in systems:
-            known = ", ".join(systems)
+def _unknown(request: RequestDocument, targets: Collection[str]) -> Iterator[Problem]:
+    for position, target in enumerate(request.system_list):
+        if target not in targets:
+            known = ", ".join(targets)
             yield Problem(("systemList", position), f"there is no such system; known: {known}")
 
 

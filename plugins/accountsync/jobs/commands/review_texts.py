@@ -70,7 +70,7 @@ def _row(line: PlanLine) -> str:
     rules = ", ".join(f"{_RULES.get(rule, rule)}: {n}" for rule, n in line.reasons.items())
     operation = _OPERATIONS.get(line.operation, line.operation)
     cells = (
-        line.system, operation, line.held, rules, both(line.held_because), _people(line)
+        line.target, operation, line.held, rules, both(line.held_because), _people(line)
     )  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
 

@@ -14,7 +14,7 @@ from accountsync.domain.names.numbering import FirstNumbers
 from accountsync.domain.persons import account_request
 from accountsync.domain.persons.lifecycle import Standing, standing
 from accountsync.domain.plans import planning
-from accountsync.domain.plans.desired import Difference, SystemRule, as_applied
+from accountsync.domain.plans.desired import Difference, TargetRule, as_applied
 from accountsync.domain.plans.entitlement import UNKNOWN, Wanted, wanted
 from accountsync.domain.plans.planning import OpenTask, PlannedTask
 from accountsync.domain.task_states import IN_DOUBT
@@ -48,10 +48,10 @@ class Candidate:
         """Whether the person gets an account. A person with a call under way is planned again after
         it."""
         return any(
-            planning.operation(wanted, self.accounts.get(system), Difference.NONE)
+            planning.operation(wanted, self.accounts.get(target), Difference.NONE)
             == Operation.CREATE
-            and (system not in self.open_tasks or self.open_tasks[system].state not in IN_DOUBT)
-            for system, wanted in self.wanted.items()
+            and (target not in self.open_tasks or self.open_tasks[target].state not in IN_DOUBT)
+            for target, wanted in self.wanted.items()
         )  # fmt: skip
 
     def evaluation(self, *, is_settled: bool = True) -> Evaluation:
@@ -64,8 +64,8 @@ class Candidate:
     @property
     def keeps_account(self) -> bool:
         return any(
-            wanted.state == AccountState.ACTIVE and system in self.accounts
-            for system, wanted in self.wanted.items()
+            wanted.state == AccountState.ACTIVE and target in self.accounts
+            for target, wanted in self.wanted.items()
         )
 
 
@@ -104,7 +104,7 @@ def _candidate(
     if person["source"] in rules.statuses:
         wanted_states, next_at = _wanted_states(rules, person, known, now, doubtful)
     else:
-        wanted_states, next_at = {rule.name: UNKNOWN for rule in rules.systems}, None
+        wanted_states, next_at = {rule.name: UNKNOWN for rule in rules.targets}, None
     return Candidate(
         id=person["id"],
         revision=person["revision"],
@@ -130,14 +130,14 @@ def _wanted_states(
         rule.name: Wanted(state=None, reason=_MAY_HAVE_ONE)
         if (person["id"], rule.name) in doubtful
         else _wanted(rule, stands, scope, known.get(rule.name), now)
-        for rule in rules.systems
+        for rule in rules.targets
     }
     dates = [stands.next_at, *(state.next_at for state in wanted_states.values())]
     return wanted_states, min(filter(None, dates), default=None)
 
 
 def _wanted(
-    rule: SystemRule,
+    rule: TargetRule,
     stands: Standing,
     scope: Context,
     account: Account | None,
@@ -152,7 +152,7 @@ def _wanted(
     )
 
 
-def _entitled(rule: SystemRule, scope: Context) -> bool | None:
+def _entitled(rule: TargetRule, scope: Context) -> bool | None:
     """Whether an account request or the rule entitles the person. None where the rule lacks data:
     it then neither gives nor takes an account."""
     if account_request.entitles(rule.name, scope["person"], scope["valid_statuses"]):
@@ -200,7 +200,7 @@ def take_over_adopted(
     for candidate in candidates:
         applied = _applied(rules, candidate, given.get(candidate.id, {}))
         settled |= {
-            (candidate.id, system): account.attributes for system, account in applied.items()
+            (candidate.id, target): account.attributes for target, account in applied.items()
         }
         taken_over.append(
             replace(candidate, accounts={**candidate.accounts, **applied}) if applied else candidate
@@ -212,7 +212,7 @@ def take_over_adopted(
 def _applied(rules: Rules, candidate: Candidate, given: Mapping[str, str]) -> dict[str, Account]:
     context, known = {**candidate.context, "names": given}, dict(candidate.accounts)
     applied = {}
-    for rule in rules.systems:
+    for rule in rules.targets:
         account = known.get(rule.name)
         if (
             account
@@ -231,7 +231,7 @@ def plan_tasks(
 ) -> dict[str, PlannedTask]:
     context = {**candidate.context, "names": given}
     planned = {}
-    for rule in rules.systems:
+    for rule in rules.targets:
         task = planning.plan_task(
             rule,
             person_id=candidate.id,
@@ -251,6 +251,6 @@ def _in_order(
         rule.name: planning.in_order(
             rule, planned[rule.name], planned=planned, open_tasks=open_tasks
         )
-        for rule in rules.systems
+        for rule in rules.targets
         if rule.after and rule.name in planned
     }

@@ -47,7 +47,7 @@ _FEW_PERSONS = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSummary:
-    """`counts`: system → task state → tasks. `released`: tasks that can be carried out now. `held`:
+    """`counts`: target → task state → tasks. `released`: tasks that can be carried out now. `held`:
     tasks that the guard holds. `unknown_sources`: HR sources that are not configured → their
     persons, whose accounts are kept as they are."""
 
@@ -79,10 +79,10 @@ class _Changes:
         call (I6)."""
         if not claimed:
             return
-        places = {(task.person_id, task.system) for task in claimed}
+        places = {(task.person_id, task.target) for task in claimed}
         persons = {task.person_id for task in claimed}
         self.replacing[:] = [
-            task for task in self.replacing if (task.person_id, task.system) not in places
+            task for task in self.replacing if (task.person_id, task.target) not in places
         ]
         self.planned = [
             replace(evaluation, revision=0) if evaluation.person_id in persons else evaluation
@@ -160,7 +160,7 @@ def _plan(
     digest = hashlib.sha256()
     changed = planned_rules.changed(connection, rules.fingerprints)
     if changed:
-        log.info("event=rules_changed plan=%s systems=%s", plan_id, changed)
+        log.info("event=rules_changed plan=%s targets=%s", plan_id, changed)
         planned_rules.keep_order(connection, rules.order.after, reads=rules.reads)
     if changed and only is None:
         planned_rules.keep(connection, rules.fingerprints, now=now)
@@ -203,8 +203,8 @@ def _give_up_targets(
 ) -> None:
     """Gives up the open tasks of targets that were taken out of the configuration."""
     if gone := planned_rules.forget(connection, but=rules.fingerprints):
-        given_up = planned_tasks.give_up_targets(connection, systems=gone, now=now, digest=digest)
-        log.warning("event=targets_gone plan=%s systems=%s given_up=%s", plan_id, gone, given_up)
+        given_up = planned_tasks.give_up_targets(connection, targets=gone, now=now, digest=digest)
+        log.warning("event=targets_gone plan=%s targets=%s given_up=%s", plan_id, gone, given_up)
 
 
 def _to_open_tasks(
@@ -232,16 +232,16 @@ def _to_open_tasks(
 def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:
     """Holds what the guard stops, and releases everything else (I7)."""
     for group in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
-        because = plan_guard.reasons(group.facts, rules.guards[group.system, group.operation])
+        because = plan_guard.reasons(group.facts, rules.guards[group.target, group.operation])
         if because:
             log.warning(
-                "event=held plan=%s system=%s operation=%s because=%r",
-                plan_id, group.system, group.operation, all_english(because),
+                "event=held plan=%s target=%s operation=%s because=%r",
+                plan_id, group.target, group.operation, all_english(because),
             )  # fmt: skip
             guarded_tasks.hold(
                 connection,
                 plan_id=plan_id,
-                system=group.system,
+                target=group.target,
                 operation=group.operation,
                 because=because,
             )
@@ -296,10 +296,10 @@ def _changes(
     for candidate, tasks in zip(others, planned, strict=True):
         refusals = refused.get(candidate.id, {})
         still_refused = {
-            system for system, task in tasks.items() if _is_refused(task, refusals.get(system))
+            target for target, task in tasks.items() if _is_refused(task, refusals.get(target))
         }
-        changes.lapsed += [task for system, task in refusals.items() if system not in still_refused]
-        asked = {system: task for system, task in tasks.items() if system not in still_refused}
+        changes.lapsed += [task for target, task in refusals.items() if target not in still_refused]
+        asked = {target: task for target, task in tasks.items() if target not in still_refused}
         _collect(changes, rules, candidate, asked)
     planned_tasks.lapse(connection, changes.lapsed)
     first_tasks = (
@@ -324,7 +324,7 @@ def _collect(
     """Adds what a person's open tasks need to come in step with the planned ones. A person with a
     call under way is planned again after it."""
     is_settled = True
-    for rule in rules.systems:
+    for rule in rules.targets:
         task, open_task = planned.get(rule.name), candidate.open_tasks.get(rule.name)
         step = planning.step(task, open_task)
         if step in (Step.SUPERSEDE, Step.REPLACE) and open_task:

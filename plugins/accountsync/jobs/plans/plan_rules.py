@@ -13,7 +13,7 @@ from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.mapping.values import compile_condition, compile_tree, paths, roots_in
 from accountsync.domain.persons import account_request
 from accountsync.domain.persons.lifecycle import Statuses
-from accountsync.domain.plans.desired import SystemRule
+from accountsync.domain.plans.desired import TargetRule
 from accountsync.domain.plans.entitlement import Policy
 from accountsync.domain.plans.plan_guard import GuardRule
 from accountsync.domain.tasks.waiting import Order
@@ -39,7 +39,7 @@ class Rules:
     about which the `leave` of each target decides. Persons of a source that is not in `statuses`
     keep their accounts as they are."""
 
-    systems: Sequence[SystemRule]
+    targets: Sequence[TargetRule]
     order: Order
     names: NameRules
     valid_statuses: Mapping[str, Sequence[str]]
@@ -51,10 +51,10 @@ class Rules:
     def reads(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
         """Target → another target → the facts of an account there that the first one's mapping
         reads."""
-        return {rule.name: _read_accounts(rule) for rule in self.systems}
+        return {rule.name: _read_accounts(rule) for rule in self.targets}
 
 
-def _read_accounts(rule: SystemRule) -> Mapping[str, Sequence[str]]:
+def _read_accounts(rule: TargetRule) -> Mapping[str, Sequence[str]]:
     facts: dict[str, list[str]] = {}
     for root, *path in sorted(paths(rule.late, roots=PERSON_ROOTS)):
         if root == "accounts":
@@ -64,7 +64,7 @@ def _read_accounts(rule: SystemRule) -> Mapping[str, Sequence[str]]:
 
 def compile_rules(settings: Settings) -> Rules:
     return Rules(
-        systems=[_rule(name, target) for name, target in settings.systems.items()],
+        targets=[_rule(name, target) for name, target in settings.targets.items()],
         order=settings.order,
         names=name_giving.compile_names(settings),
         valid_statuses={
@@ -80,16 +80,16 @@ def compile_rules(settings: Settings) -> Rules:
         },
         guards={
             (name, operation): (target.guard or settings.guard).rule(operation)
-            for name, target in settings.systems.items()
+            for name, target in settings.targets.items()
             for operation in TAKES_AWAY
         },
         fingerprints={
-            name: _fingerprint(settings, target) for name, target in settings.systems.items()
+            name: _fingerprint(settings, target) for name, target in settings.targets.items()
         },
     )
 
 
-def _rule(name: str, target: AnyTarget) -> SystemRule:
+def _rule(name: str, target: AnyTarget) -> TargetRule:
     late = {
         attribute: node
         for attribute, node in target.attributes.items()
@@ -99,7 +99,7 @@ def _rule(name: str, target: AnyTarget) -> SystemRule:
         attribute: compile_tree(node, roots=PERSON_ROOTS)
         for attribute, node in target.attributes.items()
     }
-    return SystemRule(
+    return TargetRule(
         name=name,
         depends_on=target.depends_on,
         after=target.after,

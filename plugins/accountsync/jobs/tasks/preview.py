@@ -34,7 +34,7 @@ _AT_MOST = 1000
 def preview_account_tasks(
     *,
     engine: Engine,
-    system: str,
+    target: str,
     open_connector: Callable[[], AbstractAsyncContextManager[Connector]],
     limits: Limits,
 ) -> ProcessSummary:
@@ -48,18 +48,18 @@ def preview_account_tasks(
     with engine.connect() as connection:
         claims = claimed_tasks.peek(
             connection,
-            system=system,
+            target=target,
             limit=min(limits.max_tasks or _AT_MOST, _AT_MOST),
             now=database_time(connection),
             numbers=limits.employee_numbers,
         )
-    shown = asyncio.run(_show(system, claims, open_connector))
-    log.info("event=dry_run system=%s %s", system, dict(shown))
-    return ProcessSummary(system=system, outcomes=dict(shown))
+    shown = asyncio.run(_show(target, claims, open_connector))
+    log.info("event=dry_run target=%s %s", target, dict(shown))
+    return ProcessSummary(target=target, outcomes=dict(shown))
 
 
 async def _show(
-    system: str,
+    target: str,
     claims: list[Claim],
     open_connector: Callable[[], AbstractAsyncContextManager[Connector]],
 ) -> Counter[str]:
@@ -69,8 +69,8 @@ async def _show(
             verdict, details = await _would(connector, claim)
             shown[verdict] += 1
             log.info(
-                "event=%s system=%s task=%s operation=%s employee_number=%s what=%r",
-                verdict, system, claim.row["id"], claim.row["operation"],
+                "event=%s target=%s task=%s operation=%s employee_number=%s what=%r",
+                verdict, target, claim.row["id"], claim.row["operation"],
                 claim.row["employee_number"], details,
             )  # fmt: skip
     return shown

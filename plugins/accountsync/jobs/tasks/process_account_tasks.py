@@ -45,7 +45,7 @@ class ProcessSummary:
     is its state now; where it kept the target from being called, `cause` says why and `until` how
     long. `call_seconds` is the time of all calls together."""
 
-    system: str
+    target: str
     outcomes: Mapping[str, int] = field(default_factory=dict)
     released: int = 0
     busy: bool = False
@@ -56,7 +56,7 @@ class ProcessSummary:
 
 
 def find_due_targets(
-    *, engine: Engine, systems: Iterable[str], now: datetime | None = None, dry_run: bool = False
+    *, engine: Engine, targets: Iterable[str], now: datetime | None = None, dry_run: bool = False
 ) -> list[str]:
     """The targets with tasks that are due. Dependants that were overlooked are released first,
     except in a dry run."""
@@ -66,7 +66,7 @@ def find_due_targets(
         if not dry_run:
             share = random.random()  # noqa: S311 (where to begin to look)
             dependants.release_overlooked(connection, now=moment, share=share, limit=_LOOKED_AT)
-        return due_tasks.due_systems(connection, systems=systems, now=moment)
+        return due_tasks.due_targets(connection, targets=targets, now=moment)
 
 
 def find_untried(*, engine: Engine, since: datetime) -> dict[str, int]:
@@ -90,7 +90,7 @@ def rules_of(settings: Settings) -> Rules:
 def process_account_tasks(
     *,
     engine: Engine,
-    system: str,
+    target: str,
     open_connector: OpenConnector,
     rules: Rules,
     limits: Limits,
@@ -107,12 +107,12 @@ def process_account_tasks(
     the error is new or with `at_once`: a target that was down already ends the run without one.
     Raises TransientError where the run was ended from outside.
     """
-    with locks.held_or_not(engine, f"target/{system}") as lock:
+    with locks.held_or_not(engine, f"target/{target}") as lock:
         if not lock:
-            log.info("event=busy system=%s", system)
-            return ProcessSummary(system=system, busy=True)
+            log.info("event=busy target=%s", target)
+            return ProcessSummary(target=target, busy=True)
         queue = TaskQueue(
-            engine=engine, system=system, worker=worker, limits=limits, clock=clock, lock=lock
+            engine=engine, target=target, worker=worker, limits=limits, clock=clock, lock=lock
         )
         queue.expire_leases()
         run = _TargetRun(queue, open_connector, rules)
@@ -133,7 +133,7 @@ class _TargetRun:
         self._rules = rules
         self._processor: Processor | None = None
         self.error: AccountSyncError | None = None
-        self.summary = ProcessSummary(system=queue.system)
+        self.summary = ProcessSummary(target=queue.target)
 
     def run(self, *, at_once: bool) -> None:
         before = self._queue.breaker()
@@ -153,8 +153,8 @@ class _TargetRun:
 
     def _leave_alone(self, known: Breaker) -> None:
         log.info(
-            "event=target_left_alone system=%s breaker=%s since=%s next_look=%s cause=%r",
-            self._queue.system, known.state, known.since, known.probe_at, known.cause,
+            "event=target_left_alone target=%s breaker=%s since=%s next_look=%s cause=%r",
+            self._queue.target, known.state, known.since, known.probe_at, known.cause,
         )  # fmt: skip
         self.summary = replace(
             self.summary,
@@ -177,7 +177,7 @@ class _TargetRun:
         async with self._open_connector() as connector:
             if passage is Passage.LOOK:
                 try:
-                    log.info("event=target_looked_at system=%s", self._queue.system)
+                    log.info("event=target_looked_at target=%s", self._queue.target)
                     await connector.check()
                 except (ConfigurationError, TargetDownError):
                     raise
@@ -199,17 +199,17 @@ class _TargetRun:
         if processor and (seconds := processor.health.throttle.pause_left_s):
             return breaker.paused(until=now + timedelta(seconds=seconds), now=now)
         if before.state != "closed":
-            log.info("event=target_recovered system=%s since=%s", self._queue.system, before.since)
+            log.info("event=target_recovered target=%s since=%s", self._queue.target, before.since)
         return Breaker()
 
     def _summed_up(self, after: Breaker) -> ProcessSummary:
         queue, processor = self._queue, self._processor
         log.info(
-            "event=processed system=%s outcomes=%s released=%s breaker=%s cause=%r",
-            queue.system, dict(queue.outcomes), queue.released, after.state, after.cause,
+            "event=processed target=%s outcomes=%s released=%s breaker=%s cause=%r",
+            queue.target, dict(queue.outcomes), queue.released, after.state, after.cause,
         )  # fmt: skip
         return ProcessSummary(
-            system=queue.system,
+            target=queue.target,
             outcomes=dict(queue.outcomes),
             released=queue.released,
             breaker=after.state,

@@ -276,9 +276,9 @@ class Processor:
             return
         task = result.task
         log.warning(
-            "event=attempt_failed system=%s task=%s operation=%s employee_number=%s attempt=%s"
+            "event=attempt_failed target=%s task=%s operation=%s employee_number=%s attempt=%s"
             " probe=%s next=%s error=%s code=%s message=%r",
-            self._queue.system, task.id, task.operation, task.employee_number, task.attempts,
+            self._queue.target, task.id, task.operation, task.employee_number, task.attempts,
             task.probe, result.state, result.error_kind, result.code, result.message,
         )  # fmt: skip
 
@@ -312,8 +312,8 @@ class Processor:
     def _log_progress(self) -> None:
         counted = sorted(self._queue.outcomes.items())
         log.info(
-            "event=processing system=%s in_hand=%s released=%s %s",
-            self._queue.system, len(self._held), self._queue.released,
+            "event=processing target=%s in_hand=%s released=%s %s",
+            self._queue.target, len(self._held), self._queue.released,
             " ".join(f"{outcome}={count}" for outcome, count in counted),
         )  # fmt: skip
 

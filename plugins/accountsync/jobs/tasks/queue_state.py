@@ -16,18 +16,18 @@ class QueueState:
     """`depth` is open state → tasks, zeros included. `oldest_due_s` is how many seconds the oldest
     due task has waited, 0.0 where nothing is due."""
 
-    system: str
+    target: str
     depth: Mapping[str, int]
     oldest_due_s: float
     breaker: str
 
 
-def read_queue_state(engine: Engine, system: str) -> QueueState:
+def read_queue_state(engine: Engine, target: str) -> QueueState:
     with engine.connect() as connection:
-        counted = due_tasks.depth(connection, system=system)
+        counted = due_tasks.depth(connection, target=target)
         return QueueState(
-            system=system,
+            target=target,
             depth={state: counted.get(state, 0) for state in OPEN_STATES},
-            oldest_due_s=due_tasks.oldest_due_s(connection, system=system),
-            breaker=breakers.read(connection, system).state,
+            oldest_due_s=due_tasks.oldest_due_s(connection, target=target),
+            breaker=breakers.read(connection, target).state,
         )

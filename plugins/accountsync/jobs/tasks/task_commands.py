@@ -53,7 +53,7 @@ def require_known(*, engine: Engine, settings: Settings, chosen: TaskFilter) -> 
     """Raises ConfigurationError where the filter names something that does not exist. Without it, a
     misspelt name would look as if nothing were stuck."""
     with engine.connect() as connection:
-        unknown = task_commands.unknown(connection, chosen, targets=list(settings.systems))
+        unknown = task_commands.unknown(connection, chosen, targets=list(settings.targets))
     if unknown:
         raise ConfigurationError("; ".join(unknown))
 
@@ -75,7 +75,7 @@ def _chosen(
     rows = task_commands.choose(connection, TASK_COMMANDS[command], chosen, now=now)
     if not TASK_COMMANDS[command].revives:
         return rows, 0
-    configured = [row for row in rows if row["system"] in settings.systems]
+    configured = [row for row in rows if row["system"] in settings.targets]
     return configured, len(rows) - len(configured)
 
 
@@ -145,14 +145,14 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
         if not task_commands.take(connection, task=task, worker=worker, now=now):
             raise ConfigurationError(f"task {task} does not wait for a human")
         claim = claimed_tasks.read(connection, task=task)
-        system, claimed = claim.row["system"], claim.as_task(claim.row["desired"])
-        if system not in settings.systems:
-            raise ConfigurationError(f"task {task}: {system} is not configured any more")
+        target, claimed = claim.row["system"], claim.as_task(claim.row["desired"])
+        if target not in settings.targets:
+            raise ConfigurationError(f"task {task}: {target} is not configured any more")
         result = outcomes.succeeded(
-            claimed, _made_by_hand(claimed, settings.systems[system].identifier)
+            claimed, _made_by_hand(claimed, settings.targets[target].identifier)
         )
-        results = planned_again(connection, system, [result])
-        tasks.record(connection, system=system, worker=worker, results=results, now=now)
+        results = planned_again(connection, target, [result])
+        tasks.record(connection, target=target, worker=worker, results=results, now=now)
         details = {"task": task, "comment": comment}
         audit.record(connection, actor=actor, action=AuditAction.TASK_DONE, details=details)
 

@@ -64,14 +64,14 @@ class TaskQueue:
         self,
         *,
         engine: Engine,
-        system: str,
+        target: str,
         worker: str,
         limits: Limits,
         clock: Clock,
         lock: Lock,
     ) -> None:
         self._engine = engine
-        self.system = system
+        self.target = target
         self._worker = f"{worker}/{uuid4().hex[:8]}"
         self.limits = limits
         self.clock = clock
@@ -92,7 +92,7 @@ class TaskQueue:
 
     def expire_leases(self) -> None:
         with self._engine.begin() as connection:
-            tasks.expire_leases(connection, system=self.system, now=self.clock())
+            tasks.expire_leases(connection, target=self.target, now=self.clock())
 
     def claim(self) -> list[Claim]:
         """The next lot of due tasks. It is empty where nothing is due, or the run has done its
@@ -118,7 +118,7 @@ class TaskQueue:
         with self._engine.begin() as connection:
             return claimed_tasks.claim(
                 connection,
-                system=self.system,
+                target=self.target,
                 limit=limit,
                 worker=self._worker,
                 lease=self.limits.lease,
@@ -174,13 +174,13 @@ class TaskQueue:
     def _record(self, results: Sequence[Result]) -> Sequence[Result]:
         with self._engine.begin() as connection:
             tasks.yield_to_others(connection)
-            results = planned_again(connection, self.system, results)
+            results = planned_again(connection, self.target, results)
             if any(result.replan for result in results):
                 locks.take_persons(connection)
-            results = _without_taken(connection, self.system, results)
+            results = _without_taken(connection, self.target, results)
             released = tasks.record(
                 connection,
-                system=self.system,
+                target=self.target,
                 worker=self._worker,
                 results=results,
                 now=self.clock(),
@@ -208,11 +208,11 @@ class TaskQueue:
 
     def breaker(self) -> Breaker:
         with self._engine.connect() as connection:
-            return breakers.read(connection, self.system)
+            return breakers.read(connection, self.target)
 
     def keep_breaker(self, breaker: Breaker) -> None:
         with self._engine.begin() as connection:
-            breakers.keep(connection, system=self.system, breaker=breaker, now=self.clock())
+            breakers.keep(connection, target=self.target, breaker=breaker, now=self.clock())
 
 
 @contextmanager
@@ -240,7 +240,7 @@ def _is_passing(error: DBAPIError) -> bool:
 
 
 def planned_again(
-    connection: Connection, system: str, results: Sequence[Result]
+    connection: Connection, target: str, results: Sequence[Result]
 ) -> Sequence[Result]:
     """The results, marked so that a person is planned again whose account has changed in facts that
     the mappings of other targets read."""
@@ -249,7 +249,7 @@ def planned_again(
         for result in results
         if result.account and result.account_state
     }
-    again = accounts.read_elsewhere(connection, system=system, found=present)
+    again = accounts.read_elsewhere(connection, target=target, found=present)
     return [
         replace(result, replan=True) if result.task.person_id in again else result
         for result in results
@@ -257,13 +257,13 @@ def planned_again(
 
 
 def _without_taken(
-    connection: Connection, system: str, results: Sequence[Result]
+    connection: Connection, target: str, results: Sequence[Result]
 ) -> Sequence[Result]:
     """The results, with a failure in place of an account that belongs to another person. A key that
     went from one person to another finds the first person's account, which must not be taken over
     (I8, I10)."""
     present = {result.task.person_id: result.account for result in results if result.account}
-    taken = accounts.taken(connection, system=system, found=present)
+    taken = accounts.taken(connection, target=target, found=present)
     return [
         replace(
             result,

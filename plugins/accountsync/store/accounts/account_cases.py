@@ -140,11 +140,11 @@ def contexts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Itera
         yield {
             "person": row,
             "names": names.get(row["id"], {}),
-            "accounts": {system: account.as_context() for system, account in own.items()},
+            "accounts": {target: account.as_context() for target, account in own.items()},
         }
 
 
-def adopt(connection: Connection, *, system: str, found: Mapping[int, RemoteAccount]) -> None:
+def adopt(connection: Connection, *, target: str, found: Mapping[int, RemoteAccount]) -> None:
     """`found`: person id → the account that is the person's. The persons are planned again."""
     rows = [
         {
@@ -156,14 +156,14 @@ def adopt(connection: Connection, *, system: str, found: Mapping[int, RemoteAcco
         }
         for person_id, account in found.items()
     ]
-    connection.execute(_ADOPT, {"system": system, "rows": orjson.dumps(rows).decode()})
-    _make_no_other(connection, system, list(found))
+    connection.execute(_ADOPT, {"system": target, "rows": orjson.dumps(rows).decode()})
+    _make_no_other(connection, target, list(found))
     plan_again(connection, list(found))
 
 
-def _make_no_other(connection: Connection, system: str, persons: Collection[int]) -> None:
+def _make_no_other(connection: Connection, target: str, persons: Collection[int]) -> None:
     """Creates that nobody has begun are given up at once, before somebody sends them (I9)."""
-    connection.execute(_GIVE_UP, {"system": system, "persons": bigints(persons)})
+    connection.execute(_GIVE_UP, {"system": target, "persons": bigints(persons)})
 
 
 def plan_again(connection: Connection, persons: Collection[int]) -> None:
@@ -171,7 +171,7 @@ def plan_again(connection: Connection, persons: Collection[int]) -> None:
 
 
 def put_cases(
-    connection: Connection, *, system: str, doubts: Sequence[Doubt], now: datetime
+    connection: Connection, *, target: str, doubts: Sequence[Doubt], now: datetime
 ) -> None:
     """Makes the open cases those of the newest list; what a human decided stays decided."""
     rows = [
@@ -183,13 +183,13 @@ def put_cases(
         }
         for doubt in doubts
     ]
-    bound = {"system": system, "now": now}
+    bound = {"system": target, "now": now}
     before = {*connection.scalars(_DOUBTFUL, bound)}
     connection.execute(_PUT_CASES, bound | {"rows": orjson.dumps(rows).decode()})
     doubtful = [row["account_key"] for row in rows]
     settled = connection.scalars(_SETTLE, bound | {"doubtful": doubtful}).all()
     in_question = {*connection.scalars(_DOUBTFUL, bound)}
-    _make_no_other(connection, system, in_question)
+    _make_no_other(connection, target, in_question)
     plan_again(connection, {person for persons in settled for person in persons})
     plan_again(connection, in_question - before)
 
@@ -204,22 +204,22 @@ def _as_json(account: RemoteAccount) -> dict[str, Any]:
     }
 
 
-def cases(connection: Connection, *, system: str | None = None) -> Sequence[RowMapping]:
+def cases(connection: Connection, *, target: str | None = None) -> Sequence[RowMapping]:
     """The open cases. `numbers`: the candidates' employee numbers."""
     query = (
         f"{_CASES} WHERE c.state = 'open' AND (CAST(:system AS text) IS NULL OR c.system = :system)"
     )
-    bound = {"system": system}
+    bound = {"system": target}
     return connection.execute(text(query + " ORDER BY c.id"), bound).mappings().all()
 
 
-def ignored(connection: Connection, *, system: str) -> frozenset[str]:
+def ignored(connection: Connection, *, target: str) -> frozenset[str]:
     """Keys of the accounts of which a human said that they are nobody's."""
     query = (
         "SELECT account_key FROM accountsync.correlation_case"
         " WHERE system = :system AND state = 'ignored'"
     )
-    return frozenset(connection.scalars(text(query), {"system": system}))
+    return frozenset(connection.scalars(text(query), {"system": target}))
 
 
 def find_case(connection: Connection, case: int) -> RowMapping | None:
@@ -242,7 +242,7 @@ def close(connection: Connection, *, case: int, state: str, now: datetime) -> No
 
 
 def in_doubt(connection: Connection, persons: Sequence[int]) -> frozenset[tuple[int, str]]:
-    """(person id, system) of persons without a known account there who may own one by an open case:
+    """(person id, target) of persons without a known account there who may own one by an open case:
     another one would be their second (I9)."""
     pairs = connection.execute(_IN_DOUBT, {"persons": bigints(persons)})
     return frozenset((row.person_id, row.system) for row in pairs)

@@ -49,7 +49,7 @@ JOIN accountsync.account a
 
 
 def taken(
-    connection: Connection, *, system: str, found: Mapping[int, RemoteAccount]
+    connection: Connection, *, target: str, found: Mapping[int, RemoteAccount]
 ) -> frozenset[int]:
     """The persons whose account, found or made just now, belongs to another person already."""
     owners: dict[str, int] = {}
@@ -59,7 +59,7 @@ def taken(
         if owners.setdefault(account.remote_id or account.identifier, person_id) != person_id
     }
     bound = {
-        "system": system,
+        "system": target,
         "persons": list(found),
         "remote_ids": [account.remote_id for account in found.values()],
         "identifiers": [account.identifier for account in found.values()],
@@ -108,7 +108,7 @@ WHERE EXISTS (
 def read_elsewhere(
     connection: Connection,
     *,
-    system: str,
+    target: str,
     found: Mapping[int, tuple[RemoteAccount, Mapping[str, Any]]],
 ) -> frozenset[int]:
     """The persons whose other accounts were made, or are being made, from a fact that has changed.
@@ -124,12 +124,12 @@ def read_elsewhere(
         }
         for person_id, (account, attributes) in found.items()
     ]
-    bound = {"system": system, "rows": orjson.dumps(rows).decode()}
+    bound = {"system": target, "rows": orjson.dumps(rows).decode()}
     return frozenset(connection.scalars(_READ_ELSEWHERE, bound)) if rows else frozenset()
 
 
 def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, Account]]:
-    """Person id → system → account."""
+    """Person id → target → account."""
     accounts: defaultdict[int, dict[str, Account]] = defaultdict(dict)
     for row in connection.execute(_OF, {"persons": bigints(persons)}):
         accounts[row.person_id][row.system] = Account(
@@ -157,10 +157,10 @@ WHERE a.person_id = r.person_id AND a.system = r.system AND a.as_shown
 def keep_applied(
     connection: Connection, applied: Mapping[tuple[int, str], Mapping[str, Any]]
 ) -> None:
-    """`applied`: (person id, system) of adopted accounts → what counts as applied last."""
+    """`applied`: (person id, target) of adopted accounts → what counts as applied last."""
     rows = [
-        {"person_id": person_id, "system": system, "attributes": attributes}
-        for (person_id, system), attributes in applied.items()
+        {"person_id": person_id, "system": target, "attributes": attributes}
+        for (person_id, target), attributes in applied.items()
     ]
     if rows:
         connection.execute(_KEEP_APPLIED, {"rows": orjson.dumps(rows).decode()})
@@ -168,7 +168,7 @@ def keep_applied(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traced:
-    """A person's account in a system, if known. `attributes`: as applied last, else as planned."""
+    """A person's account in a target, if known. `attributes`: as applied last, else as planned."""
 
     account: Account | None
     attributes: Mapping[str, Any]
@@ -190,8 +190,8 @@ WHERE p.employee_number = :number AND (a.id IS NOT NULL OR t.desired IS NOT NULL
 """)
 
 
-def traced(connection: Connection, *, system: str, employee_number: str) -> Traced | None:
-    row = connection.execute(_TRACED, {"system": system, "number": employee_number}).first()
+def traced(connection: Connection, *, target: str, employee_number: str) -> Traced | None:
+    row = connection.execute(_TRACED, {"system": target, "number": employee_number}).first()
     if row is None:
         return None
     account = row.state and Account(
@@ -205,7 +205,7 @@ def traced(connection: Connection, *, system: str, employee_number: str) -> Trac
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """The accounts of a system that are there, as far as we know → the persons' ids."""
+    """The accounts of a target that are there, as far as we know → the persons' ids."""
 
     by_remote_id: Mapping[str, int]
     by_identifier: Mapping[str, int]
@@ -217,8 +217,8 @@ _PRESENT = text(
 )
 
 
-def present(connection: Connection, *, system: str) -> Present:
-    rows = connection.execute(_PRESENT, {"system": system}).all()
+def present(connection: Connection, *, target: str) -> Present:
+    rows = connection.execute(_PRESENT, {"system": target}).all()
     return Present(
         by_remote_id={row.remote_id: row.person_id for row in rows if row.remote_id},
         by_identifier={row.identifier: row.person_id for row in rows},

@@ -22,7 +22,7 @@ from accountsync.domain.names.numbering import (
 from accountsync.store.engine import bigints, copying
 
 MAPPING, OVERRIDE, OPERATOR, HR = "mapping", "override", "operator", "hr"
-"""Origins of a name; any other origin is the system in which the name was found."""
+"""Origins of a name; any other origin is the target in which the name was found."""
 
 # OFFSET 0 makes PostgreSQL look up each of the few thousand names of a lot in the index. With a
 # plain join it would read the whole registry for every lot.

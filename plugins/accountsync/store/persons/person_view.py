@@ -83,7 +83,7 @@ def newcomer(connection: Connection, person: Mapping[str, Any]) -> dict[str, Any
 
 
 def tasks(connection: Connection, person_id: int) -> tuple[list[RowMapping], list[RowMapping]]:
-    """The person's open tasks, and of each system the last one that is over."""
+    """The person's open tasks, and of each target the last one that is over."""
     rows = connection.execute(_TASKS, {"person": person_id}).mappings().all()
     last: dict[str, RowMapping] = {}
     for row in rows:

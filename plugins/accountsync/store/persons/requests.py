@@ -266,5 +266,5 @@ def newest(connection: Connection, *, limit: int) -> Sequence[RowMapping]:
 
 
 def progress(connection: Connection, requests: Sequence[int]) -> Sequence[RowMapping]:
-    """A row per person and system of each request."""
+    """A row per person and target of each request."""
     return connection.execute(_PROGRESS, {"requests": list(requests)}).mappings().all()

@@ -28,11 +28,11 @@ GUARD_HOLDS = (
 )
 """Tasks that are decided about with their plan. Tasks that an operator holds are not among them."""
 
-# By system and operation, what the guard decides by, where this plan has something to judge:
+# By target and operation, what the guard decides by, where this plan has something to judge:
 #
 #   planned     tasks of this plan that are still to be judged
 #   held        tasks of any plan that the guard holds
-#   active      accounts of the system that are active: what a share is a share of
+#   active      accounts of the target that are active: what a share is a share of
 #   day, week   tasks of the last 24 hours and 7 days that went through without a human
 _FACTS = text(f"""
 SELECT t.system, t.operation, t.planned, t.held, a.active, done.day, done.week
@@ -85,7 +85,7 @@ FROM accountsync.account_task
 WHERE plan_id = :plan_id AND held_because IS NOT NULL
 """)
 
-# What goes on may have to wait for the systems that come after its own. Which of them it does wait
+# What goes on may have to wait for the targets that come after its own. Which of them it does wait
 # for is decided next (`store.tasks.dependants`), once all that go on together are let through: the
 # one is not held any more for which another waits.
 _LET_THROUGH = text(f"""
@@ -141,7 +141,7 @@ ORDER BY p.id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    system: str
+    target: str
     operation: str
     facts: Facts
 
@@ -150,7 +150,7 @@ def facts(connection: Connection, *, plan_id: int, now: datetime) -> list[Judged
     """The facts of the plan's operations that the guard has not judged yet."""
     return [
         Judged(
-            system=row["system"],
+            target=row["system"],
             operation=row["operation"],
             facts=Facts(**{name: row[name] for name in Facts.__slots__}),
         )
@@ -162,11 +162,11 @@ def hold(
     connection: Connection,
     *,
     plan_id: int,
-    system: str,
+    target: str,
     operation: str,
     because: Sequence[Reason],
 ) -> None:
-    bound = {"plan_id": plan_id, "system": system, "operation": operation}
+    bound = {"plan_id": plan_id, "system": target, "operation": operation}
     reasons = orjson.dumps(as_documents(because)).decode()
     connection.execute(_HOLD, bound | {"because": reasons})
 

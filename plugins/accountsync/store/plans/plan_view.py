@@ -21,7 +21,7 @@ class PlanLine:
     asks for it → tasks · `examples`: employee numbers of those who are known longest.
     """
 
-    system: str
+    target: str
     operation: str
     tasks: int
     held: int

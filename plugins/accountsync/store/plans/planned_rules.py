@@ -10,10 +10,10 @@ from sqlalchemy import Connection, text
 
 
 def changed(connection: Connection, fingerprints: Mapping[str, str]) -> list[str]:
-    """The systems that were planned by another configuration, or never."""
+    """The targets that were planned by another configuration, or never."""
     rows = connection.execute(text("SELECT system, fingerprint FROM accountsync.planned_rules"))
     known = {row.system: row.fingerprint for row in rows}
-    return [system for system, wanted in fingerprints.items() if known.get(system) != wanted]
+    return [target for target, wanted in fingerprints.items() if known.get(target) != wanted]
 
 
 def forget(connection: Connection, *, but: Collection[str]) -> list[str]:
@@ -29,8 +29,8 @@ def keep(connection: Connection, fingerprints: Mapping[str, str], *, now: dateti
         "UPDATE accountsync.planned_rules SET fingerprint = :fingerprint, planned_at = :now"
         " WHERE system = :system"
     )
-    for system, fingerprint in fingerprints.items():
-        bound = {"system": system, "fingerprint": fingerprint, "now": now}
+    for target, fingerprint in fingerprints.items():
+        bound = {"system": target, "fingerprint": fingerprint, "now": now}
         connection.execute(statement, bound)
 
 
@@ -47,9 +47,9 @@ def keep_order(
     *,
     reads: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> None:
-    """`order`: system → those that it comes after, without needing an account there. `reads`:
-    system → system → the facts of an account there that its mapping reads."""
-    for system, others in order.items():
-        read = orjson.dumps(reads.get(system, {})).decode()
-        bound = {"system": system, "after": list(others), "reads": read}
+    """`order`: target → those that it comes after, without needing an account there. `reads`:
+    target → target → the facts of an account there that its mapping reads."""
+    for target, others in order.items():
+        read = orjson.dumps(reads.get(target, {})).decode()
+        bound = {"system": target, "after": list(others), "reads": read}
         connection.execute(_KEEP_ORDER, bound)

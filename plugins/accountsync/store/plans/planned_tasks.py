@@ -144,12 +144,12 @@ class Digest(Protocol):
 
 
 def open_tasks(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
-    """Person id → system → the open task."""
+    """Person id → target → the open task."""
     return _by_person(connection.execute(_OPEN, {"persons": bigints(persons)}).mappings())
 
 
 def refused(connection: Connection, persons: Sequence[int]) -> Mapping[int, dict[str, OpenTask]]:
-    """Person id → system → the task that a human refused, where nothing else followed."""
+    """Person id → target → the task that a human refused, where nothing else followed."""
     return _by_person(connection.execute(_REFUSED, {"persons": bigints(persons)}).mappings())
 
 
@@ -162,7 +162,7 @@ def _by_person(rows: Iterable[RowMapping]) -> Mapping[int, dict[str, OpenTask]]:
 
 def lapse(connection: Connection, refusals: Sequence[OpenTask]) -> None:
     """Ends refusals of tasks that nothing asks for any more, and all earlier ones of the same
-    person and system: a human is asked again when the person leaves again."""
+    person and target: a human is asked again when the person leaves again."""
     if refusals:
         connection.execute(_LAPSE, {"ids": [task.id for task in refusals]})
 
@@ -171,7 +171,7 @@ def _open_task(row: RowMapping) -> OpenTask:
     return OpenTask(
         id=row["id"],
         person_id=row["person_id"],
-        system=row["system"],
+        target=row["system"],
         operation=Operation(row["operation"]),
         state=TaskState(row["state"]),
         desired=row["desired"],
@@ -202,7 +202,7 @@ def add(
 def _content(task: PlannedTask, desired: bytes, late: bytes) -> bytes:
     operation, account_state = str(task.operation), str(task.account_state)
     cause = task.cause and as_document(task.cause)
-    facts = (task.system, operation, account_state, task.reason, cause)
+    facts = (task.target, operation, account_state, task.reason, cause)
     waits = (str(task.state), *task.waits_for)
     return b"%d %s %s %s\n" % (task.person_id, repr(facts + waits).encode(), desired, late)
 
@@ -213,7 +213,7 @@ def _as_row(
     return (
         plan_id,
         task.person_id,
-        task.system,
+        task.target,
         task.operation,
         desired,
         late_bound,
@@ -280,11 +280,11 @@ def supersede(
 
 
 def give_up_targets(
-    connection: Connection, *, systems: Sequence[str], now: datetime, digest: Digest
+    connection: Connection, *, targets: Sequence[str], now: datetime, digest: Digest
 ) -> int:
     """Gives up the tasks of targets that were taken out of the configuration, and counts them.
     Those in doubt stay, and are looked up if the target comes back (I9)."""
-    bound = {"systems": sorted(systems), "now": now}
+    bound = {"systems": sorted(targets), "now": now}
     given_up = sorted(connection.scalars(_GIVE_UP, bound))
     digest.update(b"given up %s\n" % repr(given_up).encode())
     return len(given_up)

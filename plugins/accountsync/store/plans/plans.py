@@ -37,7 +37,7 @@ _LINES = text(f"""
 -- rides on ix_account_task_plan_id
 WITH line AS (
   SELECT
-    system,
+    system AS target,
     operation,
     coalesce(reason, '') AS reason,
     count(*) AS tasks,
@@ -54,7 +54,7 @@ SELECT
   line.*,
   ARRAY(SELECT employee_number FROM accountsync.person WHERE id = ANY(line.persons)) AS examples
 FROM line
-ORDER BY system, operation, reason
+ORDER BY target, operation, reason
 """)
 
 _FINISH = text("""
@@ -103,17 +103,17 @@ def finish(
 
 
 def counts(connection: Connection, *, plan_id: int) -> Counts:
-    """System → state → tasks: every task of the plan (I14)."""
+    """Target → state → tasks: every task of the plan (I14)."""
     tasks: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for system, state, number in connection.execute(_COUNTS, {"plan_id": plan_id}):
-        tasks[system][state] = number
+    for target, state, number in connection.execute(_COUNTS, {"plan_id": plan_id}):
+        tasks[target][state] = number
     return dict(tasks)
 
 
 def lines(connection: Connection, *, plan_id: int) -> list[PlanLine]:
     """The plan's lines, ordered by target and operation."""
     rows = connection.execute(_LINES, {"plan_id": plan_id})
-    return [_line([*group]) for _, group in groupby(rows, attrgetter("system", "operation"))]
+    return [_line([*group]) for _, group in groupby(rows, attrgetter("target", "operation"))]
 
 
 def _line(rows: Sequence[Row[Any]]) -> PlanLine:
@@ -121,7 +121,7 @@ def _line(rows: Sequence[Row[Any]]) -> PlanLine:
     because = next((row.held_because for row in rows if row.held_because), ())
     examples = sorted(number for row in rows for number in row.examples)
     return PlanLine(
-        system=rows[0].system,
+        target=rows[0].target,
         operation=rows[0].operation,
         tasks=sum(row.tasks for row in rows),
         held=sum(row.held for row in rows),

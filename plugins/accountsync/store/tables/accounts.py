@@ -107,7 +107,7 @@ class PersonNameRow(Table):
 
 
 class AccountRow(Table):
-    """What a person has in a system, as far as we know."""
+    """What a person has in a target, as far as we know."""
 
     __tablename__ = "account"
     __table_args__ = (

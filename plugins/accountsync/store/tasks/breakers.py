@@ -27,7 +27,7 @@ ON CONFLICT (system) DO UPDATE SET
 
 
 def every(connection: Connection) -> Mapping[str, Breaker]:
-    """System → breaker; a system that is not there was never down."""
+    """Target → breaker; a target that is not there was never down."""
     return {
         row.system: Breaker(
             state=row.state,
@@ -40,9 +40,9 @@ def every(connection: Connection) -> Mapping[str, Breaker]:
     }
 
 
-def read(connection: Connection, system: str) -> Breaker:
-    return every(connection).get(system, Breaker())
+def read(connection: Connection, target: str) -> Breaker:
+    return every(connection).get(target, Breaker())
 
 
-def keep(connection: Connection, *, system: str, breaker: Breaker, now: datetime) -> None:
-    connection.execute(_KEEP, cleaned(asdict(breaker)) | {"system": system, "now": now})
+def keep(connection: Connection, *, target: str, breaker: Breaker, now: datetime) -> None:
+    connection.execute(_KEEP, cleaned(asdict(breaker)) | {"system": target, "now": now})

@@ -160,7 +160,7 @@ def _account(row: RowMapping) -> Account | None:
 def claim(
     connection: Connection,
     *,
-    system: str,
+    target: str,
     limit: int,
     worker: str,
     lease: timedelta,
@@ -170,7 +170,7 @@ def claim(
     """Tasks to probe first (at most half), a few of the oldest whatever their priority, then ready
     ones by priority; each with its attempt recorded (I9). `numbers`: of these employees only."""
     bound = {
-        "system": system, "worker": worker, "now": now, "lease_until": now + lease,
+        "system": target, "worker": worker, "now": now, "lease_until": now + lease,
         "numbers": list(numbers or ()),
     }  # fmt: skip
     statements = _CLAIMS[numbers is not None]
@@ -185,13 +185,13 @@ def claim(
 def peek(
     connection: Connection,
     *,
-    system: str,
+    target: str,
     limit: int,
     now: datetime,
     numbers: Sequence[str] | None = None,
 ) -> list[Claim]:
     """The tasks that `claim` would give, without claiming them."""
-    bound = {"system": system, "now": now, "limit": limit, "numbers": list(numbers or ())}
+    bound = {"system": target, "now": now, "limit": limit, "numbers": list(numbers or ())}
     rows = connection.execute(_PEEKS[numbers is not None], bound).mappings()
     return [Claim(row=row, probe=row["task_state"] == TaskState.UNKNOWN) for row in rows]
 

@@ -21,15 +21,15 @@ _LATELY = timedelta(hours=1)
 """No plan takes longer than this to be written."""
 
 ORDER_ONLY = "(SELECT system, unnest(goes_after) FROM accountsync.planned_rules)"
-"""Pairs of systems of which the first comes after the second, without needing an account there."""
+"""Pairs of targets of which the first comes after the second, without needing an account there."""
 
 CANDIDATES_OF = """ARRAY(
     SELECT jsonb_array_elements_text(CAST(:candidates AS jsonb) -> {0}.system -> {0}.operation)
   )"""
-"""The systems that a task may have to wait for; none where its target is not configured any more.
+"""The targets that a task may have to wait for; none where its target is not configured any more.
 Whoever lets tasks go writes these, and calls `release_satisfied` in the same transaction."""
 
-# Of a waiting task `w`, whether what it waits for in system `s` has come about: the table of
+# Of a waiting task `w`, whether what it waits for in target `s` has come about: the table of
 # `domain.tasks.waiting`, of which every line is one branch (I12). A task that only changes waits
 # for nothing; an older one that does goes on with any account that is there.
 _SATISFIED = f"""
@@ -115,7 +115,7 @@ FOR UPDATE
 """)
 
 _CAUSE = causes.because(
-    Kind.DEPENDENCY_FAILED, facts="jsonb_build_object('system', CAST(:system AS text))"
+    Kind.DEPENDENCY_FAILED, facts="jsonb_build_object('target', CAST(:system AS text))"
 )
 _FAIL_DEPENDANTS = text(f"""
 -- rides on ix_account_task_waiting
@@ -180,10 +180,10 @@ def release_overlooked(connection: Connection, *, now: datetime, share: float, l
     return sum(state == "ready" for state in states)
 
 
-def fail(connection: Connection, *, system: str, persons: Sequence[int], now: datetime) -> None:
+def fail(connection: Connection, *, target: str, persons: Sequence[int], now: datetime) -> None:
     """Fails the tasks that wait for the persons' failed tasks, and those that wait for these in
-    turn. Each names the system that it waited for."""
-    failed = {system: list(persons)} if persons else {}
+    turn. Each names the target that it waited for."""
+    failed = {target: list(persons)} if persons else {}
     while failed:
         awaited, person_ids = failed.popitem()
         bound = {"system": awaited, "persons": person_ids, "now": now}

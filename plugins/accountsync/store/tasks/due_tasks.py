@@ -46,9 +46,9 @@ ORDER BY s.place
 """)
 
 
-def due_systems(connection: Connection, *, systems: Iterable[str], now: datetime) -> list[str]:
-    """The systems with tasks that can be worked on now. The cost does not grow with the queues."""
-    return list(connection.scalars(_DUE, {"systems": list(systems), "now": now}))
+def due_targets(connection: Connection, *, targets: Iterable[str], now: datetime) -> list[str]:
+    """The targets with tasks that can be worked on now. The cost does not grow with the queues."""
+    return list(connection.scalars(_DUE, {"systems": list(targets), "now": now}))
 
 
 _UNTRIED = text(f"""
@@ -64,20 +64,20 @@ GROUP BY system
 
 
 def untried(connection: Connection, *, since: datetime, now: datetime) -> dict[str, int]:
-    """System → tasks that became ready since then and were not tried yet, because another account
+    """Target → tasks that became ready since then and were not tried yet, because another account
     is there now or a run whose time was up gave them back."""
     rows = connection.execute(_UNTRIED, {"since": since, "now": now})
     return {row.system: row.tasks for row in rows}
 
 
-def depth(connection: Connection, *, system: str) -> dict[str, int]:
+def depth(connection: Connection, *, target: str) -> dict[str, int]:
     """Open state → tasks."""
     rows = connection.execute(
         text(
             "SELECT state, count(*) AS tasks FROM accountsync.account_task WHERE system = :system"
             f" AND state IN {listed(OPEN_STATES)} GROUP BY state"
         ),
-        {"system": system},
+        {"system": target},
     )
     return {row.state: row.tasks for row in rows}
 
@@ -90,6 +90,6 @@ WHERE system = :system AND state = 'ready' AND {MAY_BE_SENT}
 """)
 
 
-def oldest_due_s(connection: Connection, *, system: str) -> float:
+def oldest_due_s(connection: Connection, *, target: str) -> float:
     """Seconds since the longest due task could have been worked on; 0.0: nothing is due."""
-    return float(connection.scalar(_OLDEST_DUE, {"system": system}) or 0.0)
+    return float(connection.scalar(_OLDEST_DUE, {"system": target}) or 0.0)

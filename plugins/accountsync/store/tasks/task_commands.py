@@ -25,7 +25,7 @@ class TaskFilter:
     request, for the tasks of what it asks for."""
 
     task: int | None = None
-    system: str | None = None
+    target: str | None = None
     operation: str | None = None
     state: str | None = None
     error_kind: str | None = None
@@ -39,7 +39,7 @@ class TaskFilter:
 
 _KNOWN = {
     "task": ("task", "account_task WHERE id = :value"),
-    "system": ("target", "account_task WHERE system = :value"),
+    "target": ("target", "account_task WHERE system = :value"),
     "person": ("employee number", "person WHERE employee_number = :value"),
     "request": ("request", "account_request WHERE id = :value"),
 }
@@ -51,12 +51,12 @@ def unknown(connection: Connection, chosen: TaskFilter, *, targets: Sequence[str
     messages = []
     for name, (called, rows) in _KNOWN.items():
         value = getattr(chosen, name)
-        if value is None or (name == "system" and value in targets):
+        if value is None or (name == "target" and value in targets):
             continue
         if not connection.scalar(
             text(f"SELECT EXISTS (SELECT FROM accountsync.{rows})"), {"value": value}
         ):
-            known = f"; known are {', '.join(targets)}" if name == "system" else ""
+            known = f"; known are {', '.join(targets)}" if name == "target" else ""
             messages.append(f"there is no {called} {value}{known}")
     return messages
 
@@ -101,7 +101,7 @@ RETRY = TaskCommand(
       f.state = 'failed'
       AND f.error_kind = '{ErrorKind.DEPENDENCY_FAILED}'
       AND f.cause_kind = '{Kind.DEPENDENCY_FAILED}'
-      AND f.cause_facts ->> 'system' = c.system
+      AND f.cause_facts ->> 'target' = c.system
       AND {NEWEST.format("f")}
     """,
     sets=_AGAIN,
@@ -135,7 +135,7 @@ TASK_COMMANDS = {command.name: command for command in (RETRY, CANCEL, HOLD, RELE
 
 FILTER = """
   (CAST(:task AS bigint) IS NULL OR t.id = :task)
-  AND (CAST(:system AS text) IS NULL OR t.system = :system)
+  AND (CAST(:target AS text) IS NULL OR t.system = :target)
   AND (CAST(:operation AS text) IS NULL OR t.operation = :operation)
   AND (CAST(:state AS text) IS NULL OR t.state = :state)
   AND (CAST(:error_kind AS text) IS NULL OR t.error_kind = :error_kind)

@@ -15,8 +15,9 @@ from accountsync.store.tasks.task_commands import FILTER, NEWEST, TaskFilter
 
 _FIND = text(f"""
 SELECT
-  t.id, t.person_id, p.employee_number, t.plan_id, t.system, t.operation, t.reason, t.state,
-  t.account_state, t.attempts, t.waits_for, t.next_attempt_at, {WAITING_SINCE} AS waiting_since,
+  t.id, t.person_id, p.employee_number, t.plan_id, t.system AS target, t.operation, t.reason,
+  t.state, t.account_state, t.attempts, t.waits_for, t.next_attempt_at,
+  {WAITING_SINCE} AS waiting_since,
   t.held_because, t.cause, t.cause_kind, t.cause_facts, t.error_kind, t.created_at, t.finished_at
 FROM accountsync.account_task t
 JOIN accountsync.person p ON p.id = t.person_id
@@ -35,7 +36,7 @@ class TaskView:
     person_id: int
     employee_number: str
     plan_id: int
-    system: str
+    target: str
     operation: str
     reason: str | None
     state: str
@@ -65,7 +66,7 @@ def _view(row: RowMapping) -> TaskView:
 
 _FAILURES = text(f"""
 SELECT
-  t.system, t.operation, t.state, t.error_kind, a.code,
+  t.system AS target, t.operation, t.state, t.error_kind, a.code,
   regexp_replace(t.cause, '[0-9]+', '#', 'g') AS cause, t.cause_kind, t.cause_facts,
   count(*) AS tasks,
   min(t.id) AS example,
@@ -86,7 +87,7 @@ WHERE (
   OR t.state = 'failed' AND {NEWEST.format("t")}
   OR t.state IN ('ready', 'unknown') AND t.error_kind IS NOT NULL
 )
-  AND (CAST(:system AS text) IS NULL OR t.system = :system)
+  AND (CAST(:target AS text) IS NULL OR t.system = :target)
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ORDER BY tasks DESC, 1, 2
 """)
@@ -97,7 +98,7 @@ class Failures:
     """Tasks that do not work for the same cause. `example`: one of them, `person`: an employee
     number of theirs, `latest`: when the last attempt ended."""
 
-    system: str
+    target: str
     operation: str
     state: str
     error_kind: str | None
@@ -109,10 +110,10 @@ class Failures:
     latest: datetime | None
 
 
-def failures(connection: Connection, *, system: str | None = None) -> list[Failures]:
+def failures(connection: Connection, *, target: str | None = None) -> list[Failures]:
     """Tasks that do not work now, grouped by what went wrong, the largest group first. Messages of
     others, such as a target, are equal where they differ in numbers only."""
-    rows = connection.execute(_FAILURES, {"system": system}).mappings()
+    rows = connection.execute(_FAILURES, {"target": target}).mappings()
     return [
         Failures(**{n: row[n] for n in Failures.__slots__} | {"cause": causes.read(row)})
         for row in rows

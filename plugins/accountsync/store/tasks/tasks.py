@@ -190,15 +190,15 @@ RETURNING CASE WHEN next_attempt_at <= :now THEN system END
 
 
 def due_now(connection: Connection, *, number: str, now: datetime, cut_short: bool) -> set[str]:
-    """Systems with something to do for one employee. A first look does not wait, nor does a
+    """Targets with something to do for one employee. A first look does not wait, nor does a
     back-off that is to be `cut_short`; the gap before a second look does (I9)."""
     bound = {"number": number, "now": now, "cut_short": cut_short}
     rows = connection.scalars(_DUE_NOW, bound)
-    return {system for system in rows if system}
+    return {target for target in rows if target}
 
 
 def accounts_of(connection: Connection, *, number: str) -> dict[str, str]:
-    """System → state of one employee's account."""
+    """Target → state of one employee's account."""
     rows = connection.execute(
         text(
             "SELECT a.system, a.state FROM accountsync.account a JOIN accountsync.person p"
@@ -221,9 +221,9 @@ def renew_leases(
     )
 
 
-def expire_leases(connection: Connection, *, system: str, now: datetime) -> None:
+def expire_leases(connection: Connection, *, target: str, now: datetime) -> None:
     """Makes tasks unknown that a dead worker had claimed: their calls may have happened (I9)."""
-    connection.execute(_EXPIRE, {"system": system, "now": now})
+    connection.execute(_EXPIRE, {"system": target, "now": now})
 
 
 def yield_to_others(connection: Connection) -> None:
@@ -234,7 +234,7 @@ def yield_to_others(connection: Connection) -> None:
 
 
 def record(
-    connection: Connection, *, system: str, worker: str, results: Sequence[Result], now: datetime
+    connection: Connection, *, target: str, worker: str, results: Sequence[Result], now: datetime
 ) -> int:
     """Attempts, tasks, accounts and dependants of a lot of results. Returns dependants released."""
     if not results:
@@ -244,7 +244,7 @@ def record(
     bound = {"results": rows, "worker": worker, "now": now, "taking_away": list(TAKES_AWAY)}
     recorded = connection.execute(_RECORD, bound).all()
     failed = [row.person_id for row in recorded if row.state == TaskState.FAILED]
-    dependants.fail(connection, system=system, persons=failed, now=now)
+    dependants.fail(connection, target=target, persons=failed, now=now)
     settled = [row.person_id for row in recorded if row.settled]
     return dependants.release_satisfied(connection, now=now, persons=settled) if settled else 0
 

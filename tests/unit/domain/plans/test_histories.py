@@ -15,7 +15,7 @@ from accountsync.domain.mapping.values import compile_condition, compile_tree
 from accountsync.domain.persons.lifecycle import Statuses, standing
 from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans import planning
-from accountsync.domain.plans.desired import SystemRule
+from accountsync.domain.plans.desired import TargetRule
 from accountsync.domain.plans.entitlement import Policy, Wanted, wanted
 from accountsync.domain.plans.planning import OpenTask, PlannedTask, Step
 from accountsync.domain.task_states import IN_DOUBT
@@ -32,9 +32,9 @@ SCOPES = {
 LATE = {"login": "accounts.directory.identifier"}
 
 
-def a_rule(name: str, scope: str, attributes: dict[str, Any], **facts: Any) -> SystemRule:
+def a_rule(name: str, scope: str, attributes: dict[str, Any], **facts: Any) -> TargetRule:
     late = facts.get("late", {})
-    return SystemRule(
+    return TargetRule(
         name=name,
         in_scope=compile_condition(scope, roots={"person"}),
         attributes={key: compile_tree(node, roots=ROOTS) for key, node in attributes.items()},
@@ -74,7 +74,7 @@ class Desk:
     tasks: dict[str, OpenTask] = field(default_factory=dict)
 
     @property
-    def rules(self) -> tuple[SystemRule, ...]:
+    def rules(self) -> tuple[TargetRule, ...]:
         return (CHATS[self.chat], MAIL, DIRECTORY)
 
     @property
@@ -82,7 +82,7 @@ class Desk:
         kind = {"kind": self.facts["person_type"]} if self.mapped else Unavailable("no mapping")
         return {"person": self.facts | {"type": kind}, "names": {"login": self.facts["login"]}}
 
-    def wanted(self, rule: SystemRule) -> Wanted:
+    def wanted(self, rule: TargetRule) -> Wanted:
         return wanted(
             standing(self.facts, STATUSES, now=self.now),
             in_scope=rule.in_scope(self.context),
@@ -119,30 +119,30 @@ class Desk:
                 self.tasks[name] = as_open(found[name])
         return sum(step not in (Step.NOTHING, Step.LATER) for step in steps.values())
 
-    def _task(self, rule: SystemRule) -> PlannedTask | None:
+    def _task(self, rule: TargetRule) -> PlannedTask | None:
         return planning.plan_task(
             rule, person_id=1, wanted=self.wanted(rule), context=self.context,
             accounts=self.accounts,
         )  # fmt: skip
 
-    def start(self, system: str) -> None:
+    def start(self, target: str) -> None:
         """A call is under way; whatever is planned meanwhile finds it so."""
-        task = self.tasks.get(system)
-        if task and task.state in ("ready", "planned", "waiting") and self._may_go(task, system):
-            self.tasks[system] = replace(task, state="running")
+        task = self.tasks.get(target)
+        if task and task.state in ("ready", "planned", "waiting") and self._may_go(task, target):
+            self.tasks[target] = replace(task, state="running")
 
-    def work(self, *systems: str) -> int:
+    def work(self, *targets: str) -> int:
         """Everything that can be carried out, also what that sets free."""
         done = 0
-        for system in systems:
-            self.start(system)
-            if system in self.tasks and self.tasks[system].state == "running":
-                self._carry_out(system, self.tasks.pop(system))
-                done += 1 + self.work(*systems)
+        for target in targets:
+            self.start(target)
+            if target in self.tasks and self.tasks[target].state == "running":
+                self._carry_out(target, self.tasks.pop(target))
+                done += 1 + self.work(*targets)
         return done
 
-    def _may_go(self, task: OpenTask, system: str) -> bool:
-        rule = next(rule for rule in self.rules if rule.name == system)
+    def _may_go(self, task: OpenTask, target: str) -> bool:
+        rule = next(rule for rule in self.rules if rule.name == target)
         if task.operation in TAKES_AWAY:
             return True
         enough = ("active", "disabled") if task.account_state == "disabled" else ("active",)
@@ -152,12 +152,12 @@ class Desk:
             for name in task.waits_for
         )  # fmt: skip
 
-    def _gives(self, system: str) -> bool:
-        task = self.tasks.get(system)
+    def _gives(self, target: str) -> bool:
+        task = self.tasks.get(target)
         return task is not None and task.operation not in TAKES_AWAY
 
-    def _carry_out(self, system: str, task: OpenTask) -> None:
-        account = self.accounts.get(system)
+    def _carry_out(self, target: str, task: OpenTask) -> None:
+        account = self.accounts.get(target)
         if task.operation == "create":
             assert account is None or account.state == "deleted", "a second account (I9)"
         else:
@@ -166,8 +166,8 @@ class Desk:
             assert account.disabled_by in (None, planning.US), "undid what others did (I11)"
         late = {"login": self.accounts["directory"].identifier} if task.late_bound else {}
         attributes = {**task.desired, **late}
-        identifier = {"directory": "login", "mail": "mail", "chat": "id"}[system]
-        self.accounts[system] = Account(
+        identifier = {"directory": "login", "mail": "mail", "chat": "id"}[target]
+        self.accounts[target] = Account(
             state=task.account_state,
             identifier=attributes[identifier],
             remote_id=None,
@@ -188,12 +188,12 @@ class Desk:
     def settle(self) -> None:
         for _ in range(8):
             planned = self.plan()
-            if not self.work(*SYSTEMS) and not planned:
+            if not self.work(*TARGETS) and not planned:
                 return
         raise AssertionError(f"never comes to rest: {self.tasks}")
 
 
-SYSTEMS = ("chat", "mail", "directory")
+TARGETS = ("chat", "mail", "directory")
 JOINER = {
     "hire_date": None, "effective_date": None, "leave_date": None, "status": "1",
     "presumed_left_at": None, "time_zone": None, "person_type": "10", "department_code": "D1",
@@ -227,9 +227,9 @@ EVENTS = st.lists(
         st.tuples(st.just("hours"), st.integers(1, 24 * 30)),
         st.tuples(st.just("mapped"), st.booleans()),
         st.tuples(st.just("chat"), st.sampled_from(sorted(SCOPES))),
-        st.tuples(st.just("security"), st.sampled_from(SYSTEMS)),
-        st.tuples(st.just("start"), st.sampled_from(SYSTEMS)),
-        st.tuples(st.just("work"), st.sampled_from([("directory",), ("mail", "chat"), SYSTEMS])),
+        st.tuples(st.just("security"), st.sampled_from(TARGETS)),
+        st.tuples(st.just("start"), st.sampled_from(TARGETS)),
+        st.tuples(st.just("work"), st.sampled_from([("directory",), ("mail", "chat"), TARGETS])),
     ),
     max_size=14,
 )
@@ -262,7 +262,7 @@ def after(hire: Any, leave: Any, events: list[tuple[str, Any]]) -> Desk:
     return desk
 
 
-def is_as_it_should_be(desk: Desk, rule: SystemRule) -> bool:
+def is_as_it_should_be(desk: Desk, rule: TargetRule) -> bool:
     """Told anew, from the facts alone."""
     account, should = desk.accounts.get(rule.name), desk.wanted(rule)
     task, state = desk.tasks.get(rule.name), account.state if account else "none"

@@ -10,7 +10,7 @@ import pytest
 from accountsync.domain.accounts.account import Account
 from accountsync.domain.mapping.values import Context, compile_tree
 from accountsync.domain.persons.person import RULE_FIELDS, Unavailable
-from accountsync.domain.plans.desired import Difference, SystemRule
+from accountsync.domain.plans.desired import Difference, TargetRule
 from accountsync.domain.plans.entitlement import Wanted
 from accountsync.domain.plans.planning import (
     OpenTask,
@@ -115,7 +115,7 @@ def open_task(state: str, asked: str = "create", **facts: Any) -> OpenTask:
 
 def planned(asked: str = "create", **facts: Any) -> PlannedTask:
     blank: dict[str, Any] = {
-        "person_id": 3, "system": "email", "desired": {}, "late_bound": {}, "state": "ready",
+        "person_id": 3, "target": "email", "desired": {}, "late_bound": {}, "state": "ready",
         "waits_for": (), "cause": None, "reason": "active",
     }  # fmt: skip
     return PlannedTask(operation=asked, **blank | facts)
@@ -160,10 +160,10 @@ def test_missing_data_that_came_releases_the_task() -> None:
     assert step(planned(state="needs_data", cause="another"), lacking) is Step.REVISE
 
 
-def a_rule(attributes: dict[str, Any], **facts: Any) -> SystemRule:
+def a_rule(attributes: dict[str, Any], **facts: Any) -> TargetRule:
     roots = {"person", "names", "accounts"}
     late = facts.get("late", {})
-    return SystemRule(
+    return TargetRule(
         **{
             "name": "email",
             "depends_on": [],
@@ -189,14 +189,14 @@ MAPPED = {"number": "person.employee_number", "mail": "names.email"}
 LATE = {"SAM": "accounts.idaas.identifier"}
 
 
-def task_of(rule: SystemRule, wanted: Wanted = ACTIVE, **accounts: Account) -> PlannedTask | None:
+def task_of(rule: TargetRule, wanted: Wanted = ACTIVE, **accounts: Account) -> PlannedTask | None:
     return plan_task(rule, person_id=3, wanted=wanted, context=CONTEXT, accounts=accounts)
 
 
 def test_a_task_carries_its_mapped_attributes_and_is_ready() -> None:
     task = task_of(a_rule(MAPPED, late=LATE))
     assert task is not None
-    assert (task.person_id, task.system, task.operation) == (3, "email", "create")
+    assert (task.person_id, task.target, task.operation) == (3, "email", "create")
     assert task.desired == {"number": "E1", "mail": "z@x.cn"}
     assert task.late_bound == LATE
     assert (task.state, task.waits_for, task.cause) == ("ready", (), None)
@@ -218,7 +218,7 @@ def test_a_task_says_which_systems_it_waits_for(
     has: dict[str, str], wanted: Wanted, waits_for: tuple[str, ...]
 ) -> None:
     """I12."""
-    accounts = {system: an_account(state) for system, state in has.items()}
+    accounts = {target: an_account(state) for target, state in has.items()}
     task = task_of(a_rule(MAPPED, depends_on=["idaas", "ad"]), wanted, **accounts)
     assert task is not None
     assert task.waits_for == waits_for
@@ -351,7 +351,7 @@ def test_what_another_account_once_gave_stays_when_that_one_has_gone(gone: dict[
     """What is still known of it, such as an identifier that is none any more, is not sent."""
     rule = a_rule(MAPPED, late={"id": "accounts.idaas.remote_id"})
     account = an_account(LIVE, number="E1", mail="z@x.cn", id="r1")
-    others = {system: an_account(state) for system, state in gone.items()}
+    others = {target: an_account(state) for target, state in gone.items()}
     assert task_of(rule, ACTIVE, email=account, **others) is None
 
 

@@ -36,9 +36,9 @@ class Task:
 def test_giving_follows_the_order_taking_away_reverses_it_and_changing_waits_for_nobody(
     operation: str, candidates: dict[str, list[str]]
 ) -> None:
-    found = {system: ORDER.candidates(system, Operation(operation)) for system in candidates}
+    found = {target: ORDER.candidates(target, Operation(operation)) for target in candidates}
     assert found == candidates
-    assert {system: table[Operation(operation)] for system, table in ORDER.table().items()} == found
+    assert {target: table[Operation(operation)] for target, table in ORDER.table().items()} == found
 
 
 @pytest.mark.parametrize("operation", ["create", "enable"])
