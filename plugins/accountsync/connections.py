@@ -23,6 +23,7 @@ from accountsync.settings import Settings
 from accountsync.settings.hr import AnySource, HttpSource, SqlSource
 from accountsync.settings.hr_files import FileSource
 from accountsync.settings.targets import AnyTarget
+from accountsync.store import schema
 from accountsync.store.engine import make_engine
 from accountsync.targets import catalog
 from accountsync.targets.connector import OpenConnector
@@ -39,7 +40,17 @@ _MASKERS = (
 
 
 def open_store(settings: Settings) -> Engine:
-    """The store of ACCOUNTSYNC_DATABASE_URL if it is set, else of the Airflow Connection."""
+    """The store, for whoever works with its tables. Raises ConfigurationError where they are not
+    those of this code. What waits for a lock asks once more: a store may be upgraded meanwhile."""
+    engine = open_any_store(settings)
+    with engine.connect() as connection:
+        schema.require_head(connection)
+    return engine
+
+
+def open_any_store(settings: Settings) -> Engine:
+    """The store of ACCOUNTSYNC_DATABASE_URL if it is set, else of the Airflow Connection, whatever
+    tables it has."""
     url = os.environ.get(DATABASE_VARIABLE) or _postgres_url(settings.database.conn_id)
     return _engine(url)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -145,14 +146,63 @@ def test_what_others_add_to_a_store_disturbs_nobody(engine: Engine) -> None:
         connection.execute(text("CREATE INDEX dba ON accountsync.person (phone)"))
         schema.require_head(connection)
         compared = schema.compare(connection)
-        assert (compared.differences, compared.added_indexes) == ([], ["dba of person"])
+        assert (compared.differences, compared.added) == ([], ["index dba of person"])
 
 
-def test_a_column_of_others_is_told(engine: Engine) -> None:
+ADDED = {
+    "table dba": "CREATE TABLE accountsync.dba (i int)",
+    "column person.note": "ALTER TABLE accountsync.person ADD COLUMN note text",
+    "column person.at": "ALTER TABLE accountsync.person ADD at timestamptz NOT NULL DEFAULT now()",
+    "trigger dba of person": "CREATE TRIGGER dba BEFORE UPDATE ON accountsync.person"
+    " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "view dba of person": "CREATE VIEW public.dba AS SELECT id, email FROM accountsync.person",
+}
+IN_THE_WAY = {
+    "column person.note is not ours, and has to be given": "ALTER TABLE accountsync.person"
+    " ADD COLUMN note text NOT NULL",
+    "constraint dba of person is not ours": "ALTER TABLE accountsync.person"
+    " ADD CONSTRAINT dba CHECK (phone <> '')",
+    "unique index dba of person is not ours": "CREATE UNIQUE INDEX dba ON accountsync.person"
+    " (phone)",
+}
+
+
+@pytest.mark.parametrize("part", ADDED)
+def test_what_others_added_is_told_and_no_difference(engine: Engine, part: str) -> None:
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE accountsync.person ADD COLUMN note text"))
+        connection.exec_driver_sql(ADDED[part])
         schema.require_head(connection)
-        assert schema.compare(connection).differences == ["column person.note is not ours"]
+        compared = schema.compare(connection)
+        assert (compared.differences, compared.added) == ([], [part])
+
+
+@pytest.mark.parametrize("part", IN_THE_WAY)
+def test_what_may_refuse_our_rows_is_a_difference(engine: Engine, part: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(IN_THE_WAY[part])
+        compared = schema.compare(connection)
+        assert (compared.differences, compared.added) == ([part], [])
+
+
+NO_VERSION = {
+    "says no version": "DELETE FROM accountsync.alembic_version",
+    "says that it is at 0001 and 0004": "UPDATE accountsync.alembic_version"
+    " SET version_num = '0004'; INSERT INTO accountsync.alembic_version VALUES ('0001')",
+}
+
+
+@pytest.mark.parametrize("said", NO_VERSION)
+def test_a_store_whose_version_was_changed_by_hand_is_left_alone(engine: Engine, said: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(NO_VERSION[said])
+        before = whole_catalog(connection)
+        with pytest.raises(ConfigurationError, match=f"{said}: accountsync.alembic_version"):
+            schema.require_head(connection)
+    for change in (schema.upgrade, lambda engine: schema.downgrade(engine, "0001"), schema.repair):
+        with pytest.raises(ConfigurationError, match=f"{said}: accountsync.alembic_version"):
+            change(engine)
+    with engine.connect() as connection:
+        assert whole_catalog(connection) == before
 
 
 def test_to_ask_whether_a_store_is_right_is_one_statement_of_some_milliseconds(
@@ -175,51 +225,100 @@ def test_times_come_back_in_utc_whatever_the_server_says(engine: Engine) -> None
 
 def test_what_a_command_prints_is_not_mixed_with_logs(database_url: str, tmp_path: Path) -> None:
     """So that it can be piped; logs go to stderr."""
-    url = make_url(database_url).set(drivername="postgresql")
-    done = subprocess.run(
-        [REPOSITORY / "bin" / "accountsync", "db", "upgrade"],
-        env={
-            "PATH": os.environ["PATH"],
-            "AIRFLOW_HOME": str(tmp_path),
-            "AIRFLOW_CONN_ACCOUNTSYNC_DB": url.render_as_string(hide_password=False),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = _command(database_url, tmp_path, "db", "upgrade")
     assert done.stdout == f"store is at {schema.head()}\nnothing to do\n"
-    assert "alembic" in done.stderr
+    assert done.stderr == ""
 
 
-def _command(database_url: str, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def _start(database_url: str, home: Path, *words: str) -> subprocess.Popen[str]:
     url = make_url(database_url).set(drivername="postgresql")
-    return subprocess.run(
+    return subprocess.Popen(
         [REPOSITORY / "bin" / "accountsync", *words],
         env={
             "PATH": os.environ["PATH"],
             "AIRFLOW_HOME": str(home),
             "AIRFLOW_CONN_ACCOUNTSYNC_DB": url.render_as_string(hide_password=False),
+            "PYTHONUNBUFFERED": "1",
         },
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
 
 
-def test_the_command_tells_differences_and_how_they_are_mended(
+def _command(database_url: str, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    running = _start(database_url, home, *words)
+    said, complained = running.communicate(timeout=120)
+    return subprocess.CompletedProcess(words, running.returncode, said, complained)
+
+
+def test_the_command_tells_differences_and_mends_them(
     engine: Engine, database_url: str, tmp_path: Path
 ) -> None:
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE accountsync.person DROP COLUMN phone"))
+        before = whole_catalog(connection)
+        connection.execute(text("ALTER TABLE accountsync.person ALTER full_name DROP NOT NULL"))
         connection.execute(text("ALTER TABLE accountsync.plan DROP CONSTRAINT ck_plan_state"))
         connection.execute(text("CREATE INDEX dba ON accountsync.person (email)"))
+    refused = _command(database_url, tmp_path, "task", "list")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "ck_plan_state of plan" in refused.stderr
+    assert "bin/accountsync db repair" in refused.stderr
     done = _command(database_url, tmp_path, "db", "check")
     assert (done.returncode, done.stdout.splitlines()) == (
         1,
         [
-            "differs: column person.phone is missing",
+            "differs: column person.full_name is not `text NOT NULL` but `text`",
             "differs: constraint ck_plan_state of plan is missing",
             "look: index dba of person was added; it may stay",
-            "how they are mended: docs/deployment.md, Upgrade",
+            "to mend them: bin/accountsync db repair",
         ],
     )
+    repaired = _command(database_url, tmp_path, "db", "repair")
+    assert (repaired.returncode, repaired.stdout.splitlines()[-2:]) == (
+        0,
+        ["look: index dba of person was added; it may stay", "store and models are equal"],
+    )
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX accountsync.dba"))
+        assert whole_catalog(connection) == before
+
+
+LOST = {
+    "column person.phone": "ALTER TABLE accountsync.person DROP COLUMN phone",
+    "table correlation_case": "DROP TABLE accountsync.correlation_case",
+}
+
+
+@pytest.mark.parametrize("part", LOST)
+def test_what_was_lost_with_its_values_is_not_made_again_empty(engine: Engine, part: str) -> None:
+    """An empty phone number would be sent to the targets as what HR says."""
+    with engine.begin() as connection:
+        connection.execute(text(LOST[part]))
+        connection.execute(text("ALTER TABLE accountsync.plan DROP CONSTRAINT ck_plan_state"))
+        before = whole_catalog(connection)
+    with pytest.raises(ConfigurationError, match=f"{part} is missing.*restore the backup"):
+        schema.repair(engine)
+    with engine.connect() as connection:
+        assert whole_catalog(connection) == before
+
+
+def test_an_interrupted_upgrade_says_how_it_goes_on(empty: Engine, tmp_path: Path) -> None:
+    """Ctrl-C is how people stop what takes long, so it is no traceback."""
+    schema.upgrade(empty, "0002")
+    with empty.connect() as busy:
+        busy.execute(text("LOCK TABLE accountsync.account_task IN ACCESS SHARE MODE"))
+        running = _start(empty.url.render_as_string(hide_password=False), tmp_path, "db", "upgrade")
+        assert running.stdout is not None
+        while "the table is in use" not in running.stdout.readline():
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert (running.returncode, said) == (
+        130,
+        "interrupted: what was done is kept, and the rest follows when it is run again:"
+        " bin/accountsync db upgrade\n",
+    )
+    schema.upgrade(empty)
+    with empty.connect() as connection:
+        schema.require_head(connection)

@@ -24,6 +24,8 @@ REPOSITORY = Path(__file__).parents[2]
 VERSIONS = REPOSITORY / "plugins" / "accountsync" / "store" / "migrations" / "versions"
 FROZEN = {
     "0001_foundation.py": "8fa80a7f965faf220d57421e473dd5724da0868d323190052cf65ac5272b5f5b",
+    "0002_repair.py": "71b56eefaaa91ff23da365e32111f8205f6d42e79744a500203af519b695c394",
+    "0003_reasons.py": "7d2c294447ae690c9184ff3a0f9359f563ba06e9b7599a2aca15d0da70a778e4",
 }
 
 # What a store from before may not keep: (table, column) → why.
@@ -153,6 +155,30 @@ def test_a_repaired_store_goes_back_a_version_and_stays_right(empty: Engine) -> 
     schema.upgrade(empty)
     with empty.connect() as connection:
         schema.require_head(connection)
+
+
+def test_targets_get_their_name_and_give_it_back(empty: Engine) -> None:
+    restore(empty, 21)
+    schema.upgrade(empty, "0003")
+    with empty.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE accountsync.account_task SET cause = NULL,"
+                " cause_kind = 'dependency_failed', cause_facts = '{\"system\": \"idaas\"}'"
+                " WHERE id = (SELECT max(id) FROM accountsync.account_task)"
+            )
+        )
+        before = rows(connection)
+    schema.upgrade(empty, "0004")
+    with empty.connect() as connection:
+        after = rows(connection)
+    schema.downgrade(empty, "0003")
+    with empty.connect() as connection:
+        assert rows(connection) == before
+    told = [line for plan in after["plan"] for line in plan["lines"]]
+    assert {line["target"] for line in told} >= {"directory"}
+    assert all("system" not in line for line in told)
+    assert {"target": "idaas"} in [task["cause_facts"] for task in after["account_task"]]
 
 
 class _Interrupted(Exception):
@@ -377,7 +403,10 @@ def test_what_others_added_to_a_table_outlives_its_being_written_anew(empty: Eng
         assert set(connection.scalars(text('SELECT "user" FROM accountsync.account_task'))) == {
             "dba"
         }
-        assert schema.compare(connection).added_indexes == ["dba_system of account_task"]
+        assert schema.compare(connection).added == [
+            'column account_task."user"',
+            "index dba_system of account_task",
+        ]
         assert connection.scalar(
             text("SELECT has_table_privilege('pg_monitor', 'accountsync.account_task', 'SELECT')")
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from accountsync.cli import session
 from accountsync.domain.persons.account_request import SOURCE
 from accountsync.store import schema
 from accountsync.store.persons import ownership
+from accountsync.store.schema import Comparison
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -19,48 +22,63 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 def db_upgrade(revision: Annotated[str, typer.Argument()] = "head") -> None:
     """Bring the schema to a version, by default the newest, while others may use the store. It can
     be interrupted and run again."""
-    engine = session.store()
+    engine = session.any_store()
     before = _version(engine)
     typer.echo(f"store is at {before or 'nothing'}")
-    schema.upgrade(engine, revision, say=typer.echo)
+    with _goes_on_when_run_again("upgrade"):
+        schema.upgrade(engine, revision, say=typer.echo)
     after = _version(engine)
-    if after == before:
-        typer.echo("nothing to do")
     with engine.connect() as connection:
         if after == schema.head():
             schema.require_head(connection)
+    if after == before:
+        typer.echo("nothing to do")
+
+
+@app.command("repair")
+def db_repair() -> None:
+    """Make again what somebody took from the tables, or changed in them, while others may use the
+    store. `db check` lists what that is. What others added stays."""
+    engine = session.any_store()
+    with _goes_on_when_run_again("repair"):
+        schema.repair(engine, say=typer.echo)
+    with engine.connect() as connection:
+        compared = schema.compare(connection)
+    _tell(compared)
+    if compared.differences:
+        typer.echo("these are not mended: what stands in the way was put there by others")
+        raise typer.Exit(1)
+    typer.echo("store and models are equal")
 
 
 @app.command("downgrade")
 def db_downgrade(revision: str) -> None:
     """Take the schema back to a version; `base` removes every table and all data."""
-    engine = session.store()
+    engine = session.any_store()
     typer.echo(f"store is at {_version(engine) or 'nothing'}")
     schema.downgrade(engine, revision, say=typer.echo)
 
 
 @app.command("current")
 def db_current() -> None:
-    """Print the schema's version, and the one that this code needs."""
-    version, head = _version(session.store()), schema.head()
+    """Print the schema's version. Exit 1 where this code needs another one."""
+    version, head = _version(session.any_store()), schema.head()
     typer.echo(version or "nothing")
     if version != head:
-        typer.echo(f"this code needs {head}", err=True)
+        typer.echo(f"this code needs {head}; run: bin/accountsync db upgrade", err=True)
+        raise typer.Exit(1)
 
 
 @app.command("check")
 def db_check() -> None:
-    """Compare the database with the models; exit 1 where they differ. Say whose HR source is not
-    configured."""
-    with session.transaction() as connection:
+    """Compare the database with the models; exit 1 where they differ. Say what others added, and
+    whose HR source is not configured."""
+    with session.any_store().connect() as connection:
         schema.require_version(connection)
         compared = schema.compare(connection)
-        for difference in compared.differences:
-            typer.echo(f"differs: {difference}")
-        for index in compared.added_indexes:
-            typer.echo(f"look: index {index} was added; it may stay")
+        _tell(compared)
         if compared.differences:
-            typer.echo("how they are mended: docs/deployment.md, Upgrade")
+            typer.echo("to mend them: bin/accountsync db repair")
             raise typer.Exit(1)
         known = [SOURCE, *(source.name for source in session.settings().hr)]
         others = ownership.persons_of_others(connection, known=known)
@@ -70,6 +88,26 @@ def db_check() -> None:
             " their accounts are kept as they are (docs/hr-sources.md)"
         )
     typer.echo("store and models are equal")
+
+
+def _tell(compared: Comparison) -> None:
+    for difference in compared.differences:
+        typer.echo(f"differs: {difference}")
+    for addition in compared.added:
+        typer.echo(f"look: {addition} was added; it may stay")
+
+
+@contextmanager
+def _goes_on_when_run_again(command: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(
+            "interrupted: what was done is kept, and the rest follows when it is run again:"
+            f" bin/accountsync db {command}",
+            err=True,
+        )
+        raise typer.Exit(130) from None
 
 
 def _version(engine: Engine) -> str | None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from accountsync import connections
 from accountsync.errors import ConfigurationError
@@ -32,13 +30,13 @@ def settings() -> Settings:
 
 
 def store() -> Engine:
+    """Raises ConfigurationError where its tables are not those of this code."""
     return connections.open_store(settings())
 
 
-@contextmanager
-def transaction() -> Iterator[Connection]:
-    with store().begin() as connection:
-        yield connection
+def any_store() -> Engine:
+    """Whatever its tables are."""
+    return connections.open_any_store(settings())
 
 
 def actor(named: str) -> str:

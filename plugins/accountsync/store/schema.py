@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,9 @@ from sqlalchemy import Connection, Engine, text
 
 from accountsync.errors import ConfigurationError
 from accountsync.store import locks
-from accountsync.store.migrations import catalog
+from accountsync.store.migrations import catalog, online, rebuild
+from accountsync.store.migrations.catalog import Shape
+from accountsync.store.migrations.mending import Mending
 from accountsync.store.tables import SCHEMA, Table, shape
 
 _MIGRATIONS = str(Path(__file__).parent / "migrations")
@@ -74,6 +77,7 @@ def _migrating(engine: Engine, say: Say) -> Iterator[Connection]:
     PostgreSQL would keep the indexes of the first one from being finished, and both would wait for
     ever.
     """
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # `say` tells what happens
     with _alone(engine, say), engine.connect() as connection:
         with connection.begin():
             connection.execute(text("SET statement_timeout = 0"))
@@ -107,13 +111,26 @@ def _make_schema(connection: Connection) -> None:
 
 
 def current(connection: Connection) -> str | None:
-    """The store's version; None: it has none. Every job asks this first, so it is plain SQL."""
-    exists = f"to_regclass('{SCHEMA}.alembic_version') IS NOT NULL"
-    if not connection.scalar(text(f"SELECT {exists}")):
+    """The store's version; None: it has none. Every job asks this first, so it is plain SQL.
+
+    Raises ConfigurationError where somebody changed by hand what the store says of its version."""
+    if not _has_table(connection, "alembic_version"):
         return None
-    query = f"SELECT version_num FROM {SCHEMA}.alembic_version"
-    version: str | None = connection.scalar(text(query))
-    return version
+    query = f"SELECT version_num FROM {SCHEMA}.alembic_version ORDER BY version_num"
+    versions = connection.scalars(text(query)).all()
+    if len(versions) > 1 or (not versions and _has_table(connection, "person")):
+        told = f"says that it is at {' and '.join(versions)}" if versions else "says no version"
+        raise ConfigurationError(
+            f"the store has tables and {told}: {SCHEMA}.alembic_version has to hold one row, the"
+            " version before somebody changed it. Restore the backup, or correct that table with"
+            " psql and run: bin/accountsync db check"
+        )
+    return versions[0] if versions else None
+
+
+def _has_table(connection: Connection, name: str) -> bool:
+    query = "SELECT to_regclass(:name) IS NOT NULL"
+    return bool(connection.scalar(text(query), {"name": f"{SCHEMA}.{name}"}))
 
 
 @cache
@@ -133,24 +150,48 @@ def differences(connection: Connection) -> list[Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """`differences`: one line each. `added_indexes`: indexes beside ours, which do no harm."""
+    """`differences`: what keeps the code from its work, or may. `added`: what others put beside it.
+    One line each."""
 
     differences: list[str]
-    added_indexes: list[str]
+    added: list[str]
 
 
 def compare(connection: Connection) -> Comparison:
-    """Compares every rule of the store with the models. These are made as temporary tables, read
-    from the catalog, and taken back at once."""
-    have = catalog.read(connection, SCHEMA)
-    with connection.begin_nested() as attempt:
-        shape.make(connection, "pg_temp")
-        wanted = catalog.read(connection, "pg_temp")
-        attempt.rollback()
+    """Compares every rule of the store with the models."""
+    have, wanted = catalog.read(connection, SCHEMA), _of_the_models(connection)
     return Comparison(
-        differences=[*catalog.lacks(have, wanted), *catalog.more(have, wanted)],
-        added_indexes=catalog.more_indexes(have, wanted),
+        differences=[*catalog.lacks(have, wanted), *catalog.in_the_way(have, wanted)],
+        added=[*catalog.added(have, wanted), *catalog.views_of(connection, SCHEMA)],
     )
+
+
+def _of_the_models(connection: Connection) -> Shape:
+    """Made as temporary tables, read from the catalog, and taken back at once."""
+    with online.rolled_back(connection):
+        shape.make(connection, "pg_temp")
+        return catalog.read(connection, "pg_temp")
+
+
+def repair(engine: Engine, *, say: Say = _nobody) -> None:
+    """Makes again what somebody took from the tables of this version, or changed in them, beside
+    those who use the store. What others added stays.
+
+    Raises ConfigurationError where the store is at another version, its rows break a rule, or a
+    table or column is gone: made again it would be empty, and be taken for what is wanted."""
+    with _migrating(engine, say) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        require_version(connection)
+        wanted = _of_the_models(connection)
+        if lost := catalog.lost(catalog.read(connection, SCHEMA), wanted):
+            raise ConfigurationError(
+                f"{'; '.join(lost)}: what was there cannot be known. Nothing was changed; restore"
+                " the backup (docs/deployment.md, Back up)"
+            )
+        rebuild.throw_away(connection, say=say)
+        mending = Mending(connection, schema=SCHEMA, wanted=wanted, say=say)
+        mending.expand()
+        mending.contract()
 
 
 def require_version(connection: Connection) -> None:
@@ -175,7 +216,7 @@ def require_head(connection: Connection) -> None:
         raise ConfigurationError(
             f"the store says that it is at version {head()}, but its tables are other ones:"
             f" {'; '.join(lacking[:3])}{more}. Somebody changed them by hand. All differences:"
-            " bin/accountsync db check. How they are mended: docs/deployment.md, Upgrade"
+            " bin/accountsync db check. To mend them: bin/accountsync db repair"
         )
 
 

@@ -25,7 +25,7 @@ from accountsync.jobs.commands import request_document
 from accountsync.jobs.commands.request_document import RequestDocument, RequestedPerson
 from accountsync.jobs.reason_texts import english
 from accountsync.settings.problems import Problem
-from accountsync.store import audit, causes, locks, schema
+from accountsync.store import audit, causes, locks
 from accountsync.store.audit import AuditAction
 from accountsync.store.persons import requests
 from accountsync.store.persons.requests import Asked
@@ -134,7 +134,6 @@ def submit(
 def _lock_persons(connection: Connection) -> None:
     """Takes the lock of all persons. Merges of HR add employee numbers, too, and the planner marks
     the same persons."""
-    schema.require_head(connection)
     locks.take_persons(connection)
 
 
@@ -245,13 +244,11 @@ def _find_request(connection: Connection, request_id: int) -> RowMapping:
 def status(*, engine: Engine, request_id: int) -> RequestStatus:
     """How far one request is. Raises InvalidRequestError where there is no such request."""
     with engine.connect() as connection:
-        schema.require_head(connection)
         return _statuses(connection, [_find_request(connection, request_id)])[0]
 
 
 def list_newest(*, engine: Engine, limit: int) -> list[RequestStatus]:
     with engine.connect() as connection:
-        schema.require_head(connection)
         return _statuses(connection, requests.newest(connection, limit=limit))
 
 

@@ -22,7 +22,7 @@ from accountsync.errors import ConfigurationError, RecordError, SafetyStopError,
 from accountsync.jobs.plans import person_facts
 from accountsync.settings.target import PERSON_ROOTS, Correlation
 from accountsync.settings.targets import AnyTarget
-from accountsync.store import audit, locks, schema
+from accountsync.store import audit, locks
 from accountsync.store.accounts import account_cases, accounts
 from accountsync.store.accounts.account_cases import Doubt
 from accountsync.store.audit import AuditAction
@@ -108,7 +108,6 @@ def adopt_accounts(
             raise TransientError(f"{target}: tasks are being carried out; try again after that")
         listed = read()
         with engine.connect() as connection, connection.begin() as transaction:
-            schema.require_head(connection)
             locks.take_persons(connection)
             adoption = _adopt(connection, target, declared, listed, now)
             audit.record(
@@ -273,7 +272,6 @@ def _named(node: object, shown: object) -> Iterator[tuple[str, str]]:
 
 def list_cases(*, engine: Engine, target: str | None = None) -> list[Case]:
     with engine.connect() as connection:
-        schema.require_head(connection)
         return [_case(row) for row in account_cases.cases(connection, target=target)]
 
 
@@ -321,7 +319,6 @@ def adopt_case(
 @contextmanager
 def _open_case(engine: Engine, case: int) -> Iterator[tuple[Connection, RowMapping]]:
     with engine.begin() as connection:
-        schema.require_head(connection)
         locks.take_persons(connection)
         row = account_cases.find_case(connection, case)
         if row is None or row["state"] != "open":

@@ -8,7 +8,6 @@ from sqlalchemy import Engine
 
 from accountsync.domain.accounts.account import Account, RemoteAccount
 from accountsync.errors import ConfigurationError, NeedsDataError
-from accountsync.store import schema
 from accountsync.store.accounts import accounts
 from accountsync.targets.connector import Connector, OpenConnector
 
@@ -52,7 +51,6 @@ async def look_for(
     Raises NeedsDataError where there are none, ConfigurationError where the target cannot look
     accounts up."""
     with engine.connect() as connection:
-        schema.require_head(connection)
         traced = accounts.traced(connection, target=target, employee_number=employee_number)
     if traced is None:
         raise NeedsDataError(
@@ -71,7 +69,6 @@ async def count_accounts(
     """Counts the accounts of a target. Raises IncompleteReadError where the list is not
     complete."""
     with engine.connect() as connection:
-        schema.require_head(connection)
         ours = accounts.present(connection, target=target)
     async with open_connector() as connector:
         if not connector.can_list:

@@ -26,7 +26,7 @@ from accountsync.errors import AccountSyncError, ConfigurationError, TargetDownE
 from accountsync.jobs.tasks.processor import Processor
 from accountsync.jobs.tasks.task_queue import Limits, TaskQueue
 from accountsync.settings import Settings
-from accountsync.store import locks, schema
+from accountsync.store import locks
 from accountsync.store.engine import database_time
 from accountsync.store.tasks import dependants, due_tasks
 from accountsync.targets.connector import OpenConnector
@@ -61,7 +61,6 @@ def find_due_targets(
     """The targets with tasks that are due. Dependants that were overlooked are released first,
     except in a dry run."""
     with engine.begin() as connection:
-        schema.require_head(connection)
         moment = now or database_time(connection)
         if not dry_run:
             share = random.random()  # noqa: S311 (where to begin to look)

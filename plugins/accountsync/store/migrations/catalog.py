@@ -67,6 +67,11 @@ class Column:
     comment: str | None
 
     @property
+    def has_to_be_given(self) -> bool:
+        """Whether a row that does not name it is refused."""
+        return self.is_required and self.default is None and not self.identity
+
+    @property
     def declared(self) -> str:
         """As it stands in CREATE TABLE."""
         words = [self.type]
@@ -201,28 +206,78 @@ def _lacking(
             yield f"{kind} {name}{of} is not `{definition}` but `{have[name]}`"
 
 
-def more(have: Shape, wanted: Shape) -> list[str]:
-    """Tables, columns and constraints beside the wanted ones, one line each."""
-    lines = []
-    for table, shape in have.tables.items():
-        if table not in wanted.tables:
-            lines.append(f"table {table} is not ours")
-            continue
-        known = wanted.tables[table]
+def lost(have: Shape, wanted: Shape) -> list[str]:
+    """Tables and columns of the wanted schema that are gone with what they held, one line each."""
+    lines = [f"table {table} is missing" for table in wanted.tables if table not in have.tables]
+    for table, shape, known in _both(have, wanted):
         lines += [
-            f"column {table}.{n} is not ours" for n in shape.columns if n not in known.columns
-        ]
-        lines += [
-            f"constraint {n} of {table} is not ours" for n in shape.rules if n not in known.rules
+            f"column {table}.{name} is missing"
+            for name, column in known.columns.items()
+            if name not in shape.columns and not column.generated
         ]
     return lines
 
 
-def more_indexes(have: Shape, wanted: Shape) -> list[str]:
+def in_the_way(have: Shape, wanted: Shape) -> list[str]:
+    """What stands beside the wanted shape and may refuse its rows, one line each."""
+    lines = []
+    for table, shape, known in _both(have, wanted):
+        lines += [
+            f"column {table}.{name} is not ours, and has to be given"
+            for name, column in shape.columns.items()
+            if name not in known.columns and column.has_to_be_given
+        ]
+        lines += [
+            f"constraint {name} of {table} is not ours" for name in shape.rules.keys() - known.rules
+        ]
+        lines += [
+            f"unique index {name} of {table} is not ours"
+            for name in _added_indexes(shape, known, unique=True)
+        ]
+    return lines
+
+
+def added(have: Shape, wanted: Shape) -> list[str]:
+    """What stands beside the wanted shape and disturbs nobody, one line each."""
+    lines = [f"table {table}" for table in have.tables if table not in wanted.tables]
+    for table, shape, known in _both(have, wanted):
+        lines += [
+            f"column {table}.{name}"
+            for name, column in shape.columns.items()
+            if name not in known.columns and not column.has_to_be_given
+        ]
+        lines += [f"index {name} of {table}" for name in _added_indexes(shape, known, unique=False)]
+        lines += [
+            f"trigger {name} of {table}" for name in shape.triggers.keys() - known.triggers.keys()
+        ]
+    return lines
+
+
+def _added_indexes(shape: TableShape, known: TableShape, *, unique: bool) -> list[str]:
     return [
-        f"{name} of {table}"
-        for table, shape in wanted.tables.items()
-        if table in have.tables
-        for name in have.tables[table].indexes
-        if name not in shape.indexes
+        name
+        for name, definition in shape.indexes.items()
+        if name not in known.indexes and definition.startswith("CREATE UNIQUE") is unique
     ]
+
+
+def _both(have: Shape, wanted: Shape) -> Iterator[tuple[str, TableShape, TableShape]]:
+    for table, shape in have.tables.items():
+        if table in wanted.tables:
+            yield table, shape, wanted.tables[table]
+
+
+_VIEWS = text("""
+SELECT DISTINCT format('view %s of %s', v.oid::regclass, c.relname)
+FROM pg_class c
+JOIN pg_depend d ON d.refobjid = c.oid AND d.refclassid = 'pg_class'::regclass
+JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+JOIN pg_class v ON v.oid = r.ev_class
+WHERE c.relnamespace = to_regnamespace(:schema)
+ORDER BY 1
+""")
+
+
+def views_of(connection: Connection, schema: str) -> list[str]:
+    """Views of others upon the tables: they disturb nobody until an upgrade replaces a column."""
+    return list(connection.scalars(_VIEWS, {"schema": schema}))
