@@ -134,10 +134,13 @@ def mapping_gaps(kind: Annotated[str, typer.Argument(help="default: all")] = "")
 @app.command("history")
 def mapping_history(kind: Kind) -> None:
     """List the changes, the newest first: number, when, who, what."""
-    for event in mapping_tables.history(engine=session.store(), table=_mapping_table(kind)):
+    events = mapping_tables.history(engine=session.store(), table=_mapping_table(kind))
+    for event in events:
         typer.echo(f"{event['id']}  {event['at']:%F %H:%M} UTC  {event['actor']}")
         for change in event["details"]["changes"]:
             typer.echo(f"    {_line(Change(**change))}")
+    if not events:
+        typer.echo("nothing was changed yet")
 
 
 def _mapping_table(kind: str) -> MappingTable:

@@ -65,13 +65,15 @@ def _lines(preview: Preview) -> Iterator[str]:
 @app.command("show")
 def name_show(number: Number) -> None:
     """List every name that belongs to a person, in use or not, and where it comes from."""
-    engine = session.store()
-    for row in name_commands.of_person(engine=engine, number=number):
+    names = name_commands.of_person(engine=session.store(), number=number)
+    for row in names:
         use = "in use" if row["current"] else "no longer used, still this person's"
         typer.echo(
             f"{row['namespace']}: {row['value']}  {use}; from {row['origin']},"
             f" {row['given_at']:%F %H:%M} UTC"
         )
+    if not names:
+        typer.echo(f"{number} has no name yet")
 
 
 @app.command("override")

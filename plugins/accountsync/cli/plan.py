@@ -24,13 +24,15 @@ def plan_list(
     held: Annotated[bool, typer.Option("--held", help="only those that wait for a human")] = False,
 ) -> None:
     """List the latest plans."""
-    engine = session.store()
     read = held_plans.list_held if held else held_plans.list_recent
-    for plan in read(engine=engine):
+    plans = read(engine=session.store())
+    for plan in plans:
         typer.echo(
             f"{plan.id}  {plan.created_at:%F %H:%M} UTC  {plan.state}"
             f"  {plan.persons} persons, {plan.tasks} tasks, {_held(plan)}"
         )
+    if not plans:
+        typer.echo("no plan is held" if held else "there is no plan yet")
 
 
 @app.command("show")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from accountsync.domain.accounts.account import Operation, RemoteAccount
+from accountsync.domain.accounts.account import Attributes, Operation, RemoteAccount
 from accountsync.errors import AccountExistsError, AccountMissingError
-from accountsync.targets.connector import Attributes
 
 _STATES = {Operation.ENABLE: True, Operation.DISABLE: False}
 

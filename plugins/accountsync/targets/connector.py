@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from accountsync.domain.accounts.account import Account, Operation, RemoteAccount
+from accountsync.domain.accounts.account import Account, Attributes, Operation, RemoteAccount
 from accountsync.errors import NeedsDataError
-
-Attributes = Mapping[str, object]
-"""The values of an account under the names that the configuration maps."""
 
 
 class Connector(Protocol):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from accountsync.domain.accounts.account import Account, Operation, RemoteAccount
+from accountsync.domain.accounts.account import Account, Attributes, Operation, RemoteAccount
 from accountsync.domain.accounts.distinguished_name import folded, joined, parent, parsed, rdn
 from accountsync.domain.accounts.likeness import with_gaps
 from accountsync.errors import (
@@ -22,7 +22,7 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.settings.ldap import LdapTarget
-from accountsync.targets.connector import Attributes, required
+from accountsync.targets.connector import required
 from accountsync.targets.ldap_container import container_dn
 from accountsync.targets.ldap_dialect import Dialect
 from accountsync.targets.ldap_groups import Memberships

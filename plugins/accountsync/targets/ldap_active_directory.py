@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Mapping
 from uuid import UUID
 
+from accountsync.domain.accounts.account import Attributes
 from accountsync.errors import ConfigurationError, RejectedByTargetError
 from accountsync.settings.ldap import LdapTarget
-from accountsync.targets.connector import Attributes
 from accountsync.wire.directory import Directory
 from accountsync.wire.ldap_messages import Entry, EntryAttributes, Step
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from accountsync.domain.accounts.account import Attributes
 from accountsync.domain.accounts.distinguished_name import is_below, joined, parsed, rdn
 from accountsync.errors import NeedsDataError
 from accountsync.settings.ldap import LdapTarget
-from accountsync.targets.connector import Attributes, required
+from accountsync.targets.connector import required
 
 
 def container_dn(target: LdapTarget, attributes: Attributes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from accountsync.targets.connector import Attributes
+from accountsync.domain.accounts.account import Attributes
 from accountsync.wire.directory import Directory
 from accountsync.wire.ldap_messages import Entry, EntryAttributes, Step
 

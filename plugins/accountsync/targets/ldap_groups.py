@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from accountsync.domain.accounts.account import Attributes
 from accountsync.domain.accounts.distinguished_name import Rdn, folded
 from accountsync.errors import (
     AccountExistsError,
@@ -13,7 +14,6 @@ from accountsync.errors import (
     RejectedByTargetError,
 )
 from accountsync.settings.ldap import Groups
-from accountsync.targets.connector import Attributes
 from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.dry_run import Refusals

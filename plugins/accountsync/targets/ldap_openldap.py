@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from accountsync.domain.accounts.account import Attributes
 from accountsync.errors import ConfigurationError
 from accountsync.settings.ldap import LdapTarget
-from accountsync.targets.connector import Attributes
 from accountsync.wire.directory import Directory
 from accountsync.wire.ldap_messages import Entry, EntryAttributes, Step
 

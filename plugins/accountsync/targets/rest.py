@@ -6,7 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from accountsync.domain.accounts.account import Account, AccountState, Operation, RemoteAccount
+from accountsync.domain.accounts.account import (
+    Account,
+    AccountState,
+    Attributes,
+    Operation,
+    RemoteAccount,
+)
 from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
@@ -18,7 +24,7 @@ from accountsync.errors import (
 )
 from accountsync.settings.targets import RestTarget
 from accountsync.targets.by_hand import is_done
-from accountsync.targets.connector import Attributes, required
+from accountsync.targets.connector import required
 from accountsync.targets.declared import DeclaredCall, DeclaredFind
 from accountsync.targets.rest_check import check
 from accountsync.targets.rest_list import listed

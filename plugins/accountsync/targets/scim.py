@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from accountsync.domain.accounts.account import Account, Operation, RemoteAccount
+from accountsync.domain.accounts.account import Account, Attributes, Operation, RemoteAccount
 from accountsync.domain.accounts.likeness import with_gaps
 from accountsync.errors import (
     AccountMissingError,
@@ -19,7 +19,7 @@ from accountsync.errors import (
 )
 from accountsync.settings.targets import ScimTarget
 from accountsync.targets import scim_messages
-from accountsync.targets.connector import Attributes, required
+from accountsync.targets.connector import required
 from accountsync.targets.scim_dialects import DIALECTS
 from accountsync.targets.scim_groups import Groups
 from accountsync.targets.scim_list import by_cursor, by_index

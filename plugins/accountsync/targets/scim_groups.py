@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from accountsync.domain.accounts.account import Attributes
 from accountsync.errors import RejectedByTargetError, TransientError
 from accountsync.targets import scim_messages
-from accountsync.targets.connector import Attributes
 from accountsync.targets.scim_dialects import Dialect
 from accountsync.wire.api import Api
 from accountsync.wire.dry_run import Refusals

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.accounts.account import Attributes, RemoteAccount
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
@@ -18,7 +18,6 @@ from accountsync.errors import (
     TransientError,
     UnknownOutcomeError,
 )
-from accountsync.targets.connector import Attributes
 from accountsync.targets.scim_dialects import Dialect, leaves
 from accountsync.wire.answer import Answer
 from accountsync.wire.request import MASK, Rendered

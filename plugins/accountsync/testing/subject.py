@@ -13,6 +13,7 @@ from accountsync.settings.target import Target
 from accountsync.targets.connector import Connector
 
 Attributes = dict[str, Any]
+"""The values of an account that a test makes up, and changes."""
 Act = Callable[[Connector], Awaitable[Any]]
 Fault = Mapping[str, Any]
 """How a target misbehaves: `kind`, and what belongs to it; `simulators/faults.py` lists them."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from accountsync.domain.storable import cleaned, is_storable
 
-Attributes = Mapping[str, Any]
+Attributes = Mapping[str, object]
 """The attributes of an account: name → value, as JSON has values."""
 
 
