@@ -127,7 +127,7 @@ class LdapConnector:
     async def disable(self, account: Account, attributes: Attributes) -> RemoteAccount:
         """Changes the state alone: a leaver's name, place and groups stay as they are."""
         entry = await self._entry(account, attributes)
-        if steps := self._dialect.switch(entry, enabled=False):
+        if steps := self._dialect.set_enabled(entry, enabled=False):
             await self._directory.change(ldap_messages.modify(entry.dn, steps))
         return self._account(entry, ours=True, enabled=False)
 
@@ -148,7 +148,7 @@ class LdapConnector:
         dn = await self._moved(entry, attributes, refusals=refusals)
         steps = self._differences(entry, attributes)
         if enabled is not None:
-            steps += self._dialect.switch(entry, enabled=enabled)
+            steps += self._dialect.set_enabled(entry, enabled=enabled)
         if steps:
             await refusals.of(self._directory.change(ldap_messages.modify(dn, steps)))
         if self._groups:

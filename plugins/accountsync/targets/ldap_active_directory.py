@@ -59,7 +59,7 @@ class ActiveDirectory:
         text = entry.text(_CONTROL)
         return None if text is None else not int(text) & _ACCOUNTDISABLE
 
-    def switch(self, entry: Entry, *, enabled: bool) -> list[Step]:
+    def set_enabled(self, entry: Entry, *, enabled: bool) -> list[Step]:
         """Changes one bit, and only if no bit has changed since it was read: others own them."""
         text = entry.text(_CONTROL)
         if text is None:

@@ -41,7 +41,7 @@ class OpenLdap:
         values = entry.attributes.get(self._disabling.attribute.lower(), ())
         return self._disabling.disabled.encode() not in values
 
-    def switch(self, entry: Entry, *, enabled: bool) -> list[Step]:
+    def set_enabled(self, entry: Entry, *, enabled: bool) -> list[Step]:
         if self.is_enabled(entry) == enabled:
             return []
         value = self._wanted(enabled=enabled)

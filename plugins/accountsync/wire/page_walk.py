@@ -15,8 +15,8 @@ from typing import Any, Protocol, assert_never
 
 from accountsync.errors import IncompleteReadError
 from accountsync.wire.answer import Answer
+from accountsync.wire.completeness import CompletenessProof
 from accountsync.wire.paging import KnownPlaces, Page, Place, Successors
-from accountsync.wire.proof import FeedProof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def all_pages(
         case KnownPlaces():
             return _known_pages(route, receive, page_size=page_size, at_once=at_once)
         case Successors():
-            return successive_pages(route, receive, FeedProof(page_size=None))
+            return successive_pages(route, receive, CompletenessProof(page_size=None))
         case _:
             assert_never(route)
 
@@ -65,7 +65,7 @@ async def _known_pages(
 ) -> Pages:
     """The first page is read once more at the end: it shows whether rows have moved meanwhile."""
     receive_page = partial(_known_page, route, receive)
-    proof = FeedProof(page_size=page_size)
+    proof = CompletenessProof(page_size=page_size)
     page, answer = await receive_page(1)
     proof.add(page)
     total_pages = page.total_pages or 1

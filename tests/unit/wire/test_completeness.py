@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accountsync.errors import IncompleteReadError
+from accountsync.wire.completeness import CompletenessProof
 from accountsync.wire.paging import Page
-from accountsync.wire.proof import FeedProof
 
 SIZE = 3
 
@@ -21,7 +21,7 @@ def page(number: int, rows: int, pages: int | None, total: int | None = None, **
 
 
 def prove(pages: list[Page], again: Page | None, *, page_size: int | None = SIZE) -> None:
-    proof = FeedProof(page_size=page_size)
+    proof = CompletenessProof(page_size=page_size)
     for one in pages:
         proof.add(one)
     proof.finish(again)

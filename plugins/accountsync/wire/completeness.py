@@ -8,7 +8,7 @@ from accountsync.errors import IncompleteReadError
 from accountsync.wire.paging import Page
 
 
-class FeedProof:
+class CompletenessProof:
     """Gets every page in order, and then the question whether all have come. Its messages say what
     disagreed.
 
