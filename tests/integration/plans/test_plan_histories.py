@@ -100,7 +100,7 @@ class Office:
 
     def _work(self, target: str) -> int:
         """Claims and results as the processor's, in two transactions."""
-        facts = {"system": target, "worker": "w", "now": self.now}
+        facts = {"target": target, "worker": "w", "now": self.now}
         with self.people.engine.begin() as connection:
             claims = claimed_tasks.claim(connection, limit=50, lease=LEASE, **facts)
         results = [self._result(target, claim) for claim in claims]
