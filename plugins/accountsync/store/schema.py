@@ -160,9 +160,16 @@ class Comparison:
 def compare(connection: Connection) -> Comparison:
     """Compares every rule of the store with the models."""
     have, wanted = catalog.read(connection, SCHEMA), _of_the_models(connection)
+    beside = sorted(catalog.beside(have, wanted))
+    refusing = [
+        f"{part} is not ours, and may refuse our rows" for part, may_refuse in beside if may_refuse
+    ]
     return Comparison(
-        differences=[*catalog.lacks(have, wanted), *catalog.in_the_way(have, wanted)],
-        added=[*catalog.added(have, wanted), *catalog.views_of(connection, SCHEMA)],
+        differences=[*catalog.lacks(have, wanted), *refusing],
+        added=[
+            *(part for part, may_refuse in beside if not may_refuse),
+            *catalog.views_of(connection, SCHEMA),
+        ],
     )
 
 

@@ -218,47 +218,21 @@ def lost(have: Shape, wanted: Shape) -> list[str]:
     return lines
 
 
-def in_the_way(have: Shape, wanted: Shape) -> list[str]:
-    """What stands beside the wanted shape and may refuse its rows, one line each."""
-    lines = []
+def beside(have: Shape, wanted: Shape) -> Iterator[tuple[str, bool]]:
+    """What stands beside the wanted shape, and whether it may refuse our rows."""
+    for table in have.tables.keys() - wanted.tables.keys():
+        yield f"table {table}", False
     for table, shape, known in _both(have, wanted):
-        lines += [
-            f"column {table}.{name} is not ours, and has to be given"
-            for name, column in shape.columns.items()
-            if name not in known.columns and column.has_to_be_given
-        ]
-        lines += [
-            f"constraint {name} of {table} is not ours" for name in shape.rules.keys() - known.rules
-        ]
-        lines += [
-            f"unique index {name} of {table} is not ours"
-            for name in _added_indexes(shape, known, unique=True)
-        ]
-    return lines
-
-
-def added(have: Shape, wanted: Shape) -> list[str]:
-    """What stands beside the wanted shape and disturbs nobody, one line each."""
-    lines = [f"table {table}" for table in have.tables if table not in wanted.tables]
-    for table, shape, known in _both(have, wanted):
-        lines += [
-            f"column {table}.{name}"
-            for name, column in shape.columns.items()
-            if name not in known.columns and not column.has_to_be_given
-        ]
-        lines += [f"index {name} of {table}" for name in _added_indexes(shape, known, unique=False)]
-        lines += [
-            f"trigger {name} of {table}" for name in shape.triggers.keys() - known.triggers.keys()
-        ]
-    return lines
-
-
-def _added_indexes(shape: TableShape, known: TableShape, *, unique: bool) -> list[str]:
-    return [
-        name
-        for name, definition in shape.indexes.items()
-        if name not in known.indexes and definition.startswith("CREATE UNIQUE") is unique
-    ]
+        for name, column in shape.columns.items():
+            if name not in known.columns:
+                yield f"column {table}.{name}", column.has_to_be_given
+        for name in shape.rules.keys() - known.rules.keys():
+            yield f"constraint {name} of {table}", True
+        for name in shape.indexes.keys() - known.indexes.keys():
+            is_unique = shape.indexes[name].startswith("CREATE UNIQUE")
+            yield f"index {name} of {table}", is_unique
+        for name in shape.triggers.keys() - known.triggers.keys():
+            yield f"trigger {name} of {table}", False
 
 
 def _both(have: Shape, wanted: Shape) -> Iterator[tuple[str, TableShape, TableShape]]:
