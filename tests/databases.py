@@ -28,10 +28,12 @@ _SEQUENCES = (
 )
 _OURS = {  # whose rows are one kind of thing that a schema has → which of them are not PostgreSQL's
     "pg_attribute": "attrelid >= 16384",
+    "pg_class": "oid >= 16384 AND (relrowsecurity OR relpersistence <> 'p')",
     "pg_constraint": "oid >= 16384",
     "pg_index": "indexrelid >= 16384",
     "pg_namespace": "oid >= 16384 AND nspname !~ '^pg_'",
     "pg_proc": "oid >= 16384",
+    "pg_rewrite": "oid >= 16384",
     "pg_trigger": "oid >= 16384",
     "pg_type": "oid >= 16384",
     "pg_db_role_setting": "setdatabase = (SELECT oid FROM pg_database"

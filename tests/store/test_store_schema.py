@@ -14,6 +14,7 @@ from sqlalchemy import Engine, make_url, text
 from accountsync.errors import ConfigurationError
 from accountsync.store import schema
 from accountsync.store.tables import SCHEMA, Table
+from tests.store.people import add_persons
 from tests.store.stores import catalog, whole_catalog
 
 REPOSITORY = Path(__file__).parents[2]
@@ -153,8 +154,8 @@ ADDED = {
     "table dba": "CREATE TABLE accountsync.dba (i int)",
     "column person.note": "ALTER TABLE accountsync.person ADD COLUMN note text",
     "column person.at": "ALTER TABLE accountsync.person ADD at timestamptz NOT NULL DEFAULT now()",
-    "trigger dba of person": "CREATE TRIGGER dba BEFORE UPDATE ON accountsync.person"
-    " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "trigger dba of person": "CREATE TRIGGER dba AFTER UPDATE ON accountsync.person"
+    " FOR EACH ROW EXECUTE FUNCTION accountsync.refuse()",
     "view dba of person": "CREATE VIEW public.dba AS SELECT id, email FROM accountsync.person",
 }
 IN_THE_WAY = {
@@ -162,6 +163,18 @@ IN_THE_WAY = {
     "constraint dba of person": "ALTER TABLE accountsync.person"
     " ADD CONSTRAINT dba CHECK (phone <> '')",
     "index dba of person": "CREATE UNIQUE INDEX dba ON accountsync.person (phone)",
+    "constraint twice of person": "ALTER TABLE accountsync.person"
+    " ADD CONSTRAINT twice EXCLUDE USING btree (phone WITH =)",
+    "trigger dba of person": "CREATE TRIGGER dba BEFORE UPDATE ON accountsync.person"
+    " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "rule dba of audit_event": "CREATE RULE dba AS ON INSERT TO accountsync.audit_event"
+    " DO INSTEAD NOTHING",
+}
+SET_UP = {
+    "row security of person is on": "ALTER TABLE accountsync.person ENABLE ROW LEVEL SECURITY",
+    "table task_attempt is not logged": "ALTER TABLE accountsync.task_attempt SET UNLOGGED",
+    "table dba inherits from account_task": "CREATE TABLE public.dba ()"
+    " INHERITS (accountsync.account_task)",
 }
 
 
@@ -183,11 +196,35 @@ def test_what_may_refuse_our_rows_is_a_difference(engine: Engine, part: str) -> 
         assert (compared.differences, compared.added) == ([refuses], [])
 
 
+@pytest.mark.parametrize("said", SET_UP)
+def test_what_changes_which_rows_a_table_holds_is_a_difference(engine: Engine, said: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(SET_UP[said])
+        (difference,) = schema.compare(connection).differences
+        assert difference.startswith(said)
+
+
+def test_a_job_refuses_tables_that_hide_rows(engine: Engine) -> None:
+    """With row security nobody would be found, and everybody taken for gone."""
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE accountsync.person ENABLE ROW LEVEL SECURITY"))
+        with pytest.raises(ConfigurationError, match="no table person, .* without row security"):
+            schema.require_head(connection)
+
+
 NO_VERSION = {
     "says no version": "DELETE FROM accountsync.alembic_version",
-    "says that it is at 0001 and 0004": "UPDATE accountsync.alembic_version"
-    " SET version_num = '0004'; INSERT INTO accountsync.alembic_version VALUES ('0001')",
+    "says that it is at 0001 and 0003": "UPDATE accountsync.alembic_version"
+    " SET version_num = '0003'; INSERT INTO accountsync.alembic_version VALUES ('0001')",
 }
+
+
+def test_a_store_that_lost_the_table_of_its_version_is_told(empty: Engine) -> None:
+    schema.upgrade(empty)
+    with empty.begin() as connection:
+        connection.execute(text("DROP TABLE accountsync.alembic_version"))
+    with pytest.raises(ConfigurationError, match="says no version: accountsync.alembic_version"):
+        schema.upgrade(empty)
 
 
 @pytest.mark.parametrize("said", NO_VERSION)
@@ -284,20 +321,59 @@ def test_the_command_tells_differences_and_mends_them(
 
 
 LOST = {
-    "column person.phone": "ALTER TABLE accountsync.person DROP COLUMN phone",
-    "table correlation_case": "DROP TABLE accountsync.correlation_case",
+    "column account_task.priority is stored": "ALTER TABLE accountsync.account_task"
+    " ALTER priority DROP EXPRESSION",
+    "column plan.id is stored": "ALTER TABLE accountsync.plan ALTER id DROP IDENTITY",
+    "column person.phone is stored": "ALTER TABLE accountsync.person ALTER phone TYPE varchar(9)",
+    "column person.phone is missing": "ALTER TABLE accountsync.person DROP COLUMN phone",
+    "table correlation_case is missing": "DROP TABLE accountsync.correlation_case",
 }
 
 
 @pytest.mark.parametrize("part", LOST)
 def test_what_was_lost_with_its_values_is_not_made_again_empty(engine: Engine, part: str) -> None:
-    """An empty phone number would be sent to the targets as what HR says."""
+    """An empty phone number would be sent to the targets as what HR says. No table is written anew
+    either."""
     with engine.begin() as connection:
         connection.execute(text(LOST[part]))
         connection.execute(text("ALTER TABLE accountsync.plan DROP CONSTRAINT ck_plan_state"))
         before = whole_catalog(connection)
-    with pytest.raises(ConfigurationError, match=f"{part} is missing.*restore the backup"):
+    with pytest.raises(ConfigurationError, match=f"{part}.*restore the backup"):
         schema.repair(engine)
+    with engine.connect() as connection:
+        assert whole_catalog(connection) == before
+
+
+def test_a_repair_makes_up_no_value(engine: Engine) -> None:
+    """The default of a column is what a new row means, not one that somebody emptied."""
+    with engine.begin() as connection:
+        add_persons(connection, 1)
+        connection.execute(text("ALTER TABLE accountsync.person ALTER origin DROP NOT NULL"))
+        connection.execute(text("UPDATE accountsync.person SET origin = NULL"))
+    with pytest.raises(ConfigurationError, match="origin.*Mend these rows"):
+        schema.repair(engine)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT origin FROM accountsync.person")) is None
+
+
+def test_a_rule_under_another_name_gets_its_name_back(engine: Engine) -> None:
+    with engine.begin() as connection:
+        before = whole_catalog(connection)
+        for old, new in (("pk_person", "person_pkey"), ("ck_person_presumed_left", "mine")):
+            connection.execute(
+                text(f"ALTER TABLE accountsync.person RENAME CONSTRAINT {old} TO {new}")
+            )
+    schema.repair(engine)
+    with engine.connect() as connection:
+        assert whole_catalog(connection) == before
+
+
+def test_a_store_that_says_less_than_it_is_is_left_alone(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE accountsync.alembic_version SET version_num = '0001'"))
+        before = whole_catalog(connection)
+    with pytest.raises(ConfigurationError, match="at 0001, and has columns of 0003"):
+        schema.upgrade(engine)
     with engine.connect() as connection:
         assert whole_catalog(connection) == before
 

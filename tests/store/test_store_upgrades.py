@@ -157,30 +157,6 @@ def test_a_repaired_store_goes_back_a_version_and_stays_right(empty: Engine) -> 
         schema.require_head(connection)
 
 
-def test_targets_get_their_name_and_give_it_back(empty: Engine) -> None:
-    restore(empty, 21)
-    schema.upgrade(empty, "0003")
-    with empty.begin() as connection:
-        connection.execute(
-            text(
-                "UPDATE accountsync.account_task SET cause = NULL,"
-                " cause_kind = 'dependency_failed', cause_facts = '{\"system\": \"idaas\"}'"
-                " WHERE id = (SELECT max(id) FROM accountsync.account_task)"
-            )
-        )
-        before = rows(connection)
-    schema.upgrade(empty, "0004")
-    with empty.connect() as connection:
-        after = rows(connection)
-    schema.downgrade(empty, "0003")
-    with empty.connect() as connection:
-        assert rows(connection) == before
-    told = [line for plan in after["plan"] for line in plan["lines"]]
-    assert {line["target"] for line in told} >= {"directory"}
-    assert all("system" not in line for line in told)
-    assert {"target": "idaas"} in [task["cause_facts"] for task in after["account_task"]]
-
-
 class _Interrupted(Exception):
     pass
 
@@ -284,7 +260,7 @@ def test_two_upgrades_at_once_wait_for_each_other(engine: Engine, empty: Engine)
         for done in [threads.submit(schema.upgrade, empty, say=said.append) for _ in range(2)]:
             done.result(timeout=120)
     assert said.count("store is at 0002") == 1
-    assert "another upgrade is at work; waiting until it has ended" in said
+    assert "another upgrade or repair is at work; waiting until it has ended" in said
     with empty.connect() as connection, engine.connect() as fresh:
         assert whole_catalog(connection) == whole_catalog(fresh)
 

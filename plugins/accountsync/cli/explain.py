@@ -147,7 +147,7 @@ def attempt(row: Row) -> str:
     error = " ".join(str(row[name]) for name in ("error_kind", "code", "message") if row[name])
     outcome = row["outcome"] or "no answer yet"
     return (
-        f"{_moment(row['started_at'])} {row['system']} {row['operation']} {row['kind']}"
+        f"{_moment(row['started_at'])} {row['target']} {row['operation']} {row['kind']}"
         f" {row['number']}: {outcome}{' ' + error if error else ''}"
     )
 

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 
 from accountsync.domain.tasks.waiting import Order
 from accountsync.errors import ConfigurationError
 from accountsync.settings import problems
-from accountsync.settings.document import as_written, read, with_presets, with_targets
+from accountsync.settings.document import FORMER_NAME, as_written, read, with_presets, with_targets
 from accountsync.settings.guard import Guard
 from accountsync.settings.hr import AnySource
 from accountsync.settings.naming import AnyNameSpace, ReservedNames
@@ -64,8 +65,18 @@ class Reviews(Group):
     )
 
 
+def _accept_former_name(schema: dict[str, Any]) -> None:
+    """For editors: targets may stand under their older name instead."""
+    former = schema["properties"]["targets"] | {"deprecated": True}
+    schema["properties"][FORMER_NAME] = former
+    schema["required"].remove("targets")
+    schema["oneOf"] = [{"required": ["targets"]}, {"required": [FORMER_NAME]}]
+
+
 class Settings(Group):
     """config/accountsync.yaml."""
+
+    model_config = ConfigDict(json_schema_extra=_accept_former_name)
 
     timezone: Zone = "UTC"
     database: Database = Database()
@@ -124,7 +135,7 @@ def parse(document: object, *, origin: str) -> Settings:
     """The settings of a document, with its presets merged in. Raises as `load` does."""
     if not isinstance(document, Mapping):
         raise ConfigurationError(f"{origin}: holds no settings; expected lines of `name: value`")
-    renamed = with_targets(document)
+    renamed, misplaced = with_targets(document)
     merged, wrong = with_presets(renamed)
     try:
         settings = Settings.model_validate(merged)
@@ -132,7 +143,7 @@ def parse(document: object, *, origin: str) -> Settings:
         unread = {problem.place[:2] for problem in wrong}
         refused = problems.of_error(error, merged, setting_names())
         wrong += [problem for problem in refused if problem.place[:2] not in unread]
-    wrong += wrong_references(merged)
+    wrong += [*wrong_references(merged), *misplaced]
     if wrong:
         raise ConfigurationError(problems.listed(origin, as_written(wrong, document)))
     return settings

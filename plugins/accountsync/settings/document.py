@@ -12,7 +12,8 @@ from accountsync.errors import ConfigurationError
 from accountsync.settings.problems import Problem
 
 PRESETS = Path(__file__).parents[1] / "presets"
-_FORMER_NAME = "systems"
+FORMER_NAME = "systems"
+"""Of `targets`."""
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -47,20 +48,25 @@ def read(path: Path) -> Any:
         raise ConfigurationError(f"{path}: is not valid YAML: {error}") from error
 
 
-def with_targets(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document with its targets under `targets`; `systems`, their older name, is accepted."""
+def with_targets(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """The document with its targets under `targets`; `systems`, their older name, is accepted
+    instead of it."""
     renamed = dict(document)
-    if _FORMER_NAME in renamed and "targets" not in renamed:
-        renamed["targets"] = renamed.pop(_FORMER_NAME)
-    return renamed
+    if FORMER_NAME not in renamed:
+        return renamed, []
+    former = renamed.pop(FORMER_NAME)
+    if "targets" in renamed:
+        message = "is the older name of `targets`, which stands here, too: put all under `targets`"
+        return renamed, [Problem((FORMER_NAME,), message)]
+    return renamed | {"targets": former}, []
 
 
 def as_written(problems: Sequence[Problem], document: Mapping[str, Any]) -> list[Problem]:
     """The problems with their places as the file names them."""
-    if _FORMER_NAME not in document or "targets" in document:
+    if FORMER_NAME not in document or "targets" in document:
         return list(problems)
     return [
-        Problem((_FORMER_NAME, *place[1:]), message)
+        Problem((FORMER_NAME, *place[1:]), message)
         if place[:1] == ("targets",)
         else Problem(place, message)
         for place, message in problems

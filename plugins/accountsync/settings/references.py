@@ -138,7 +138,7 @@ def _not_waited_for(
     read = {path for path in paths(node, roots=PERSON_ROOTS) if path[0] == "accounts"}
     for target in sorted({path[1] for path in read if len(path) > 1} - awaited):
         if target in targets:
-            message = f"reads accounts.{target}: add {target!r} to targets.{place[1]}.depends_on"
+            message = f"reads accounts.{target}: add {target!r} to the depends_on of {place[1]!r}"
             yield Problem(place, message)
     for path in sorted(path for path in read if len(path) < 3):
         yield Problem(place, f"reads all of {'.'.join(path)}: say accounts.<target>.<field>")

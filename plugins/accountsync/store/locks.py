@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-_WAIT = text("SELECT pg_advisory_lock(hashtextextended(:name, 0))")
-_TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+# The session is idle while its work goes on in another one, and has to outlive that.
+_STAYS = "set_config('idle_session_timeout', '0', false)"
+_WAIT = text(f"SELECT pg_advisory_lock(hashtextextended(:name, 0)) FROM {_STAYS}")
+_TRY = text(f"SELECT pg_try_advisory_lock(hashtextextended(:name, 0)) FROM {_STAYS}")
 _ALIVE = text("SELECT 1")
 _RELEASE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 _IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")

@@ -23,7 +23,7 @@ from accountsync.errors import ConfigurationError
 from accountsync.store import locks
 from accountsync.store.migrations import catalog, online, rebuild
 from accountsync.store.migrations.catalog import Shape
-from accountsync.store.migrations.mending import Mending
+from accountsync.store.migrations.mending import Mending, stored_otherwise
 from accountsync.store.tables import SCHEMA, Table, shape
 
 _MIGRATIONS = str(Path(__file__).parent / "migrations")
@@ -60,6 +60,7 @@ def upgrade(engine: Engine, revision: str = "head", *, say: Say = _nobody) -> No
     with _migrating(engine, say) as connection:
         _make_schema(connection)
         _known_here(connection)
+        _refuse_an_older_number(connection)
         command.upgrade(_config(connection, say), revision)
 
 
@@ -67,6 +68,20 @@ def downgrade(engine: Engine, revision: str, *, say: Say = _nobody) -> None:
     with _migrating(engine, say) as connection:
         _known_here(connection)
         command.downgrade(_config(connection, say), revision)
+
+
+def _refuse_what_is_lost(have: Shape, wanted: Shape) -> None:
+    if lost := catalog.lost(have, wanted):
+        raise ConfigurationError(
+            f"{'; '.join(lost)}: what was there cannot be known. Nothing was changed; restore the"
+            " backup (docs/deployment.md, Back up)"
+        )
+    if otherwise := stored_otherwise(have, wanted):
+        raise ConfigurationError(
+            f"{'; '.join(otherwise)}: its rows would have to be written anew, which is not done"
+            " here. Nothing was changed; bin/accountsync db check says what it should be: pause the"
+            " DAGs and ALTER it with psql, or restore the backup"
+        )
 
 
 @contextmanager
@@ -81,6 +96,7 @@ def _migrating(engine: Engine, say: Say) -> Iterator[Connection]:
     with _alone(engine, say), engine.connect() as connection:
         with connection.begin():
             connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("SET lock_timeout = 0"))  # steps set their own
         try:
             yield connection
         except CommandError as error:
@@ -98,7 +114,7 @@ def _alone(engine: Engine, say: Say) -> Iterator[None]:
                 yield
                 return
         if not has_said_so:
-            say("another upgrade is at work; waiting until it has ended")
+            say("another upgrade or repair is at work; waiting until it has ended")
             has_said_so = True
         time.sleep(_LOOK_AGAIN)
 
@@ -114,10 +130,9 @@ def current(connection: Connection) -> str | None:
     """The store's version; None: it has none. Every job asks this first, so it is plain SQL.
 
     Raises ConfigurationError where somebody changed by hand what the store says of its version."""
-    if not _has_table(connection, "alembic_version"):
-        return None
     query = f"SELECT version_num FROM {SCHEMA}.alembic_version ORDER BY version_num"
-    versions = connection.scalars(text(query)).all()
+    is_told = _has_table(connection, "alembic_version")
+    versions = connection.scalars(text(query)).all() if is_told else []
     if len(versions) > 1 or (not versions and _has_table(connection, "person")):
         told = f"says that it is at {' and '.join(versions)}" if versions else "says no version"
         raise ConfigurationError(
@@ -165,7 +180,11 @@ def compare(connection: Connection) -> Comparison:
         f"{part} is not ours, and may refuse our rows" for part, may_refuse in beside if may_refuse
     ]
     return Comparison(
-        differences=[*catalog.lacks(have, wanted), *refusing],
+        differences=[
+            *catalog.lacks(have, wanted),
+            *refusing,
+            *catalog.strange_properties(connection, SCHEMA),
+        ],
         added=[
             *(part for part, may_refuse in beside if not may_refuse),
             *catalog.views_of(connection, SCHEMA),
@@ -184,19 +203,16 @@ def repair(engine: Engine, *, say: Say = _nobody) -> None:
     """Makes again what somebody took from the tables of this version, or changed in them, beside
     those who use the store. What others added stays.
 
-    Raises ConfigurationError where the store is at another version, its rows break a rule, or a
-    table or column is gone: made again it would be empty, and be taken for what is wanted."""
+    Raises ConfigurationError where the store is at another version, its rows break a rule, a
+    column has another type, or a table or column is gone: made again it would be empty, and be
+    taken for what is wanted."""
     with _migrating(engine, say) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         require_version(connection)
         wanted = _of_the_models(connection)
-        if lost := catalog.lost(catalog.read(connection, SCHEMA), wanted):
-            raise ConfigurationError(
-                f"{'; '.join(lost)}: what was there cannot be known. Nothing was changed; restore"
-                " the backup (docs/deployment.md, Back up)"
-            )
+        _refuse_what_is_lost(catalog.read(connection, SCHEMA), wanted)
         rebuild.throw_away(connection, say=say)
-        mending = Mending(connection, schema=SCHEMA, wanted=wanted, say=say)
+        mending = Mending(connection, schema=SCHEMA, wanted=wanted, say=say, may_fill=False)
         mending.expand()
         mending.contract()
 
@@ -230,6 +246,24 @@ def require_head(connection: Connection) -> None:
 def _known_here(connection: Connection) -> None:
     with connection.begin():
         _refuse_newer(current(connection))
+
+
+_OF_0003 = f"""
+SELECT count(*) FROM pg_attribute
+WHERE attrelid = to_regclass('{SCHEMA}.account_task') AND attname = 'cause_kind'
+"""
+
+
+def _refuse_an_older_number(connection: Connection) -> None:
+    """0002 makes what 0001 says, so it would take away what came later."""
+    with connection.begin():
+        version = current(connection)
+        if version == "0001" and connection.scalar(text(_OF_0003)):
+            raise ConfigurationError(
+                "the store says that it is at 0001, and has columns of 0003: somebody changed the"
+                f" number. Put the right one into {SCHEMA}.alembic_version with psql, and run:"
+                " bin/accountsync db check"
+            )
 
 
 def _refuse_newer(version: str | None) -> None:

@@ -221,7 +221,7 @@ def test_unknown_systems_and_repeated_persons_are_told_together(
     with pytest.raises(InvalidRequestError) as told:
         world.submit(wrong | {"systemList": ["idaas", "sap"]})
     assert str(told.value).splitlines()[1:] == [
-        "  systemList.1: there is no such system; known: idaas, welink, email",
+        "  systemList.1: there is no such target; known: idaas, welink, email",
         "  userList.0.employeeNumber: S0001 stands in the list 2 times",
         "  userList.1.employeeNumber: S0001 stands in the list 2 times",
     ]

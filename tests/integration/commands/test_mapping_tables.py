@@ -69,7 +69,7 @@ def test_a_dry_run_shows_the_same_and_changes_nothing(people: People, tmp_path: 
     assert "~ 10  email_domain: example.com → new.example.com" in shown
     assert "- 11  email_domain: partner.example.com" in shown
     assert "0 new, 1 changed, 3 removed, 0 unchanged; 1 people would be planned again" in shown
-    assert said(people, "history", "person-types") == ""
+    assert said(people, "history", "person-types") == "nothing was changed yet\n"
     assert "new.example.com" not in said(people, "export", "person-types")
     done = said(people, "import", "person-types", file, "--delete")
     assert done == shown.replace("would be", "are")
@@ -182,4 +182,4 @@ def test_a_wrong_file_changes_nothing(
     error = people.command("mapping", "import", "person-types", str(file)).exception
     assert isinstance(error, ConfigurationError)
     assert problem in str(error)
-    assert said(people, "history", "person-types") == ""
+    assert said(people, "history", "person-types") == "nothing was changed yet\n"

@@ -125,7 +125,7 @@ def adopt_accounts(
 
 def _audit_details(adoption: Adoption) -> dict[str, object]:
     counts = ("listed", "known", "adopted", "doubtful", "ignored", "foreign")
-    return {"system": adoption.target} | {name: getattr(adoption, name) for name in counts}
+    return {"target": adoption.target} | {name: getattr(adoption, name) for name in counts}
 
 
 def _adopt(
@@ -343,5 +343,5 @@ def _close(
 ) -> None:
     account_cases.close(connection, case=case["id"], state=state, now=now)
     account_cases.plan_again(connection, case["candidates"])
-    audited = {"case": case["id"], "system": case["system"], **details}
+    audited = {"case": case["id"], "target": case["system"], **details}
     audit.record(connection, actor=actor, action=_CLOSED_BY[state], details=audited)

@@ -167,12 +167,12 @@ def _targets(
     candidate: Candidate,
     given: Mapping[str, str],
 ) -> list[TargetExplanation]:
-    accounts = {row["system"]: dict(row) for row in person_view.accounts(connection, candidate.id)}
+    accounts = {row["target"]: dict(row) for row in person_view.accounts(connection, candidate.id)}
     open_tasks, last_tasks = person_view.tasks(connection, candidate.id)
     known = _Known(
         accounts=accounts,
-        open_tasks={row["system"]: _task(dict(row)) for row in open_tasks},
-        last_tasks={row["system"]: _task(dict(row)) for row in last_tasks},
+        open_tasks={row["target"]: _task(dict(row)) for row in open_tasks},
+        last_tasks={row["target"]: _task(dict(row)) for row in last_tasks},
     )
     person = candidate.context["person"]
     source = person["source"]

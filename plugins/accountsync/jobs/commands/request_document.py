@@ -90,7 +90,7 @@ class RequestDocument(_Sent):
 
 
 def read(document: object, *, targets: Collection[str]) -> RequestDocument:
-    """`systems` are the configured targets. Raises InvalidRequestError with one line for each
+    """`targets`: the configured ones. Raises InvalidRequestError with one line for each
     problem. No line repeats what was sent about people, but for employee numbers (I15)."""
     try:
         request = RequestDocument.model_validate(document)
@@ -117,7 +117,7 @@ def _unknown(request: RequestDocument, targets: Collection[str]) -> Iterator[Pro
     for position, target in enumerate(request.system_list):
         if target not in targets:
             known = ", ".join(targets)
-            yield Problem(("systemList", position), f"there is no such system; known: {known}")
+            yield Problem(("systemList", position), f"there is no such target; known: {known}")
 
 
 def _repeated(users: Sequence[RequestedPerson]) -> Iterator[Problem]:

@@ -28,30 +28,35 @@ ORDER BY c.relname, a.attnum
 _CONSTRAINTS = """
 SELECT c.relname AS table, quote_ident(o.conname) AS name, pg_get_constraintdef(o.oid) AS definition
 FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid
-WHERE c.relnamespace = :schema AND o.contype IN ('p', 'u', 'c', 'f') ORDER BY o.oid
+WHERE c.relnamespace = :schema AND o.contype IN ('p', 'u', 'c', 'f', 'x') ORDER BY o.oid
 """
 # An index that was not finished is none; one of a constraint is told by its constraint.
 _INDEXES = """
 SELECT c.relname AS table, quote_ident(i.relname) AS name, pg_get_indexdef(i.oid) AS definition
 FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
 WHERE c.relnamespace = :schema AND c.relkind = 'r' AND x.indisvalid
-  AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = i.oid AND o.contype IN ('p', 'u'))
+  AND NOT EXISTS (
+    SELECT FROM pg_constraint o WHERE o.conindid = i.oid AND o.contype IN ('p', 'u', 'x'))
 ORDER BY i.oid
 """
 _TRIGGERS = """
 SELECT c.relname AS table, quote_ident(t.tgname) AS name,
-  pg_get_triggerdef(t.oid) || CASE t.tgenabled WHEN 'O' THEN '' ELSE ' (disabled)' END AS definition
+  pg_get_triggerdef(t.oid)
+    || CASE WHEN t.tgenabled IN ('O', 'A') THEN '' ELSE ' (disabled)' END AS definition
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE c.relnamespace = :schema AND NOT t.tgisinternal ORDER BY t.oid
 """
 _FUNCTIONS = """
 SELECT quote_ident(proname) AS name, pg_get_functiondef(oid) AS definition FROM pg_proc
-WHERE pronamespace = :schema ORDER BY oid
+WHERE pronamespace = :schema AND prokind = 'f' AND pronargs = 0 ORDER BY oid
 """
 _REFERENCE = re.compile(r"(?<=REFERENCES )(?=\w+\()")
 _PLACE = re.compile(r"(?<= ON )(?=\w+ )")
 _FUNCTION = re.compile(r"(?<=FUNCTION )(?=\w+\()")
 _NOT_VALID = " NOT VALID"
+
+SCRATCH = "accountsync_rebuild"
+"""The schema in which a table is written anew, and the trigger that fills it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +237,8 @@ def beside(have: Shape, wanted: Shape) -> Iterator[tuple[str, bool]]:
             is_unique = shape.indexes[name].startswith("CREATE UNIQUE")
             yield f"index {name} of {table}", is_unique
         for name in shape.triggers.keys() - known.triggers.keys():
-            yield f"trigger {name} of {table}", False
+            comes_first = " BEFORE " in shape.triggers[name]
+            yield f"trigger {name} of {table}", comes_first or name == SCRATCH
 
 
 def _both(have: Shape, wanted: Shape) -> Iterator[tuple[str, TableShape, TableShape]]:
@@ -247,9 +253,31 @@ FROM pg_class c
 JOIN pg_depend d ON d.refobjid = c.oid AND d.refclassid = 'pg_class'::regclass
 JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
 JOIN pg_class v ON v.oid = r.ev_class
-WHERE c.relnamespace = to_regnamespace(:schema)
+WHERE c.relnamespace = to_regnamespace(:schema) AND v.relkind IN ('v', 'm')
 ORDER BY 1
 """)
+_PROPERTIES = text("""
+WITH ours AS (
+  SELECT * FROM pg_class WHERE relnamespace = to_regnamespace(:schema) AND relkind = 'r'
+)
+SELECT format('row security of %s is on: rows may be hidden from us', relname)
+FROM ours WHERE relrowsecurity
+UNION ALL
+SELECT format('table %s is not logged: a crash empties it', relname)
+FROM ours WHERE relpersistence <> 'p'
+UNION ALL
+SELECT format('table %s inherits from %s: its rows count as ours', i.inhrelid::regclass, relname)
+FROM ours JOIN pg_inherits i ON i.inhparent = ours.oid
+UNION ALL
+SELECT format('rule %s of %s is not ours, and may refuse our rows', r.rulename, relname)
+FROM ours JOIN pg_rewrite r ON r.ev_class = ours.oid
+ORDER BY 1
+""")
+
+
+def strange_properties(connection: Connection, schema: str) -> list[str]:
+    """What somebody has set up for the tables as a whole that changes which rows they hold."""
+    return list(connection.scalars(_PROPERTIES, {"schema": schema}))
 
 
 def views_of(connection: Connection, schema: str) -> list[str]:

@@ -22,11 +22,17 @@ from accountsync.store.migrations.rebuild import comment_on, rebuild
 
 
 class Mending:
-    def __init__(self, connection: Connection, *, schema: str, wanted: Shape, say: Say) -> None:
+    """`may_fill`: where a value has to be there and is not, the column's default is what was meant.
+    That holds for rows of a time before the rule, and not for what somebody has emptied."""
+
+    def __init__(
+        self, connection: Connection, *, schema: str, wanted: Shape, say: Say, may_fill: bool = True
+    ) -> None:
         self._connection = connection
         self._schema = schema
         self._wanted = wanted
         self._say = say
+        self._may_fill = may_fill
 
     def expand(self) -> None:
         have = catalog.read(self._connection, self._schema)
@@ -37,10 +43,11 @@ class Mending:
             known = have.tables.get(table)
             if known is None:
                 self._make(table, wanted)
-            elif stored_otherwise(known, wanted):
+            elif otherwise_in(known, wanted):
                 self._rebuild(table, known, wanted)
             else:
                 self._add_columns(table, known, wanted)
+                self._rename_rules(table, known, wanted)
 
     def contract(self) -> None:
         """Keys before the foreign keys that point to them."""
@@ -74,7 +81,7 @@ class Mending:
         )
 
     def _rebuild(self, table: str, known: TableShape, wanted: TableShape) -> None:
-        columns = ", ".join(stored_otherwise(known, wanted))
+        columns = ", ".join(otherwise_in(known, wanted))
         self._say(f"  table {table} is written anew, because of: {columns}")
         rebuild(
             self._connection,
@@ -108,6 +115,17 @@ class Mending:
                 ) from error
             raise
 
+    def _rename_rules(self, table: str, known: TableShape, wanted: TableShape) -> None:
+        """A rule under another name is not made a second time."""
+        for name in wanted.rules.keys() - known.rules.keys():
+            for other in known.rules.keys() - wanted.rules.keys():
+                if known.rules[other] == wanted.rules[name]:
+                    self._briefly(
+                        f"constraint {other} of {table} is called {name}",
+                        f"ALTER TABLE {self._place(table)} RENAME CONSTRAINT {other} TO {name}",
+                    )
+                    break
+
     def _column(self, table: str, name: str, known: Column | None, wanted: Column) -> Iterator[str]:
         alter = f"ALTER TABLE {self._place(table)}"
         if known is None:
@@ -125,7 +143,7 @@ class Mending:
         for name, column in wanted.columns.items():
             if not column.is_required or known.columns[name].is_required:
                 continue
-            if column.default is not None:
+            if self._may_fill and column.default is not None:
                 statement = f"UPDATE {place} SET {name} = {column.default} WHERE {name} IS NULL"
                 if "id" in wanted.columns:
                     statement += " AND id > :above AND id <= :upto"
@@ -186,7 +204,17 @@ class Mending:
         online.briefly(self._connection, *statements, what=what, say=self._say)
 
 
-def stored_otherwise(known: TableShape, wanted: TableShape) -> list[str]:
+def stored_otherwise(have: Shape, wanted: Shape) -> list[str]:
+    """Of all tables, one line each."""
+    return [
+        f"column {table}.{name} is stored otherwise"
+        for table, known in have.tables.items()
+        if table in wanted.tables
+        for name in otherwise_in(known, wanted.tables[table])
+    ]
+
+
+def otherwise_in(known: TableShape, wanted: TableShape) -> list[str]:
     """Columns that cannot become what they should be without writing every row anew."""
     return [
         name

@@ -80,7 +80,7 @@ def patiently(
         time.sleep(pause)
     raise TransientError(
         f"{what}: the table was in use for {tries} tries. What was done so far is kept: pause the"
-        " DAGs or wait for long transactions to end, then run again: bin/accountsync db upgrade"
+        " DAGs or wait for long transactions to end, then run it again"
     )
 
 
@@ -89,9 +89,10 @@ def in_lots(
 ) -> int:
     """The statement for all rows of the table, `id > :above AND id <= :upto` at a time, each lot in
     a transaction of its own. Returns how many rows it wrote."""
-    last = int(connection.scalar(text(f"SELECT coalesce(max(id), 0) FROM {table}")) or 0)
+    query = text(f"SELECT coalesce(min(id) - 1, 0), coalesce(max(id), 0) FROM {table}")
+    first, last = connection.execute(query).one()
     written, told_at = 0, time.monotonic()
-    for above in range(0, last, lot):
+    for above in range(first, last, lot):
         bound = {"above": above, "upto": above + lot}
 
         def step(bound: dict[str, int] = bound) -> int:
@@ -215,5 +216,5 @@ def require_values(connection: Connection, *, table: str, column: str, say: Say)
 def broken(what: str, definition: str) -> ConfigurationError:
     return ConfigurationError(
         f"{what} cannot be had: rows of the store break `{definition}`. Mend these rows, then run"
-        " again: bin/accountsync db upgrade"
+        " the command again"
     )

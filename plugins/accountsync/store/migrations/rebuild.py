@@ -7,24 +7,24 @@ the type of a column, or a column that becomes a generated one.
 4. In one short transaction the new table takes the place of the old one, and foreign keys that
    point there are made anew; then they are proven, which blocks nobody.
 
-Interrupted anywhere, the old table is as it was; the next start throws the half copy away.
+Where that fails the old table is as it was and the half copy is thrown away: at once, or, after a
+kill, at the next start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from psycopg.errors import DependentObjectsStillExist
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from accountsync.errors import ConfigurationError
+from accountsync.errors import AccountSyncError, ConfigurationError
 from accountsync.store.migrations import online
-from accountsync.store.migrations.catalog import TableShape, qualified
+from accountsync.store.migrations.catalog import SCRATCH, TableShape, qualified
 from accountsync.store.migrations.online import Say
-
-SCRATCH = "accountsync_rebuild"
 
 _POINTING = """
 SELECT o.conrelid::regclass::text AS table, o.conname AS name, pg_get_constraintdef(o.oid) AS rule
@@ -36,14 +36,30 @@ SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grante
   string_agg(privilege_type, ', ') AS rights
 FROM pg_class c, aclexplode(c.relacl) WHERE c.oid = to_regclass(:table) GROUP BY 1
 """
+_NOT_COPIED = """
+SELECT part
+FROM pg_class c, LATERAL (VALUES
+  ('row security', relrowsecurity),
+  ('policies', EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid)),
+  ('storage parameters', reloptions IS NOT NULL),
+  ('replica identity', relreplident <> 'd'),
+  ('publications', EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = c.oid)),
+  ('rights on columns',
+    EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL))
+) AS set_up (part, is_so)
+WHERE c.oid = to_regclass(:table) AND is_so
+"""
 # With the rights of who upgrades: those who write know nothing of the scratch schema.
 _FOLLOW = """
 CREATE FUNCTION {scratch}.follow() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
   IF TG_OP = 'DELETE' THEN
-    INSERT INTO {scratch}.gone VALUES ({gone});
+    DELETE FROM {new} WHERE ({key}) = ({old_key});
+    INSERT INTO {scratch}.gone VALUES ({old_key});
     RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    DELETE FROM {scratch}.gone WHERE ({key}) = ({new_key});
   END IF;
   INSERT INTO {new} ({names}) OVERRIDING SYSTEM VALUE VALUES ({values})
   ON CONFLICT ({key}) DO UPDATE SET {assigned};
@@ -75,11 +91,17 @@ def rebuild(connection: Connection, *, schema: str, table: str, have: TableShape
         triggers=wanted.triggers | _others(have, wanted),
     )
     work = _Rebuild(connection, schema=schema, table=table, have=have, shape=shape, say=say)
+    work.refuse_what_would_be_lost()
     throw_away(connection, say=say)
-    work.make()
-    work.follow()
-    work.copy(lot)
-    work.swap()
+    try:
+        work.make()
+        work.follow()
+        work.copy(lot)
+        work.swap()
+    except BaseException:
+        with suppress(DBAPIError, AccountSyncError):  # the next start does it otherwise
+            throw_away(connection, say=say)
+        raise
 
 
 def _others(have: TableShape, wanted: TableShape) -> dict[str, str]:
@@ -90,7 +112,7 @@ def _others(have: TableShape, wanted: TableShape) -> dict[str, str]:
 def throw_away(connection: Connection, *, say: Say) -> None:
     """What an interrupted rebuild left behind: the half copy and the trigger that fills it."""
     if connection.scalar(text("SELECT to_regnamespace(:name) IS NOT NULL"), {"name": SCRATCH}):
-        what = "the copy of an upgrade that was interrupted"
+        what = "the copy of an upgrade that did not end"
         online.briefly(connection, f"DROP SCHEMA {SCRATCH} CASCADE", what=what, say=say)
         say(f"  {what} is thrown away")
 
@@ -102,12 +124,26 @@ class _Rebuild:
         self._schema = schema
         self._name = table
         self._old, self._new = f"{schema}.{table}", f"{SCRATCH}.{table}"
-        self._shape = shape
+        self._have, self._shape = have, shape
         self._carried = [
             name for name, c in shape.columns.items() if name in have.columns and not c.generated
         ]
-        self._key = _primary_key(shape)
+        self._key = _key_of(shape) or []
         self._say = say
+
+    def refuse_what_would_be_lost(self) -> None:
+        """Rows that have one key, and what somebody set up for the table and is not copied."""
+        if _key_of(self._have) is None:
+            raise ConfigurationError(
+                f"{self._old} has no primary key, so rows may stand in it twice: make it again,"
+                f" PRIMARY KEY ({', '.join(self._key)}), and run the command again"
+            )
+        settings = self._connection.scalars(text(_NOT_COPIED), {"table": self._old}).all()
+        if settings:
+            raise ConfigurationError(
+                f"{self._old} has to be written anew, which would lose its {', '.join(settings)}:"
+                " take that off, run the command again, set it up again"
+            )
 
     def make(self) -> None:
         """Empty, with every rule and index: rows that break one are refused while they are copied,
@@ -140,12 +176,12 @@ class _Rebuild:
             yield f"GRANT {rights} ON {self._new} TO {grantee}"
 
     def follow(self) -> None:
-        """A row that is deleted while its lot is being copied is deleted at the end."""
+        """A row that is deleted while its lot is being copied is deleted once more at the end. Keys
+        never change."""
         names = ", ".join(self._carried)
-        values = ", ".join(f"NEW.{name}" for name in self._carried)
+        values = ", ".join(f"NEW.{n}::{self._shape.columns[n].type}" for n in self._carried)
         assigned = ", ".join(f"{n} = excluded.{n}" for n in self._carried if n not in self._key)
         key = ", ".join(self._key)
-        gone = ", ".join(f"OLD.{name}" for name in self._key)
         function = _FOLLOW.format(
             scratch=SCRATCH,
             new=self._new,
@@ -153,7 +189,8 @@ class _Rebuild:
             values=values,
             assigned=assigned,
             key=key,
-            gone=gone,
+            old_key=", ".join(f"OLD.{name}" for name in self._key),
+            new_key=", ".join(f"NEW.{name}" for name in self._key),
         )
         online.briefly(
             self._connection,
@@ -204,7 +241,7 @@ class _Rebuild:
             if isinstance(error.orig, DependentObjectsStillExist):
                 raise ConfigurationError(
                     f"a view or another object that is not ours depends on {self._old}, which is"
-                    " to be written anew: drop it, run bin/accountsync db upgrade, make it again"
+                    " to be written anew: drop it, run the command again, make it again"
                 ) from error
             raise
         for row in pointing:
@@ -241,6 +278,8 @@ def comment_on(column: str, comment: str | None) -> str:
     return f"COMMENT ON COLUMN {column} IS {value}"
 
 
-def _primary_key(shape: TableShape) -> list[str]:
-    (rule,) = [rule for rule in shape.rules.values() if rule.startswith("PRIMARY KEY")]
-    return rule.removeprefix("PRIMARY KEY (").removesuffix(")").split(", ")
+def _key_of(shape: TableShape) -> list[str] | None:
+    for rule in shape.rules.values():
+        if rule.startswith("PRIMARY KEY"):
+            return rule.removeprefix("PRIMARY KEY (").removesuffix(")").split(", ")
+    return None

@@ -27,16 +27,17 @@ RETURNING id
 _TASKS = text(f"""
 -- rides on ix_account_task_person_id_system_id
 SELECT
-  id, system, operation, state, reason, cause, cause_kind, cause_facts, error_kind, waits_for,
-  attempts, desired, {WAITING_SINCE} AS waiting_since, next_attempt_at, created_at, finished_at
+  id, system AS target, operation, state, reason, cause, cause_kind, cause_facts, error_kind,
+  waits_for, attempts, desired, {WAITING_SINCE} AS waiting_since, next_attempt_at, created_at,
+  finished_at
 FROM accountsync.account_task
 WHERE person_id = :person
 ORDER BY system, id DESC
 """)
 _ATTEMPTS = text("""
 SELECT
-  t.system, t.operation, a.number, a.kind, a.started_at, a.finished_at, a.outcome, a.error_kind,
-  a.code, a.message
+  t.system AS target, t.operation, a.number, a.kind, a.started_at, a.finished_at, a.outcome,
+  a.error_kind, a.code, a.message
 FROM accountsync.task_attempt a
 JOIN accountsync.account_task t ON t.id = a.task_id
 WHERE t.person_id = :person AND (CAST(:task AS bigint) IS NULL OR t.id = :task)
@@ -44,7 +45,7 @@ ORDER BY a.started_at DESC
 LIMIT :limit
 """)
 _ACCOUNTS = text("""
-SELECT system, state, identifier, provenance, disabled_by, disabled_reason, updated_at
+SELECT system AS target, state, identifier, provenance, disabled_by, disabled_reason, updated_at
 FROM accountsync.account
 WHERE person_id = :person
 ORDER BY system
@@ -88,7 +89,7 @@ def tasks(connection: Connection, person_id: int) -> tuple[list[RowMapping], lis
     last: dict[str, RowMapping] = {}
     for row in rows:
         if row["state"] not in OPEN_STATES:
-            last.setdefault(row["system"], row)
+            last.setdefault(row["target"], row)
     return [row for row in rows if row["state"] in OPEN_STATES], list(last.values())
 
 

@@ -55,10 +55,13 @@ class PlanView:
 
 
 def as_documents(lines: Iterable[PlanLine]) -> list[dict[str, Any]]:
-    """As the store and Airflow keep them."""
-    return [
-        asdict(line) | {"held_because": reasons.as_documents(line.held_because)} for line in lines
-    ]
+    """As the store keeps them, where a target is called as its columns are: `system`."""
+    return [_document(line) for line in lines]
+
+
+def _document(line: PlanLine) -> dict[str, Any]:
+    document = asdict(line) | {"held_because": reasons.as_documents(line.held_because)}
+    return {"system": document.pop("target"), **document}
 
 
 def from_row(row: RowMapping) -> PlanView:
@@ -68,4 +71,5 @@ def from_row(row: RowMapping) -> PlanView:
 
 def _line(document: Mapping[str, Any]) -> PlanLine:
     because = reasons.from_documents(document["held_because"])
-    return PlanLine(**{**document, "held_because": because})
+    own = {name: value for name, value in document.items() if name != "system"}
+    return PlanLine(**{**own, "target": document["system"], "held_because": because})

@@ -32,8 +32,12 @@ END $$
 # index that was not finished, a rule that was not proven and a trigger that is off are not there.
 _LACKING = text("""
 WITH ours AS MATERIALIZED (
-  SELECT oid, relname FROM pg_class WHERE relnamespace = to_regnamespace(:schema) AND relkind = 'r'
+  SELECT oid, relname, relpersistence, relrowsecurity FROM pg_class
+  WHERE relnamespace = to_regnamespace(:schema) AND relkind = 'r'
 ), found (part) AS (
+  SELECT format('table %s, logged and without row security', relname) FROM ours
+  WHERE relpersistence = 'p' AND NOT relrowsecurity
+  UNION ALL
   SELECT format('column %s.%s %s%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
     CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END)
     || CASE WHEN a.attidentity <> '' THEN ' IDENTITY' WHEN a.attgenerated <> '' THEN ' GENERATED'
@@ -83,6 +87,7 @@ def _wanted(dialect: Dialect) -> list[str]:
 
 def _parts(table: sqlalchemy.Table, dialect: Dialect) -> Iterator[str]:
     names = dialect.identifier_preparer
+    yield f"table {table.name}, logged and without row security"
     for column in table.columns:
         yield f"column {table.name}.{column.name} {_declared(column, dialect)}"
     for constraint in table.constraints:

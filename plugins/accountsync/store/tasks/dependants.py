@@ -115,7 +115,7 @@ FOR UPDATE
 """)
 
 _CAUSE = causes.because(
-    Kind.DEPENDENCY_FAILED, facts="jsonb_build_object('target', CAST(:system AS text))"
+    Kind.DEPENDENCY_FAILED, facts="jsonb_build_object('system', CAST(:system AS text))"
 )
 _FAIL_DEPENDANTS = text(f"""
 -- rides on ix_account_task_waiting

@@ -101,7 +101,7 @@ RETRY = TaskCommand(
       f.state = 'failed'
       AND f.error_kind = '{ErrorKind.DEPENDENCY_FAILED}'
       AND f.cause_kind = '{Kind.DEPENDENCY_FAILED}'
-      AND f.cause_facts ->> 'target' = c.system
+      AND f.cause_facts ->> 'system' = c.system
       AND {NEWEST.format("f")}
     """,
     sets=_AGAIN,
