@@ -227,9 +227,8 @@ def test_the_encryption_that_a_connection_demands_is_demanded_of_both_databases(
     monkeypatch.delenv(DATABASE_VARIABLE)
     monkeypatch.setenv("AIRFLOW_CONN_ACCOUNTSYNC_DB", strict)
     parsed = settings.parse({"hr": [SOURCES["warehouse"]], "targets": {}}, origin="test")
-    store = connections.open_store(parsed)
     with pytest.raises(OperationalError, match="server does not support SSL, but SSL was required"):
-        store.connect()
+        connections.open_store(parsed)
     lax = connection_to(warehouse.engine, sslmode="prefer", options="-c work_mem=5MB", cursor="x")
     monkeypatch.setenv("AIRFLOW_CONN_ACCOUNTSYNC_DB", lax)
     store = connections.open_store(parsed)
