@@ -48,7 +48,7 @@ class Kept:
 def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     python = platform.python_version()
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.target()}, Python {python}"
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python {python}"
 
 
 def write(name: str, rows: list[Row]) -> None:

@@ -119,7 +119,7 @@ def _plan_one(session: Session, person: PersonRow, plan_id: int) -> None:
                 AccountTaskRow(
                     plan_id=plan_id,
                     person_id=person.id,
-                    target=target,
+                    system=target,
                     operation="create",
                     desired={"number": person.employee_number, "name": person.full_name, **names},
                     state="ready",

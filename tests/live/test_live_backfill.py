@@ -21,7 +21,7 @@ Interval = tuple[datetime, datetime]
 ZONE = ZoneInfo("Asia/Shanghai")  # the schedules' and HR's
 STEP = timedelta(minutes=10)
 FIRST = datetime(2024, 6, 3, 10, 0, tzinfo=ZONE)
-INTERVALS = [(FIRST + n * STEP, FIRST + (n + 1) * STEP) for n in range(12)]
+INTERVALS = [(FIRST + n * STEP, FIRST + (n + 1) * STEP) for n in range(6)]
 RANGE = ("--from-date", FIRST.isoformat(), "--to-date", INTERVALS[-1][0].isoformat())
 """Inclusive, and told by the intervals' starts. Without a zone Airflow takes them for UTC."""
 
