@@ -132,7 +132,7 @@ def _numbered(dsn: str) -> int:
 
 
 def _readings(*, dsn: str, joiners: int) -> dict[str, Any]:
-    from accountsync.domain.names.chinese_names import read
+    from accountsync.domain.names.readings import read
 
     names = full_names(joiners)
     read("王伟")  # loads the dictionary
@@ -144,7 +144,7 @@ def _readings(*, dsn: str, joiners: int) -> dict[str, Any]:
 
 def _one_by_one(*, dsn: str, limit: int) -> dict[str, Any]:
     """Ask whether a number is free, take it, commit; the next person."""
-    from accountsync.domain.names.chinese_names import read
+    from accountsync.domain.names.readings import read
 
     people = [one for lot in _lots(dsn) for one in lot][:limit]
     read("王伟")

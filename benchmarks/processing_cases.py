@@ -145,7 +145,7 @@ def _claims_case(*, dsn: str, tasks: int) -> dict[str, Any]:
     from accountsync.domain.tasks import outcomes
     from accountsync.store.engine import database_time, make_engine
     from accountsync.store.tasks.claimed_tasks import claim
-    from accountsync.store.tasks.tasks import record
+    from accountsync.store.tasks.recording import record
 
     store, done = make_engine(dsn), 0
     begin = time.perf_counter()

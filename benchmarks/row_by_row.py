@@ -12,7 +12,7 @@ from sqlalchemy import Text, create_engine, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from accountsync.domain.names.chinese_names import read
+from accountsync.domain.names.readings import read
 from accountsync.store.engine import make_engine
 from accountsync.store.plans import plans
 from accountsync.store.tables.accounts import AccountRow, NameRow, PersonTypeMappingRow

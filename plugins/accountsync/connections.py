@@ -44,7 +44,7 @@ def open_store(settings: Settings) -> Engine:
     those of this code. What waits for a lock asks once more: a store may be upgraded meanwhile."""
     engine = open_any_store(settings)
     with engine.connect() as connection:
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
     return engine
 
 

@@ -24,7 +24,7 @@ def upgraded(
     """The earlier store, and an HR system of the same persons; the targets lost their accounts."""
     stores.restore(empty, request.param)
     with empty.connect() as connection, pytest.raises(ConfigurationError, match="db upgrade"):
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
     schema.upgrade(empty)
     with installed(empty, monkeypatch, persons=24) as installation:
         yield installation

@@ -85,19 +85,19 @@ def test_a_job_refuses_a_store_of_another_version_and_says_what_to_run(empty: En
         empty.connect() as connection,
         pytest.raises(ConfigurationError, match="at version none.*db upgrade"),
     ):
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
     schema.upgrade(empty, "0001")
     with (
         empty.connect() as connection,
         pytest.raises(ConfigurationError, match="at version 0001.*db upgrade"),
     ):
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
     schema.upgrade(empty)
     with empty.begin() as connection:
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
         connection.execute(text("UPDATE accountsync.alembic_version SET version_num = '9999'"))
         with pytest.raises(ConfigurationError, match="at version 9999.*newer code"):
-            schema.require_head(connection)
+            schema.require_our_tables(connection)
 
 
 def test_older_code_neither_upgrades_nor_downgrades_a_newer_store(engine: Engine) -> None:
@@ -137,7 +137,7 @@ def test_a_job_refuses_a_store_that_was_changed_by_hand_and_says_what_is_missing
     with engine.begin() as connection:
         connection.execute(text(BROKEN[part]))
         with pytest.raises(ConfigurationError, match=f"no {part}.*db check"):
-            schema.require_head(connection)
+            schema.require_our_tables(connection)
         assert schema.compare(connection).differences != []
 
 
@@ -145,7 +145,7 @@ def test_what_others_add_to_a_store_disturbs_nobody(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE accountsync.staged_7 (i int)"))
         connection.execute(text("CREATE INDEX dba ON accountsync.person (phone)"))
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
         compared = schema.compare(connection)
         assert (compared.differences, compared.added) == ([], ["index dba of person"])
 
@@ -182,7 +182,7 @@ SET_UP = {
 def test_what_others_added_is_told_and_no_difference(engine: Engine, part: str) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql(ADDED[part])
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
         compared = schema.compare(connection)
         assert (compared.differences, compared.added) == ([], [part])
 
@@ -209,7 +209,7 @@ def test_a_job_refuses_tables_that_hide_rows(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE accountsync.person ENABLE ROW LEVEL SECURITY"))
         with pytest.raises(ConfigurationError, match="no table person, .* without row security"):
-            schema.require_head(connection)
+            schema.require_our_tables(connection)
 
 
 NO_VERSION = {
@@ -233,7 +233,7 @@ def test_a_store_whose_version_was_changed_by_hand_is_left_alone(engine: Engine,
         connection.exec_driver_sql(NO_VERSION[said])
         before = whole_catalog(connection)
         with pytest.raises(ConfigurationError, match=f"{said}: accountsync.alembic_version"):
-            schema.require_head(connection)
+            schema.require_our_tables(connection)
     for change in (schema.upgrade, lambda engine: schema.downgrade(engine, "0001"), schema.repair):
         with pytest.raises(ConfigurationError, match=f"{said}: accountsync.alembic_version"):
             change(engine)
@@ -246,10 +246,10 @@ def test_to_ask_whether_a_store_is_right_is_one_statement_of_some_milliseconds(
 ) -> None:
     """Every job asks. The bound is far above what it takes, for machines that are busy."""
     with engine.connect() as connection:
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
         begin = time.perf_counter()
         for _ in range(10):
-            schema.require_head(connection)
+            schema.require_our_tables(connection)
         assert (time.perf_counter() - begin) / 10 < 0.2
 
 
@@ -396,4 +396,4 @@ def test_an_interrupted_upgrade_says_how_it_goes_on(empty: Engine, tmp_path: Pat
     )
     schema.upgrade(empty)
     with empty.connect() as connection:
-        schema.require_head(connection)
+        schema.require_our_tables(connection)

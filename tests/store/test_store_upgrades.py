@@ -67,7 +67,7 @@ def test_an_earlier_store_becomes_what_the_models_say_and_keeps_its_rows(
         assert schema.differences(connection) == []
         assert schema.compare(connection).differences == []
         assert whole_catalog(connection) == whole_catalog(fresh)
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
         assert all(before.values())
         _assert_kept(before, rows(connection), but=_NOT_KEPT.keys() | _SAID_OTHERWISE)
         assert numbers.items() <= _numbers(connection).items()
@@ -154,7 +154,7 @@ def test_a_repaired_store_goes_back_a_version_and_stays_right(empty: Engine) -> 
         assert rows(connection) == before
     schema.upgrade(empty)
     with empty.connect() as connection:
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
 
 
 class _Interrupted(Exception):
@@ -386,7 +386,7 @@ def test_what_others_added_to_a_table_outlives_its_being_written_anew(empty: Eng
         assert connection.scalar(
             text("SELECT has_table_privilege('pg_monitor', 'accountsync.account_task', 'SELECT')")
         )
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
 
 
 def test_a_view_that_stands_in_the_way_is_told(empty: Engine) -> None:

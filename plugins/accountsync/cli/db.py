@@ -30,7 +30,7 @@ def db_upgrade(revision: Annotated[str, typer.Argument()] = "head") -> None:
     after = _version(engine)
     with engine.connect() as connection:
         if after == schema.head():
-            schema.require_head(connection)
+            schema.require_our_tables(connection)
     if after == before:
         typer.echo("nothing to do")
 

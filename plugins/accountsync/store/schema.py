@@ -229,7 +229,7 @@ def require_version(connection: Connection) -> None:
     )
 
 
-def require_head(connection: Connection) -> None:
+def require_our_tables(connection: Connection) -> None:
     """Raises ConfigurationError when the store is not at the version of this code, or has not the
     tables of that version. Every job asks this first: one query of the catalog, a few ms."""
     require_version(connection)

@@ -17,7 +17,7 @@ from accountsync.domain.tasks.outcomes import Result, succeeded
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.tasks.operations import with_late_bound
 from accountsync.settings import Settings
-from accountsync.store.tasks import claimed_tasks, tasks
+from accountsync.store.tasks import claimed_tasks, recording
 from accountsync.store.tasks.claimed_tasks import Claim
 from tests.installation import example_settings
 from tests.integration.plans.planned_people import People
@@ -105,7 +105,7 @@ class Office:
             claims = claimed_tasks.claim(connection, limit=50, lease=LEASE, **facts)
         results = [self._result(target, claim) for claim in claims]
         with self.people.engine.begin() as connection:
-            tasks.record(connection, results=results, **facts)
+            recording.record(connection, results=results, **facts)
         return len(results)
 
     def _result(self, target: str, claim: Claim) -> Result:

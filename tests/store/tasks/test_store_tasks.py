@@ -21,7 +21,7 @@ from accountsync.store import causes, locks
 from accountsync.store.accounts import accounts
 from accountsync.store.persons import person_view
 from accountsync.store.plans import planned_rules
-from accountsync.store.tasks import claimed_tasks, dependants, due_tasks, tasks
+from accountsync.store.tasks import claimed_tasks, dependants, due_tasks, leases, recording
 from accountsync.store.tasks.claimed_tasks import Claim
 from tests.store.people import add_account, add_persons, add_plan, add_task
 
@@ -39,7 +39,7 @@ def _claim(
 
 
 def _record(connection: Connection, *results: Result, target: str = "idaas") -> int:
-    return tasks.record(connection, target=target, worker="w", results=results, now=NOW)
+    return recording.record(connection, target=target, worker="w", results=results, now=NOW)
 
 
 def _task(connection: Connection, task_id: int) -> RowMapping:
@@ -232,13 +232,13 @@ def test_a_lease_that_ran_out_becomes_an_unknown_outcome(
     call = add_task(connection, person_id=people[0], **whose)
     probe = add_task(connection, person_id=people[1], state="unknown", **whose)
     _claim(connection)
-    tasks.expire_leases(connection, target="idaas", now=NOW + LEASE)
+    leases.expire_leases(connection, target="idaas", now=NOW + LEASE)
     assert _task(connection, call)["state"] == "running"
     late = NOW + LEASE + MINUTE
-    tasks.expire_leases(connection, target="welink", now=late)
+    leases.expire_leases(connection, target="welink", now=late)
     assert _task(connection, call)["state"] == "running"
     assert _due(connection, late) == ["idaas"]
-    tasks.expire_leases(connection, target="idaas", now=late)
+    leases.expire_leases(connection, target="idaas", now=late)
     for task_id in (call, probe):
         task = _task(connection, task_id)
         assert (task["state"], task["lease_until"], task["claimed_by"]) == ("unknown", None, None)
@@ -255,8 +255,8 @@ def test_a_renewed_lease_does_not_run_out(
     task_id = add_task(connection, plan_id=plan_id, person_id=people[0], next_attempt_at=NOW)
     _claim(connection)
     for worker, until in (("w", NOW + 10 * LEASE), ("somebody else", NOW)):
-        tasks.renew_leases(connection, tasks=[task_id], worker=worker, until=until)
-    tasks.expire_leases(connection, target="idaas", now=NOW + 9 * LEASE)
+        leases.renew_leases(connection, tasks=[task_id], worker=worker, until=until)
+    leases.expire_leases(connection, target="idaas", now=NOW + 9 * LEASE)
     assert _task(connection, task_id)["state"] == "running"
 
 
@@ -591,7 +591,7 @@ def test_a_late_result_of_a_worker_that_was_given_up_does_not_end_the_task(
     task_id = add_task(connection, **whose, next_attempt_at=NOW)
     waiting = add_task(connection, **whose, target="email", state="waiting", waits_for=["idaas"])
     (late,) = _claim(connection, worker="w")
-    tasks.expire_leases(connection, target="idaas", now=NOW + 2 * LEASE)
+    leases.expire_leases(connection, target="idaas", now=NOW + 2 * LEASE)
     _claim(connection, worker="x", now=NOW + 2 * LEASE)
     _record(connection, _result(late, Outcome.FAILED, "failed"))
     task = _task(connection, task_id)

@@ -29,7 +29,7 @@ from accountsync.domain.tasks import outcomes
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.waiting import Order, stands
 from accountsync.store.plans import guarded_tasks, planned_rules
-from accountsync.store.tasks import claimed_tasks, dependants, task_commands, tasks
+from accountsync.store.tasks import claimed_tasks, dependants, recording, task_commands
 from tests.store.people import add_persons, add_plan
 
 MANY = settings(
@@ -393,7 +393,7 @@ def test_what_a_result_brings_about_lets_go_by_the_same_rule(
         made = RemoteAccount(identifier="name", remote_id=None, ours=True)
         account = None if task.operation == Operation.DELETE else made
         result = outcomes.succeeded(claim.as_task({}), account)
-        tasks.record(connection, target=target, worker="w", results=[result], now=NOW)
+        recording.record(connection, target=target, worker="w", results=[result], now=NOW)
         is_there = target in world.accounts or task.operation == Operation.CREATE
         accounts = world.accounts | ({target: task.account_state} if is_there else {})
         ended = {target: replace(task, state=TaskState.SUCCEEDED)}

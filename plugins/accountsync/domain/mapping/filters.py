@@ -15,7 +15,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from accountsync.domain.names import numbering
-from accountsync.domain.names.chinese_names import (
+from accountsync.domain.names.readings import (
     BUILT_IN,
     UMLAUTS,
     Reading,

@@ -44,7 +44,7 @@ class Facts:
     week: int = 0
 
 
-def reasons(facts: Facts, rule: GuardRule) -> list[Reason]:
+def reasons_to_hold(facts: Facts, rule: GuardRule) -> list[Reason]:
     """Why the operation is held; no reason: it goes on."""
     return list(_reasons(facts, rule)) if facts.planned else []
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, RowMapping
 
 from accountsync.domain.accounts.account import Account
-from accountsync.domain.names.chinese_names import read, spelt
+from accountsync.domain.names.readings import read, spelt
 from accountsync.domain.names.surnames import OTHER_READINGS
 from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans.desired import same

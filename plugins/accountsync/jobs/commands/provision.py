@@ -18,10 +18,11 @@ from accountsync.jobs.reason_texts import all_english, english
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 from accountsync.settings import Settings
 from accountsync.store import locks
+from accountsync.store.accounts import accounts
 from accountsync.store.engine import database_time
 from accountsync.store.persons import persons
 from accountsync.store.plans.plan_view import PlanLine
-from accountsync.store.tasks import task_view, tasks
+from accountsync.store.tasks import due_tasks, task_view
 from accountsync.store.tasks.task_commands import TaskFilter
 from accountsync.store.tasks.task_view import TaskView
 
@@ -161,7 +162,7 @@ def _make_due(
     its breaker."""
     with engine.begin() as connection:
         now = database_time(connection)
-        due = tasks.due_now(connection, number=employee_number, now=now, cut_short=cut_short)
+        due = due_tasks.due_now(connection, number=employee_number, now=now, cut_short=cut_short)
     return [target for target in settings.targets if target in due]
 
 
@@ -169,12 +170,12 @@ def _outcome(engine: Engine, settings: Settings, employee_number: str) -> Iterat
     """One step for each target: the person's account and newest task there in the end."""
     with engine.connect() as connection:
         views = task_view.find(connection, TaskFilter(person=employee_number), limit=1000)
-        accounts = tasks.accounts_of(connection, number=employee_number)
+        states = accounts.states_of(connection, number=employee_number)
     newest: dict[str, TaskView] = {}
     for view in views:
         newest.setdefault(view.target, view)
     for target in settings.targets:
-        yield _target_standing(target, accounts.get(target), newest.get(target))
+        yield _target_standing(target, states.get(target), newest.get(target))
 
 
 def _target_standing(target: str, account: str | None, task: TaskView | None) -> Step:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from accountsync.clock import Clock
 from accountsync.errors import SafetyStopError
-from accountsync.jobs.commands import review_texts
+from accountsync.jobs.commands import review_page
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.plans import held_plans
 from accountsync.settings import Settings
@@ -105,7 +105,7 @@ def decide(
 def _of_plan(plan: PlanView) -> Review:
     return Review(
         subject=f"Plan {plan.id}: {plan.held} account tasks are held",
-        body=review_texts.of_plan(plan),
+        body=review_page.of_plan(plan),
         reviewed=str(plan.held_hash),
     )
 
@@ -113,6 +113,6 @@ def _of_plan(plan: PlanView) -> Review:
 def _of_feed(feed: HeldFeed) -> Review:
     return Review(
         subject=f"Feed {feed.id} of {feed.source} is held",
-        body=review_texts.of_feed(feed),
+        body=review_page.of_feed(feed),
         reviewed=feed.fingerprint,
     )

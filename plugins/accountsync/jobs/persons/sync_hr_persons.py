@@ -69,7 +69,7 @@ def sync_hr_persons(
     with locks.held(engine, f"hr/{settings.name}"):
         now = clock()
         with engine.begin() as connection:
-            schema.require_head(connection)
+            schema.require_our_tables(connection)
             scope = scope_of(connection, settings=settings, request=request, now=now)
             run_id = _start(connection, settings.name, scope, request, airflow_run_id)
         log.info(

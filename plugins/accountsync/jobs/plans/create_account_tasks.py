@@ -110,7 +110,7 @@ def create_account_tasks(
     """
     rules = compile_rules(settings)
     with rare_collections(), locks.held(engine, "plan"), engine.begin() as connection:
-        schema.require_head(connection)
+        schema.require_our_tables(connection)
         derivation = connection.begin_nested()
         summary = _plan(connection, rules, now, airflow_run_id, only=only)
         if dry_run:
@@ -232,7 +232,9 @@ def _to_open_tasks(
 def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:
     """Holds what the guard stops, and releases everything else (I7)."""
     for group in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
-        because = plan_guard.reasons(group.facts, rules.guards[group.target, group.operation])
+        because = plan_guard.reasons_to_hold(
+            group.facts, rules.guards[group.target, group.operation]
+        )
         if because:
             log.warning(
                 "event=held plan=%s target=%s operation=%s because=%r",

@@ -19,7 +19,7 @@ from accountsync.settings import Settings
 from accountsync.store import audit, locks
 from accountsync.store.audit import AuditAction
 from accountsync.store.engine import database_time
-from accountsync.store.tasks import claimed_tasks, dependants, task_commands, tasks
+from accountsync.store.tasks import claimed_tasks, dependants, recording, task_commands
 from accountsync.store.tasks.task_commands import TASK_COMMANDS, TaskFilter
 
 _KEPT_IDS = 1000
@@ -152,7 +152,7 @@ def done(*, engine: Engine, settings: Settings, task: int, actor: str, comment: 
             claimed, _made_by_hand(claimed, settings.targets[target].identifier)
         )
         results = planned_again(connection, target, [result])
-        tasks.record(connection, target=target, worker=worker, results=results, now=now)
+        recording.record(connection, target=target, worker=worker, results=results, now=now)
         details = {"task": task, "comment": comment}
         audit.record(connection, actor=actor, action=AuditAction.TASK_DONE, details=details)
 

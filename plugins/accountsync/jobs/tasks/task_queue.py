@@ -25,7 +25,7 @@ from accountsync.errors import TransientError
 from accountsync.store import locks
 from accountsync.store.accounts import accounts
 from accountsync.store.locks import Lock
-from accountsync.store.tasks import breakers, claimed_tasks, tasks
+from accountsync.store.tasks import breakers, claimed_tasks, leases, recording
 from accountsync.store.tasks.claimed_tasks import Claim
 
 _CLAIM_AT_LEAST, _CLAIM_AT_MOST = 10, 500
@@ -92,7 +92,7 @@ class TaskQueue:
 
     def expire_leases(self) -> None:
         with self._engine.begin() as connection:
-            tasks.expire_leases(connection, target=self.target, now=self.clock())
+            leases.expire_leases(connection, target=self.target, now=self.clock())
 
     def claim(self) -> list[Claim]:
         """The next lot of due tasks. It is empty where nothing is due, or the run has done its
@@ -173,12 +173,12 @@ class TaskQueue:
 
     def _record(self, results: Sequence[Result]) -> Sequence[Result]:
         with self._engine.begin() as connection:
-            tasks.yield_to_others(connection)
+            recording.yield_to_others(connection)
             results = planned_again(connection, self.target, results)
             if any(result.replan for result in results):
                 locks.take_persons(connection)
             results = _without_taken(connection, self.target, results)
-            released = tasks.record(
+            released = recording.record(
                 connection,
                 target=self.target,
                 worker=self._worker,
@@ -204,7 +204,7 @@ class TaskQueue:
     def renew(self, ids: Sequence[int]) -> None:
         with _store_errors(), self._engine.begin() as connection:
             until = self.clock() + self.limits.lease
-            tasks.renew_leases(connection, tasks=ids, worker=self._worker, until=until)
+            leases.renew_leases(connection, tasks=ids, worker=self._worker, until=until)
 
     def breaker(self) -> Breaker:
         with self._engine.connect() as connection:

@@ -223,3 +223,15 @@ def present(connection: Connection, *, target: str) -> Present:
         by_remote_id={row.remote_id: row.person_id for row in rows if row.remote_id},
         by_identifier={row.identifier: row.person_id for row in rows},
     )
+
+
+def states_of(connection: Connection, *, number: str) -> dict[str, str]:
+    """Target → state of one employee's account."""
+    rows = connection.execute(
+        text(
+            "SELECT a.system, a.state FROM accountsync.account a JOIN accountsync.person p"
+            " ON p.id = a.person_id WHERE p.employee_number = :number"
+        ),
+        {"number": number},
+    )
+    return {row.system: row.state for row in rows}

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, RowMapping, text
 
-from accountsync.domain.names.chinese_names import Readings
+from accountsync.domain.names.readings import Readings
 from accountsync.store.engine import bigints
 
 _SAY = text("""

@@ -93,3 +93,25 @@ WHERE system = :system AND state = 'ready' AND {MAY_BE_SENT}
 def oldest_due_s(connection: Connection, *, target: str) -> float:
     """Seconds since the longest due task could have been worked on; 0.0: nothing is due."""
     return float(connection.scalar(_OLDEST_DUE, {"system": target}) or 0.0)
+
+
+_DUE_NOW = text("""
+UPDATE accountsync.account_task
+SET
+  next_attempt_at = CASE
+    WHEN absences = 0 AND (:cut_short OR state = 'unknown' AND unanswered = 0)
+      THEN least(next_attempt_at, :now)
+    ELSE next_attempt_at
+  END
+WHERE state IN ('ready', 'unknown')
+  AND person_id = (SELECT id FROM accountsync.person WHERE employee_number = :number)
+RETURNING CASE WHEN next_attempt_at <= :now THEN system END
+""")
+
+
+def due_now(connection: Connection, *, number: str, now: datetime, cut_short: bool) -> set[str]:
+    """Targets with something to do for one employee. A first look does not wait, nor does a
+    back-off that is to be `cut_short`; the gap before a second look does (I9)."""
+    bound = {"number": number, "now": now, "cut_short": cut_short}
+    rows = connection.scalars(_DUE_NOW, bound)
+    return {target for target in rows if target}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accountsync.domain.mapping.values import compile_value
-from accountsync.domain.names.chinese_names import Readings
+from accountsync.domain.names.readings import Readings
 from accountsync.domain.names.surnames import COMPOUND_SURNAMES, OTHER_READINGS, SURNAMES
 from accountsync.errors import ConfigurationError, InvalidPersonError, NeedsDataError
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accountsync.domain.plans.plan_guard import Facts, reasons
+from accountsync.domain.plans.plan_guard import Facts, reasons_to_hold
 from accountsync.domain.reasons import Kind, Reason
 from accountsync.settings.guard import Guard
 
@@ -29,12 +29,12 @@ RULE = Guard().rule("disable")
     ],
 )
 def test_floor_count_percentage_and_hard_stop(active: int, planned: int, held: bool) -> None:
-    assert bool(reasons(Facts(active=active, planned=planned), RULE)) is held
+    assert bool(reasons_to_hold(Facts(active=active, planned=planned), RULE)) is held
 
 
 def test_what_waits_already_counts() -> None:
-    assert not reasons(Facts(active=1_000, planned=15), RULE)
-    assert reasons(Facts(active=1_000, planned=15, held=6), RULE)
+    assert not reasons_to_hold(Facts(active=1_000, planned=15), RULE)
+    assert reasons_to_hold(Facts(active=1_000, planned=15, held=6), RULE)
 
 
 @pytest.mark.parametrize(
@@ -47,14 +47,14 @@ def test_what_waits_already_counts() -> None:
 def test_a_slow_leak_is_stopped_by_the_budgets(
     facts: dict[str, int], kind: Kind, numbers: dict[str, int]
 ) -> None:
-    found = reasons(Facts(active=1_000, planned=10, **facts), RULE)
+    found = reasons_to_hold(Facts(active=1_000, planned=10, **facts), RULE)
     assert found == [Reason.of(kind, active=1_000, **numbers)]
 
 
 def test_each_limit_that_is_passed_is_told_with_its_numbers() -> None:
     """I7: at once the larger of 20 and 2 %, 20 % however few, 40 or 4 % a day, 100 or 10 % a
     week."""
-    found = reasons(Facts(active=100, planned=30, held=2, day=20, week=90), RULE)
+    found = reasons_to_hold(Facts(active=100, planned=30, held=2, day=20, week=90), RULE)
     assert found == [
         Reason.of(Kind.MORE_AT_ONCE, asked=32, active=100, allowed=20),
         Reason.of(Kind.MORE_THAN_SHARE, asked=32, active=100, allowed=20),
@@ -70,10 +70,10 @@ def test_each_limit_that_is_passed_is_told_with_its_numbers() -> None:
 def test_no_leak_however_slow_passes_the_weeks_budget(active: int, lots: list[int]) -> None:
     passed = 0
     for lot in lots:  # all within one day: the tighter budget holds too
-        if not reasons(Facts(active=active, planned=lot, day=passed, week=passed), RULE):
+        if not reasons_to_hold(Facts(active=active, planned=lot, day=passed, week=passed), RULE):
             passed += lot
     assert passed <= max(40, active * 0.04)
 
 
 def test_nothing_planned_is_never_held() -> None:
-    assert reasons(Facts(active=0, planned=0, held=500, day=500, week=500), RULE) == []
+    assert reasons_to_hold(Facts(active=0, planned=0, held=500, day=500, week=500), RULE) == []

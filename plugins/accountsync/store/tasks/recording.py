@@ -1,4 +1,4 @@
-"""The queue of account tasks: leases, and what became of claimed ones."""
+"""Results of claimed tasks: attempts, tasks, accounts and dependants, in one transaction."""
 
 from __future__ import annotations
 
@@ -9,32 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from accountsync.domain.accounts.account import TAKES_AWAY
-from accountsync.domain.reasons import Kind
 from accountsync.domain.storable import as_json
 from accountsync.domain.task_states import TaskState
-from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.outcomes import Outcome, Result
-from accountsync.store import causes
 from accountsync.store.tasks import dependants
-
-_EXPIRE = text(f"""
-WITH expired AS (
-  -- rides on ix_account_task_lease
-  UPDATE accountsync.account_task
-  SET
-    state = 'unknown',
-    lease_until = NULL,
-    claimed_by = NULL,
-    {causes.because(Kind.WORKER_DIED)},
-    next_attempt_at = :now
-  WHERE system = :system AND state = 'running' AND lease_until < :now
-  RETURNING id
-)
-UPDATE accountsync.task_attempt a
-SET finished_at = :now, outcome = 'unknown', error_kind = '{ErrorKind.LEASE_EXPIRED}'
-FROM expired
-WHERE a.task_id = expired.id AND a.outcome IS NULL
-""")
 
 # What _RECORD does with a result. It is one statement, so that every part of it sees the store as
 # it was before: the attempt still open, the account still the old one. With a statement for each
@@ -173,57 +151,6 @@ SELECT
   state IN ('succeeded', 'failed') OR operation = ANY(:taking_away) AS settled
 FROM done
 """)
-
-
-_DUE_NOW = text("""
-UPDATE accountsync.account_task
-SET
-  next_attempt_at = CASE
-    WHEN absences = 0 AND (:cut_short OR state = 'unknown' AND unanswered = 0)
-      THEN least(next_attempt_at, :now)
-    ELSE next_attempt_at
-  END
-WHERE state IN ('ready', 'unknown')
-  AND person_id = (SELECT id FROM accountsync.person WHERE employee_number = :number)
-RETURNING CASE WHEN next_attempt_at <= :now THEN system END
-""")
-
-
-def due_now(connection: Connection, *, number: str, now: datetime, cut_short: bool) -> set[str]:
-    """Targets with something to do for one employee. A first look does not wait, nor does a
-    back-off that is to be `cut_short`; the gap before a second look does (I9)."""
-    bound = {"number": number, "now": now, "cut_short": cut_short}
-    rows = connection.scalars(_DUE_NOW, bound)
-    return {target for target in rows if target}
-
-
-def accounts_of(connection: Connection, *, number: str) -> dict[str, str]:
-    """Target → state of one employee's account."""
-    rows = connection.execute(
-        text(
-            "SELECT a.system, a.state FROM accountsync.account a JOIN accountsync.person p"
-            " ON p.id = a.person_id WHERE p.employee_number = :number"
-        ),
-        {"number": number},
-    )
-    return {row.system: row.state for row in rows}
-
-
-def renew_leases(
-    connection: Connection, *, tasks: Sequence[int], worker: str, until: datetime
-) -> None:
-    connection.execute(
-        text(
-            "UPDATE accountsync.account_task SET lease_until = :until"
-            " WHERE id = ANY(:ids) AND claimed_by = :worker"
-        ),
-        {"ids": list(tasks), "worker": worker, "until": until},
-    )
-
-
-def expire_leases(connection: Connection, *, target: str, now: datetime) -> None:
-    """Makes tasks unknown that a dead worker had claimed: their calls may have happened (I9)."""
-    connection.execute(_EXPIRE, {"system": target, "now": now})
 
 
 def yield_to_others(connection: Connection) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accountsync.domain.names.chinese_names import ascii_text, syllables
+from accountsync.domain.names.readings import ascii_text, syllables
 from accountsync.domain.names.surnames import SURNAMES
 from accountsync.errors import NeedsDataError
 
