@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
 
 from accountsync.errors import ConfigurationError
 from accountsync.store import schema
@@ -155,6 +156,27 @@ def test_a_repaired_store_goes_back_a_version_and_stays_right(empty: Engine) -> 
     schema.upgrade(empty)
     with empty.connect() as connection:
         schema.require_our_tables(connection)
+
+
+def test_facts_that_were_written_as_a_text_become_facts(empty: Engine) -> None:
+    """Whoever still works with earlier code while it runs is refused, instead of leaving more."""
+    restore(empty, 21)
+    schema.upgrade(empty, "0003")
+    written = (
+        "UPDATE accountsync.account_task SET cause = NULL, cause_kind = 'not_mapped',"
+        ' cause_facts = to_jsonb(CAST(\'{"what": "department", "code": "D1"}\' AS text))'
+        " WHERE id = (SELECT max(id) FROM accountsync.account_task)"
+    )
+    with empty.begin() as connection:
+        connection.execute(text(written))
+    schema.upgrade(empty)
+    with empty.begin() as connection:
+        facts = connection.scalar(
+            text("SELECT cause_facts FROM accountsync.account_task ORDER BY id DESC LIMIT 1")
+        )
+        assert facts == {"what": "department", "code": "D1"}
+        with pytest.raises(IntegrityError, match="ck_account_task_cause_facts"):
+            connection.execute(text(written))
 
 
 class _Interrupted(Exception):

@@ -98,7 +98,10 @@ SET
   state = CASE WHEN {_KEPT_BACK} THEN 'held' ELSE r.state_now END,
   cause = CASE WHEN {_KEEPS_CAUSE} THEN cause ELSE r.cause_now END,
   cause_kind = CASE WHEN {_KEEPS_CAUSE} THEN cause_kind ELSE r.cause_kind_now END,
-  cause_facts = CASE WHEN {_KEEPS_CAUSE} THEN cause_facts ELSE r.cause_facts_now END,
+  cause_facts = CASE
+    WHEN {_KEEPS_CAUSE} THEN cause_facts
+    ELSE CAST(r.cause_facts_now AS jsonb)
+  END,
   held_because = NULL,
   approved_at = NULL,
   attempts = 0,
@@ -114,7 +117,7 @@ SET
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (
   task_id bigint, desired_now jsonb, late_bound_now jsonb, account_state_now text,
   reason_now text, state_now text, waits_for_now jsonb, cause_now text, cause_kind_now text,
-  cause_facts_now jsonb
+  cause_facts_now text
 )
 WHERE id = r.task_id AND {NOT_STARTED}
 RETURNING id

@@ -102,6 +102,7 @@ class AccountTaskRow(Table):
             " AND (cause IS NULL OR cause_kind IS NULL)",
             name="cause",
         ),
+        CheckConstraint("jsonb_typeof(cause_facts) = 'object'", name="cause_facts"),
         Index(
             "uq_account_task_open",
             "person_id",
