@@ -90,7 +90,7 @@ def test_dependants_of_a_failed_task_fail_with_that_cause(installation: Installa
         "SELECT system, cause_kind, cause_facts FROM accountsync.account_task"
         " WHERE state = 'failed' ORDER BY system"
     )
-    because_of_idaas = (Kind.DEPENDENCY_FAILED, {"target": "idaas"})
+    because_of_idaas = (Kind.DEPENDENCY_FAILED, {"system": "idaas"})
     assert [tuple(row.values()) for row in failed] == [
         ("email", *because_of_idaas), ("idaas", None, None), ("welink", *because_of_idaas),
     ]  # fmt: skip

@@ -21,7 +21,7 @@ Interval = tuple[datetime, datetime]
 ZONE = ZoneInfo("Asia/Shanghai")  # the schedules' and HR's
 STEP = timedelta(minutes=10)
 FIRST = datetime(2024, 6, 3, 10, 0, tzinfo=ZONE)
-INTERVALS = [(FIRST + n * STEP, FIRST + (n + 1) * STEP) for n in range(6)]
+INTERVALS = [(FIRST + n * STEP, FIRST + (n + 1) * STEP) for n in range(4)]
 RANGE = ("--from-date", FIRST.isoformat(), "--to-date", INTERVALS[-1][0].isoformat())
 """Inclusive, and told by the intervals' starts. Without a zone Airflow takes them for UTC."""
 
@@ -158,7 +158,7 @@ def _rewrite_history(live: Live) -> Any:
     rows = [_row(PERSON_ID + n, at=start) for n, start in enumerate(starts)]
     watermark = live.rows("SELECT value - interval '1 day' AS v FROM accountsync.watermark")[0]["v"]
     known = next(p for p in live.hr.persons() if _stamp(watermark) > p["lastUpdateDate"] > "2025")
-    within = INTERVALS[5][0] + timedelta(minutes=9, seconds=59)
+    within = INTERVALS[-1][0] + timedelta(minutes=9, seconds=59)
     older = known | {"fullName": "陈旧", "lastUpdateDate": _stamp(within)}
     live.hr.put_persons(*rows[:-1], older)
     return known

@@ -129,7 +129,7 @@ def test_nothing_is_deleted_while_what_depends_on_it_is_there(made: TargetsWorld
         " WHERE system = 'idaas' AND operation = 'delete'"
     )
     assert [tuple(row.values()) for row in causes] == [
-        (Kind.DEPENDENCY_FAILED, {"target": "welink"})
+        (Kind.DEPENDENCY_FAILED, {"system": "welink"})
     ]
 
 
