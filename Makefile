@@ -12,9 +12,6 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$name && break; done)
 PY := .venv/bin/python
 
-# One more than there are cores: whoever runs the live tests mostly waits for Airflow.
-WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
-
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -28,7 +25,7 @@ smoke: install  ## the demo unattended: every account checked against HR, then c
 	@$(PY) -m demo smoke $(ARGS)
 
 test: install  ## all tests, on every core (ARGS="tests/unit -k names")
-	$(PY) -m pytest -n $(WORKERS) $(ARGS)
+	$(PY) -m pytest -n auto $(ARGS)
 
 check: install  ## what CI runs: lint, types, smoke (at the same time), then the tests
 	@$(MAKE) -j 2 --output-sync=target lint types smoke
