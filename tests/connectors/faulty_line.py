@@ -23,6 +23,7 @@ class FaultyLine:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self._open: list[socket.socket] = [self._server]
+        self._is_closed = False
         self.connections = 0
 
     def break_at(self, fault: Fault, *, request: int = 1) -> None:
@@ -34,16 +35,26 @@ class FaultyLine:
     def accept(self) -> None:
         with suppress(OSError):
             while True:
-                near, _ = self._server.accept()
-                far = socket.create_connection(self._to, 5)
+                near = self._kept(self._server.accept()[0])
+                far = self._kept(socket.create_connection(self._to, 5))
                 far.settimeout(None)
                 self.connections += 1
-                self._open += [near, far]
                 line = _Line(self, near, far)
                 for way in (line.there, line.back):
                     Thread(target=way, daemon=True).start()
 
+    def _kept(self, one: socket.socket) -> socket.socket:
+        """To be closed with the line, or at once, where that was closed meanwhile."""
+        with self._lock:
+            if not self._is_closed:
+                self._open.append(one)
+                return one
+        one.close()
+        raise OSError
+
     def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
         for one in self._open:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
