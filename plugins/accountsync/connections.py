@@ -41,7 +41,7 @@ _MASKERS = (
 
 def open_store(settings: Settings) -> Engine:
     """The store, for whoever works with its tables. Raises ConfigurationError where they are not
-    those of this code. What waits for a lock asks once more: a store may be upgraded meanwhile."""
+    those of this code. What waits or reads for long asks once more: they may change meanwhile."""
     engine = open_any_store(settings)
     with engine.connect() as connection:
         schema.require_our_tables(connection)

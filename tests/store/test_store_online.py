@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Event
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
 from accountsync.errors import ConfigurationError, TransientError
+from accountsync.store import locks
 from accountsync.store.migrations import catalog, online
 from accountsync.store.migrations.rebuild import rebuild
 
@@ -189,3 +191,83 @@ def _write(things: Engine, end: Event, first: int) -> dict[int, tuple[str, str |
             connection.execute(text(f"UPDATE {PLACE} SET note = 'lost' WHERE id % 997 = 0"))
             connection.rollback()
     return mirror
+
+
+def _written_anew(connection: Connection, say: online.Say = _say) -> None:
+    """`number` becomes a text."""
+    have = catalog.read(connection, "accountsync").tables["thing"]
+    as_text = replace(have.columns["number"], type="text")
+    wanted = replace(have, columns={**have.columns, "number": as_text})
+    rebuild(connection, schema="accountsync", table="thing", have=have, wanted=wanted, say=say)
+
+
+def test_a_row_that_is_deleted_and_made_again_meanwhile_is_kept(
+    things: Engine, connection: Connection
+) -> None:
+    """Mappings are changed so: their key is no number that is given once."""
+
+    def again(line: str) -> None:
+        if line.endswith("is copied"):
+            with things.begin() as other:
+                other.execute(text(f"DELETE FROM {PLACE} WHERE id IN (5, 6)"))
+                other.execute(
+                    text(
+                        f"INSERT INTO {PLACE} (id, kind, number) OVERRIDING SYSTEM VALUE"
+                        " VALUES (5, 'again', 55)"
+                    )
+                )
+
+    _written_anew(connection, again)
+    rows = connection.execute(text(f"SELECT id, kind, number FROM {PLACE} WHERE id IN (5, 6)"))
+    assert [tuple(row) for row in rows] == [(5, "again", "55")]
+
+
+def test_rows_below_the_first_number_are_carried_over(connection: Connection) -> None:
+    insert = f"INSERT INTO {PLACE} (id, kind) OVERRIDING SYSTEM VALUE VALUES (-5, 'x'), (0, 'x')"
+    connection.execute(text(insert))
+    _written_anew(connection)
+    assert connection.scalar(text(f"SELECT count(*) FROM {PLACE} WHERE id <= 0")) == 2
+
+
+def test_a_table_that_could_not_be_written_anew_is_as_it_was(
+    things: Engine, connection: Connection
+) -> None:
+    """A trigger that stayed would break the writes of those who use it."""
+    before = catalog.read(connection, "accountsync")
+    with things.begin() as other:
+        other.execute(text(f"CREATE VIEW public.mine AS SELECT number FROM {PLACE}"))
+    with pytest.raises(ConfigurationError, match="a view or another object"):
+        _written_anew(connection)
+    assert catalog.read(connection, "accountsync") == before
+    assert connection.scalar(text("SELECT to_regnamespace('accountsync_rebuild')")) is None
+
+
+SET_UP = {
+    "no primary key": f"ALTER TABLE {PLACE} DROP CONSTRAINT pk_thing; ALTER TABLE {PLACE}"
+    " ADD CONSTRAINT other UNIQUE (id)",
+    "row security": f"ALTER TABLE {PLACE} ENABLE ROW LEVEL SECURITY",
+    "policies": f"CREATE POLICY mine ON {PLACE} USING (true)",
+    "storage parameters": f"ALTER TABLE {PLACE} SET (fillfactor = 70)",
+    "replica identity": f"ALTER TABLE {PLACE} REPLICA IDENTITY FULL",
+    "publications": f"CREATE PUBLICATION mine FOR TABLE {PLACE}",
+    "rights on columns": f"GRANT SELECT (kind) ON {PLACE} TO pg_monitor",
+}
+
+
+@pytest.mark.parametrize("part", SET_UP)
+def test_what_a_copy_would_lose_is_not_copied(connection: Connection, part: str) -> None:
+    connection.exec_driver_sql(SET_UP[part])
+    with pytest.raises(ConfigurationError, match=part):
+        _written_anew(connection)
+    columns = catalog.read(connection, "accountsync").tables["thing"].columns
+    assert columns["number"].type == "integer"
+
+
+def test_a_lock_outlives_the_idle_time_that_a_server_allows(empty: Engine) -> None:
+    with empty.begin() as connection:
+        name = connection.scalar(text("SELECT current_database()"))
+        connection.execute(text(f"ALTER DATABASE {name} SET idle_session_timeout = '200ms'"))
+    empty.dispose()
+    with locks.held_or_not(empty, "migrations") as lock:
+        time.sleep(0.6)
+        assert lock.is_kept()

@@ -143,7 +143,7 @@ def test_a_job_refuses_a_store_that_was_changed_by_hand_and_says_what_is_missing
 
 def test_what_others_add_to_a_store_disturbs_nobody(engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE accountsync.staged_7 (i int)"))
+        connection.execute(text("CREATE UNLOGGED TABLE accountsync.staged_7 (i int)"))
         connection.execute(text("CREATE INDEX dba ON accountsync.person (phone)"))
         schema.require_our_tables(connection)
         compared = schema.compare(connection)

@@ -70,20 +70,6 @@ def downgrade(engine: Engine, revision: str, *, say: Say = _nobody) -> None:
         command.downgrade(_config(connection, say), revision)
 
 
-def _refuse_what_is_lost(have: Shape, wanted: Shape) -> None:
-    if lost := catalog.lost(have, wanted):
-        raise ConfigurationError(
-            f"{'; '.join(lost)}: what was there cannot be known. Nothing was changed; restore the"
-            " backup (docs/deployment.md, Back up)"
-        )
-    if otherwise := stored_otherwise(have, wanted):
-        raise ConfigurationError(
-            f"{'; '.join(otherwise)}: its rows would have to be written anew, which is not done"
-            " here. Nothing was changed; bin/accountsync db check says what it should be: pause the"
-            " DAGs and ALTER it with psql, or restore the backup"
-        )
-
-
 @contextmanager
 def _migrating(engine: Engine, say: Say) -> Iterator[Connection]:
     """A connection for the migrations alone, closed afterwards.
@@ -215,6 +201,20 @@ def repair(engine: Engine, *, say: Say = _nobody) -> None:
         mending = Mending(connection, schema=SCHEMA, wanted=wanted, say=say, may_fill=False)
         mending.expand()
         mending.contract()
+
+
+def _refuse_what_is_lost(have: Shape, wanted: Shape) -> None:
+    if lost := catalog.lost(have, wanted):
+        raise ConfigurationError(
+            f"{'; '.join(lost)}: what was there cannot be known. Nothing was changed; restore the"
+            " backup (docs/deployment.md, Back up)"
+        )
+    if otherwise := stored_otherwise(have, wanted):
+        raise ConfigurationError(
+            f"{'; '.join(otherwise)}: its rows would have to be written anew, which is not done"
+            " here. Nothing was changed; bin/accountsync db check says what it should be: pause the"
+            " DAGs and ALTER it with psql, or restore the backup"
+        )
 
 
 def require_version(connection: Connection) -> None:

@@ -22,7 +22,7 @@ from accountsync.errors import ConfigurationError, RecordError, SafetyStopError,
 from accountsync.jobs.plans import person_facts
 from accountsync.settings.target import PERSON_ROOTS, Correlation
 from accountsync.settings.targets import AnyTarget
-from accountsync.store import audit, locks
+from accountsync.store import audit, locks, schema
 from accountsync.store.accounts import account_cases, accounts
 from accountsync.store.accounts.account_cases import Doubt
 from accountsync.store.audit import AuditAction
@@ -108,6 +108,7 @@ def adopt_accounts(
             raise TransientError(f"{target}: tasks are being carried out; try again after that")
         listed = read()
         with engine.connect() as connection, connection.begin() as transaction:
+            schema.require_our_tables(connection)
             locks.take_persons(connection)
             adoption = _adopt(connection, target, declared, listed, now)
             audit.record(

@@ -256,9 +256,14 @@ JOIN pg_class v ON v.oid = r.ev_class
 WHERE c.relnamespace = to_regnamespace(:schema) AND v.relkind IN ('v', 'm')
 ORDER BY 1
 """)
+# Staged feeds are not logged on purpose.
 _PROPERTIES = text("""
 WITH ours AS (
-  SELECT * FROM pg_class WHERE relnamespace = to_regnamespace(:schema) AND relkind = 'r'
+  SELECT *
+  FROM pg_class
+  WHERE relnamespace = to_regnamespace(:schema)
+    AND relkind = 'r'
+    AND NOT starts_with(relname, 'staged_')
 )
 SELECT format('row security of %s is on: rows may be hidden from us', relname)
 FROM ours WHERE relrowsecurity
