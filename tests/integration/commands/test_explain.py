@@ -142,6 +142,21 @@ def test_an_open_task_says_what_it_waits_for_and_why(people: People) -> None:
     assert "waits for idaas" in people.command("explain", "E2").output
 
 
+def test_a_waiting_task_that_changes_still_says_why(people: People) -> None:
+    """The plan that changes it writes the reason anew, in another statement than the first."""
+    people.add("E1", "张伟", person_type="77")
+    people.plan()
+    people.change("E1", phone="13900000000")
+    people.plan()
+    task = targets(people, "E1")["idaas"]["open_task"]
+    assert task["cause"] == {
+        "kind": Kind.NOT_MAPPED,
+        "facts": {"what": "person type", "code": "77"},
+    }
+    assert task["target"] == "idaas"
+    assert '"system"' not in people.command("explain", "E1", "--json").output
+
+
 def test_explaining_changes_nothing(people: People) -> None:
     people.add("E1", "张伟")
     people.command("explain", "E1")
