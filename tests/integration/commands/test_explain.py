@@ -142,11 +142,11 @@ def test_an_open_task_says_what_it_waits_for_and_why(people: People) -> None:
     assert "waits for idaas" in people.command("explain", "E2").output
 
 
-def test_a_waiting_task_that_changes_still_says_why(people: People) -> None:
+def test_a_task_that_comes_to_wait_says_why(people: People) -> None:
     """The plan that changes it writes the reason anew, in another statement than the first."""
-    people.add("E1", "张伟", person_type="77")
+    people.add("E1", "张伟")
     people.plan()
-    people.change("E1", phone="13900000000")
+    people.change("E1", person_type="77")
     people.plan()
     task = targets(people, "E1")["idaas"]["open_task"]
     assert task["cause"] == {
