@@ -18,6 +18,7 @@ AccountSyncError
     ├── RejectedByTargetError the target understood and refused
     ├── AccountExistsError    the target already has such an account
     ├── AccountMissingError   the target has no such account
+    ├── ForeignAccountError   the account carries another person's key by now: a human looks
     └── NeedsHumanError       somebody has to do it there by hand; the message says what
 
 Messages name ids, targets and codes; never a person's name, address or a body.
@@ -112,6 +113,10 @@ class AccountExistsError(RecordError):
 
 class AccountMissingError(RecordError):
     pass
+
+
+class ForeignAccountError(RecordError):
+    """Nothing was sent: what is known as the person's account shows another key (I18)."""
 
 
 class NeedsHumanError(RecordError):

@@ -17,6 +17,13 @@ class Connector(Protocol):
     All raise TransientError, TargetDownError, ConfigurationError and RecordErrors; changes raise
     UnknownOutcomeError, too. Errors of the wire are translated in wire.api and wire.directory.
     Changes set a state and are safe to repeat once a look-up has shown that the account is ours.
+
+    An account that is known is addressed by the target's own id, and without one by the key that
+    it was last seen to carry (`account.attributes`), never by one that it never carried. Every
+    change of a known account sees first, where the target can show it, that the account carries
+    that key or the one that `attributes` ask for; else it raises ForeignAccountError and sends
+    nothing (I18). What a change returns is what the target showed, in its answer or in a look;
+    `was_enabled` is the state that it saw before.
     """
 
     @property
@@ -49,7 +56,8 @@ class Connector(Protocol):
     async def enable(self, account: Account, attributes: Attributes) -> RemoteAccount: ...
 
     async def disable(self, account: Account, attributes: Attributes) -> RemoteAccount:
-        """Raises AccountMissingError where the account has gone: for the caller a success."""
+        """Raises AccountMissingError where the account has surely gone, and NeedsHumanError where
+        it may only be hidden from our login."""
         ...
 
     async def delete(self, account: Account) -> None:
@@ -59,6 +67,12 @@ class Connector(Protocol):
     async def find(self, attributes: Attributes) -> RemoteAccount | None:
         """Looks the account up by its stable key. None only when it is surely absent now. When an
         account is adopted, the attributes shown count as applied, and others as wanted."""
+        ...
+
+    async def look(self, account: Account, attributes: Attributes) -> RemoteAccount | None:
+        """The known account as the target shows it now, wherever it lies. `ours`: it carries the
+        key last seen, or the one that `attributes` ask for. None only when it is surely absent by
+        the target's own id and by the key that it was last seen to carry."""
         ...
 
     def list(self) -> AsyncIterator[RemoteAccount]:

@@ -89,13 +89,16 @@ class RemoteAccount:
 
     `ours`: it carries the person's stable key, and not merely the same name; in a list, where no
     person is looked for, it carries a stable key at all. `enabled`: None where the target does not
-    say. `attributes`: those that the configuration maps and the target shows, by their names.
+    say. `was_enabled`: the same, as the target showed it before a change. `attributes`: those that
+    the configuration maps and the target shows, by their names. Nothing of it is what was wished
+    for: what the target did not show is missing (I18).
     """
 
     identifier: str
     remote_id: str | None
     ours: bool
     enabled: bool | None = None
+    was_enabled: bool | None = None
     attributes: Attributes = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:

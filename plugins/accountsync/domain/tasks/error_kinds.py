@@ -39,6 +39,8 @@ class ErrorKind(StrEnum):
     """The target has such an account already, and it is not surely the person's."""
     ACCOUNT_MISSING = "AccountMissingError"
     """The target has no such account."""
+    FOREIGN_ACCOUNT = "ForeignAccountError"
+    """The account carries another person's key by now; nothing was sent."""
     NEEDS_HUMAN = "NeedsHumanError"
     """The configuration says that a human does this by hand, with instructions."""
 
@@ -57,7 +59,12 @@ class ErrorKind(StrEnum):
     """An error of ours that no connector should raise."""
 
 
-NOTHING_DONE = (ErrorKind.NEEDS_HUMAN, ErrorKind.MANUAL_OPERATION, ErrorKind.ACCOUNT_EXISTS)
+NOTHING_DONE = (
+    ErrorKind.NEEDS_HUMAN,
+    ErrorKind.MANUAL_OPERATION,
+    ErrorKind.ACCOUNT_EXISTS,
+    ErrorKind.FOREIGN_ACCOUNT,
+)
 """Of tasks that need a human, those whose call surely did nothing; others are looked up (I9)."""
 
 _KNOWN = {kind.value: kind for kind in ErrorKind}
