@@ -209,16 +209,21 @@ def process_target(
         employee_numbers=employee_numbers,
     )
     open_connector = connections.target_opener(declared, dry_run=dry_run)
+    rules = process_account_tasks.rules_of(engine=engine, settings=settings, target=target)
     if dry_run:
         return preview.preview_account_tasks(
-            engine=engine, target=target, open_connector=open_connector, limits=limits
+            engine=engine,
+            target=target,
+            open_connector=open_connector,
+            rules=rules,
+            limits=limits,
         )
     try:
         return process_account_tasks.process_account_tasks(
             engine=engine,
             target=target,
             open_connector=open_connector,
-            rules=process_account_tasks.rules_of(settings),
+            rules=rules,
             limits=limits,
             worker=worker,
             clock=database_clock(engine),

@@ -153,15 +153,20 @@ class World:
             call_timeout=declared.timeout,
             **{"seconds": 20} | limits,
         )
+        rules = rules_of(engine=self.engine, settings=self.settings, target=target)
         if dry_run:
             return preview.preview_account_tasks(
-                engine=self.engine, target=target, open_connector=open_connector, limits=asked
+                engine=self.engine,
+                target=target,
+                open_connector=open_connector,
+                rules=rules,
+                limits=asked,
             )
         return process_account_tasks(
             engine=self.engine,
             target=target,
             open_connector=open_connector,
-            rules=rules_of(self.settings),
+            rules=rules,
             limits=asked,
             worker=worker,
             clock=clock or database_clock(self.engine),

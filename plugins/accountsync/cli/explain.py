@@ -12,8 +12,7 @@ import typer
 
 from accountsync.cli import session
 from accountsync.clock import utc_now
-from accountsync.domain.accounts.account import AccountState
-from accountsync.domain.plans.planning import US
+from accountsync.domain.accounts.account import US, AccountState
 from accountsync.jobs.commands import explanation
 from accountsync.jobs.commands.explanation import Explanation, Row, TargetExplanation
 from accountsync.jobs.reason_texts import all_english, english

@@ -54,7 +54,11 @@ FINAL_STATES = (
 )
 
 IN_DOUBT = (TaskState.RUNNING, TaskState.UNKNOWN, TaskState.NEEDS_HUMAN)
-"""The account may be there: planning neither sends the task again nor gives it up (I6, I9)."""
+"""The account may be there: planning does not send the task again, and gives it up only for one
+that takes access away, which looks for the account itself (I6, I9, I17)."""
+
+WITHOUT_A_CALL = (TaskState.UNKNOWN, TaskState.NEEDS_HUMAN)
+"""In doubt, and no call is under way."""
 
 NOT_STARTED = tuple(state for state in OPEN_STATES if state not in IN_DOUBT)
 """Nothing was sent, or the call failed for certain: planning may change the task or give it up

@@ -168,6 +168,16 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
         "调用进行中工作进程终止",
     ),
     Kind.COMMANDED: ("{command} by {actor}: {comment}", "{actor} 执行 {command}：{comment}"),
+    Kind.ABSENT_FROM_HR: (
+        "HR's last complete read lacks the person: nothing is given until HR has them again",
+        "HR 最近一次完整读取中没有此人：在 HR 重新出现之前不授予任何权限",
+    ),
+    Kind.REHIRED_OR_CALLED_OFF: (
+        "HR's leave date {leave_date} lies before the hire date {hire_date}: a rehire after an"
+        " earlier employment, or a hire that was called off? If it is a rehire: `task retry`",
+        "HR 的离职日期 {leave_date} 早于入职日期 {hire_date}：是再次入职，还是取消入职？"
+        "若为再次入职，请执行 `task retry`",
+    ),
     Kind.NOT_GIVEN_BY_HR: ("HR gives no {what}", "HR 未提供 {what}"),
     Kind.NOT_MAPPED: (
         "{what} {code!r} has no active mapping; import one",

@@ -253,6 +253,9 @@ class LdapConnector:
                 return entries[0], ours
         return None
 
+    async def look(self, account: Account, attributes: Attributes) -> RemoteAccount | None:
+        return await self.find({**attributes, **account.attributes})
+
     async def list(self) -> AsyncIterator[RemoteAccount]:
         seen: set[str] = set()
         pages = self._directory.pages(

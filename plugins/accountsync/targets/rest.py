@@ -185,6 +185,9 @@ class RestConnector:
             identifier=required(attributes, self._target.identifier),
         )
 
+    async def look(self, account: Account, attributes: Attributes) -> RemoteAccount | None:
+        return await self.find({**attributes, **account.attributes})
+
     def list(self) -> AsyncIterator[RemoteAccount]:
         return listed(self._target, self._api)
 

@@ -223,6 +223,9 @@ class ScimConnector:
             raise TransientError(f"the filter on {attribute} was ignored: no sure answer")
         return None
 
+    async def look(self, account: Account, attributes: Attributes) -> RemoteAccount | None:
+        return await self.find({**attributes, **account.attributes})
+
     async def list(self) -> AsyncIterator[RemoteAccount]:
         provider = await self._provider()
         read = by_cursor if provider.cursor or self._dialect.cursors else by_index

@@ -52,6 +52,9 @@ class AccountState(StrEnum):
     """We deleted it."""
 
 
+US = "accountsync"
+"""Who disabled an account, where we did."""
+
 GONE = (AccountState.ABSENT, AccountState.DELETED)
 """States of an account that is not there."""
 
@@ -62,9 +65,25 @@ WANTED = (AccountState.ACTIVE, AccountState.DISABLED, AccountState.DELETED)
 """The states that an account can be wanted to have. Nobody wants it absent: it is found so."""
 
 
+class Closure(StrEnum):
+    """How we know that an account gives no access to somebody who is to have none (I17)."""
+
+    SEEN = "seen"
+    """The target showed it disabled, or confirmed that it was."""
+    ABSENT = "absent"
+    """The target surely had it no more."""
+    TOLD = "told"
+    """A human said so."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What the store knows of a person's account in one target."""
+    """What the store knows of a person's account in one target.
+
+    `attributes`: as sent and confirmed, or as last seen. `remote_id`: the target's own id, of an
+    account that is absent the one under which it was last seen. `closed`: whether and how we know
+    that it gives no access; None as soon as the person is to have access again.
+    """
 
     state: AccountState
     identifier: str
@@ -77,6 +96,14 @@ class Account:
     """When it came into this state, or later."""
     as_shown: bool = False
     """It was adopted and not planned since, so `attributes` are those that the target showed."""
+    closed: Closure | None = None
+
+    @property
+    def was_used(self) -> bool:
+        """Whether somebody could log in with it, now or before: all but what we made disabled for
+        somebody who had not begun."""
+        never = self.state == AccountState.DISABLED and self.disabled_by == US
+        return not (never and self.disabled_reason == "prehire")
 
     def as_context(self) -> dict[str, Any]:
         own = {"identifier": self.identifier, "remote_id": self.remote_id}

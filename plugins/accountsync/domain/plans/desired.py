@@ -28,7 +28,8 @@ class Difference(Enum):
 class TargetRule:
     """One target's part of the configuration, compiled.
 
-    `late`: attributes that read `accounts`. `depends_on`: targets in which an account is needed.
+    `late`: attributes that read `accounts`. `key`: the attribute that tells whose an account is.
+    `depends_on`: targets in which an account is needed.
     `after`: targets whose task comes first, however it ends. `kept`: attributes that stay as they
     were first applied.
     """
@@ -38,6 +39,7 @@ class TargetRule:
     in_scope: Callable[[Context], bool]
     attributes: Mapping[str, Value]
     late: Mapping[str, Any]
+    key: str = ""
     late_values: Mapping[str, Value] = field(default_factory=dict)
     after: Sequence[str] = ()
     policy: Policy = field(default_factory=Policy)
@@ -60,6 +62,19 @@ def difference(rule: TargetRule, desired: Attributes, applied: Attributes) -> Di
     if desired.get(rule.identifier) != applied.get(rule.identifier):
         return Difference.IDENTIFIER
     return Difference.ATTRIBUTES
+
+
+def gains(desired: Attributes, applied: Attributes) -> bool:
+    """Whether a list, such as that of the groups, has a member that it had not."""
+    return any(
+        any(member not in _members(applied.get(name)) for member in value)
+        for name, value in desired.items()
+        if isinstance(value, list | tuple)
+    )
+
+
+def _members(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 def attributes(

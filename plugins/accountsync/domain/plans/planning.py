@@ -11,6 +11,7 @@ from accountsync.domain.accounts.account import (
     GIVES,
     GONE,
     TAKES_AWAY,
+    US,
     Account,
     AccountState,
     Attributes,
@@ -19,15 +20,21 @@ from accountsync.domain.accounts.account import (
 from accountsync.domain.mapping.values import Context
 from accountsync.domain.persons.lifecycle import Lifecycle
 from accountsync.domain.persons.person import reason_of
-from accountsync.domain.plans.desired import Difference, TargetRule, attributes, difference, same
+from accountsync.domain.plans.desired import (
+    Difference,
+    TargetRule,
+    attributes,
+    difference,
+    gains,
+    same,
+)
 from accountsync.domain.plans.entitlement import Wanted
-from accountsync.domain.reasons import Reason, from_text
+from accountsync.domain.reasons import Kind, Reason, from_text
 from accountsync.domain.task_states import IN_DOUBT, TaskState
 from accountsync.domain.tasks.waiting import stands
 from accountsync.errors import RecordError
 
 OURS = frozenset({"created", "adopted"})
-US = "accountsync"
 
 
 class Step(Enum):
@@ -42,7 +49,8 @@ class Step(Enum):
     SUPERSEDE = "supersede"
     """The open task's reason has gone."""
     LATER = "later"
-    """A call is under way, or a human has to look: the next plan after that decides."""
+    """A call is under way, or a human has to look: the next plan after that decides. What takes
+    access away waits for the call alone (I17)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,34 +92,76 @@ class PlannedTask:
 def operation(wanted: Wanted, account: Account | None, difference: Difference) -> Operation | None:
     """The operation that leads from what is there to what is wanted; None: there is none.
 
-    | wanted \\ account | none, absent, deleted | active           | disabled by us   | by others |
-    |-------------------|-----------------------|------------------|------------------|-----------|
-    | active            | create (if it makes)  | update or rename | enable           | –         |
-    | disabled          | create (if it makes)  | disable          | prehire: update  | –         |
-    | deleted           | –                     | disable          | delete           | –         |
-    | as it is          | –                     | –                | –                | –         |
+    | wanted \\ account | none, deleted | absent  | active           | disabled by us  | by others |
+    |-------------------|---------------|---------|------------------|-----------------|-----------|
+    | active            | create        | create  | update or rename | enable          | –         |
+    | prehire           | create        | create  | disable          | update, rename  | –         |
+    | disabled          | –             | disable | disable          | –               | disable   |
+    | deleted           | –             | disable | disable          | delete          | disable   |
+    | as it is          | –             | –       | –                | –               | –         |
 
+    A create is asked for only where the rule makes accounts. An account that is absent, or that
+    others disabled, is disabled until it is closed: it may have come back since we saw it (I17).
     What was not made or adopted by us is never disabled or deleted (I11).
     """
     if wanted.state is None:
         return None
-    if account is None or account.state in GONE:
-        return Operation.CREATE if wanted.makes else None
-    if account.state == AccountState.DISABLED:
-        return _of_disabled(wanted, account, difference)
-    if wanted.state == AccountState.ACTIVE:
-        return _change(difference)
-    return Operation.DISABLE if account.provenance in OURS else None
+    if wanted.makes and (account is None or account.state in GONE):
+        return Operation.CREATE
+    if account is None or account.state == AccountState.DELETED:
+        return None
+    if wanted.state == AccountState.ACTIVE or wanted.reason == Lifecycle.PREHIRE:
+        return _of_entitled(wanted, account, difference)
+    return _of_others(wanted, account) if account.provenance in OURS else None
 
 
-def _of_disabled(wanted: Wanted, account: Account, difference: Difference) -> Operation | None:
+def _of_entitled(wanted: Wanted, account: Account, difference: Difference) -> Operation | None:
+    """Of somebody who has access, or will have."""
+    is_prehire = wanted.state != AccountState.ACTIVE
+    if account.state == AccountState.ABSENT:
+        return None
+    if account.state == AccountState.ACTIVE:
+        is_ours = account.provenance in OURS
+        return (Operation.DISABLE if is_ours else None) if is_prehire else _change(difference)
     if account.disabled_by != US:
         return None
-    if wanted.state == AccountState.ACTIVE:
+    return _change(difference) if is_prehire else Operation.ENABLE
+
+
+def _of_others(wanted: Wanted, account: Account) -> Operation | None:
+    """Of somebody who is to have no access: until that is known, the account is disabled."""
+    if account.state == AccountState.ACTIVE:
+        return Operation.DISABLE
+    if account.state == AccountState.DISABLED and account.disabled_by == US:
+        return Operation.DELETE if wanted.state == AccountState.DELETED else None
+    return None if account.closed else Operation.DISABLE
+
+
+def asked_by_doubt(
+    wanted: Wanted, account: Account | None, open_task: OpenTask | None
+) -> Operation | None:
+    """The operation that an open task in doubt asks for, whatever the account is known to be.
+
+    A create whose outcome nobody knows may have made an account: it is looked for and disabled. A
+    disable that may have happened is undone for somebody who is to have access.
+    """
+    if open_task is None or wanted.state is None or open_task.state == TaskState.RUNNING:
+        return None
+    is_for_nobody = wanted.state != AccountState.ACTIVE and wanted.reason != Lifecycle.PREHIRE
+    is_unknown = account is None or account.state == AccountState.DELETED
+    if is_for_nobody and is_unknown and _may_have_made(open_task):
+        return Operation.DISABLE
+    was_asked = (
+        open_task.operation == Operation.DISABLE and open_task.state == TaskState.NEEDS_HUMAN
+    )
+    if was_asked and wanted.state == AccountState.ACTIVE and account and account.provenance in OURS:
         return Operation.ENABLE
-    if wanted.state == AccountState.DELETED:
-        return Operation.DELETE if account.provenance in OURS else None
-    return _change(difference) if wanted.reason == Lifecycle.PREHIRE else None
+    return None
+
+
+def _may_have_made(open_task: OpenTask) -> bool:
+    is_create = open_task.operation == Operation.CREATE and open_task.state in IN_DOUBT
+    return is_create or open_task.operation == Operation.DISABLE
 
 
 _CHANGES = {Difference.ATTRIBUTES: Operation.UPDATE, Difference.IDENTIFIER: Operation.RENAME}
@@ -123,12 +173,12 @@ def _change(difference: Difference) -> Operation | None:
 
 def step(planned: PlannedTask | None, open_task: OpenTask | None) -> Step:
     """A task under way is left alone; one that nobody has started follows the plan (I6)."""
-    if open_task is not None and open_task.state in IN_DOUBT:
-        return Step.LATER
-    if planned is None:
-        return Step.NOTHING if open_task is None else Step.SUPERSEDE
     if open_task is None:
-        return Step.ADD
+        return Step.NOTHING if planned is None else Step.ADD
+    if open_task.state in IN_DOUBT:
+        return _step_in_doubt(planned, open_task)
+    if planned is None:
+        return Step.SUPERSEDE
     if is_same(planned, open_task):
         return Step.NOTHING
     if planned.operation != open_task.operation:
@@ -136,6 +186,21 @@ def step(planned: PlannedTask | None, open_task: OpenTask | None) -> Step:
     if open_task.state == TaskState.HELD and not open_task.kept_back:
         return Step.REPLACE
     return Step.REVISE
+
+
+def _step_in_doubt(planned: PlannedTask | None, open_task: OpenTask) -> Step:
+    """Taking away takes the place of whatever waits for a look or a human, and is asked again by
+    itself, so a person who comes back takes the place of one that waits for a human (I17)."""
+    if open_task.state == TaskState.RUNNING:
+        return Step.LATER
+    takes_away = open_task.operation in TAKES_AWAY
+    if planned is not None and planned.operation in TAKES_AWAY:
+        if not takes_away:
+            return Step.REPLACE
+        return Step.NOTHING if is_same(planned, open_task) else Step.LATER
+    if takes_away and open_task.state == TaskState.NEEDS_HUMAN:
+        return Step.SUPERSEDE if planned is None else Step.REPLACE
+    return Step.LATER
 
 
 def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
@@ -162,17 +227,22 @@ def plan_task(
     wanted: Wanted,
     context: Context,
     accounts: Mapping[str, Account],
+    open_task: OpenTask | None = None,
 ) -> PlannedTask | None:
     """The task that brings the account to what is wanted, or the one that says what data it lacks.
 
-    `context`: the roots of mapping values, without `accounts`.
+    `context`: the roots of mapping values, without `accounts`. `open_task`: that of the target.
     """
     account = accounts.get(rule.name)
-    bound = operation(wanted, account, Difference.NONE)
-    if bound in TAKES_AWAY and account is not None:  # access ends even where data is missing
+    bound = asked_by_doubt(wanted, account, open_task) or operation(
+        wanted, account, Difference.NONE
+    )
+    if bound in TAKES_AWAY:  # access ends even where data is missing
+        known = account.attributes if account else open_task.desired if open_task else {}
         return _task(
-            rule, person_id, bound, wanted, desired=account.attributes, state=TaskState.PLANNED
-        )
+            rule, person_id, bound, wanted,
+            desired=_with_key(rule, known, context), state=TaskState.PLANNED,
+        )  # fmt: skip
     if bound is None and not _may_change(wanted, account):
         return None
     try:
@@ -192,6 +262,28 @@ def plan_task(
         rule, person_id, bound, wanted,
         desired=desired, late_bound=late, state=state, waits_for=waits_for,
     )  # fmt: skip
+
+
+def held_up(task: PlannedTask, account: Account | None, reason: Reason | None) -> PlannedTask:
+    """The task, which waits with the reason where it gives something (I19)."""
+    if reason is None or task.operation in TAKES_AWAY:
+        return task
+    applied = account.attributes if account else {}
+    if task.operation not in GIVES and not gains(task.desired, applied):
+        return task
+    asks = reason.kind is Kind.REHIRED_OR_CALLED_OFF
+    state = TaskState.NEEDS_HUMAN if asks else TaskState.NEEDS_DATA
+    return replace(task, state=state, cause=reason, waits_for=())
+
+
+def _with_key(rule: TargetRule, known: Attributes, context: Context) -> Attributes:
+    """With the key that the person has now, under which the account may have come back."""
+    if rule.key not in rule.attributes:
+        return known
+    try:
+        return {**known, rule.key: rule.attributes[rule.key](context)}
+    except RecordError:
+        return known
 
 
 def _lacking(error: RecordError) -> Reason:
@@ -249,9 +341,8 @@ def in_order(
 def _open_after(
     planned: PlannedTask | None, open_task: OpenTask | None
 ) -> PlannedTask | OpenTask | None:
-    """The task that is open once the plan is written: one in doubt stays open."""
-    is_in_doubt = open_task is not None and open_task.state in IN_DOUBT
-    return open_task if is_in_doubt else planned
+    """The task that is open once the plan is written."""
+    return open_task if step(planned, open_task) is Step.LATER else planned
 
 
 _STATE_AFTER = {

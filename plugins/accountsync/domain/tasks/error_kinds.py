@@ -51,6 +51,12 @@ class ErrorKind(StrEnum):
     has no kind of error: it is released with its plan only (I7)."""
     DEPENDENCY_FAILED = "DependencyFailed"
     """A task that this one waited for failed for good (I12)."""
+    NOT_AS_WANTED = "NotAsWanted"
+    """The target answered that it was done, and shows that it is not (I18)."""
+    KEY_NOT_CARRIED = "KeyNotCarried"
+    """The target cannot carry a changed key: somebody has to change it there (I18)."""
+    UNEXPECTED = "UnexpectedError"
+    """An error that no connector should raise; its class is the code."""
     LEASE_EXPIRED = "LeaseExpired"
     """The worker died while the call was under way."""
     INTERRUPTED = "Interrupted"
@@ -64,6 +70,7 @@ NOTHING_DONE = (
     ErrorKind.MANUAL_OPERATION,
     ErrorKind.ACCOUNT_EXISTS,
     ErrorKind.FOREIGN_ACCOUNT,
+    ErrorKind.KEY_NOT_CARRIED,
 )
 """Of tasks that need a human, those whose call surely did nothing; others are looked up (I9)."""
 

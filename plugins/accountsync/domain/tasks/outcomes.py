@@ -11,9 +11,11 @@ from accountsync.domain.accounts.account import (
     Account,
     AccountState,
     Attributes,
+    Closure,
     Operation,
     RemoteAccount,
 )
+from accountsync.domain.accounts.likeness import as_found
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.breaker import BreakerRule
 from accountsync.domain.tasks.error_kinds import ErrorKind, kind_of
@@ -22,6 +24,7 @@ from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
     AccountSyncError,
+    ForeignAccountError,
     InvalidPersonError,
     NeedsDataError,
     NeedsHumanError,
@@ -30,6 +33,9 @@ from accountsync.errors import (
     TransientError,
     UnknownOutcomeError,
 )
+
+REMOVED_EVERY = timedelta(hours=1)
+"""What takes access away is asked again at least so often, until it is seen done (I17)."""
 
 LOOKS_AT_MOST = 10
 """After so many look-ups in a row without an answer, each after a longer wait, a human decides."""
@@ -78,7 +84,8 @@ class Result:
 
     `account_state`: that of the account from now on; None: nothing is known to have changed.
     `burnt`: whether it counts as an attempt. `replan`: the planner has to look at the person again.
-    `applied`: the account's attributes, where they are known not to be the wanted ones.
+    `applied`: the account's attributes, where they are known not to be the wanted ones. `closed`:
+    how we know from now on that the account gives no access.
     """
 
     task: ClaimedTask
@@ -95,25 +102,49 @@ class Result:
     burnt: bool = True
     replan: bool = False
     applied: Attributes | None = None
+    closed: Closure | None = None
     seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
+    """`key`: the attribute that tells whose an account is. `looks_first`: the target may have
+    accounts that nobody has looked for, so that a create looks first."""
+
     retry: RetryRule
     probe_gap: timedelta
+    key: str = ""
+    looks_first: bool = False
     breaker: BreakerRule = BreakerRule(
         after=10, base=timedelta(minutes=1), cap=timedelta(minutes=15)
     )
 
 
-def succeeded(task: ClaimedTask, account: RemoteAccount | None, *, adopted: bool = False) -> Result:
+def succeeded(
+    task: ClaimedTask,
+    account: RemoteAccount | None,
+    *,
+    adopted: bool = False,
+    closed: Closure = Closure.SEEN,
+) -> Result:
     return Result(
         task=task,
         outcome=Outcome.ADOPTED if adopted else Outcome.SUCCEEDED,
         state=TaskState.SUCCEEDED,
         account=account,
         account_state=task.account_state,
+        applied=_still_applied(task, account),
+        closed=closed if task.operation in TAKES_AWAY else None,
+    )
+
+
+def _still_applied(task: ClaimedTask, account: RemoteAccount | None) -> Attributes | None:
+    """Taking access away sends no attribute: those of before are still there, as far as the target
+    does not show others. Of anything else, what was wanted counts as applied."""
+    if task.operation not in TAKES_AWAY or account is None:
+        return None
+    return as_found(
+        task.account.attributes if task.account else task.attributes, account.attributes
     )
 
 
@@ -134,12 +165,16 @@ def manual(task: ClaimedTask) -> Result:
 
 
 def gone(task: ClaimedTask) -> Result:
-    """The target has no such account. What takes access away is done; anything else is not, and
-    the planner decides whether the person gets a new one."""
+    """The target surely has no such account. What takes access away is done; anything else is not,
+    and the planner decides whether the person gets a new one."""
     if task.operation in TAKES_AWAY:
         is_deleted = task.operation == Operation.DELETE
         state = AccountState.DELETED if is_deleted else AccountState.ABSENT
-        return replace(succeeded(task, None), account_state=state)
+        return replace(
+            succeeded(task, None, closed=Closure.ABSENT),
+            account_state=state,
+            message=None if is_deleted else "the target has no such account: somebody removed it",
+        )
     return Result(
         task=task,
         outcome=Outcome.FAILED,
@@ -151,6 +186,24 @@ def gone(task: ClaimedTask) -> Result:
     )
 
 
+ABSENCES_NEEDED = 2
+"""An absence is sure after so many looks in a row, with a gap between them: replication lags."""
+
+
+def not_found(task: ClaimedTask, *, rules: Rules, now: datetime) -> Result:
+    """An account that is known is not there: it is gone once a second look says the same."""
+    absences = task.absences + 1
+    if absences < ABSENCES_NEEDED:
+        return Result(
+            task=task,
+            outcome=Outcome.ABSENT,
+            state=TaskState.UNKNOWN,
+            absences=absences,
+            next_attempt_at=now + rules.probe_gap,
+        )
+    return replace(gone(task), outcome=Outcome.ABSENT)
+
+
 def needs_human(
     task: ClaimedTask, kind: ErrorKind, message: str, *, code: str | None = None
 ) -> Result:
@@ -160,6 +213,18 @@ def needs_human(
         state=TaskState.NEEDS_HUMAN,
         error_kind=kind,
         code=code,
+        message=message,
+    )
+
+
+def unexpected(task: ClaimedTask, *, name: str, message: str) -> Result:
+    """The task failed by an error that no connector should raise: its class is the code."""
+    return Result(
+        task=task,
+        outcome=Outcome.FAILED,
+        state=TaskState.NEEDS_HUMAN if task.probe else TaskState.FAILED,
+        error_kind=ErrorKind.UNEXPECTED,
+        code=name[:40],
         message=message,
     )
 
@@ -207,7 +272,7 @@ def was_not_asked(error: AccountSyncError) -> bool:
     An answer of the target would have a code."""
     if isinstance(error, NeedsDataError | InvalidPersonError):
         return error.code is None
-    return isinstance(error, NeedsHumanError)
+    return isinstance(error, NeedsHumanError | ForeignAccountError)
 
 
 def failed(
@@ -217,7 +282,7 @@ def failed(
 
     A probe that fails leaves it unknown whether the account is there: never failed for good (I9).
     """
-    if isinstance(error, NeedsHumanError):
+    if isinstance(error, NeedsHumanError | ForeignAccountError):
         return replace(
             _after(task, error, Outcome.NOT_SENT, TaskState.NEEDS_HUMAN, None), burnt=False
         )
@@ -232,10 +297,15 @@ def failed(
     if isinstance(error, UnknownOutcomeError):
         return _after(task, error, Outcome.UNKNOWN, TaskState.UNKNOWN, later)
     if task.operation != Operation.CREATE and isinstance(error, AccountMissingError):
-        return replace(gone(task), code=error.code)
+        return replace(not_found(task, rules=rules, now=now), code=error.code)
     if task.operation != Operation.CREATE and isinstance(error, AccountExistsError):
         return _after(task, error, Outcome.FAILED, TaskState.NEEDS_HUMAN, None)
     return _tried(task, error, rules=rules, now=now, jitter=jitter)
+
+
+def patience(task: ClaimedTask) -> timedelta:
+    """What takes access away is never left alone for longer (I17)."""
+    return REMOVED_EVERY if task.operation in TAKES_AWAY else timedelta.max
 
 
 def _not_looked_up(
@@ -252,7 +322,7 @@ def _not_looked_up(
             unanswered=unanswered,
         )
     wait = rules.retry.delay(max(unanswered, 1), jitter=jitter)
-    later = now + max(rules.probe_gap, wait, asked_to_wait(error))
+    later = now + max(rules.probe_gap, min(wait, patience(task)), asked_to_wait(error))
     return replace(
         _after(task, error, Outcome.RETRY, TaskState.UNKNOWN, later), unanswered=unanswered
     )

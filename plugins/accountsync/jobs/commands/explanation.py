@@ -11,14 +11,13 @@ from sqlalchemy import Connection, Engine
 
 from accountsync.domain.accounts.account import Account
 from accountsync.domain.mapping.values import Context, reads_of_template
-from accountsync.domain.persons.lifecycle import standing
 from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans.desired import TargetRule, with_accounts
 from accountsync.errors import ConfigurationError, RecordError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs.persons import rejected_records
 from accountsync.jobs.plans import name_giving
-from accountsync.jobs.plans.candidates import Candidate, read_candidates
+from accountsync.jobs.plans.candidates import Candidate, read_candidates, standing_of
 from accountsync.jobs.plans.person_facts import Facts, unknown_person
 from accountsync.jobs.plans.plan_rules import Rules, compile_rules
 from accountsync.settings import Settings
@@ -110,7 +109,7 @@ def _explained(
     owned = name_registry.of_person(connection, person["id"])
     candidate = read_candidates(connection, rules, [person], now)[0]
     given = _names_now(connection, rules, candidate)
-    lifecycle = _lifecycle(rules, person, now)
+    lifecycle = _lifecycle(rules, person, candidate, now)
     return Explanation(
         employee_number=person["employee_number"],
         lifecycle=lifecycle,
@@ -129,9 +128,9 @@ def _explained(
     )
 
 
-def _lifecycle(rules: Rules, person: Facts, now: datetime) -> str:
-    statuses = rules.statuses.get(person["source"])
-    return standing(person, statuses, now=now).state.value if statuses else _UNKNOWN
+def _lifecycle(rules: Rules, person: Facts, candidate: Candidate, now: datetime) -> str:
+    stands = standing_of(rules, person, candidate.accounts, now)
+    return stands.state.value if stands else _UNKNOWN
 
 
 def _rejected(connection: Connection, settings: Settings, person: Facts) -> Row | None:

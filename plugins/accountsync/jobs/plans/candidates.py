@@ -17,6 +17,7 @@ from accountsync.domain.plans import planning
 from accountsync.domain.plans.desired import Difference, TargetRule, as_applied
 from accountsync.domain.plans.entitlement import UNKNOWN, Wanted, wanted
 from accountsync.domain.plans.planning import OpenTask, PlannedTask
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.domain.task_states import IN_DOUBT
 from accountsync.errors import RecordError
 from accountsync.jobs.plans import name_giving, person_facts
@@ -42,6 +43,8 @@ class Candidate:
     wanted: Mapping[str, Wanted]
     open_tasks: Mapping[str, OpenTask]
     next_at: datetime | None
+    waits_with: Reason | None = None
+    """Why nothing is given to the person for the time being."""
 
     @property
     def needs_names(self) -> bool:
@@ -60,6 +63,17 @@ class Candidate:
             revision=self.revision if is_settled else -self.revision,
             next_at=self.next_at,
         )
+
+    @property
+    def reopened(self) -> list[tuple[int, str]]:
+        """Where the person is to have access again to an account that was closed."""
+        return [
+            (self.id, target)
+            for target, account in self.accounts.items()
+            if account.closed
+            and target in self.wanted
+            and self.wanted[target].state == AccountState.ACTIVE
+        ]
 
     @property
     def keeps_account(self) -> bool:
@@ -101,8 +115,9 @@ def _candidate(
 ) -> Candidate:
     """`doubtful`: (person id, target) where an account of the target may be the person's, and
     nobody has decided yet (I9)."""
-    if person["source"] in rules.statuses:
-        wanted_states, next_at = _wanted_states(rules, person, known, now, doubtful)
+    stands = standing_of(rules, person, known, now)
+    if stands:
+        wanted_states, next_at = _wanted_states(rules, person, known, stands, now, doubtful)
     else:
         wanted_states, next_at = {rule.name: UNKNOWN for rule in rules.targets}, None
     return Candidate(
@@ -113,19 +128,40 @@ def _candidate(
         wanted=wanted_states,
         open_tasks=under_way,
         next_at=next_at,
+        waits_with=_waits_with(person, stands),
     )
+
+
+def standing_of(
+    rules: Rules, person: Facts, known: Mapping[str, Account], now: datetime
+) -> Standing | None:
+    """None for a person of an HR source that is not configured."""
+    statuses = rules.statuses.get(person["source"])
+    was_used = any(account.was_used for account in known.values())
+    return standing(person, statuses, now=now, was_used=was_used) if statuses else None
+
+
+def _waits_with(person: Facts, stands: Standing | None) -> Reason | None:
+    """Why nothing is given: HR lacks the person, or may have called the hire off (I19)."""
+    if person["absent_since_snapshot"] is not None and person["presumed_left_at"] is None:
+        return Reason.of(Kind.ABSENT_FROM_HR)
+    if stands is None or not stands.is_doubtful:
+        return None
+    first = person["hire_date"] or person["effective_date"]
+    dates = {"leave_date": str(person["leave_date"]), "hire_date": str(first)}
+    return Reason.of(Kind.REHIRED_OR_CALLED_OFF, **dates)
 
 
 def _wanted_states(
     rules: Rules,
     person: Facts,
     known: Mapping[str, Account],
+    stands: Standing,
     now: datetime,
     doubtful: Collection[tuple[int, str]],
 ) -> tuple[dict[str, Wanted], datetime | None]:
     """Target → what the person should have there, and when time alone changes something of it."""
     scope = {"person": person, "valid_statuses": rules.valid_statuses[person["source"]]}
-    stands = standing(person, rules.statuses[person["source"]], now=now)
     wanted_states = {
         rule.name: Wanted(state=None, reason=_MAY_HAVE_ONE)
         if (person["id"], rule.name) in doubtful
@@ -238,9 +274,12 @@ def plan_tasks(
             wanted=candidate.wanted[rule.name],
             context=context,
             accounts=candidate.accounts,
+            open_task=candidate.open_tasks.get(rule.name),
         )
         if task is not None:
-            planned[rule.name] = task
+            planned[rule.name] = planning.held_up(
+                task, candidate.accounts.get(rule.name), candidate.waits_with
+            )
     return planned | _in_order(rules, planned, candidate.open_tasks)
 
 

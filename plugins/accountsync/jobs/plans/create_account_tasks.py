@@ -31,6 +31,7 @@ from accountsync.jobs.plans.plan_rules import Rules, compile_rules
 from accountsync.jobs.reason_texts import all_english
 from accountsync.settings import Settings
 from accountsync.store import locks, schema
+from accountsync.store.accounts import accounts
 from accountsync.store.persons import ownership, persons
 from accountsync.store.persons.persons import Evaluation
 from accountsync.store.plans import guarded_tasks, planned_rules, planned_tasks, plans
@@ -304,6 +305,7 @@ def _changes(
         asked = {target: task for target, task in tasks.items() if target not in still_refused}
         _collect(changes, rules, candidate, asked)
     planned_tasks.lapse(connection, changes.lapsed)
+    accounts.reopen(connection, [pair for candidate in others for pair in candidate.reopened])
     first_tasks = (
         plan_tasks(rules, candidate, given.get(candidate.id, {})).values()
         for candidate in newcomers

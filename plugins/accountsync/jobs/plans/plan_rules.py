@@ -24,6 +24,9 @@ from accountsync.settings.hr import AnySource
 from accountsync.settings.target import PERSON_ROOTS, SCOPE_ROOTS
 from accountsync.settings.targets import AnyTarget
 
+_PLANNED_AS = 5
+"""The way in which this code plans: after another one, everybody is planned again."""
+
 _PLANNED_BY = {
     "scope", "attributes", "identifier", "depends_on", "after", "prehire", "leave", "leaver",
     "delete_after", "keep",
@@ -101,6 +104,7 @@ def _rule(name: str, target: AnyTarget) -> TargetRule:
     }
     return TargetRule(
         name=name,
+        key=target.key,
         depends_on=target.depends_on,
         after=target.after,
         in_scope=compile_condition(target.scope, roots=SCOPE_ROOTS),
@@ -129,6 +133,7 @@ def _statuses(source: AnySource) -> Statuses:
 def _fingerprint(settings: Settings, target: AnyTarget) -> str:
     statuses = {"zone", "valid_statuses", "leave_statuses", "left_statuses"}
     rules = {
+        "planned_as": _PLANNED_AS,
         "names": {name: rule.model_dump(mode="json") for name, rule in settings.names.items()},
         "reserved": settings.reserved_names.model_dump(mode="json"),
         "hr": {

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from accountsync.domain.accounts.account import Account, AccountState, Operation, RemoteAccount
+from accountsync.domain.accounts.account import (
+    TAKES_AWAY,
+    Account,
+    AccountState,
+    Operation,
+    RemoteAccount,
+)
+from accountsync.domain.accounts.likeness import as_found
 from accountsync.domain.mapping.values import compile_tree
 from accountsync.domain.plans.desired import sendable
 from accountsync.domain.tasks import outcomes, probe
@@ -14,7 +22,9 @@ from accountsync.domain.tasks.outcomes import ClaimedTask, Result, Rules
 from accountsync.errors import (
     AccountExistsError,
     AccountSyncError,
+    ForeignAccountError,
     NeedsDataError,
+    NeedsHumanError,
     RecordError,
     UnknownOutcomeError,
 )
@@ -37,33 +47,86 @@ async def carry_out(
     connector: Connector, task: ClaimedTask, *, rules: Rules, clock: Callable[[], datetime]
 ) -> Result:
     """Calls the target, or looks the account up where the task is to be probed. Raises the errors
-    of the connector.
-
-    A target that finds accounts by their name alone shows the old name if a rename was not made, so
-    the probe looks for that, too.
-    """
+    of the connector."""
     if task.probe:
         if not connector.can_find:
             return probe.unfindable(task)
-        remote = await connector.find(task.attributes)
-        if remote is None and task.account is not None and task.account.attributes:
-            remote = await connector.find({**task.attributes, **task.account.attributes})
-        return probe.probed(task, remote, rules=rules, now=clock())
-    return await call(connector, task)
+        return probe.probed(task, await _seen(connector, task), rules=rules, now=clock())
+    return await call(connector, task, rules=rules, now=clock())
 
 
-async def call(connector: Connector, task: ClaimedTask) -> Result:
+async def _seen(connector: Connector, task: ClaimedTask) -> RemoteAccount | None:
+    """The account that a task is about. One that is known is looked for by the target's own id and
+    by the key that it was last seen to carry. Whether a removal is done is asked of the person's
+    present key, too: somebody may have made the account anew (I17)."""
+    account = task.account
+    if task.operation == Operation.CREATE or account is None:
+        return await connector.find(task.attributes)
+    remote = await connector.look(account, task.attributes)
+    if remote is None and task.operation in TAKES_AWAY and task.attributes != account.attributes:
+        other = await connector.find({**account.attributes, **task.attributes})
+        if other is not None and other.ours and other.remote_id != account.remote_id:
+            raise ForeignAccountError("absent, and another account carries the person's key now")
+    return remote
+
+
+async def call(connector: Connector, task: ClaimedTask, *, rules: Rules, now: datetime) -> Result:
     """Makes the call of a task. Raises the errors of the connector."""
     if task.operation not in connector.operations:
         return outcomes.manual(task)
     if task.operation == Operation.CREATE:
-        return await _create(connector, task)
-    if task.account is None:
+        return await _create(connector, task, rules)
+    account = task.account or await _made_in_doubt(connector, task)
+    if account is None:
+        return outcomes.not_found(task, rules=rules, now=now)
+    changed = await _change(connector, task, account)
+    return probe.changed(
+        task, await _shown(connector, task, account, changed), rules=rules, now=now
+    )
+
+
+async def _made_in_doubt(connector: Connector, task: ClaimedTask) -> Account | None:
+    """The account that a create may have made whose outcome was never known, to take it away."""
+    if task.operation not in TAKES_AWAY:
         raise NeedsDataError("no account of this person is known here")
-    return outcomes.succeeded(task, await _change(connector, task, task.account))
+    remote = await connector.find(task.attributes) if connector.can_find else None
+    if not connector.can_find:
+        raise NeedsHumanError("nobody knows whether the account was made: look there yourself")
+    if remote is None or not remote.ours:
+        return None
+    return Account(
+        state=AccountState.ACTIVE,
+        identifier=remote.identifier,
+        remote_id=remote.remote_id,
+        attributes=as_found(task.attributes, remote.attributes),
+    )
 
 
-async def _create(connector: Connector, task: ClaimedTask) -> Result:
+async def _shown(
+    connector: Connector, task: ClaimedTask, account: Account, changed: RemoteAccount | None
+) -> RemoteAccount | None:
+    """What the target shows after a change. Whether it can be used is looked up where the answer
+    did not say (I18)."""
+    looked_at = (Operation.ENABLE, Operation.DISABLE, Operation.DELETE)
+    is_shown = changed is not None and changed.enabled is not None
+    if is_shown or task.operation not in looked_at or not connector.can_find:
+        return changed
+    try:
+        seen = await connector.look(account, task.attributes)
+    except AccountSyncError as error:
+        raise UnknownOutcomeError(f"done, but not seen: {error}") from error
+    if (seen is None) is not (task.operation == Operation.DELETE):
+        raise UnknownOutcomeError("answered as done, and a look does not show it")
+    return replace(changed, enabled=seen.enabled) if changed and seen else changed
+
+
+async def _create(connector: Connector, task: ClaimedTask, rules: Rules) -> Result:
+    """Where the target may have accounts that nobody has looked for, a look comes first: not every
+    target refuses a second one."""
+    if rules.looks_first and connector.can_find:
+        there = await connector.find(task.attributes)
+        if there is not None:
+            return probe.existing(task, there, AccountExistsError("seen before it was made"))
     enabled = task.account_state != AccountState.DISABLED
     try:
         account = await connector.create(task.attributes, enabled=enabled)

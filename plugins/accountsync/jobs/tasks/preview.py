@@ -10,8 +10,9 @@ from contextlib import AbstractAsyncContextManager
 
 from sqlalchemy import Engine
 
+from accountsync.clock import utc_now
 from accountsync.domain.accounts.account import TAKES_AWAY
-from accountsync.domain.tasks.outcomes import Outcome, Result
+from accountsync.domain.tasks.outcomes import Outcome, Result, Rules
 from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
@@ -36,6 +37,7 @@ def preview_account_tasks(
     engine: Engine,
     target: str,
     open_connector: Callable[[], AbstractAsyncContextManager[Connector]],
+    rules: Rules,
     limits: Limits,
 ) -> ProcessSummary:
     """Logs what would happen to each due task, and counts it. The connector has to be one that
@@ -53,7 +55,7 @@ def preview_account_tasks(
             now=database_time(connection),
             numbers=limits.employee_numbers,
         )
-    shown = asyncio.run(_show(target, claims, open_connector))
+    shown = asyncio.run(_show(target, claims, open_connector, rules))
     log.info("event=dry_run target=%s %s", target, dict(shown))
     return ProcessSummary(target=target, outcomes=dict(shown))
 
@@ -62,11 +64,12 @@ async def _show(
     target: str,
     claims: list[Claim],
     open_connector: Callable[[], AbstractAsyncContextManager[Connector]],
+    rules: Rules,
 ) -> Counter[str]:
     shown: Counter[str] = Counter()
     async with open_connector() as connector:
         for claim in claims:
-            verdict, details = await _would(connector, claim)
+            verdict, details = await _would(connector, claim, rules)
             shown[verdict] += 1
             log.info(
                 "event=%s target=%s task=%s operation=%s employee_number=%s what=%r",
@@ -76,12 +79,12 @@ async def _show(
     return shown
 
 
-async def _would(connector: Connector, claim: Claim) -> tuple[str, str]:
+async def _would(connector: Connector, claim: Claim, rules: Rules) -> tuple[str, str]:
     if claim.probe:
         return "would_look", "the outcome of an earlier call is unknown"
     try:
         task = claim.as_task(with_late_bound(claim))
-        return _without_a_change(await call(connector, task))
+        return _without_a_change(await call(connector, task, rules=rules, now=utc_now()))
     except SafetyStopError as refused:
         return f"would_{claim.row['operation']}", str(refused)
     except AccountSyncError as error:

@@ -27,6 +27,7 @@ from accountsync.jobs.tasks.processor import Processor
 from accountsync.jobs.tasks.task_queue import Limits, TaskQueue
 from accountsync.settings import Settings
 from accountsync.store import locks
+from accountsync.store.accounts import accounts
 from accountsync.store.engine import database_time
 from accountsync.store.tasks import dependants, due_tasks
 from accountsync.targets.connector import OpenConnector
@@ -77,9 +78,14 @@ def find_untried(*, engine: Engine, since: datetime) -> dict[str, int]:
         return due_tasks.untried(connection, since=since, now=now)
 
 
-def rules_of(settings: Settings) -> Rules:
+def rules_of(*, engine: Engine, settings: Settings, target: str) -> Rules:
+    """Until somebody has adopted what the target had before us, a create looks first."""
+    with engine.connect() as connection:
+        looks_first = not accounts.was_adopted(connection, target=target)
     retry, rule = settings.retry, settings.breaker
     return Rules(
+        key=settings.targets[target].key,
+        looks_first=looks_first,
         retry=RetryRule(max_attempts=retry.max_attempts, base=retry.base, cap=retry.cap),
         probe_gap=retry.probe_gap,
         breaker=BreakerRule(after=rule.after, base=rule.base, cap=rule.cap),

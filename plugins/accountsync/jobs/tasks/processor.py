@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import signal
 import threading
 import time
@@ -37,19 +36,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from accountsync.domain.accounts.account import Operation
-from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks import departure, outcomes
 from accountsync.domain.tasks.breaker import Passage
 from accountsync.domain.tasks.departure import Departure
 from accountsync.domain.tasks.outcomes import ClaimedTask, Outcome, Result, Rules
+from accountsync.domain.tasks.removals import asked_again
 from accountsync.errors import (
     AccountSyncError,
-    ConfigurationError,
-    TargetDownError,
     TransientError,
-    UnknownOutcomeError,
 )
+from accountsync.jobs.tasks.failed_calls import FailedCalls, jitter
 from accountsync.jobs.tasks.operations import carry_out, with_late_bound
 from accountsync.jobs.tasks.target_health import TargetHealth
 from accountsync.jobs.tasks.task_queue import TaskQueue
@@ -97,6 +93,7 @@ class Processor:
             stop=self.stop,
             seconds_left=lambda: queue.seconds_left,
         )
+        self._failures = FailedCalls(queue.target, connector, rules, self.health, queue.clock)
         self._todo: asyncio.Queue[Claim | None] = asyncio.Queue()
         self._done: asyncio.Queue[Result | None] = asyncio.Queue()
         self._held: dict[int, Claim] = {}  # by attempt: a task may be claimed again at once
@@ -207,22 +204,35 @@ class Processor:
             if result.outcome is not Outcome.NOT_SENT:
                 result = replace(result, seconds=time.monotonic() - begin)
                 self.health.seconds += result.seconds
-            self._log_failure(result)
+            self._failures.log(result)
             self._done.put_nowait(result)
 
     async def _carry_out(self, claim: Claim) -> Result:
-        """Carries out one task. Every error of the tree becomes a result."""
+        """Carries out one task. Whatever is raised for it becomes its result: only what is about
+        the target stops the others."""
+        result = await self._tried(claim)
+        return asked_again(result, rules=self._rules, now=self._queue.clock(), jitter=jitter())
+
+    async def _tried(self, claim: Claim) -> Result:
         try:
             task = claim.as_task(with_late_bound(claim))
         except AccountSyncError as error:  # nothing was sent, so this says nothing about the target
-            return self._as_result(claim.as_task(claim.row["desired"]), error)
+            return self._failures.as_result(claim.as_task(claim.row["desired"]), error)
+        except Exception as error:  # noqa: BLE001 - a value that no rule of ours has foreseen
+            return self._failures.unexpected(
+                claim.as_task(claim.row["desired"]), error, was_sent=False
+            )
         if not await self.health.throttle.enter() or self._queue.seconds_left <= 0:
             self.health.throttle.unanswered()
             return self._not_sent(task)
         try:
             result = await self._called(task)
         except AccountSyncError as error:
-            return self._failed(task, error)
+            is_begun = self._calls[task.attempt_id].departure.is_begun
+            return self._failures.failed(task, error, is_begun=is_begun)
+        except Exception as error:  # noqa: BLE001 - of a connector, or of a library below it
+            was_sent = self._calls[task.attempt_id].departure.has_left
+            return self._failures.unexpected(task, error, was_sent=was_sent)
         self.health.took(answered=result.outcome is not Outcome.NOT_SENT)
         return result
 
@@ -245,42 +255,6 @@ class Processor:
         return outcomes.not_sent(
             task, at=at + later if later else at, message=f"not sent, the run ended{why}"
         )
-
-    def _failed(self, task: ClaimedTask, error: AccountSyncError) -> Result:
-        """The result of a failed call. One that stopped halfway was sent, so a probe decides where
-        the target can find accounts. A new account is there, whatever went wrong later."""
-        self.health.judge(error)
-        is_begun = self._calls[task.attempt_id].departure.is_begun
-        if isinstance(error, ConfigurationError | TargetDownError):
-            is_doubtful = self._connector.can_find and is_begun
-            error = (UnknownOutcomeError if is_doubtful else TargetDownError)(str(error))
-        elif is_begun and task.operation == Operation.CREATE:
-            begun = self._as_result(task, UnknownOutcomeError(f"made, not complete: {error}"))
-            return replace(begun, code=getattr(error, "code", None))
-        return self._as_result(task, error)
-
-    def _as_result(self, task: ClaimedTask, error: AccountSyncError) -> Result:
-        return outcomes.failed(
-            task,
-            error,
-            rules=self._rules,
-            now=self._queue.clock(),
-            jitter=random.random(),  # noqa: S311 (spreads load, guards nothing)
-        )
-
-    def _log_failure(self, result: Result) -> None:
-        """Logs an attempt that failed: who, where, which attempt, why, what comes next."""
-        if result.error_kind is None or (
-            result.outcome is Outcome.NOT_SENT and result.state != TaskState.NEEDS_HUMAN
-        ):
-            return
-        task = result.task
-        log.warning(
-            "event=attempt_failed target=%s task=%s operation=%s employee_number=%s attempt=%s"
-            " probe=%s next=%s error=%s code=%s message=%r",
-            self._queue.target, task.id, task.operation, task.employee_number, task.attempts,
-            task.probe, result.state, result.error_kind, result.code, result.message,
-        )  # fmt: skip
 
     async def _record(self) -> None:
         logged_at = time.monotonic()

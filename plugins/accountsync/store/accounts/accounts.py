@@ -10,15 +10,21 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
-from accountsync.domain.accounts.account import THERE, Account, AccountState, RemoteAccount
+from accountsync.domain.accounts.account import (
+    THERE,
+    Account,
+    AccountState,
+    Closure,
+    RemoteAccount,
+)
 from accountsync.domain.task_states import IN_DOUBT
 from accountsync.store.engine import bigints
 from accountsync.store.tables import listed
 
 _OF = text("""
 SELECT
-  person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,
-  disabled_reason, as_shown, updated_at
+  person_id, system, state, identifier, coalesce(remote_id, lost_id) AS remote_id, attributes,
+  provenance, disabled_by, disabled_reason, closed, as_shown, updated_at
 FROM accountsync.account
 WHERE person_id = ANY(CAST(:persons AS bigint[]))
 """)
@@ -142,8 +148,26 @@ def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
             disabled_reason=row.disabled_reason,
             since=row.updated_at,
             as_shown=row.as_shown,
+            closed=row.closed and Closure(row.closed),
         )
     return accounts
+
+
+_REOPEN = text("""
+-- rides on uq_account_person_id_system
+UPDATE accountsync.account a
+SET closed = NULL
+FROM unnest(CAST(:persons AS bigint[]), CAST(:systems AS text[])) AS again (person_id, system)
+WHERE a.person_id = again.person_id AND a.system = again.system
+""")
+
+
+def reopen(connection: Connection, entitled: Sequence[tuple[int, str]]) -> None:
+    """What was known of the accounts of these persons in these targets does not count any more once
+    they leave again: who disabled them may have enabled them meanwhile (I17)."""
+    if entitled:
+        persons, targets = zip(*entitled, strict=True)
+        connection.execute(_REOPEN, {"persons": bigints(persons), "systems": list(targets)})
 
 
 _KEEP_APPLIED = text("""
@@ -223,6 +247,20 @@ def present(connection: Connection, *, target: str) -> Present:
         by_remote_id={row.remote_id: row.person_id for row in rows if row.remote_id},
         by_identifier={row.identifier: row.person_id for row in rows},
     )
+
+
+_WAS_ADOPTED = text("""
+-- rides on ix_audit_event_action_id
+SELECT EXISTS (
+  SELECT FROM accountsync.audit_event
+  WHERE action = 'accounts_adopted' AND :system IN (details ->> 'target', details ->> 'system')
+)
+""")
+
+
+def was_adopted(connection: Connection, *, target: str) -> bool:
+    """Whether somebody has looked for the accounts that the target had before us."""
+    return bool(connection.scalar(_WAS_ADOPTED, {"system": target}))
 
 
 def states_of(connection: Connection, *, number: str) -> dict[str, str]:

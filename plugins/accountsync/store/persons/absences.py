@@ -12,7 +12,8 @@ from accountsync.store.persons.feeds import table
 
 _MARK = """
 UPDATE accountsync.person p
-SET absent_since_snapshot = :snapshot
+-- planned again: what would be given waits from now on (I19)
+SET absent_since_snapshot = :snapshot, planned_revision = 0
 WHERE p.source = :source
   AND p.absent_since_snapshot IS NULL
   -- who was made after the read began is not missing from it
@@ -49,6 +50,7 @@ UPDATE accountsync.person p
 SET
   absent_since_snapshot = NULL,
   presumed_left_at = NULL,
+  planned_revision = 0,
   revision = p.revision + CASE WHEN p.presumed_left_at IS NULL THEN 0 ELSE 1 END
 FROM {{table}} s
 WHERE {_BACK}

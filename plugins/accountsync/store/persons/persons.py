@@ -15,7 +15,7 @@ from accountsync.store.engine import bigints
 _FIELDS = ", ".join(name for name in PERSON_FIELDS if name != "source_key")
 PLANNED_COLUMNS = (
     "id, source, revision, planned_revision, next_evaluation_at, attributes, presumed_left_at,"
-    f" requested_systems, {_FIELDS}"
+    f" absent_since_snapshot, requested_systems, {_FIELDS}"
 )
 """All that the rules may read of a person."""
 

@@ -14,7 +14,7 @@ from accountsync.domain import task_states
 from accountsync.domain.accounts.account import TAKES_AWAY, AccountState, Operation
 from accountsync.domain.plans.planning import OpenTask, PlannedTask
 from accountsync.domain.reasons import Kind, Reason, as_document
-from accountsync.domain.task_states import OPEN_STATES, TaskState
+from accountsync.domain.task_states import OPEN_STATES, WITHOUT_A_CALL, TaskState
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.store import causes
 from accountsync.store.engine import bigints, copying
@@ -126,7 +126,8 @@ RETURNING id
 _SUPERSEDE = text(f"""
 UPDATE accountsync.account_task
 SET state = 'superseded', waits_for = '{{}}', {causes.BOUND}, finished_at = :now
-WHERE id = ANY(:ids) AND {NOT_STARTED}
+WHERE id = ANY(:ids)
+  AND ({NOT_STARTED} OR id = ANY(CAST(:in_doubt AS bigint[])) AND state IN {listed(WITHOUT_A_CALL)})
 RETURNING id
 """)
 
@@ -272,12 +273,15 @@ def supersede(
     now: datetime,
     digest: Digest,
 ) -> list[OpenTask]:
-    """Supersedes tasks that nobody has started. Returns those that somebody has started by now."""
+    """Supersedes tasks that no call is under way for. Returns those that somebody has started, or
+    whose call went wrong, by now."""
     if not tasks:
         return []
     digest.update(b"superseded %s\n" % repr([task.id for task in tasks]).encode())
     connection.execute(_LOCK, {"ids": bigints(task.id for task in tasks)})
-    bound = {"ids": [task.id for task in tasks], "now": now} | causes.bound(cause)
+    in_doubt = [task.id for task in tasks if task.state in WITHOUT_A_CALL]
+    bound = {"ids": [task.id for task in tasks], "in_doubt": in_doubt, "now": now}
+    bound |= causes.bound(cause)
     done = frozenset(connection.scalars(_SUPERSEDE, bound))
     return [task for task in tasks if task.id not in done]
 

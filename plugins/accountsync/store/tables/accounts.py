@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from accountsync.domain.accounts.account import AccountState
+from accountsync.domain.accounts.account import AccountState, Closure
 from accountsync.store.tables.base import Documents, Table, identity, now, one_of
 
 CASE_STATES = ("open", "adopted", "ignored", "settled")
@@ -116,6 +116,7 @@ class AccountRow(Table):
         CheckConstraint(
             one_of("provenance", ("created", "adopted", "imported")), name="provenance"
         ),
+        CheckConstraint(one_of("closed", Closure), name="closed"),
         Index("uq_account_remote_id", "system", "remote_id", unique=True),
         Index(None, "system", "identifier"),
     )
@@ -133,6 +134,12 @@ class AccountRow(Table):
     provenance: Mapped[str]
     disabled_by: Mapped[str | None]
     disabled_reason: Mapped[str | None]
+    closed: Mapped[str | None] = mapped_column(
+        comment="how we know that it gives no access to somebody who is to have none"
+    )
+    lost_id: Mapped[str | None] = mapped_column(
+        comment="of one that is absent: the target's id under which it was last seen"
+    )
     created_at: Mapped[datetime] = now()
     updated_at: Mapped[datetime] = now()
 

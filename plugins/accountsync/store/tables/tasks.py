@@ -58,6 +58,9 @@ class PlanRow(Table):
         comment="of each target and operation: how many, why, examples by number, why held",
     )
     content_hash: Mapped[str | None] = mapped_column(comment="of all that the plan does")
+    leavers_asked_at: Mapped[datetime | None] = mapped_column(
+        comment="since when leavers are asked about once more, who would keep their access"
+    )
     held_hash: Mapped[str | None] = mapped_column(comment="of what the guard held")
     reviewed_by: Mapped[str | None]
     reviewed_at: Mapped[datetime | None]
@@ -149,6 +152,14 @@ class AccountTaskRow(Table):
             postgresql_where=text(one_of("operation", TAKES_AWAY)),
         ),
         Index(
+            "ix_account_task_removal",
+            "system",
+            "next_attempt_at",
+            postgresql_where=text(
+                f"{one_of('operation', TAKES_AWAY)} AND {one_of('state', OPEN_STATES)}"
+            ),
+        ),
+        Index(
             "ix_account_task_refused",
             "person_id",
             postgresql_where=text(
@@ -200,6 +211,9 @@ class AccountTaskRow(Table):
     error_kind: Mapped[str | None]
     created_at: Mapped[datetime] = now()
     finished_at: Mapped[datetime | None]
+    alerted_at: Mapped[datetime | None] = mapped_column(
+        comment="of one that takes access away: when somebody was last told that it is not done"
+    )
 
 
 class TaskAttemptRow(Table):
@@ -238,6 +252,9 @@ class BreakerRow(Table):
     since: Mapped[datetime | None]
     probe_at: Mapped[datetime | None] = mapped_column(comment="nothing is sent before")
     cause: Mapped[str | None]
+    trial_task: Mapped[int | None] = mapped_column(
+        comment="the task that was tried last while the target was down"
+    )
     updated_at: Mapped[datetime] = now()
 
 

@@ -9,15 +9,17 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, TextClause, text
 
-from accountsync.domain.accounts.account import Account, AccountState, Operation
+from accountsync.domain.accounts.account import TAKES_AWAY, Account, AccountState, Operation
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.outcomes import ClaimedTask
+from accountsync.store.tables import listed
 from accountsync.store.tasks.due_tasks import MAY_BE_SENT
 
 _COLUMNS = """
   c.id, c.person_id, p.employee_number, c.operation, c.desired, c.late_bound, c.account_state,
   c.attempts, c.absences, c.unanswered,
-  own.state AS own_state, own.identifier, own.remote_id, own.attributes,
+  own.state AS own_state, own.identifier, coalesce(own.remote_id, own.lost_id) AS remote_id,
+  own.attributes,
   -- what is read over other accounts is read now, so they are needed
   CASE
     WHEN c.late_bound <> '{}' THEN (
@@ -78,13 +80,16 @@ AND c.person_id IN (SELECT id FROM accountsync.person WHERE employee_number = AN
 
 
 def _claim_of(only: str) -> dict[str, TextClause]:
-    """A statement for each kind, on ix_account_task_unknown, _oldest and _due."""
+    """A statement for each kind, on ix_account_task_unknown, _oldest, _due and _removal."""
     joined = {"columns": _COLUMNS, "person": _WITH_PERSON}
     probe = {"state": TaskState.UNKNOWN, "order": "next_attempt_at", "burnt": 0, "kind": "probe"}
     call = {"state": TaskState.READY, "burnt": 1, "kind": "call"}
+    again = call | {"state": TaskState.NEEDS_HUMAN}
     sent, by_priority = f"{only} AND {MAY_BE_SENT}", "priority, next_attempt_at, id"
+    removals = f"{only} AND operation IN {listed(TAKES_AWAY)}"
     return {
         "unknown": text(_CLAIM.format(**probe, **joined, only=only)),
+        "again": text(_CLAIM.format(**again, **joined, only=removals, order="next_attempt_at")),
         "oldest": text(_CLAIM.format(**call, **joined, only=sent, order="next_attempt_at")),
         "ready": text(_CLAIM.format(**call, **joined, only=sent, order=by_priority)),
     }
@@ -97,9 +102,12 @@ SELECT 0 AS attempt_id, c.state AS task_state, {columns}
 FROM accountsync.account_task c
 {person}
 WHERE c.system = :system
-  AND c.state IN ('ready', 'unknown')
+  AND (
+    c.state = 'unknown'
+    OR c.state = 'ready' AND {may_be_sent}
+    OR c.state = 'needs_human' AND c.operation IN {removals}
+  )
   AND next_attempt_at <= :now {only}
-  AND (c.state = 'unknown' OR {may_be_sent})
 ORDER BY c.state DESC, priority, next_attempt_at, c.id
 LIMIT :limit
 """
@@ -107,7 +115,8 @@ LIMIT :limit
 
 def _peek_of(only: str) -> TextClause:
     joined = {"columns": _COLUMNS, "person": _WITH_PERSON}
-    return text(_PEEK.format(**joined, only=only, may_be_sent=MAY_BE_SENT))
+    removals = listed(TAKES_AWAY)
+    return text(_PEEK.format(**joined, only=only, may_be_sent=MAY_BE_SENT, removals=removals))
 
 
 _PEEKS = {False: _peek_of(""), True: _peek_of(_ONLY)}
@@ -167,19 +176,21 @@ def claim(
     now: datetime,
     numbers: Sequence[str] | None = None,
 ) -> list[Claim]:
-    """Tasks to probe first (at most half), a few of the oldest whatever their priority, then ready
-    ones by priority; each with its attempt recorded (I9). `numbers`: of these employees only."""
+    """Tasks to probe first (at most half), removals that are asked again (I17), a few of the oldest
+    whatever their priority, then ready ones by priority; each with its attempt recorded (I9). In
+    the lot what takes access away comes first. `numbers`: of these employees only."""
     bound = {
         "system": target, "worker": worker, "now": now, "lease_until": now + lease,
         "numbers": list(numbers or ()),
     }  # fmt: skip
     statements = _CLAIMS[numbers is not None]
     claims: list[Claim] = []
-    for kind, share in (("unknown", -(-limit // 2)), ("oldest", limit // 8), ("ready", limit)):
-        if wanted := min(share, limit - len(claims)):
+    shares = {"unknown": -(-limit // 2), "again": limit // 8, "oldest": limit // 8, "ready": limit}
+    for kind, share in shares.items():
+        if wanted := min(max(share, 1), limit - len(claims)):
             rows = connection.execute(statements[kind], bound | {"limit": wanted}).mappings()
             claims += [Claim(row=row, probe=kind == "unknown") for row in rows]
-    return claims
+    return sorted(claims, key=lambda claim: claim.row["operation"] not in TAKES_AWAY)
 
 
 def peek(

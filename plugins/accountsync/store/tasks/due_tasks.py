@@ -7,18 +7,27 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.task_states import OPEN_STATES
 from accountsync.store.tables import listed
 
 MAY_BE_SENT = """(
-    c.operation <> 'create'
-    OR (c.person_id, c.system) NOT IN (
+    c.operation NOT IN ('create', 'enable')
+    OR (c.operation = 'enable' OR (c.person_id, c.system) NOT IN (
       SELECT unnest(candidates), system
       FROM accountsync.correlation_case
       WHERE state = 'open'
+    ))
+    -- rides on pk_person
+    AND NOT EXISTS (
+      SELECT FROM accountsync.person absent
+      WHERE absent.id = c.person_id
+        AND absent.absent_since_snapshot IS NOT NULL
+        AND absent.presumed_left_at IS NULL
     )
   )"""
-"""False for creates of persons who may own an account of an open case (I9)."""
+"""False for creates of persons who may own an account of an open case (I9), and for whatever gives
+to persons whom HR's last complete read lacks (I19)."""
 
 _DUE = text(f"""
 SELECT s.system
@@ -36,6 +45,14 @@ WHERE (
   OR EXISTS (
     SELECT FROM accountsync.account_task t
     WHERE t.system = s.system AND state = 'unknown' AND next_attempt_at <= :now
+  )
+  -- rides on ix_account_task_removal
+  OR EXISTS (
+    SELECT FROM accountsync.account_task t
+    WHERE t.system = s.system
+      AND state = 'needs_human'
+      AND operation IN {listed(TAKES_AWAY)}
+      AND next_attempt_at <= :now
   )
   -- rides on ix_account_task_lease
   OR EXISTS (
@@ -95,7 +112,7 @@ def oldest_due_s(connection: Connection, *, target: str) -> float:
     return float(connection.scalar(_OLDEST_DUE, {"system": target}) or 0.0)
 
 
-_DUE_NOW = text("""
+_DUE_NOW = text(f"""
 UPDATE accountsync.account_task
 SET
   next_attempt_at = CASE
@@ -103,7 +120,7 @@ SET
       THEN least(next_attempt_at, :now)
     ELSE next_attempt_at
   END
-WHERE state IN ('ready', 'unknown')
+WHERE (state IN ('ready', 'unknown') OR state = 'needs_human' AND operation IN {listed(TAKES_AWAY)})
   AND person_id = (SELECT id FROM accountsync.person WHERE employee_number = :number)
 RETURNING CASE WHEN next_attempt_at <= :now THEN system END
 """)

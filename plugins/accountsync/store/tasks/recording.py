@@ -30,7 +30,8 @@ from accountsync.store.tasks import dependants
 #   null            any         any          stays: nothing is known to have changed
 #   told            create      told         `kept`: inserted, or written over what was there before
 #   told            create      null         `changed`: its state; identifier and attributes stay
-#   told            another     told         `changed`: its state, identifier and attributes
+#   told            another     told         `changed`: its state, identifier and attributes; `kept`
+#                                            where no account was known
 #   told            another     null         `changed`: its state; identifier and attributes stay
 _RECORD = text("""
 WITH r AS (
@@ -39,7 +40,7 @@ WITH r AS (
     id bigint, attempt_id bigint, outcome text, state text, desired jsonb, burnt int,
     absences int, unanswered int, next_attempt_at timestamptz, error_kind text, code text,
     message text, duration_ms int, account_state text, identifier text, remote_id text,
-    adopted bool, replan bool, applied jsonb
+    adopted bool, replan bool, applied jsonb, closed text, was_enabled bool
   )
 ), attempt AS (
   -- all of them, also of tasks that are somebody else's by now; rides on pk_task_attempt
@@ -66,6 +67,7 @@ WITH r AS (
     absences = r.absences,
     unanswered = r.unanswered,
     next_attempt_at = coalesce(r.next_attempt_at, t.next_attempt_at),
+    alerted_at = CASE WHEN r.state = 'succeeded' THEN NULL ELSE t.alerted_at END,
     cause = r.message,
     cause_kind = NULL,
     cause_facts = NULL,
@@ -82,24 +84,34 @@ WITH r AS (
 ), done AS (
   -- the results that count, with what their tasks say
   SELECT
-    task.*, r.account_state, r.identifier, r.remote_id, r.adopted, r.replan, r.state,
-    coalesce(r.applied, task.desired) AS applied
+    task.*, r.account_state, r.identifier, r.remote_id, r.adopted, r.replan, r.state, r.closed,
+    r.was_enabled, coalesce(r.applied, task.desired) AS applied
   FROM task
   JOIN r ON r.id = task.id
 ), kept AS (
-  -- the account that a create made or found; rides on uq_account_person_id_system
+  -- the account that a create made or found, or that one made whose outcome was never known; rides
+  -- on uq_account_person_id_system
   INSERT INTO accountsync.account AS a (
     person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,
-    disabled_reason
+    disabled_reason, closed
   )
   SELECT
     person_id, system, account_state, identifier, remote_id, applied,
     CASE WHEN adopted THEN 'adopted' ELSE 'created' END,
     -- one that we made disabled was disabled by us; one that we found was not
     CASE WHEN account_state = 'disabled' AND NOT adopted THEN 'accountsync' END,
-    CASE WHEN account_state = 'disabled' AND NOT adopted THEN reason END
+    CASE WHEN account_state = 'disabled' AND NOT adopted THEN reason END,
+    closed
   FROM done
-  WHERE account_state IS NOT NULL AND identifier IS NOT NULL AND operation = 'create'
+  WHERE account_state IS NOT NULL
+    AND identifier IS NOT NULL
+    AND (
+      operation = 'create'
+      OR NOT EXISTS (
+        SELECT FROM accountsync.account known
+        WHERE known.person_id = done.person_id AND known.system = done.system
+      )
+    )
   ON CONFLICT (person_id, system) DO UPDATE SET
     state = excluded.state,
     identifier = excluded.identifier,
@@ -109,6 +121,8 @@ WITH r AS (
     provenance = excluded.provenance,
     disabled_by = excluded.disabled_by,
     disabled_reason = excluded.disabled_reason,
+    closed = excluded.closed,
+    lost_id = NULL,
     updated_at = :now
 ), changed AS (
   -- the account that a task was about; rides on uq_account_person_id_system
@@ -122,16 +136,23 @@ WITH r AS (
       WHEN d.account_state IN ('deleted', 'absent') THEN NULL
       ELSE coalesce(d.remote_id, a.remote_id)
     END,
+    -- by which it is looked for should somebody have hidden it
+    lost_id = CASE
+      WHEN d.account_state = 'absent' THEN coalesce(a.remote_id, a.lost_id)
+    END,
     attributes = CASE WHEN d.identifier IS NULL THEN a.attributes ELSE d.applied END,
+    closed = CASE WHEN d.account_state = 'active' THEN NULL ELSE coalesce(d.closed, a.closed) END,
     -- who disabled it is forgotten once it is active, and kept where nothing was disabled
     disabled_by = CASE
       WHEN d.account_state = 'active' THEN NULL
-      WHEN d.operation = 'disable' THEN 'accountsync'
+      WHEN d.account_state = 'disabled' AND d.operation = 'disable' AND d.was_enabled IS NOT FALSE
+        THEN 'accountsync'
       ELSE a.disabled_by
     END,
     disabled_reason = CASE
       WHEN d.account_state = 'active' THEN NULL
-      WHEN d.operation = 'disable' THEN d.reason
+      WHEN d.account_state = 'disabled' AND d.operation = 'disable' AND d.was_enabled IS NOT FALSE
+        THEN d.reason
       ELSE a.disabled_reason
     END
   FROM done d
@@ -198,4 +219,6 @@ def _as_row(result: Result) -> dict[str, Any]:
         "adopted": result.outcome is Outcome.ADOPTED and not task.probe,
         "replan": result.replan,
         "applied": result.applied,
+        "closed": result.closed,
+        "was_enabled": account.was_enabled if account else None,
     }

@@ -23,7 +23,7 @@ BLANK: dict[str, Any] = {
 
 
 def state(now: datetime = NOON, **facts: Any) -> str:
-    return standing(BLANK | facts, STATUSES, now=now).state.value
+    return standing(BLANK | facts, STATUSES, now=now, was_used=True).state.value
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_last_working_day_ends_where_the_person_is(zone: str, ends: datetime
     before = ends - timedelta(seconds=1)
     assert state(before, **facts) == "active"
     assert state(ends, **facts) == "left"
-    assert standing(BLANK | facts, STATUSES, now=before).next_at == ends
+    assert standing(BLANK | facts, STATUSES, now=before, was_used=True).next_at == ends
 
 
 def test_the_first_working_day_begins_in_shanghai_before_los_angeles() -> None:
@@ -90,7 +90,10 @@ def test_the_first_working_day_begins_in_shanghai_before_los_angeles() -> None:
 def test_who_has_no_zone_lives_in_that_of_the_source() -> None:
     shanghai = Statuses(zone="Asia/Shanghai")
     moment = datetime(2026, 5, 10, 17, tzinfo=UTC)
-    assert standing(BLANK | {"hire_date": TOMORROW}, shanghai, now=moment).state == "active"
+    assert (
+        standing(BLANK | {"hire_date": TOMORROW}, shanghai, now=moment, was_used=True).state
+        == "active"
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_who_has_no_zone_lives_in_that_of_the_source() -> None:
 def test_the_moment_of_leaving_is_that_of_a_date(
     facts: dict[str, Any], ended: datetime | None
 ) -> None:
-    assert standing(BLANK | facts, STATUSES, now=NOON).ended_at == ended
+    assert standing(BLANK | facts, STATUSES, now=NOON, was_used=True).ended_at == ended
 
 
 @given(
@@ -122,11 +125,14 @@ def test_no_date_and_no_zone_stops_anybody(
 ) -> None:
     """I3."""
     person = BLANK | {"hire_date": hire, "leave_date": leave, "time_zone": zone}
-    assert isinstance(standing(person, STATUSES, now=NOON).state, Lifecycle)
+    assert isinstance(standing(person, STATUSES, now=NOON, was_used=True).state, Lifecycle)
 
 
 def test_a_last_working_day_that_never_comes_brings_nobody_back() -> None:
-    assert standing(BLANK | {"leave_date": date.max}, STATUSES, now=NOON).next_at is None
+    assert (
+        standing(BLANK | {"leave_date": date.max}, STATUSES, now=NOON, was_used=True).next_at
+        is None
+    )
 
 
 DAYS = st.none() | st.dates(date(2026, 5, 1), date(2026, 5, 20))
@@ -148,9 +154,30 @@ def test_time_alone_changes_nothing_before_the_date_that_was_said(
     }  # fmt: skip
     now = datetime(2026, 5, 1, tzinfo=UTC) + timedelta(hours=hours)
     then = now + timedelta(hours=later)
-    first, second = (standing(person, STATUSES, now=moment) for moment in (now, then))
+    first, second = (
+        standing(person, STATUSES, now=moment, was_used=True) for moment in (now, then)
+    )
     if first.state is not second.state:
         assert first.next_at is not None
         assert first.next_at <= then
     assert first.next_at is None or first.next_at > now
     assert isinstance(first.state, Lifecycle)
+
+
+@pytest.mark.parametrize(
+    ("leave", "was_used", "expected"),
+    [
+        (TODAY, False, ("left", False)),  # the day before the first: called off
+        (TODAY, True, ("prehire", False)),
+        (OLD, False, ("prehire", True)),  # an earlier employment, or called off
+        (OLD, True, ("prehire", False)),
+        (TOMORROW, False, ("prehire", False)),  # one day only
+    ],
+)
+def test_a_leave_date_before_the_hire_date_has_two_readings(
+    leave: date, was_used: bool, expected: tuple[str, bool]
+) -> None:
+    """I19: whose account was never used was perhaps never hired."""
+    facts = BLANK | {"hire_date": TOMORROW, "leave_date": leave}
+    found = standing(facts, STATUSES, now=NOON, was_used=was_used)
+    assert (found.state.value, found.is_doubtful) == expected

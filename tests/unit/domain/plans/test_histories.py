@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accountsync.domain.accounts.account import TAKES_AWAY, Account
+from accountsync.domain.accounts.account import TAKES_AWAY, US, Account
 from accountsync.domain.mapping.values import compile_condition, compile_tree
-from accountsync.domain.persons.lifecycle import Statuses, standing
+from accountsync.domain.persons.lifecycle import Standing, Statuses, standing
 from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans import planning
 from accountsync.domain.plans.desired import TargetRule
@@ -82,9 +82,14 @@ class Desk:
         kind = {"kind": self.facts["person_type"]} if self.mapped else Unavailable("no mapping")
         return {"person": self.facts | {"type": kind}, "names": {"login": self.facts["login"]}}
 
+    @property
+    def standing(self) -> Standing:
+        was_used = any(account.was_used for account in self.accounts.values())
+        return standing(self.facts, STATUSES, now=self.now, was_used=was_used)
+
     def wanted(self, rule: TargetRule) -> Wanted:
         return wanted(
-            standing(self.facts, STATUSES, now=self.now),
+            self.standing,
             in_scope=rule.in_scope(self.context),
             policy=rule.policy,
             account=self.accounts.get(rule.name),
@@ -93,12 +98,15 @@ class Desk:
 
     @property
     def next_at(self) -> datetime | None:
-        dates = [standing(self.facts, STATUSES, now=self.now).next_at]
+        dates = [self.standing.next_at]
         dates += [self.wanted(rule).next_at for rule in self.rules]
         return min((date for date in dates if date), default=None)
 
     def plan(self) -> int:
         """How many steps were taken."""
+        for rule in self.rules:
+            if rule.name in self.accounts and self.wanted(rule).state == "active":
+                self.accounts[rule.name] = replace(self.accounts[rule.name], closed=None)
         found = {rule.name: task for rule in self.rules if (task := self._task(rule))}
         found |= {
             rule.name: planning.in_order(
@@ -122,7 +130,7 @@ class Desk:
     def _task(self, rule: TargetRule) -> PlannedTask | None:
         return planning.plan_task(
             rule, person_id=1, wanted=self.wanted(rule), context=self.context,
-            accounts=self.accounts,
+            accounts=self.accounts, open_task=self.tasks.get(rule.name),
         )  # fmt: skip
 
     def start(self, target: str) -> None:
@@ -163,7 +171,11 @@ class Desk:
         else:
             assert account is not None
             assert account.state in ("active", "disabled")
-            assert account.disabled_by in (None, planning.US), "undid what others did (I11)"
+            by_others = account.disabled_by not in (None, US)
+            assert task.operation == "disable" or not by_others, "undid what others did (I11)"
+        if account and task.operation == "disable" and account.state == "disabled":
+            self.accounts[target] = replace(account, closed="seen")
+            return
         late = {"login": self.accounts["directory"].identifier} if task.late_bound else {}
         attributes = {**task.desired, **late}
         identifier = {"directory": "login", "mail": "mail", "chat": "id"}[target]
@@ -172,7 +184,7 @@ class Desk:
             identifier=attributes[identifier],
             remote_id=None,
             attributes=attributes,
-            disabled_by=planning.US if task.account_state == "disabled" else None,
+            disabled_by=US if task.account_state == "disabled" else None,
             disabled_reason=self._why(task, account),
             since=account.since if account and account.state == task.account_state else self.now,
         )
@@ -266,8 +278,11 @@ def is_as_it_should_be(desk: Desk, rule: TargetRule) -> bool:
     """Told anew, from the facts alone."""
     account, should = desk.accounts.get(rule.name), desk.wanted(rule)
     task, state = desk.tasks.get(rule.name), account.state if account else "none"
-    if should.state is None or (account and account.disabled_by == "security"):
+    if should.state is None:
         return task is None
+    if account and account.disabled_by == "security":
+        is_for_nobody = should.state != "active" and should.reason != "prehire"
+        return task is None and (account.closed == "seen" or not is_for_nobody)  # I17
     if should.state == "deleted":
         return state in ("deleted", "none")
     if should.state == "disabled" and not should.makes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import pytest
 
-from accountsync.domain.accounts.account import Account
+from accountsync.domain.accounts.account import Account, Closure
 from accountsync.domain.mapping.values import Context, compile_tree
 from accountsync.domain.persons.person import RULE_FIELDS, Unavailable
 from accountsync.domain.plans.desired import Difference, TargetRule
@@ -60,9 +61,8 @@ TRUTH: list[tuple[Wanted, str, Difference, str | None]] = [
     (ACTIVE, LIVE, IDENTIFIER, "rename"),
     *((ACTIVE, OURS, how, "enable") for how in ALL),
     *((ACTIVE, THEIRS, how, None) for how in ALL),
-    *((GONE, there, how, None) for there, how in product(EVERYWHERE[:3], ALL)),
-    *((GONE, LIVE, how, "disable") for how in ALL),
-    *((GONE, there, how, None) for there, how in product((OURS, THEIRS), ALL)),
+    *((GONE, there, how, None) for there, how in product((NOBODY, WAS_DELETED, OURS), ALL)),
+    *((GONE, there, how, "disable") for there, how in product((LIVE, ABSENT, THEIRS), ALL)),
     *((PREHIRE, there, how, "create") for there, how in product(EVERYWHERE[:3], ALL)),
     *((PREHIRE, LIVE, how, "disable") for how in ALL),
     (PREHIRE, OURS, NO, None),
@@ -75,10 +75,10 @@ TRUTH: list[tuple[Wanted, str, Difference, str | None]] = [
     (TOO_EARLY, OURS, ATTRIBUTES, "update"),
     (TOO_EARLY, OURS, IDENTIFIER, "rename"),
     *((TOO_EARLY, THEIRS, how, None) for how in ALL),
-    *((DELETED, there, how, None) for there, how in product(EVERYWHERE[:3], ALL)),
-    *((DELETED, LIVE, how, "disable") for how in ALL),  # first this, then that
+    *((DELETED, there, how, None) for there, how in product((NOBODY, WAS_DELETED), ALL)),
+    # first this, then that
+    *((DELETED, there, how, "disable") for there, how in product((LIVE, ABSENT, THEIRS), ALL)),
     *((DELETED, OURS, how, "delete") for how in ALL),
-    *((DELETED, THEIRS, how, None) for how in ALL),
     *((AS_IT_IS, there, how, None) for there, how in product(EVERYWHERE, ALL)),
 ]
 
@@ -88,6 +88,17 @@ def test_one_operation_or_none(
     wanted: Wanted, there: str, how: Difference, expected: str | None
 ) -> None:
     assert operation(wanted, account_of(there), how) == expected
+
+
+@pytest.mark.parametrize("there", [ABSENT, THEIRS])
+@pytest.mark.parametrize("closed", Closure)
+def test_what_is_known_to_give_no_access_is_not_asked_about_again(
+    there: str, closed: Closure
+) -> None:
+    """I17: seen so, surely gone, or said by a human."""
+    account = replace(an_account(there), closed=closed)
+    for wanted, how in product((GONE, DELETED), ALL):
+        assert operation(wanted, account, how) is None
 
 
 def test_the_table_is_complete() -> None:

@@ -17,40 +17,40 @@ NOW = datetime(2026, 5, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 SPECIFICATION = """
-state    policy   rule | none   absent deleted active  active≠ ours    ours≠   theirs
+state    policy   rule | none    absent  deleted active  active≠ ours    ours≠   theirs
 ---------------------------------------------------------------------------------------
-prehire  on_day   yes  | -      -      -       disable disable -       update  -
-prehire  on_day   no   | -      -      -       disable disable -       -       -
-prehire  on_day   ?    | -      -      -       -       -       -       -       -
-prehire  early    yes  | create create create  disable disable -       update  -
-prehire  early    no   | -      -      -       disable disable -       -       -
-prehire  early    ?    | -      -      -       -       -       -       -       -
-active   any      yes  | create create create  -       update  enable  enable  -
-active   any      no   | -      -      -       disable disable -       -       -
-active   any      ?    | -      -      -       -       -       -       -       -
-leave    keep     yes  | create create create  -       update  enable  enable  -
-leave    keep     no   | -      -      -       disable disable -       -       -
-leave    keep     ?    | -      -      -       -       -       -       -       -
-leave    disable  yes  | -      -      -       disable disable -       -       -
-leave    disable  no   | -      -      -       disable disable -       -       -
-leave    disable  ?    | -      -      -       -       -       -       -       -
-left     disable  yes  | -      -      -       disable disable -       -       -
-left     disable  no   | -      -      -       disable disable -       -       -
-left     disable  ?    | -      -      -       disable disable -       -       -
-left     keep     yes  | -      -      -       -       -       -       -       -
-left     keep     no   | -      -      -       -       -       -       -       -
-left     keep     ?    | -      -      -       -       -       -       -       -
-left     deleting yes  | -      -      -       disable disable -       -       -
-left     deleting no   | -      -      -       disable disable -       -       -
-left     deleting ?    | -      -      -       disable disable -       -       -
-left     deleted  yes  | -      -      -       disable disable delete  delete  -
-left     deleted  no   | -      -      -       disable disable delete  delete  -
-left     deleted  ?    | -      -      -       disable disable delete  delete  -
+prehire  on_day   yes  | -       -       -       disable disable -       update  -
+prehire  on_day   no   | -       disable -       disable disable -       -       disable
+prehire  on_day   ?    | -       -       -       -       -       -       -       -
+prehire  early    yes  | create  create  create  disable disable -       update  -
+prehire  early    no   | -       disable -       disable disable -       -       disable
+prehire  early    ?    | -       -       -       -       -       -       -       -
+active   any      yes  | create  create  create  -       update  enable  enable  -
+active   any      no   | -       disable -       disable disable -       -       disable
+active   any      ?    | -       -       -       -       -       -       -       -
+leave    keep     yes  | create  create  create  -       update  enable  enable  -
+leave    keep     no   | -       disable -       disable disable -       -       disable
+leave    keep     ?    | -       -       -       -       -       -       -       -
+leave    disable  yes  | -       disable -       disable disable -       -       disable
+leave    disable  no   | -       disable -       disable disable -       -       disable
+leave    disable  ?    | -       -       -       -       -       -       -       -
+left     disable  yes  | -       disable -       disable disable -       -       disable
+left     disable  no   | -       disable -       disable disable -       -       disable
+left     disable  ?    | -       disable -       disable disable -       -       disable
+left     keep     yes  | -       -       -       -       -       -       -       -
+left     keep     no   | -       -       -       -       -       -       -       -
+left     keep     ?    | -       -       -       -       -       -       -       -
+left     deleting yes  | -       disable -       disable disable -       -       disable
+left     deleting no   | -       disable -       disable disable -       -       disable
+left     deleting ?    | -       disable -       disable disable -       -       disable
+left     deleted  yes  | -       disable -       disable disable delete  delete  disable
+left     deleted  no   | -       disable -       disable disable delete  delete  disable
+left     deleted  ?    | -       disable -       disable disable delete  delete  disable
 """
 """Rule: the target's `scope`; ?: data is missing to answer it. Account: ours, theirs: disabled by
 us, by others; ≠: what was applied last differs from what is wanted now. A prehire is five days
 before the first working day; early: `prehire: 7d`. Deleting, deleted: retention not over yet,
-over."""
+over. Absent, theirs: not closed."""
 
 POLICIES = {
     "prehire": {"on_day": Policy(), "early": Policy(prehire=7 * DAY)},

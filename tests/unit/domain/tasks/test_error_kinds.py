@@ -40,10 +40,14 @@ def test_what_is_no_error_of_a_call_is_no_class() -> None:
     loose = {kind for kind in ErrorKind if kind not in CLASSES}
     assert loose == {
         "ManualOperation", "HeldByOperator", "DependencyFailed", "LeaseExpired", "Interrupted",
+        "NotAsWanted", "KeyNotCarried", "UnexpectedError",
     }  # fmt: skip
 
 
 def test_only_what_says_so_surely_did_nothing() -> None:
     """I9: a call that was refused by the configuration may have been a second one."""
     assert kind_of(ConfigurationError("e")) not in NOTHING_DONE
-    assert set(NOTHING_DONE) == {"NeedsHumanError", "ManualOperation", "AccountExistsError"}
+    assert set(NOTHING_DONE) == {
+        "NeedsHumanError", "ManualOperation", "AccountExistsError", "ForeignAccountError",
+        "KeyNotCarried",
+    }  # fmt: skip

@@ -21,7 +21,8 @@ from accountsync.domain.tasks.outcomes import (
     not_sent,
     succeeded,
 )
-from accountsync.domain.tasks.probe import existing, probed, unfindable
+from accountsync.domain.tasks.probe import changed, existing, made, probed, unfindable
+from accountsync.domain.tasks.removals import asked_again
 from accountsync.domain.tasks.retry import RetryRule
 from accountsync.errors import (
     AccountExistsError,
@@ -29,6 +30,7 @@ from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
     DryRunError,
+    ForeignAccountError,
     IncompleteReadError,
     InvalidPersonError,
     NeedsDataError,
@@ -106,6 +108,8 @@ TABLE: list[tuple[AccountSyncError, bool, int, str, str, timedelta | None]] = [
     (TargetDownError("e"), PROBE, LAST, "not_sent", "unknown", GAP),
     (NeedsHumanError("e", code="c"), CALL, LAST, "not_sent", "needs_human", None),
     (NeedsHumanError("e", code="c"), PROBE, FIRST, "not_sent", "needs_human", None),
+    (ForeignAccountError("e"), CALL, LAST, "not_sent", "needs_human", None),
+    (ForeignAccountError("e"), PROBE, FIRST, "not_sent", "needs_human", None),
     *[
         (error, probe, attempts, "failed", "needs_human" if probe else "failed", None)
         for error in (
@@ -142,7 +146,9 @@ def test_an_error_decides_what_follows(
     assert result.absences == 1
     assert result.account is None
     assert result.account_state is None
-    unburnt = isinstance(error, TargetDownError | ThrottledError | NeedsHumanError)
+    unburnt = isinstance(
+        error, TargetDownError | ThrottledError | NeedsHumanError | ForeignAccountError
+    )
     assert result.burnt is not unburnt or (probe and isinstance(error, ThrottledError))
 
 
@@ -336,7 +342,15 @@ def test_a_change_that_never_shows_ends_with_its_attempts(operation: str) -> Non
     """I13."""
     task = a_change(operation, probe=PROBE, attempts=LAST)
     result = probed(task, remote(), rules=RULES, now=NOW)
-    assert (result.state, result.error_kind) == ("failed", "UnknownOutcomeError")
+    assert (result.state, result.error_kind) == ("failed", "NotAsWanted")
+    assert result.account_state == "active"
+    for at, attempts in ((timedelta(seconds=15), 1), (timedelta(hours=1), 20)):
+        last = replace(result, task=replace(task, attempts=attempts))
+        again = asked_again(last, rules=RULES, now=NOW, jitter=0)
+        if operation in ("disable", "delete"):  # I17
+            assert (again.state, again.next_attempt_at) == ("needs_human", NOW + at)
+        else:
+            assert again is last
 
 
 GONE = {
@@ -352,14 +366,17 @@ GONE = {
 def test_an_account_that_has_gone_is_what_taking_away_wants_and_nothing_else(
     operation: str,
 ) -> None:
-    """I9, I11: said by the target, or seen twice; then the planner looks at the person again."""
+    """I9, I11: said by the target or seen, twice; then the planner looks at the person again."""
     missing = AccountMissingError("e", code="404")
-    said = failed(a_change(operation), missing, rules=RULES, now=NOW, jitter=0)
+    first = failed(a_change(operation), missing, rules=RULES, now=NOW, jitter=0)
+    assert (first.state, first.absences, first.code) == ("unknown", 1, "404")
+    said = failed(a_change(operation, absences=1), missing, rules=RULES, now=NOW, jitter=0)
     task = a_change(operation, probe=PROBE, absences=1)
     seen = probed(task, None, rules=RULES, now=NOW)
     for result in (said, seen):
         assert (result.state, result.account_state) == GONE[operation]
         assert result.replan is (result.state == "failed")
+        assert result.closed == ("absent" if operation in ("disable", "delete") else None)
     assert said.code == "404"
     once = probed(a_change(operation, probe=PROBE), None, rules=RULES, now=NOW)
     assert (once.state, once.absences, once.account_state) == ("unknown", 1, None)
@@ -456,3 +473,77 @@ def test_what_was_claimed_is_given_back_or_unknown(probe: bool) -> None:
     assert (unsent.state, unsent.burnt) == ("unknown" if probe else "ready", False)
     sent = interrupted(task, at=NOW)
     assert (sent.state, sent.burnt, sent.absences) == ("unknown", True, 1)
+
+
+RULES_BY_KEY = replace(RULES, key="employeeNumber")
+SEEN = {"userName": "z1", "employeeNumber": "E1"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "shown", "unlike"),
+    [
+        ("disable", remote(enabled=False), None),
+        ("disable", remote(enabled=None), None),
+        ("disable", remote(enabled=True), "state"),
+        ("enable", remote(enabled=False, **SEEN), "state"),
+        ("enable", remote(enabled=True, userName="Z1"), None),
+        ("update", remote(userName="z0"), "userName"),
+        ("update", remote(), None),
+        ("rename", remote(userName="z0", enabled=False), "userName"),
+    ],
+)
+def test_an_answer_that_shows_otherwise_is_not_taken_for_done(
+    operation: str, shown: RemoteAccount, unlike: str | None
+) -> None:
+    """I18: what is not shown is no contradiction; a replica may lag, so it is looked at again."""
+    result = changed(a_change(operation), shown, rules=RULES, now=NOW)
+    if unlike is None:
+        assert result.state == "succeeded"
+        return
+    assert (result.state, result.outcome, result.error_kind) == (
+        "unknown", "unknown", "NotAsWanted",
+    )  # fmt: skip
+    assert (result.code, result.account_state) == (unlike, None)
+    assert result.next_attempt_at == NOW + GAP
+
+
+def test_a_key_that_the_target_cannot_carry_is_a_case_of_its_own() -> None:
+    """I18: everything else counts as applied; the key stays the one that the account carries."""
+    wanted = {"userName": "z1", "employeeNumber": "E777"}
+    known = replace(KNOWN, attributes={"userName": "z0", "employeeNumber": "1001"})
+    task = replace(a_change("update"), attributes=wanted, account=known)
+    shown = remote(employeeNumber="1001")
+    for result in (
+        changed(task, shown, rules=RULES_BY_KEY, now=NOW),
+        probed(
+            replace(task, probe=PROBE), remote(**wanted | {"employeeNumber": "1001"}),
+            rules=RULES_BY_KEY, now=NOW,
+        ),
+    ):  # fmt: skip
+        assert (result.state, result.error_kind) == ("needs_human", "KeyNotCarried")
+        assert result.applied == {"userName": "z1", "employeeNumber": "1001"}
+        assert result.account_state == "active"
+        assert "task done --task 1" in (result.message or "")
+
+
+def test_taking_away_keeps_what_was_applied_and_the_key_that_is_seen() -> None:
+    """I18: a disable sends no attribute, so the key that it was planned with counts for nothing."""
+    known = replace(KNOWN, attributes={"userName": "z0", "employeeNumber": "1001"})
+    task = replace(a_change("disable"), account=known, attributes={"employeeNumber": "E777"})
+    result = succeeded(task, remote(enabled=False))
+    assert (result.applied, result.closed) == (known.attributes, "seen")
+    shown = remote(enabled=False, employeeNumber="1002")
+    assert succeeded(task, shown).applied == {"userName": "z0", "employeeNumber": "1002"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "enabled", "state"),
+    [("disabled", True, "active"), ("active", False, "disabled"), ("disabled", None, "disabled")],
+)
+def test_an_account_made_in_another_state_is_known_as_it_is(
+    wanted: str, enabled: bool | None, state: str
+) -> None:
+    """I18: a service that ignores `active` on a create; the planner sends what is missing."""
+    result = made(a_task(account_state=wanted), remote(enabled=enabled))
+    assert (result.state, result.account_state) == ("succeeded", state)
+    assert result.replan is (enabled is not None)
