@@ -81,7 +81,17 @@ def process_account_tasks() -> None:
             raise AirflowSkipException("nobody was released")
         outlet_events[ACCOUNT_TASKS].extra = {"released": released}
 
+    @task(trigger_rule="all_done")
+    def require_access_ended(params: dict[str, Any] | None = None) -> None:
+        """Fails, at once and then once a day, while access that is to end has not ended."""
+        from accountsync import wiring
+
+        if (params or {})["dry_run"]:
+            raise AirflowSkipException("a dry run changes nothing")
+        wiring.require_access_ended(process_settings())
+
     processed = process.expand(target=find_due_targets())
+    processed >> require_access_ended()  # type: ignore[operator]
     processed >> announce()  # type: ignore[operator]
     # Airflow takes a run's state from its last tasks, and `announce` succeeds whatever happened.
     processed >> EmptyOperator(task_id="every_target_succeeded", trigger_rule="none_failed")

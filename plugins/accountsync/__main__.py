@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 import accountsync
 from accountsync.cli import (
+    access,
     adopt,
     config,
     db,
@@ -29,6 +30,7 @@ from accountsync.cli import (
     provision,
     reject,
     request,
+    status,
     target,
     task,
 )
@@ -58,6 +60,7 @@ def _options(
     """Of the program itself."""
 
 
+app.add_typer(access.app, name="access")
 app.add_typer(adopt.app, name="adopt")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
@@ -68,6 +71,7 @@ app.add_typer(plan.app, name="plan")
 app.add_typer(name.app, name="name")
 app.add_typer(reject.app, name="reject")
 app.add_typer(request.app, name="request")
+app.command("status")(status.status)
 app.add_typer(target.app, name="target")
 app.add_typer(task.app, name="task")
 app.command("provision")(provision.provision)

@@ -21,12 +21,13 @@ from accountsync.jobs.persons.run_request import RunRequest
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from accountsync.jobs.plans import create_account_tasks, held_plans
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
-from accountsync.jobs.tasks import preview, process_account_tasks
+from accountsync.jobs.tasks import open_access, preview, process_account_tasks
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 from accountsync.jobs.tasks.task_queue import Limits
 from accountsync.settings import Settings
 from accountsync.store.engine import database_clock, database_time
 from accountsync.store.persons.runs import Outcome
+from accountsync.store.plans.guarded_tasks import EVERYTHING, Selection
 from accountsync.targets.connector import OpenConnector
 
 _SECONDS_PER_RUN = 240.0
@@ -93,7 +94,13 @@ def make_plan(
 
 
 def approve_plan(
-    settings: Settings, plan: int, *, actor: str, comment: str, reviewed: str | None = None
+    settings: Settings,
+    plan: int,
+    *,
+    actor: str,
+    comment: str,
+    reviewed: str | None = None,
+    chosen: Selection = EVERYTHING,
 ) -> int:
     """Releases what the guard held, and returns how many tasks. `reviewed` is the hash of what the
     reviewer saw."""
@@ -104,12 +111,19 @@ def approve_plan(
         actor=actor,
         comment=comment,
         reviewed=reviewed,
+        chosen=chosen,
         now=store_time(settings),
     )
 
 
 def reject_plan(
-    settings: Settings, plan: int, *, actor: str, comment: str, reviewed: str | None = None
+    settings: Settings,
+    plan: int,
+    *,
+    actor: str,
+    comment: str,
+    reviewed: str | None = None,
+    chosen: Selection = EVERYTHING,
 ) -> int:
     """Cancels what the guard held, and returns how many tasks. `reviewed` is as in
     `approve_plan`."""
@@ -119,6 +133,7 @@ def reject_plan(
         actor=actor,
         comment=comment,
         reviewed=reviewed,
+        chosen=chosen,
         now=store_time(settings),
     )
 
@@ -164,6 +179,11 @@ def decide_review(
         clock=partial(store_time, settings),
     )
     return approved
+
+
+def require_access_ended(settings: Settings) -> None:
+    """Raises SafetyStopError where somebody has to be told that access has not ended."""
+    open_access.require_ended(engine=open_store(settings))
 
 
 def find_due_targets(settings: Settings, *, dry_run: bool = False) -> list[str]:

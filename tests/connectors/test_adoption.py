@@ -18,8 +18,9 @@ from accountsync.__main__ import app
 from accountsync.domain.accounts.account import Account
 from accountsync.domain.reasons import Kind, Reason
 from accountsync.errors import AccountSyncError, SafetyStopError, TransientError
-from accountsync.jobs.commands import adopt_accounts
-from accountsync.jobs.commands.adopt_accounts import Adoption, Case
+from accountsync.jobs.commands import account_cases, adopt_accounts
+from accountsync.jobs.commands.account_cases import Case
+from accountsync.jobs.commands.adopt_accounts import Adoption
 from accountsync.jobs.plans.create_account_tasks import create_account_tasks
 from accountsync.settings.target import Correlation
 from accountsync.settings.targets import AnyTarget
@@ -122,14 +123,14 @@ class Site:
 
     @property
     def cases(self) -> list[Case]:
-        return adopt_accounts.list_cases(engine=self.engine, target=self.target)
+        return account_cases.list_cases(engine=self.engine, target=self.target)
 
     def resolves(self, case: Case, number: str | None) -> None:
         said: dict[str, Any] = {"actor": "tester", "comment": "asked", "now": NOW}
         if number is None:
-            adopt_accounts.ignore_case(engine=self.engine, case=case.id, **said)
+            account_cases.ignore_case(engine=self.engine, case=case.id, **said)
         else:
-            adopt_accounts.adopt_case(
+            account_cases.adopt_case(
                 engine=self.engine,
                 case=case.id,
                 employee_number=number,

@@ -11,7 +11,7 @@ from accountsync.cli import session
 from accountsync.cli.session import Actor, Comment
 from accountsync.clock import utc_now
 from accountsync.errors import ConfigurationError
-from accountsync.jobs.commands import adopt_accounts
+from accountsync.jobs.commands import account_cases
 from accountsync.jobs.reason_texts import all_english
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -48,7 +48,7 @@ def adopt_cases(
 ) -> None:
     """List the accounts of which a human has to say whose they are."""
     engine = session.store()
-    cases = adopt_accounts.list_cases(engine=engine, target=target)
+    cases = account_cases.list_cases(engine=engine, target=target)
     for case in cases:
         typer.echo(f"{case.id}  {case.target}  account {case.account}")
         typer.echo(f"    may belong to {', '.join(case.candidates)}: {all_english(case.reasons)}")
@@ -74,10 +74,10 @@ def adopt_resolve(
     settings = session.settings()
     engine, who, now = session.store(), session.actor(actor), utc_now()
     if person is None:
-        adopt_accounts.ignore_case(engine=engine, case=case, actor=who, comment=comment, now=now)
+        account_cases.ignore_case(engine=engine, case=case, actor=who, comment=comment, now=now)
         typer.echo(f"case {case}: ignored from now on")
         return
-    adopt_accounts.adopt_case(
+    account_cases.adopt_case(
         engine=engine,
         case=case,
         employee_number=person,

@@ -12,11 +12,19 @@ from accountsync.cli import session
 from accountsync.cli.session import Comment, Decider
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.reason_texts import all_english
+from accountsync.store.plans.guarded_tasks import Selection
 from accountsync.store.plans.plan_view import PlanLine, PlanView
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Plan = Annotated[int, typer.Argument(help="its number, from `plan list`")]
+ForReason = Annotated[
+    list[str] | None,
+    typer.Option("--reason", help="only what this reason asks for, as `plan show` names it"),
+]
+OfPerson = Annotated[
+    list[str] | None, typer.Option("--person", help="only this person's: an employee number")
+]
 
 
 @app.command("list")
@@ -46,22 +54,58 @@ def plan_show(plan: Plan) -> None:
 
 
 @app.command("approve")
-def plan_approve(plan: Plan, comment: Comment, actor: Decider = "") -> None:
-    """Let exactly the held tasks of this plan go."""
+def plan_approve(
+    plan: Plan,
+    comment: Comment,
+    reason: ForReason = None,
+    person: OfPerson = None,
+    actor: Decider = "",
+) -> None:
+    """Let exactly the held tasks of this plan go, or those that you choose of them."""
     tasks = wiring.approve_plan(
-        session.settings(), plan, actor=session.actor(actor), comment=comment
+        session.settings(),
+        plan,
+        actor=session.actor(actor),
+        comment=comment,
+        chosen=Selection(reasons=reason, numbers=person),
     )
     typer.echo(f"plan {plan} approved: {tasks} tasks go on")
+    _print_rest(plan)
 
 
 @app.command("reject")
-def plan_reject(plan: Plan, comment: Comment, actor: Decider = "") -> None:
-    """Cancel the held tasks. They are planned again only when something about them changes, or
-    after `reconsider`."""
+def plan_reject(
+    plan: Plan,
+    comment: Comment,
+    reason: ForReason = None,
+    person: OfPerson = None,
+    actor: Decider = "",
+) -> None:
+    """Cancel the held tasks, or those that you choose of them. They are planned again only when
+    something about them changes, or after `reconsider`. Leavers are asked about twice."""
     tasks = wiring.reject_plan(
-        session.settings(), plan, actor=session.actor(actor), comment=comment
+        session.settings(),
+        plan,
+        actor=session.actor(actor),
+        comment=comment,
+        chosen=Selection(reasons=reason, numbers=person),
     )
     typer.echo(f"plan {plan} rejected: {tasks} tasks cancelled")
+    _print_rest(plan)
+
+
+def _print_rest(plan: int) -> None:
+    """What is still to be decided about."""
+    view = held_plans.describe(engine=session.store(), plan=plan)
+    if not view.held:
+        return
+    if view.leavers_asked_at:
+        typer.echo(
+            f"{view.held} tasks of plan {plan} are still held. Leavers among them would keep their"
+            " access: approve to end it; reject once more to let them keep it"
+        )
+    else:
+        typer.echo(f"{view.held} tasks of plan {plan} are still held")
 
 
 @app.command("reconsider")

@@ -208,7 +208,8 @@ def test_an_approval_reaches_who_has_a_task_in_doubt_elsewhere(settled: TargetsW
     """I7: but nobody about whom something is known that no plan has looked at."""
     settled.ask("welink", "update", persons=10)
     settled.execute(
-        "UPDATE accountsync.account_task SET state = 'needs_human' WHERE state = 'ready'"
+        "UPDATE accountsync.account_task"
+        " SET state = 'running', lease_until = now() + interval '1 hour' WHERE state = 'ready'"
     )
     change(settled, 10, status="9")
     plan = settled.plan()

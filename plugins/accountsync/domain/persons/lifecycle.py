@@ -59,6 +59,8 @@ class Standing:
 
     state: Lifecycle
     is_doubtful: bool = False
+    is_presumed: bool = False
+    """The person has left because HR lacks the person."""
     starts_at: datetime | None = None
     next_at: datetime | None = None
     ended_at: datetime | None = None
@@ -82,6 +84,7 @@ def standing(
     return Standing(
         state=state,
         is_doubtful=gap is not None and not has_left,
+        is_presumed=has_left and person["presumed_left_at"] is not None,
         starts_at=starts_at,
         next_at=next_at,
         ended_at=left_at if has_left else None,

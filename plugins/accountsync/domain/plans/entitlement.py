@@ -9,6 +9,12 @@ from accountsync.domain.accounts.account import GONE, Account, AccountState
 from accountsync.domain.persons.lifecycle import Lifecycle, Standing
 
 NOT_ENTITLED = "not_entitled"
+NOT_VALID = "status_not_valid"
+"""HR's status is none of those that the source calls valid, or a leave."""
+GONE_FROM_HR = "gone_from_hr"
+"""HR lacks the person, and that was taken for leaving."""
+HAS_LEFT = (Lifecycle.LEFT.value, GONE_FROM_HR)
+"""Reasons of leavers."""
 RETENTION = "retention"
 NO_SOURCE = "source_not_configured"
 
@@ -50,15 +56,17 @@ def wanted(
     policy: Policy,
     account: Account | None,
     now: datetime,
+    is_valid: bool = True,
 ) -> Wanted:
-    """What the person should have. `in_scope`: None where the rule lacks data for an answer."""
+    """What the person should have. `in_scope`: None where the rule lacks data for an answer.
+    `is_valid`: whether the status is one that entitles."""
     reason = standing.state.value
     if standing.state is Lifecycle.LEFT:
         return _of_leaver(standing, policy, account, now)
     if in_scope is None:
         return Wanted(state=None, reason=reason)
     if not in_scope:
-        return Wanted(state=AccountState.DISABLED, reason=NOT_ENTITLED)
+        return Wanted(state=AccountState.DISABLED, reason=NOT_ENTITLED if is_valid else NOT_VALID)
     if standing.state is Lifecycle.PREHIRE:
         return _of_prehire(standing, policy, now)
     if standing.state is Lifecycle.LEAVE and not policy.leave_keeps:
@@ -70,7 +78,7 @@ def _of_leaver(
     standing: Standing, policy: Policy, account: Account | None, now: datetime
 ) -> Wanted:
     """A leaver is looked at again at a later date only where there is an account to delete."""
-    left = Lifecycle.LEFT.value
+    left = GONE_FROM_HR if standing.is_presumed else Lifecycle.LEFT.value
     if policy.leaver_keeps:
         return Wanted(state=None, reason=left)
     if policy.delete_after is None or account is None or account.state in GONE:
@@ -88,7 +96,7 @@ def _gone_since(standing: Standing, account: Account) -> datetime | None:
     """Since when the person has left and the account is disabled; None where nobody knows. The time
     of a disabling for another reason does not tell when the person left."""
     since, ended_at = account.since, standing.ended_at
-    if since is None or (ended_at is None and account.disabled_reason != Lifecycle.LEFT):
+    if since is None or (ended_at is None and account.disabled_reason not in HAS_LEFT):
         return None
     return max(since, ended_at or since)
 

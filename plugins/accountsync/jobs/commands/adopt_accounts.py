@@ -7,18 +7,18 @@ human, and nothing is planned for their candidates there until the case is close
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, RowMapping
+from sqlalchemy import Connection, Engine
 
 from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.accounts.correlation import Correlated, Matcher, Rule, account_key
 from accountsync.domain.mapping.values import Context, Value, compile_tree
-from accountsync.domain.reasons import Kind, Reason, from_documents
-from accountsync.errors import ConfigurationError, RecordError, SafetyStopError, TransientError
+from accountsync.domain.reasons import Kind, Reason
+from accountsync.errors import ConfigurationError, RecordError, TransientError
+from accountsync.jobs.commands.account_names import names_of
 from accountsync.jobs.plans import person_facts
 from accountsync.settings.target import PERSON_ROOTS, Correlation
 from accountsync.settings.targets import AnyTarget
@@ -27,7 +27,6 @@ from accountsync.store.accounts import account_cases, accounts
 from accountsync.store.accounts.account_cases import Doubt
 from accountsync.store.audit import AuditAction
 from accountsync.store.names import seen_names
-from accountsync.store.names.seen_names import SeenName
 from accountsync.store.persons import persons
 from accountsync.targets.connector import OpenConnector
 
@@ -35,22 +34,18 @@ log = logging.getLogger(__name__)
 
 _PERSONS_AT_ONCE = 2000
 _EXAMPLES = 5
-_CLOSED_BY = {
-    "adopted": AuditAction.CORRELATION_CASE_ADOPTED,
-    "ignored": AuditAction.CORRELATION_CASE_IGNORED,
-}
-"""The state of a closed case → the audit action of the human who closed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adoption:
     """`listed = known + adopted + doubtful + ignored + foreign` (I14). `known` were recorded
-    before, and a human decided that `ignored` belong to nobody. `examples` are some employee
-    numbers."""
+    before, `refreshed` of them are usable or disabled other than we knew; a human decided that
+    `ignored` belong to nobody. `examples` are some employee numbers."""
 
     target: str
     listed: int
     known: int
+    refreshed: int
     adopted: int
     doubtful: int
     ignored: int
@@ -59,21 +54,11 @@ class Adoption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """`account` is the target's own id. `candidates` are employee numbers, the best match first."""
-
-    id: int
-    target: str
-    account: str
-    candidates: Sequence[str]
-    reasons: Sequence[Reason]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Sorted:
     """The accounts that a target listed, by what becomes of them."""
 
-    known: int
+    known: dict[int, RemoteAccount]
+    known_ones: int
     ignored: int
     sure: dict[int, RemoteAccount]
     doubts: list[Doubt]
@@ -125,7 +110,7 @@ def adopt_accounts(
 
 
 def _audit_details(adoption: Adoption) -> dict[str, object]:
-    counts = ("listed", "known", "adopted", "doubtful", "ignored", "foreign")
+    counts = ("listed", "known", "refreshed", "adopted", "doubtful", "ignored", "foreign")
     return {"target": adoption.target} | {name: getattr(adoption, name) for name in counts}
 
 
@@ -137,19 +122,22 @@ def _adopt(
     now: datetime,
 ) -> Adoption:
     sorted_accounts = _sorted(connection, target, declared, listed)
-    doubts = sorted_accounts.doubts + _without_taken_names(
+    doubts = sorted_accounts.doubts + _without_takennames_of(
         connection, target, declared, sorted_accounts.sure
     )
     account_cases.adopt(connection, target=target, found=sorted_accounts.sure)
+    refreshed = account_cases.refresh(connection, target=target, seen=sorted_accounts.known)
     account_cases.put_cases(connection, target=target, doubts=doubts, now=now)
     others = [*sorted_accounts.foreign, *(doubt.account for doubt in doubts)]
     seen_names.see(
-        connection, [name for account in others for name in _names(target, declared, account, None)]
+        connection,
+        [name for account in others for name in names_of(target, declared, account, None)],
     )
     return Adoption(
         target=target,
         listed=len(listed),
-        known=sorted_accounts.known,
+        known=sorted_accounts.known_ones,
+        refreshed=refreshed,
         adopted=len(sorted_accounts.sure),
         doubtful=len(doubts),
         ignored=sorted_accounts.ignored,
@@ -163,10 +151,16 @@ def _sorted(
 ) -> _Sorted:
     ours = accounts.present(connection, target=target)
     ignored = account_cases.ignored(connection, target=target)
-    new = [account for account in listed if not _is_known(account, ours)]
+    owners = [_owner(account, ours) for account in listed]
+    new = [account for account, owner in zip(listed, owners, strict=True) if owner is None]
     open_ones = [account for account in new if account_key(account) not in ignored]
     result = _Sorted(
-        known=len(listed) - len(new),
+        known={
+            owner: account
+            for account, owner in zip(listed, owners, strict=True)
+            if owner is not None
+        },
+        known_ones=len(listed) - len(new),
         ignored=len(new) - len(open_ones),
         sure={},
         doubts=[],
@@ -178,8 +172,10 @@ def _sorted(
     return result
 
 
-def _is_known(account: RemoteAccount, ours: accounts.Present) -> bool:
-    return account.remote_id in ours.by_remote_id or account.identifier in ours.by_identifier
+def _owner(account: RemoteAccount, ours: accounts.Present) -> int | None:
+    """The person of whom we know the account."""
+    by_id = ours.by_remote_id.get(account.remote_id or "")
+    return by_id or ours.by_identifier.get(account.identifier)
 
 
 def _sort(result: _Sorted, correlated: Correlated, having: frozenset[int]) -> None:
@@ -226,7 +222,7 @@ def _value(value: Value, context: Context) -> object:
         return None
 
 
-def _without_taken_names(
+def _without_takennames_of(
     connection: Connection, target: str, declared: AnyTarget, sure: dict[int, RemoteAccount]
 ) -> list[Doubt]:
     """Records the names of sure accounts, and takes those out whose names are another person's
@@ -234,7 +230,7 @@ def _without_taken_names(
     seen = [
         name
         for person_id, account in sure.items()
-        for name in _names(target, declared, account, person_id)
+        for name in names_of(target, declared, account, person_id)
     ]
     refused = {name.person_id: name.namespace for name in seen_names.see(connection, seen)}
     return [
@@ -246,103 +242,3 @@ def _without_taken_names(
         for person_id, namespace in refused.items()
         if person_id is not None
     ]
-
-
-def _names(
-    target: str, declared: AnyTarget, account: RemoteAccount, person_id: int | None
-) -> Iterator[SeenName]:
-    """The names of an account: attributes that the mapping fills with a name and nothing else."""
-    shown = {**account.attributes, declared.identifier: account.identifier}
-    for attribute, node in declared.attributes.items():
-        for namespace, value in _named(node, shown.get(attribute)):
-            yield SeenName(person_id=person_id, namespace=namespace, value=value, origin=target)
-
-
-def _named(node: object, shown: object) -> Iterator[tuple[str, str]]:
-    if isinstance(node, Mapping) and isinstance(shown, Mapping):
-        for key, child in node.items():
-            yield from _named(child, shown.get(key))
-    elif isinstance(node, list) and len(node) == 1 and isinstance(shown, list):
-        for value in shown:
-            yield from _named(node[0], value)
-    elif isinstance(node, str) and isinstance(shown, str) and shown.strip():
-        root, _, namespace = node.strip("{ }").partition(".")
-        if root == "names" and namespace.isidentifier():
-            yield namespace, shown.strip()
-
-
-def list_cases(*, engine: Engine, target: str | None = None) -> list[Case]:
-    with engine.connect() as connection:
-        return [_case(row) for row in account_cases.cases(connection, target=target)]
-
-
-def _case(row: RowMapping) -> Case:
-    return Case(
-        id=row["id"],
-        target=row["system"],
-        account=row["account_key"],
-        candidates=row["numbers"],
-        reasons=from_documents(row["reasons"]),
-    )
-
-
-def adopt_case(
-    *,
-    engine: Engine,
-    case: int,
-    employee_number: str,
-    targets: Mapping[str, AnyTarget],
-    actor: str,
-    comment: str,
-    now: datetime,
-) -> None:
-    """Closes a case: the account is this person's. Raises SafetyStopError where that cannot be."""
-    with _open_case(engine, case) as (connection, row):
-        target, account = row["system"], account_cases.account_of(row)
-        if target not in targets:
-            raise SafetyStopError(f"{target} is no longer configured")
-        person_id = persons.id_of(connection, employee_number)
-        if person_id is None:
-            raise SafetyStopError(f"nobody has the employee number {employee_number}")
-        if person_id in accounts.present(connection, target=target).by_identifier.values():
-            raise SafetyStopError(f"{employee_number} has an account in {target} already")
-        seen = list(_names(target, targets[target], account, person_id))
-        if refused := seen_names.see(connection, seen):
-            raise SafetyStopError(
-                f"its {refused[0].namespace} is another person's name: rename the account in the"
-                " target and adopt again, or ignore it"
-            )
-        account_cases.adopt(connection, target=target, found={person_id: account})
-        details = {"employee_number": employee_number, "comment": comment}
-        _close(connection, row, "adopted", actor, details, now)
-
-
-@contextmanager
-def _open_case(engine: Engine, case: int) -> Iterator[tuple[Connection, RowMapping]]:
-    with engine.begin() as connection:
-        locks.take_persons(connection)
-        row = account_cases.find_case(connection, case)
-        if row is None or row["state"] != "open":
-            problem = row["state"] if row else "there is none of this number"
-            raise SafetyStopError(f"case {case} is not open: {problem}")
-        yield connection, row
-
-
-def ignore_case(*, engine: Engine, case: int, actor: str, comment: str, now: datetime) -> None:
-    """Closes a case: the account belongs to nobody we know, and is left alone from now on."""
-    with _open_case(engine, case) as (connection, row):
-        _close(connection, row, "ignored", actor, {"comment": comment}, now)
-
-
-def _close(
-    connection: Connection,
-    case: RowMapping,
-    state: str,
-    actor: str,
-    details: Mapping[str, object],
-    now: datetime,
-) -> None:
-    account_cases.close(connection, case=case["id"], state=state, now=now)
-    account_cases.plan_again(connection, case["candidates"])
-    audited = {"case": case["id"], "target": case["system"], **details}
-    audit.record(connection, actor=actor, action=_CLOSED_BY[state], details=audited)

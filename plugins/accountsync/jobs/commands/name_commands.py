@@ -14,7 +14,7 @@ from accountsync.domain.names.readings import read, spelt
 from accountsync.domain.names.surnames import OTHER_READINGS
 from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans.desired import same
-from accountsync.domain.plans.planning import PlannedTask, Step, step
+from accountsync.domain.plans.steps import PlannedTask, Step, step
 from accountsync.errors import ConfigurationError, NeedsDataError, SafetyStopError
 from accountsync.jobs.plans import candidates, name_giving, person_facts
 from accountsync.jobs.plans.person_facts import Facts

@@ -38,6 +38,8 @@ _RULES = {
     "left": "left 已离职",
     "leave": "on leave 休假",
     "prehire": "not begun yet 未入职",
+    "gone_from_hr": "gone from HR HR 中已无此人",
+    "status_not_valid": "status no longer valid 状态不再有效",
     "not_entitled": "rule no longer holds 不再符合授权规则",
     "retention": "retention is over 保留期已满",
 }

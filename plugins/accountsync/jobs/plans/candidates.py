@@ -16,7 +16,7 @@ from accountsync.domain.persons.lifecycle import Standing, standing
 from accountsync.domain.plans import planning
 from accountsync.domain.plans.desired import Difference, TargetRule, as_applied
 from accountsync.domain.plans.entitlement import UNKNOWN, Wanted, wanted
-from accountsync.domain.plans.planning import OpenTask, PlannedTask
+from accountsync.domain.plans.steps import OpenTask, PlannedTask
 from accountsync.domain.reasons import Kind, Reason
 from accountsync.domain.task_states import IN_DOUBT
 from accountsync.errors import RecordError
@@ -182,6 +182,8 @@ def _wanted(
     return wanted(
         stands,
         in_scope=_entitled(rule, scope),
+        is_valid=scope["person"]["status"] in scope["valid_statuses"]
+        or not scope["valid_statuses"],
         policy=rule.policy,
         account=account,
         now=now,

@@ -13,8 +13,8 @@ from itertools import chain
 from sqlalchemy import Connection, Engine
 
 from accountsync.domain.names.numbering import FirstNumbers
-from accountsync.domain.plans import plan_guard, planning
-from accountsync.domain.plans.planning import OpenTask, PlannedTask, Step
+from accountsync.domain.plans import plan_guard, steps
+from accountsync.domain.plans.steps import OpenTask, PlannedTask, Step
 from accountsync.domain.reasons import Kind, Reason
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.interpreter_tuning import rare_collections
@@ -37,7 +37,7 @@ from accountsync.store.persons.persons import Evaluation
 from accountsync.store.plans import guarded_tasks, planned_rules, planned_tasks, plans
 from accountsync.store.plans.plan_view import PlanLine
 from accountsync.store.plans.planned_tasks import Digest
-from accountsync.store.tasks import dependants
+from accountsync.store.tasks import dependants, open_access
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,9 @@ _FEW_PERSONS = 50_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSummary:
     """`counts`: target → task state → tasks. `released`: tasks that can be carried out now. `held`:
-    tasks that the guard holds. `unknown_sources`: HR sources that are not configured → their
-    persons, whose accounts are kept as they are."""
+    tasks that the guard holds. `kept`: who refused that access ends → the leavers who keep it.
+    `unknown_sources`: HR sources that are not configured → their persons, whose accounts are kept
+    as they are."""
 
     plan_id: int
     persons: int
@@ -59,6 +60,7 @@ class PlanSummary:
     released: int
     held: int
     content_hash: str
+    kept: Mapping[str, int]
     unknown_sources: Mapping[str, int]
 
 
@@ -123,9 +125,10 @@ def create_account_tasks(
                 " released: look at a new dry run"
             )
     log.info(
-        "event=planned plan=%s persons=%s released=%s held=%s dry_run=%s counts=%s",
-        summary.plan_id, summary.persons, summary.released, summary.held, dry_run,
-        dict(summary.counts),
+        "event=planned plan=%s persons=%s released=%s held=%s leavers_keep_access=%s dry_run=%s"
+        " counts=%s",
+        summary.plan_id, summary.persons, summary.released, summary.held, dict(summary.kept),
+        dry_run, dict(summary.counts),
     )  # fmt: skip
     return summary
 
@@ -266,6 +269,7 @@ def _finish(
         released=sum(states.get("ready", 0) for states in counts.values()),
         held=held,
         content_hash=content,
+        kept=open_access.kept(connection),
         unknown_sources=unknown,
     )
     plans.finish(
@@ -316,7 +320,7 @@ def _changes(
 
 def _is_refused(planned: PlannedTask, refusal: OpenTask | None) -> bool:
     """What a human rejected is not planned again until something about it changes."""
-    return refusal is not None and planning.is_same(planned, refusal)
+    return refusal is not None and steps.is_same(planned, refusal)
 
 
 def _collect(
@@ -330,7 +334,7 @@ def _collect(
     is_settled = True
     for rule in rules.targets:
         task, open_task = planned.get(rule.name), candidate.open_tasks.get(rule.name)
-        step = planning.step(task, open_task)
+        step = steps.step(task, open_task)
         if step in (Step.SUPERSEDE, Step.REPLACE) and open_task:
             (changes.superseded if task is None else changes.replaced).append(open_task)
         if step in (Step.ADD, Step.REPLACE) and task:

@@ -15,6 +15,7 @@ from accountsync.settings import Settings
 from accountsync.store import audit, locks
 from accountsync.store.audit import AuditAction
 from accountsync.store.plans import guarded_tasks
+from accountsync.store.plans.guarded_tasks import EVERYTHING, Selection
 from accountsync.store.plans.plan_view import PlanView
 from accountsync.store.tasks import dependants
 
@@ -46,8 +47,10 @@ def approve(
     comment: str,
     now: datetime,
     reviewed: str | None = None,
+    chosen: Selection = EVERYTHING,
 ) -> int:
-    """Releases exactly the held tasks that were reviewed. Returns how many.
+    """Releases exactly the held tasks that were reviewed, or those of them that were chosen, while
+    the others stay held. Returns how many.
 
     `reviewed` is the hash that the reviewer saw. A later plan has superseded tasks that do not hold
     any more. A person who changed since then is left to the next plan, which the guard judges anew.
@@ -56,15 +59,15 @@ def approve(
     """
     with locks.held(engine, "plan"), engine.begin() as connection:
         view = _find_held(connection, plan, reviewed)
-        ids = guarded_tasks.releasable(connection, plan_id=plan)
+        ids = guarded_tasks.releasable(connection, plan_id=plan, chosen=chosen)
         guarded_tasks.let_through(connection, ids=ids, candidates=settings.order.table(), now=now)
         let_go = guarded_tasks.persons_of(connection, ids=ids)
         dependants.release_satisfied(connection, now=now, persons=let_go)
-        outdated = guarded_tasks.leave_to_next_plan(connection, plan_id=plan, now=now)
-        guarded_tasks.close(
-            connection, plan_id=plan, state="approved", actor=actor, comment=comment, now=now
+        outdated = guarded_tasks.leave_to_next_plan(
+            connection, plan_id=plan, now=now, chosen=chosen
         )
-        details = {"plan": plan, "hash": view.held_hash, "tasks": len(ids), "comment": comment}
+        _close(connection, plan, "approved", actor=actor, comment=comment, now=now)
+        details = _details(view, chosen, len(ids), comment)
         audit.record(connection, actor=actor, action=AuditAction.PLAN_APPROVED, details=details)
     log.info("event=plan_approved plan=%s tasks=%s outdated=%s", plan, len(ids), outdated)
     return len(ids)
@@ -78,20 +81,48 @@ def reject(
     comment: str,
     now: datetime,
     reviewed: str | None = None,
+    chosen: Selection = EVERYTHING,
 ) -> int:
-    """Cancels exactly the held tasks. The same ones are not planned again until something about
-    them changes, or somebody reconsiders. Returns how many. Raises SafetyStopError as `approve`
-    does."""
+    """Cancels exactly the held tasks, or those that were chosen. The same ones are not planned
+    again until something about them changes, or somebody reconsiders. Returns how many.
+
+    The first time, leavers stay held: they are asked about once more, since they would keep their
+    access (I17). Raises SafetyStopError as `approve` does.
+    """
     with locks.held(engine, "plan"), engine.begin() as connection:
         view = _find_held(connection, plan, reviewed)
-        cancelled = guarded_tasks.reject(connection, plan_id=plan, now=now)
-        guarded_tasks.close(
-            connection, plan_id=plan, state="rejected", actor=actor, comment=comment, now=now
+        is_first = view.leavers_asked_at is None
+        leavers = guarded_tasks.leavers(connection, plan_id=plan, chosen=chosen)
+        cancelled = guarded_tasks.reject(
+            connection, plan_id=plan, now=now, chosen=chosen, leavers=not is_first
         )
-        details = {"plan": plan, "hash": view.held_hash, "tasks": cancelled, "comment": comment}
+        if leavers and is_first:
+            guarded_tasks.ask_about_leavers(connection, plan_id=plan, now=now)
+        _close(connection, plan, "rejected", actor=actor, comment=comment, now=now)
+        details = _details(view, chosen, cancelled, comment)
         audit.record(connection, actor=actor, action=AuditAction.PLAN_REJECTED, details=details)
     log.info("event=plan_rejected plan=%s tasks=%s", plan, cancelled)
     return cancelled
+
+
+def _close(
+    connection: Connection, plan: int, state: str, *, actor: str, comment: str, now: datetime
+) -> None:
+    """The plan is decided about once it holds nothing any more."""
+    view = _find(connection, plan)
+    if not view.held:
+        guarded_tasks.close(
+            connection, plan_id=plan, state=state, actor=actor, comment=comment, now=now
+        )
+
+
+def _details(view: PlanView, chosen: Selection, tasks: int, comment: str) -> dict[str, object]:
+    details: dict[str, object] = {
+        "plan": view.id, "hash": view.held_hash, "tasks": tasks, "comment": comment,
+    }  # fmt: skip
+    if chosen != EVERYTHING:
+        details |= {"reasons": chosen.reasons, "numbers": chosen.numbers}
+    return details
 
 
 def reconsider(*, engine: Engine, plan: int, actor: str, comment: str) -> int:

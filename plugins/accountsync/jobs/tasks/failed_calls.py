@@ -11,7 +11,7 @@ from pathlib import Path
 from accountsync.clock import Clock
 from accountsync.domain.accounts.account import Operation
 from accountsync.domain.task_states import TaskState
-from accountsync.domain.tasks import outcomes
+from accountsync.domain.tasks import outcomes, unfinished
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.outcomes import ClaimedTask, Outcome, Result, Rules
 from accountsync.errors import (
@@ -71,7 +71,7 @@ class FailedCalls:
         if was_sent and self._connector.can_find:
             result = self.as_result(task, UnknownOutcomeError(named))
             return replace(result, error_kind=ErrorKind.UNEXPECTED, code=type(error).__name__)
-        return outcomes.unexpected(task, name=type(error).__name__, message=named)
+        return unfinished.unexpected(task, name=type(error).__name__, message=named)
 
     def as_result(self, task: ClaimedTask, error: AccountSyncError) -> Result:
         return outcomes.failed(task, error, rules=self._rules, now=self._clock(), jitter=jitter())

@@ -36,7 +36,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from accountsync.domain.tasks import departure, outcomes
+from accountsync.domain.tasks import departure, unfinished
 from accountsync.domain.tasks.breaker import Passage
 from accountsync.domain.tasks.departure import Departure
 from accountsync.domain.tasks.outcomes import ClaimedTask, Outcome, Result, Rules
@@ -252,7 +252,7 @@ class Processor:
         why = f": {self.stopped_by}" if self.stopped_by else ""
         later = self._rules.probe_gap if self.stopped_by else None
         at = self._queue.clock()
-        return outcomes.not_sent(
+        return unfinished.not_sent(
             task, at=at + later if later else at, message=f"not sent, the run ended{why}"
         )
 
@@ -305,7 +305,7 @@ class Processor:
             task = claim.as_task(claim.row["desired"])
             call = self._calls.get(attempt_id)
             is_doubtful = call is not None and call.departure.has_left
-            result = outcomes.interrupted(task, at=at) if is_doubtful else self._not_sent(task)
+            result = unfinished.interrupted(task, at=at) if is_doubtful else self._not_sent(task)
             results.setdefault(attempt_id, result)
         if results:
             with suppress(TransientError):

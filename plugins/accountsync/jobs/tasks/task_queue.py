@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from accountsync.clock import Clock
 from accountsync.domain.task_states import TaskState
-from accountsync.domain.tasks import outcomes
+from accountsync.domain.tasks import unfinished
 from accountsync.domain.tasks.breaker import Breaker
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.outcomes import Outcome, Result
@@ -165,7 +165,7 @@ class TaskQueue:
             self._record_lot(results[middle:])
             return
         because = f"SQLSTATE {getattr(error.orig, 'sqlstate', None)}"
-        marked = [outcomes.unrecordable(result, because=because) for result in results]
+        marked = [unfinished.unrecordable(result, because=because) for result in results]
         try:
             self._count(self._persistently(lambda: self._record(marked)))
         except DBAPIError as again:

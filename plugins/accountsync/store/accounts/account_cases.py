@@ -22,9 +22,11 @@ from accountsync.store.tables import listed
 
 _ADOPT = text(f"""
 INSERT INTO accountsync.account AS a (
-  person_id, system, state, identifier, remote_id, attributes, as_shown, provenance
+  person_id, system, state, identifier, remote_id, attributes, as_shown, provenance, closed
 )
-SELECT person_id, :system, state, identifier, remote_id, attributes, true, 'adopted'
+SELECT
+  person_id, :system, state, identifier, remote_id, attributes, true, 'adopted',
+  CASE WHEN state = 'disabled' THEN 'seen' END
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (
   person_id bigint, state text, identifier text, remote_id text, attributes jsonb
 )
@@ -37,8 +39,31 @@ ON CONFLICT (person_id, system) DO UPDATE SET
   provenance = 'adopted',
   disabled_by = NULL,
   disabled_reason = NULL,
+  closed = excluded.closed,
+  lost_id = NULL,
   updated_at = now()
 WHERE a.state IN {listed(GONE)}
+""")
+
+_REFRESH = text("""
+-- rides on uq_account_person_id_system
+UPDATE accountsync.account a
+SET
+  state = CASE WHEN r.enabled THEN 'active' ELSE 'disabled' END,
+  closed = CASE WHEN r.enabled THEN NULL ELSE 'seen' END,
+  disabled_by = NULL,
+  disabled_reason = NULL,
+  updated_at = now()
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (person_id bigint, enabled bool)
+WHERE a.person_id = r.person_id
+  AND a.system = :system
+  AND (
+    r.enabled AND a.state = 'disabled'
+    OR NOT r.enabled AND (
+      a.state = 'active' OR a.state = 'disabled' AND a.disabled_by IS NULL AND a.closed IS NULL
+    )
+  )
+RETURNING a.person_id
 """)
 
 _PLAN_AGAIN = text(
@@ -159,6 +184,19 @@ def adopt(connection: Connection, *, target: str, found: Mapping[int, RemoteAcco
     connection.execute(_ADOPT, {"system": target, "rows": orjson.dumps(rows).decode()})
     _make_no_other(connection, target, list(found))
     plan_again(connection, list(found))
+
+
+def refresh(connection: Connection, *, target: str, seen: Mapping[int, RemoteAccount]) -> int:
+    """Records whether known accounts can be used, as the target shows it now, and plans the persons
+    again for whom that is news. Returns how many. What we did not disable ourselves was disabled by
+    somebody else (I11, I17)."""
+    rows = [
+        {"person_id": person_id, "enabled": account.enabled} for person_id, account in seen.items()
+    ]
+    bound = {"system": target, "rows": orjson.dumps(rows).decode()}
+    news = list(connection.scalars(_REFRESH, bound)) if rows else []
+    plan_again(connection, news)
+    return len(news)
 
 
 def _make_no_other(connection: Connection, target: str, persons: Collection[int]) -> None:

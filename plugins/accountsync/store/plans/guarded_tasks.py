@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import Connection, text
 
 from accountsync.domain.accounts.account import TAKES_AWAY
+from accountsync.domain.plans.entitlement import HAS_LEFT
 from accountsync.domain.plans.plan_guard import Facts
 from accountsync.domain.reasons import Kind, Reason, as_documents
 from accountsync.domain.tasks.error_kinds import ErrorKind
@@ -103,10 +104,27 @@ FROM (
 WHERE t.id = w.id
 """)
 
+_CHOSEN = f"""
+  plan_id = :plan_id
+  AND {GUARD_HOLDS}
+  AND (CAST(:reasons AS text[]) IS NULL OR reason = ANY(CAST(:reasons AS text[])))
+  AND (
+    CAST(:numbers AS text[]) IS NULL
+    OR person_id IN (
+      SELECT id FROM accountsync.person WHERE employee_number = ANY(CAST(:numbers AS text[]))
+    )
+  )
+"""
+"""Of a task: the guard holds it in this plan, and it is decided about (see `Selection`)."""
+
 _REJECT = text(f"""
 UPDATE accountsync.account_task
 SET state = 'cancelled', finished_at = :now, {causes.NONE}
-WHERE plan_id = :plan_id AND {GUARD_HOLDS}
+WHERE {_CHOSEN} AND (:leavers OR reason <> ALL(:left))
+""")
+
+_LEAVERS = text(f"""
+SELECT count(*) FROM accountsync.account_task WHERE {_CHOSEN} AND reason = ANY(:left)
 """)
 
 _RECONSIDER = text(f"""
@@ -188,15 +206,33 @@ _RELEASABLE = text(f"""
 SELECT t.id
 FROM accountsync.account_task t
 JOIN accountsync.person p ON p.id = t.person_id
-WHERE t.plan_id = :plan_id AND {GUARD_HOLDS} AND p.revision = abs(p.planned_revision)
+WHERE t.id IN (SELECT id FROM accountsync.account_task WHERE {_CHOSEN})
+  AND p.revision = abs(p.planned_revision)
 ORDER BY t.id
 """)
 
 
-def releasable(connection: Connection, *, plan_id: int) -> list[int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which of a plan's held tasks are decided about; None: whatever the reason, whoever the
+    person. `numbers`: employee numbers."""
+
+    reasons: Sequence[str] | None = None
+    numbers: Sequence[str] | None = None
+
+    def bound(self, plan_id: int) -> dict[str, Any]:
+        return {"plan_id": plan_id, "reasons": self.reasons, "numbers": self.numbers}
+
+
+EVERYTHING = Selection()
+
+
+def releasable(
+    connection: Connection, *, plan_id: int, chosen: Selection = EVERYTHING
+) -> list[int]:
     """The plan's held tasks of persons about whom nothing new is known since they were planned,
     whether or not these are planned again (see `persons.Evaluation`)."""
-    return list(connection.scalars(_RELEASABLE, {"plan_id": plan_id}))
+    return list(connection.scalars(_RELEASABLE, chosen.bound(plan_id)))
 
 
 def let_through(
@@ -217,8 +253,31 @@ def persons_of(connection: Connection, *, ids: Sequence[int]) -> list[int]:
     return list(connection.scalars(statement, {"ids": bigints(ids)}))
 
 
-def reject(connection: Connection, *, plan_id: int, now: datetime) -> int:
-    return connection.execute(_REJECT, {"plan_id": plan_id, "now": now}).rowcount
+def leavers(connection: Connection, *, plan_id: int, chosen: Selection = EVERYTHING) -> int:
+    """How many of them are about somebody who has left."""
+    bound = chosen.bound(plan_id) | {"left": list(HAS_LEFT)}
+    return int(connection.scalar(_LEAVERS, bound) or 0)
+
+
+def reject(
+    connection: Connection,
+    *,
+    plan_id: int,
+    now: datetime,
+    chosen: Selection = EVERYTHING,
+    leavers: bool = True,
+) -> int:
+    """Cancels held tasks, those of leavers only where that is said. Returns how many."""
+    bound = chosen.bound(plan_id) | {"now": now, "leavers": leavers, "left": list(HAS_LEFT)}
+    return connection.execute(_REJECT, bound).rowcount
+
+
+def ask_about_leavers(connection: Connection, *, plan_id: int, now: datetime) -> None:
+    """Notes that leavers are asked about once more, before they keep their access."""
+    connection.execute(
+        text("UPDATE accountsync.plan SET leavers_asked_at = :now WHERE id = :plan_id"),
+        {"plan_id": plan_id, "now": now},
+    )
 
 
 def reconsider(connection: Connection, *, plan_id: int, cause: Reason) -> int:
@@ -276,10 +335,12 @@ def close(connection: Connection, **reviewed: Any) -> None:
 _LEAVE_TO_NEXT_PLAN = text(f"""
 UPDATE accountsync.account_task
 SET state = 'superseded', finished_at = :now, {causes.because(Kind.PERSON_CHANGED)}
-WHERE plan_id = :plan_id AND {GUARD_HOLDS}
+WHERE {_CHOSEN}
 """)
 
 
-def leave_to_next_plan(connection: Connection, *, plan_id: int, now: datetime) -> int:
+def leave_to_next_plan(
+    connection: Connection, *, plan_id: int, now: datetime, chosen: Selection = EVERYTHING
+) -> int:
     """Gives up held tasks of persons who changed since; the next plan judges anew."""
-    return connection.execute(_LEAVE_TO_NEXT_PLAN, {"plan_id": plan_id, "now": now}).rowcount
+    return connection.execute(_LEAVE_TO_NEXT_PLAN, chosen.bound(plan_id) | {"now": now}).rowcount

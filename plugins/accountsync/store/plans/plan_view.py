@@ -34,7 +34,8 @@ class PlanLine:
 class PlanView:
     """`counts`: target → task state → tasks, as they were when it was written · `held`: those that
     still wait for a human · `content_hash`: of all that it does · `held_hash`: of what the guard
-    held."""
+    held · `leavers_asked_at`: since when leavers are asked about once more, who would keep their
+    access."""
 
     id: int
     airflow_run_id: str | None
@@ -47,6 +48,7 @@ class PlanView:
     held_hash: str | None
     reviewed_by: str | None
     comment: str | None
+    leavers_asked_at: datetime | None
     created_at: datetime
 
     @property

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain import task_states
 from accountsync.domain.accounts.account import TAKES_AWAY, AccountState, Operation
-from accountsync.domain.plans.planning import OpenTask, PlannedTask
+from accountsync.domain.plans.steps import OpenTask, PlannedTask
 from accountsync.domain.reasons import Kind, Reason, as_document
 from accountsync.domain.task_states import OPEN_STATES, WITHOUT_A_CALL, TaskState
 from accountsync.domain.tasks.error_kinds import ErrorKind

@@ -13,15 +13,8 @@ from accountsync.domain.mapping.values import Context, compile_tree
 from accountsync.domain.persons.person import RULE_FIELDS, Unavailable
 from accountsync.domain.plans.desired import Difference, TargetRule
 from accountsync.domain.plans.entitlement import Wanted
-from accountsync.domain.plans.planning import (
-    OpenTask,
-    PlannedTask,
-    Step,
-    in_order,
-    operation,
-    plan_task,
-    step,
-)
+from accountsync.domain.plans.planning import in_order, operation, plan_task
+from accountsync.domain.plans.steps import OpenTask, PlannedTask, Step, step
 from accountsync.domain.reasons import Kind, Reason, from_text
 
 ACTIVE = Wanted(state="active", reason="active", makes=True)

@@ -16,14 +16,13 @@ from accountsync.domain.tasks.outcomes import (
     Result,
     Rules,
     failed,
-    interrupted,
     manual,
-    not_sent,
     succeeded,
 )
 from accountsync.domain.tasks.probe import changed, existing, made, probed, unfindable
 from accountsync.domain.tasks.removals import asked_again
 from accountsync.domain.tasks.retry import RetryRule
+from accountsync.domain.tasks.unfinished import interrupted, not_sent
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
