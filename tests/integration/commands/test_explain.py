@@ -32,7 +32,7 @@ def test_a_rule_is_explained_by_what_it_reads(people: People) -> None:
     assert entitled["because"] == {"person.status": "1", "valid_statuses": ["1"]}
     assert refused["because"]["person.status"] == "3"
     text = people.command("explain", "E2").output
-    assert "idaas: no account is to be made (not_entitled)\n" in text
+    assert "idaas: no account is to be made (status_not_valid)\n" in text
     assert "  rule: person.status in valid_statuses: no\n" in text
     assert "    person.status = '3'\n" in text
 

@@ -143,7 +143,7 @@ def test_mass_disables_are_held_while_joiners_go_on(settled: TargetsWorld) -> No
     assert found["idaas", "disable", "held"] == found["email", "disable", "held"] == 10
     assert found["idaas", "create", "ready"] == 1
     line = line_of(plan, "idaas")
-    assert (line.held, line.reasons) == (10, {"not_entitled": 10})
+    assert (line.held, line.reasons) == (10, {"status_not_valid": 10})
     assert [reason.kind for reason in line.held_because] == [Kind.MORE_THAN_SHARE]
     assert {**line.held_because[0].facts} | {"active": 0} == {
         "asked": 10, "active": 0, "allowed": 20,

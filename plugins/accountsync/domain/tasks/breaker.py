@@ -19,13 +19,15 @@ STATES = ("closed", "open", "half_open", "paused")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
-    """`failures`: looks in a row that found the target down. `since`: when the first one did."""
+    """`failures`: looks in a row that found the target down. `since`: when the first one did.
+    `trial_task`: the task that was tried last while it was down; the next trial takes another."""
 
     state: str = "closed"
     failures: int = 0
     since: datetime | None = None
     probe_at: datetime | None = None
     cause: str | None = None
+    trial_task: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,14 @@ def half_opened(breaker: Breaker) -> Breaker:
     return replace(breaker, state="half_open", probe_at=None)
 
 
-def opened(breaker: Breaker, *, cause: str, rule: BreakerRule, now: datetime) -> Breaker:
+def opened(
+    breaker: Breaker,
+    *,
+    cause: str,
+    rule: BreakerRule,
+    now: datetime,
+    trial_task: int | None = None,
+) -> Breaker:
     """The breaker after a look that found the target down; `since` stays that of the first one."""
     failures = breaker.failures + 1
     wait = min(rule.base * (1 << min(failures - 1, 20)), rule.cap)
@@ -73,6 +82,7 @@ def opened(breaker: Breaker, *, cause: str, rule: BreakerRule, now: datetime) ->
         since=breaker.since or now,
         probe_at=now + wait,
         cause=cause,
+        trial_task=trial_task or breaker.trial_task,
     )
 
 

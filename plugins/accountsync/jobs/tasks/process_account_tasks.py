@@ -200,7 +200,13 @@ class _TargetRun:
             answers = processor.health.answers if processor else 0
             known = Breaker() if answers >= self._rules.breaker.after else before
             cause = str(stopped_by)
-            return breaker.opened(known, cause=cause, rule=self._rules.breaker, now=now)
+            return breaker.opened(
+                known,
+                cause=cause,
+                rule=self._rules.breaker,
+                now=now,
+                trial_task=processor.trial_task if processor else None,
+            )
         if processor and (seconds := processor.health.throttle.pause_left_s):
             return breaker.paused(until=now + timedelta(seconds=seconds), now=now)
         if before.state != "closed":

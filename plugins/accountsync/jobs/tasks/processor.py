@@ -103,6 +103,7 @@ class Processor:
         self._moved = asyncio.Event()
         self._callers: list[asyncio.Task[None]] = []
         self._is_ending = False
+        self.trial_task: int | None = None
         self.stopped_by: AccountSyncError | None = None
 
     async def run(self) -> None:
@@ -225,6 +226,8 @@ class Processor:
         if not await self.health.throttle.enter() or self._queue.seconds_left <= 0:
             self.health.throttle.unanswered()
             return self._not_sent(task)
+        if self.health.throttle.on_trial:
+            self.trial_task = self.trial_task or task.id
         try:
             result = await self._called(task)
         except AccountSyncError as error:

@@ -85,6 +85,7 @@ class TaskQueue:
         self._is_closed = False
         self.outcomes: Counter[str] = Counter()
         self.released = 0
+        self.tried_last: int | None = None
 
     @property
     def seconds_left(self) -> float:
@@ -124,6 +125,7 @@ class TaskQueue:
                 lease=self.limits.lease,
                 now=self.clock(),
                 numbers=self.limits.employee_numbers,
+                last=self.tried_last,
             )
 
     def _share(self) -> int:
@@ -207,8 +209,11 @@ class TaskQueue:
             leases.renew_leases(connection, tasks=ids, worker=self._worker, until=until)
 
     def breaker(self) -> Breaker:
+        """Read before tasks are claimed: the one that was tried last goes behind all others."""
         with self._engine.connect() as connection:
-            return breakers.read(connection, self.target)
+            breaker = breakers.read(connection, self.target)
+        self.tried_last = breaker.trial_task
+        return breaker
 
     def keep_breaker(self, breaker: Breaker) -> None:
         with self._engine.begin() as connection:

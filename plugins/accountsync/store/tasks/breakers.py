@@ -11,17 +11,22 @@ from sqlalchemy import Connection, text
 from accountsync.domain.storable import cleaned
 from accountsync.domain.tasks.breaker import Breaker
 
-_READ = text("SELECT system, state, failures, since, probe_at, cause FROM accountsync.breaker")
+_READ = text(
+    "SELECT system, state, failures, since, probe_at, cause, trial_task FROM accountsync.breaker"
+)
 
 _KEEP = text("""
-INSERT INTO accountsync.breaker (system, state, failures, since, probe_at, cause, updated_at)
-VALUES (:system, :state, :failures, :since, :probe_at, :cause, :now)
+INSERT INTO accountsync.breaker (
+  system, state, failures, since, probe_at, cause, trial_task, updated_at
+)
+VALUES (:system, :state, :failures, :since, :probe_at, :cause, :trial_task, :now)
 ON CONFLICT (system) DO UPDATE SET
   state = excluded.state,
   failures = excluded.failures,
   since = excluded.since,
   probe_at = excluded.probe_at,
   cause = excluded.cause,
+  trial_task = excluded.trial_task,
   updated_at = excluded.updated_at
 """)
 
@@ -35,6 +40,7 @@ def every(connection: Connection) -> Mapping[str, Breaker]:
             since=row.since,
             probe_at=row.probe_at,
             cause=row.cause,
+            trial_task=row.trial_task,
         )
         for row in connection.execute(_READ)
     }

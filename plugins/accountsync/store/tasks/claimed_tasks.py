@@ -175,10 +175,12 @@ def claim(
     lease: timedelta,
     now: datetime,
     numbers: Sequence[str] | None = None,
+    last: int | None = None,
 ) -> list[Claim]:
     """Tasks to probe first (at most half), removals that are asked again (I17), a few of the oldest
     whatever their priority, then ready ones by priority; each with its attempt recorded (I9). In
-    the lot what takes access away comes first. `numbers`: of these employees only."""
+    the lot what takes access away comes first. `numbers`: of these employees only. `last`: a task
+    that others go before."""
     bound = {
         "system": target, "worker": worker, "now": now, "lease_until": now + lease,
         "numbers": list(numbers or ()),
@@ -190,7 +192,7 @@ def claim(
         if wanted := min(max(share, 1), limit - len(claims)):
             rows = connection.execute(statements[kind], bound | {"limit": wanted}).mappings()
             claims += [Claim(row=row, probe=kind == "unknown") for row in rows]
-    return sorted(claims, key=lambda claim: claim.row["operation"] not in TAKES_AWAY)
+    return sorted(claims, key=lambda c: (c.row["id"] == last, c.row["operation"] not in TAKES_AWAY))
 
 
 def peek(
