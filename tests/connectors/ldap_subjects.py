@@ -241,6 +241,19 @@ class LdapSubject:
 
         self.wire(add)
 
+    def edit(self, key: str, changes: Attributes) -> None:
+        """As a console of the directory does it: another entry name is a move."""
+        (dn,) = [entry.dn for entry in self.entries() if entry.texts(self.key) == [key]]
+        parent = container_dn(self.target, self.person(key))
+        for name, value in changes.items():
+            if name == self.target.rdn:
+                new = rdn(name, value)
+                moved = ldap_messages.move(dn, rdn=new, parent=parent)
+                self.wire(lambda d, request=moved: d.change(request))
+                dn = joined(new, parent)
+            else:
+                self.modify(dn, name, str(value))
+
     def reset(self) -> None:
         """Samba empties the groups by itself."""
 
