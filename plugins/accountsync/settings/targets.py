@@ -187,7 +187,7 @@ class RestTarget(Target):
             Problem(("manual", operation), f"`{operation}` is declared too: it can be one only")
             for operation in sorted(set(self.calls) & set(self.manual))
         ]
-        problems += [*self._without_remote_id(), *self._unreadable(), *self._misaddressed()]
+        problems += [*self._without_remote_id(), *self._misaddressed()]
         if problems:
             raise ProblemsError(problems)
         return self
@@ -208,11 +208,6 @@ class RestTarget(Target):
         for operation, call in self.calls.items():
             if ("account", "remote_id") in reads(call.request.model_dump(), roots=CHANGE_ROOTS):
                 yield Problem((operation, "request"), message)
-
-    def _unreadable(self) -> Iterator[Problem]:
-        for operation, call in self.calls.items():
-            if call.item and not self.find:
-                yield Problem((operation, "item"), "is read as `find` says, which is not declared")
 
     def _misaddressed(self) -> Iterator[Problem]:
         """The key that HR wants by now may be another person's account in the target (I18)."""

@@ -33,9 +33,13 @@ from accountsync.settings.targets import (
     Verdict,
 )
 from accountsync.wire.answer import Answer, answer_condition, answer_value
-from accountsync.wire.request import RequestTemplate
+from accountsync.wire.request import Rendered, RequestTemplate, texts_in
 
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
+_STATUS = re.compile(r"[0-9]{1,6}")
+_LIKE_A_NUMBER_OF_SOMEBODY = re.compile(r"[0-9]{7}")
+_SHORTEST_VALUE = 4
+"""Shorter values, such as a type of person, may be part of a code by chance."""
 _BY_STATUS: Mapping[int, Verdict] = {404: "missing", 409: "exists", 410: "missing"}
 
 
@@ -72,15 +76,27 @@ class Judgement:
         self._table = {**target.errors, **call.errors}
         self._may_be_missing = may_be_missing
 
-    def __call__(self, answer: Answer) -> None:
-        """A 2xx in which neither success nor an error can be found is an unknown outcome (I9)."""
+    def __call__(self, answer: Answer, sent: Rendered) -> None:
+        """`sent`: the request. A 2xx in which neither success nor an error can be found is an
+        unknown outcome (I9)."""
         if self._success(answer):
             return
         code = self._code(answer)
         verdict = self._verdict(answer, code)
         if verdict is None and 200 <= answer.status < 300 and (code is None or not answer.body):
             raise UnknownOutcomeError(f"HTTP {answer.status}, neither success nor an error in it")
-        raise _error(verdict or "reject", answer, _code_text(code) or str(answer.status))
+        raise _error(verdict or "reject", answer, self._told(code, sent) or str(answer.status))
+
+    def _told(self, code: Any, sent: Rendered) -> str | None:
+        """The code as everybody may see it; None where it may tell about a person (I15). Sure are
+        those that the configuration names, and short numbers. Others look like a code, hold no long
+        number and nothing that was sent."""
+        text = str(code)
+        if code is None or text in self._table or _STATUS.fullmatch(text):
+            return None if code is None else text
+        if not _CODE.fullmatch(text) or _LIKE_A_NUMBER_OF_SOMEBODY.search(text):
+            return None
+        return None if _is_about(text.casefold(), sent) else text
 
     def _verdict(self, answer: Answer, code: Any) -> Verdict | None:
         for verdict, holds in self._conditions:
@@ -93,10 +109,12 @@ class Judgement:
         return None if usual == "missing" and not self._may_be_missing else usual
 
 
-def _code_text(code: Any) -> str | None:
-    """None for a text that is no code, which may tell about a person (I15)."""
-    text = str(code)
-    return text if code is not None and _CODE.fullmatch(text) else None
+def _is_about(code: str, sent: Rendered) -> bool:
+    return any(
+        value in code or code in value
+        for value in map(str.casefold, texts_in([sent.query, sent.body]))
+        if len(value) >= _SHORTEST_VALUE
+    )
 
 
 def _error(verdict: Verdict, answer: Answer, code: str) -> AccountSyncError:

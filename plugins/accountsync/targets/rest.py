@@ -301,8 +301,9 @@ class RestConnector:
 
     async def _sent(self, call: DeclaredCall, context: Mapping[str, Any]) -> Answer:
         conn = {"conn": self._api.endpoint.as_context()}
-        answer = await self._api.change(call.request.render(conn | dict(context)))
-        call.judge(answer)
+        request = call.request.render(conn | dict(context))
+        answer = await self._api.change(request)
+        call.judge(answer, request)
         return answer
 
     def _in_answer(self, call: DeclaredCall, answer: Answer) -> RemoteAccount:
