@@ -436,8 +436,8 @@ def test_credentials_that_cannot_change_are_not_sent_again() -> None:
         (status(500), TargetDownError, "no token to be had: target POST: HTTP 500"),
         (
             status(503, Retry_After="9"),
-            TargetDownError,
-            "no token to be had: target POST: HTTP 503",
+            ThrottledError,
+            "no token yet: target POST: HTTP 503",
         ),
         (status(302, Location="/"), TargetDownError, "no token to be had"),
         (drop, TargetDownError, "no token to be had"),
