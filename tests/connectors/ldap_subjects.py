@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -248,8 +248,7 @@ class LdapSubject:
         for name, value in changes.items():
             if name == self.target.rdn:
                 new = rdn(name, value)
-                moved = ldap_messages.move(dn, rdn=new, parent=parent)
-                self.wire(lambda d, request=moved: d.change(request))
+                self.wire(partial(_moved, ldap_messages.move(dn, rdn=new, parent=parent)))
                 dn = joined(new, parent)
             else:
                 self.modify(dn, name, str(value))
@@ -270,6 +269,10 @@ class LdapSubject:
     @property
     def key(self) -> str:
         return self.target.key
+
+
+async def _moved(move: ldap_messages.Request, directory: Directory) -> None:
+    await directory.change(move)
 
 
 def _started(dialect: Dialect) -> Callable[[], AbstractContextManager[LdapSubject]]:

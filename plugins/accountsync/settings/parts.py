@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -87,6 +88,13 @@ def _positive(duration: timedelta) -> timedelta:
     return duration
 
 
+def _header_name(name: str) -> str:
+    """RFC 9110 §5.1."""
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError("a header's name is of letters, digits and -, without blanks")
+    return name
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
@@ -97,8 +105,7 @@ Timeout = Annotated[Duration, AfterValidator(_positive)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
-"""RFC 9110 §5.1."""
+HeaderName = Annotated[str, AfterValidator(_header_name)]
 AnswerCondition = Annotated[str, condition(ANSWER_ROOTS)]
 AnswerPath = Annotated[str, condition(ANSWER_ROOTS)]
 

@@ -144,7 +144,8 @@ def authenticator(auth: Auth, endpoint: Endpoint) -> Authenticator:
         case NoAuth():
             return FixedCredentials(Credentials())
         case BasicAuth():
-            pair = f"{endpoint.login}:{endpoint.password}".encode()
+            with _about_nobody(endpoint):
+                pair = header(f"{endpoint.login}:{endpoint.password}").encode()
             basic = f"Basic {b64encode(pair).decode()}"
             return FixedCredentials(Credentials(headers={"Authorization": basic}))
         case HeaderAuth():

@@ -28,7 +28,8 @@ def test_an_example_is_valid_and_all_it_says_is_kept(page: str, example: dict[st
 def test_every_kind_of_target_has_an_example() -> None:
     kinds = {
         target.get("kind") or "preset"
-        for page, example in (param.values for param in EXAMPLES)
+        for page in PAGES
+        for example in examples(page)
         for target in example.get("targets", {}).values()
     }
     assert kinds >= {"rest", "scim", "custom", "preset"}

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from accountsync.errors import ConfigurationError, TargetDownError
-from accountsync.settings.parts import Auth, BasicAuth, HeaderAuth, NoAuth, OAuth2Auth, TokenAuth
+from accountsync.settings.parts import (
+    Auth,
+    BasicAuth,
+    HeaderAuth,
+    NoAuth,
+    OAuth2Auth,
+    QueryAuth,
+    TokenAuth,
+)
 from accountsync.wire.answer import Answer
 from accountsync.wire.auth import Credentials, Send, TokenFlow, authenticator
 from accountsync.wire.endpoint import Endpoint
@@ -226,3 +234,60 @@ def test_oauth2_is_a_token_flow_of_its_own_form(
     assert asked.form
     assert asked.body["grant_type"] == "client_credentials"
     assert check(asked)
+
+
+def test_a_key_may_go_into_the_query() -> None:
+    auth = QueryAuth(kind="query", name="key", value="{{ conn.password }}")
+    made = asyncio.run(authenticator(auth, POINT).credentials(no_send))
+    assert made == Credentials(query={"key": "s3cret:ü"})
+    assert "s3cret" not in repr(made)
+
+
+def test_a_token_may_go_into_the_query_and_be_refused_in_an_answer() -> None:
+    """WeCom and DingTalk answer an old token with HTTP 200."""
+    flow = TokenFlow(a_token(query="access_token", refused="body.errcode == 42001"), POINT)
+    made = asyncio.run(flow.credentials(Issuer()))
+    assert made == Credentials(query={"access_token": "t1"})
+    assert flow.is_refusal(Answer(status=200, headers={}, body={"errcode": 42001}))
+    assert flow.is_refusal(Answer(status=401, headers={}, body=None))
+    assert not flow.is_refusal(Answer(status=200, headers={}, body={"errcode": 0}))
+
+
+@pytest.mark.parametrize("field", ["login", "password"])
+@pytest.mark.parametrize(
+    "auth",
+    [
+        NoAuth(),
+        BasicAuth(kind="basic"),
+        HeaderAuth(kind="header", value="{{ conn.password }}{{ conn.login }}"),
+        a_token(),
+    ],
+    ids=lambda auth: auth.kind,
+)
+def test_a_line_break_pasted_with_a_secret_is_said(auth: Auth, field: str) -> None:
+    """It was a bare ValueError at the first call, and `target check` had said that all works."""
+    facts = {"login": "me", "password": "s3cret"} | {field: "s3cret\n"}
+    point = Endpoint(conn_id="idaas", base_url="http://h", **facts)
+    with pytest.raises(ConfigurationError, match=f"idaas: the {field} of the Connection") as raised:
+        authenticator(auth, point)
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("secret", ["s3cret\r\n", "\ud800"])
+def test_what_no_header_can_carry_is_a_matter_of_the_connection(secret: str) -> None:
+    """I13: it would be every person's failure."""
+    point = Endpoint(conn_id="idaas", base_url="http://h", extra={"key": secret})
+    auth = HeaderAuth(kind="header", value="{{ conn.extra.key }}")
+    with pytest.raises(ConfigurationError, match="idaas: `auth` cannot be made") as raised:
+        authenticator(auth, point)
+    assert "s3cret" not in str(raised.value)
+    flow = TokenFlow(
+        a_token(request={"path": "/t", "headers": {"K": "{{ conn.extra.key }}"}}), point
+    )
+    with pytest.raises(ConfigurationError, match="idaas: `auth` cannot be made"):
+        asyncio.run(flow.credentials(no_send))
+
+
+def test_a_token_that_no_header_can_carry_is_a_matter_of_configuration() -> None:
+    with pytest.raises(ConfigurationError, match="idaas: `auth` cannot be made"):
+        asyncio.run(TokenFlow(a_token(), POINT).credentials(Issuer(access_token="t\n")))
