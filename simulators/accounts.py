@@ -126,7 +126,8 @@ class AccountBook:
 
 
 def account_routes(book: AccountBook, blank: Account) -> list[web.RouteDef]:
-    """Make `GET /_sim/accounts` (all) and `POST /_sim/accounts` (seed one or {"accounts": […]}).
+    """Make `GET /_sim/accounts` (all), `POST /_sim/accounts` (seed one or {"accounts": […]}), and
+    `PATCH /_sim/accounts` `{"where": {field: value}, "changes": {…}}`: what an administrator does.
 
     `blank` completes a seeded account with the fields that were not given.
     """
@@ -142,7 +143,19 @@ def account_routes(book: AccountBook, blank: Account) -> list[web.RouteDef]:
             raise web.HTTPConflict(text=str(error)) from error
         return reply({"accounts": added})
 
-    return [web.get("/_sim/accounts", listed), web.post("/_sim/accounts", seed)]
+    async def edit(request: web.Request) -> web.Response:
+        body = await read_json(request)
+        ((field, value),) = body["where"].items()
+        account = book.find(field, value)
+        if account is None:
+            raise web.HTTPNotFound(text=f"no account with this {field}")
+        return reply(book.change(account, **body["changes"]))
+
+    return [
+        web.get("/_sim/accounts", listed),
+        web.post("/_sim/accounts", seed),
+        web.patch("/_sim/accounts", edit),
+    ]
 
 
 def page_query(request: web.Request) -> tuple[int, int]:

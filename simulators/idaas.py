@@ -5,7 +5,8 @@ ours. All paths under `/api/idaas/idm-openapi/enterprise/E1`, header `Authorizat
   credentials: HTTP 200 with `{"code": "401", …}`
 * `POST /user/onboarding` `{"userInfo": {…}}` → `{"code": 201, "data": {userName, userId,
   employeeNumber}}`; taken employeeNumber, userName or email: `{"code": 409, …}`
-* `GET /user?employeeNumber= | userName= | email=` → `{"code": 200, "users": [user]}`, maybe empty
+* `GET /user?employeeNumber= | userName= | email= | userId=` → `{"code": 200, "users":
+  [user]}`, maybe empty
 * `GET /users?page&size` → `{"code": 200, "users": […], "total", "page", "size"}`
 * `PUT /user/{userId}` `{"userInfo": {changed fields}}`, `POST /user/{userId}/disable | enable`,
   `DELETE /user/{userId}` → `{"code": 200, "data": user}`; unknown id: `{"code": 404, …}`
@@ -113,6 +114,9 @@ class _Idaas:
         return {"code": 201, "message": "created", "data": data}
 
     async def look_up(self, request: web.Request) -> JsonObject:
+        if "userId" in request.query:
+            known = self.book.get(request.query["userId"])
+            return {"code": 200, "users": [] if known is None else [_user(known)]}
         field = next((name for name in _LOOKUPS if name in request.query), None)
         if field is None:
             return refuse({}, 400, f"one of {', '.join(_LOOKUPS)} is needed")

@@ -2,8 +2,9 @@
 
 * `POST /api/auth/v2/tickets` `{"client_id", "client_secret"}` → `{"code": "0", "access_token",
   "expires_in"}`; wrong credentials: HTTP 200 with `{"code": "41000", …}`
-* `POST /api/contact/v1/user/create`, `/user/update` (given fields only), `/user/disable`,
-  `/user/enable`, `/user/delete` with `corpUserId` → `{"code": "0", "message": "ok"}`
+* `POST /api/contact/v1/user/create`, `/user/update` (given fields only; null
+  clears one), `/user/disable`, `/user/enable`, `/user/delete` with `corpUserId` → `{"code": "0",
+  "message": "ok"}`
 * `POST /api/contact/v1/user/detail` `{"corpUserId"}` → `{"code": "0", "data": user}`
 * `GET /api/contact/v1/users?page&size` → `{"code": "0", "data": {"users", "total", "page",
   "size"}}`
@@ -154,7 +155,7 @@ class _RefusedError(Exception):
 
 
 def _check_shapes(body: JsonObject) -> None:
-    if "mobileNumber" in body and not _PHONE.fullmatch(str(body["mobileNumber"])):
+    if body.get("mobileNumber") is not None and not _PHONE.fullmatch(str(body["mobileNumber"])):
         raise _RefusedError("mobileNumber is malformed")
     if "userEmail" in body and not _EMAIL.fullmatch(str(body["userEmail"])):
         raise _RefusedError("userEmail is malformed")

@@ -49,6 +49,13 @@ class FolderSubject:
         file = self._folder / f"{attributes['number'].encode().hex()}.json"
         file.write_text(json.dumps({"enabled": True, "attributes": attributes}), "utf-8")
 
+    def edit(self, key: str, changes: Attributes) -> None:
+        for file in self._folder.iterdir():
+            there = json.loads(file.read_text("utf-8"))
+            if there["attributes"]["number"] == key:
+                there["attributes"] |= changes
+                file.write_text(json.dumps(there), "utf-8")
+
     def accounts(self) -> list[SeenAccount]:
         files = sorted(self._folder.iterdir())
         return [SeenAccount(**json.loads(file.read_text("utf-8"))) for file in files]

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -241,6 +241,18 @@ class LdapSubject:
 
         self.wire(add)
 
+    def edit(self, key: str, changes: Attributes) -> None:
+        """As a console of the directory does it: another entry name is a move."""
+        (dn,) = [entry.dn for entry in self.entries() if entry.texts(self.key) == [key]]
+        parent = container_dn(self.target, self.person(key))
+        for name, value in changes.items():
+            if name == self.target.rdn:
+                new = rdn(name, value)
+                self.wire(partial(_moved, ldap_messages.move(dn, rdn=new, parent=parent)))
+                dn = joined(new, parent)
+            else:
+                self.modify(dn, name, str(value))
+
     def reset(self) -> None:
         """Samba empties the groups by itself."""
 
@@ -257,6 +269,10 @@ class LdapSubject:
     @property
     def key(self) -> str:
         return self.target.key
+
+
+async def _moved(move: ldap_messages.Request, directory: Directory) -> None:
+    await directory.change(move)
 
 
 def _started(dialect: Dialect) -> Callable[[], AbstractContextManager[LdapSubject]]:

@@ -187,6 +187,13 @@ class HttpSubject:
         else:
             self.server.call("POST", "/_sim/accounts", {"enabled": True, **attributes})
 
+    def edit(self, key: str, changes: Attributes) -> None:
+        if self.name == "scim":
+            scim_service.edit(self.server.url, self.target.key, key, changes)
+        else:
+            body = {"where": {self.target.key: key}, "changes": changes}
+            self.server.call("PATCH", "/_sim/accounts", body)
+
     def accounts(self) -> list[SeenAccount]:
         there = self.server.call("GET", "/_sim/accounts")["accounts"]
         mapped = self.target.attributes

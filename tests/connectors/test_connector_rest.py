@@ -136,7 +136,7 @@ def test_a_request_may_make_the_account_disabled_itself() -> None:
         {"/new": (201, {"id": 7})},
         lambda c: c.create(PERSON, enabled=False),
     )
-    assert made == RemoteAccount(identifier="z1", remote_id="7", ours=True, enabled=False)
+    assert made == RemoteAccount(identifier="z1", remote_id="7", ours=True)
     assert json.loads(recorder.to("/new").body) == {"on": False}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class Claiming(FolderConnector):
     """It says that an account is disabled, and leaves it as it is."""
 
     async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
-        return self._changed(attributes)
+        seen = await self._own(account, attributes)
+        return replace(seen, was_enabled=seen.enabled)
 
 
 class Overwriting(FolderConnector):
@@ -81,7 +83,32 @@ class Careless(FolderConnector):
     """A leaver's account gets what HR says of the leaver."""
 
     async def disable(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
-        return self._changed(attributes, enabled=False, attributes=dict(attributes))
+        facts = {"enabled": False, "attributes": dict(attributes)}
+        return await self._changed(account, attributes, **facts)
+
+
+class Trusting(FolderConnector):
+    """It changes the file that it knows, whoever it belongs to by now."""
+
+    async def look(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount | None:
+        shown = await super().look(account, attributes)
+        return replace(shown, ours=True) if shown else None
+
+
+class Wishing(FolderConnector):
+    """It goes by the key that HR wants, which may be somebody else's."""
+
+    async def look(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount | None:
+        return await self.find(attributes)
+
+
+class Hoping(FolderConnector):
+    """It returns what it was asked for, and does something else."""
+
+    async def update(self, account: Account, attributes: Mapping[str, Any]) -> RemoteAccount:
+        key = {self._target.key: account.attributes[self._target.key]}
+        changed = await super().update(account, {**attributes, **key})
+        return replace(changed, attributes=attributes)
 
 
 BROKEN: dict[type[FolderConnector], Callable[[Any], None]] = {
@@ -99,6 +126,13 @@ BROKEN: dict[type[FolderConnector], Callable[[Any], None]] = {
     ),
     Sweeping: CONTRACT.test_other_peoples_accounts_are_left_alone,
     Careless: CONTRACT.test_a_leaver_keeps_what_the_account_holds,
+    Trusting: lambda subject: CONTRACT.test_what_has_become_another_persons_is_left_alone(
+        subject, "disable"
+    ),
+    Wishing: lambda subject: CONTRACT.test_a_swap_of_two_persons_keys_touches_only_the_own_account(
+        subject, "disable"
+    ),
+    Hoping: CONTRACT.test_a_changed_key_is_carried_or_shown_as_it_was,
 }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from accountsync.errors import ConfigurationError
-from accountsync.settings.problems import Problem
+from accountsync.settings.problems import Place, Problem, listed
 
 PRESETS = Path(__file__).parents[1] / "presets"
 FORMER_NAME = "systems"
@@ -33,9 +33,14 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def read(path: Path) -> Any:
-    """The document of a file. Raises ConfigurationError where it cannot be read or is no YAML."""
+    """The document of a file. Raises ConfigurationError where it cannot be read or is no YAML, and
+    for names that YAML takes for something else, with all their places."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506
+        text = path.read_text(encoding="utf-8")
+        problems = list(_misread(yaml.compose(text, Loader=_StrictLoader), (), set()))
+        if problems:
+            raise ConfigurationError(listed(str(path), problems))
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506
     except OSError as error:
         raise ConfigurationError(
             f"{path}: cannot be read ({error.strerror}); ACCOUNTSYNC_CONFIG names the file"
@@ -46,6 +51,31 @@ def read(path: Path) -> Any:
         raise ConfigurationError(f"{path}: is not valid YAML: {where}{error.problem}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: is not valid YAML: {error}") from error
+
+
+def _misread(node: yaml.Node | None, place: Place, seen: set[int]) -> Iterator[Problem]:
+    """Names that are no texts in YAML 1.1: `on` and `no` are true and false, 010 is 8. A plain
+    number is taken as it is written, for a table of error codes has those. `seen`: nodes that
+    stand at another place, too."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for n, member in enumerate(node.value):
+            yield from _misread(member, (*place, n), seen)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            word = key.value if isinstance(key, yaml.ScalarNode) else "?"
+            if not _is_name(key):
+                message = f'YAML does not take this name for a text: write "{word}", in quotes'
+                yield Problem((*place, word), message)
+            yield from _misread(value, (*place, word), seen)
+
+
+def _is_name(key: yaml.Node) -> bool:
+    if key.tag == "tag:yaml.org,2002:int":
+        return str(key.value).isdecimal() and str(int(key.value)) == key.value
+    return key.tag in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 def with_targets(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:

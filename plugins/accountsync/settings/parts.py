@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -61,9 +62,15 @@ def compiled(node: Any, compile_: Any, roots: frozenset[str]) -> Any:
     return node
 
 
+NO_TEXT = "YAML took this name for something else than a text: put it in quotes"
+
+
 def _refused(node: Any, compile_: Any, roots: frozenset[str], place: Place) -> Iterator[Problem]:
     if isinstance(node, Mapping):
         for key, child in node.items():
+            if not isinstance(key, str):
+                yield Problem((*place, str(key)), NO_TEXT)
+                continue
             yield from _refused(child, compile_, roots, (*place, key))
     elif isinstance(node, list):
         for n, child in enumerate(node):
@@ -81,6 +88,13 @@ def _positive(duration: timedelta) -> timedelta:
     return duration
 
 
+def _header_name(name: str) -> str:
+    """RFC 9110 §5.1."""
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError("a header's name is of letters, digits and -, without blanks")
+    return name
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
@@ -91,6 +105,7 @@ Timeout = Annotated[Duration, AfterValidator(_positive)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
 AnswerCondition = Annotated[str, condition(ANSWER_ROOTS)]
 AnswerPath = Annotated[str, condition(ANSWER_ROOTS)]
 
@@ -131,10 +146,12 @@ class Request(Group):
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     path: str
-    headers: dict[str, str] = {}
-    query: dict[str, Any] = {}
+    headers: dict[HeaderName, str] = {}
+    query: dict[str, Any] = Field({}, description="a list goes out as a parameter for each member")
     body: Any = None
-    body_as: Literal["json", "form"] = "json"
+    body_as: Literal["json", "form"] = Field(
+        "json", description="form: fields with texts, numbers, true, false, and lists of these"
+    )
     nulls: Literal["omit", "send"] = Field(
         "omit", description="what becomes of an entry of the body that has no value"
     )
@@ -162,7 +179,16 @@ class HeaderAuth(Group):
     """One fixed header, for example an API key: `value: "{{ conn.password }}"`."""
 
     kind: Literal["header"]
-    name: str = "Authorization"
+    name: HeaderName = "Authorization"
+    value: Annotated[str, template(REQUEST_ROOTS), AfterValidator(_from_connection)]
+
+
+class QueryAuth(Group):
+    """One fixed parameter of every query, for example an API key. Whoever keeps the target's logs
+    sees it there: take a header where the target takes one."""
+
+    kind: Literal["query"]
+    name: str = Field(min_length=1)
     value: Annotated[str, template(REQUEST_ROOTS), AfterValidator(_from_connection)]
 
 
@@ -174,7 +200,13 @@ class TokenAuth(Group):
     success: AnswerCondition = "status == 200"
     token: AnswerPath = "body.access_token"  # noqa: S105
     expires_in: AnswerPath | None = Field(None, description="seconds, from the answer")
-    header: str = "Authorization"
+    header: HeaderName = "Authorization"
+    query: str | None = Field(
+        None, min_length=1, description="the query's parameter that carries it, and no header does"
+    )
+    refused: AnswerCondition | None = Field(
+        None, description="an answer that says, besides HTTP 401: this token is good no more"
+    )
     value: Annotated[str, template(TOKEN_ROOTS)] = "{{ token }}"
 
 
@@ -210,6 +242,7 @@ def checked_request(request: Request, roots: frozenset[str]) -> Request:
     problems = list(_refused(request.path, compile_url_path, roots, ("path",)))
     for part in ("headers", "query", "body"):
         problems += _refused(getattr(request, part), compile_tree, roots, (part,))
+    problems += _unsendable(request)
     if not request.path.startswith(("/", "https://", "http://")):
         problems.append(Problem(("path",), "must begin with /: it follows the Connection's host"))
     if problems:
@@ -217,6 +250,28 @@ def checked_request(request: Request, roots: frozenset[str]) -> Request:
     return request
 
 
+def _unsendable(request: Request) -> Iterator[Problem]:
+    """What is seen at load already. A template is known to give no text only when it is used."""
+    message = "must be a text, a number, true, false, or a list of these"
+    fields: list[tuple[Place, Any]] = [
+        (("query", name), part) for name, part in request.query.items()
+    ]
+    body = request.body
+    if request.body_as == "form" and isinstance(body, Mapping):
+        fields += [(("body", name), part) for name, part in body.items()]
+    elif request.body_as == "form" and not (body is None or _is_template(body)):
+        yield Problem(("body",), "a form is a mapping: lines of `name: value`")
+    for place, part in fields:
+        members = part if isinstance(part, list) else [part]
+        if any(isinstance(member, Mapping | list) for member in members):
+            yield Problem(place, message)
+
+
+def _is_template(node: Any) -> bool:
+    return isinstance(node, str) and "{{" in node
+
+
 Auth = Annotated[
-    NoAuth | BasicAuth | HeaderAuth | TokenAuth | OAuth2Auth, Field(discriminator="kind")
+    NoAuth | BasicAuth | HeaderAuth | QueryAuth | TokenAuth | OAuth2Auth,
+    Field(discriminator="kind"),
 ]

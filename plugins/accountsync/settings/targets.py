@@ -30,12 +30,14 @@ from accountsync.settings.target import Target
 CREATE_ROOTS = REQUEST_ROOTS | {"attributes", "key", "enabled"}
 CHANGE_ROOTS = REQUEST_ROOTS | {"attributes", "key", "account", "changed"}
 FIND_ROOTS = REQUEST_ROOTS | {"attributes", "key"}
+BY_ID_ROOTS = REQUEST_ROOTS | {"account"}
 LIST_ROOTS = REQUEST_ROOTS | {"page", "page_size", "offset", "cursor"}
 ITEM_ROOTS = ANSWER_ROOTS | {"item"}
 
 CreateRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, CREATE_ROOTS))]
 ChangeRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, CHANGE_ROOTS))]
 FindRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, FIND_ROOTS))]
+ByIdRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, BY_ID_ROOTS))]
 ListRequest = Annotated[Request, AfterValidator(lambda r: checked_request(r, LIST_ROOTS))]
 ItemPath = Annotated[str, condition(ITEM_ROOTS)]
 
@@ -75,6 +77,9 @@ class Judged(Group):
         return {verdict: text for verdict, text in declared.items() if text}
 
 
+_ITEM_OF_A_CHANGE = "the account, where the answer shows it; `find` says how it is read"
+
+
 class Create(Judged):
     """`enabled` says whether the account is to be made usable; a request that does not read it
     is followed by `disable` where it is not."""
@@ -85,14 +90,17 @@ class Create(Judged):
         None,
         description="where the target decides it, such as a mailbox's address; from the answer",
     )
+    item: AnswerPath | None = Field(None, description=_ITEM_OF_A_CHANGE)
 
 
 class Change(Judged):
-    """`account`: identifier, remote_id and attributes as we know them. `attributes`: as they are to
-    be. `changed`: those of them that differ from what was applied last."""
+    """`account`: identifier, remote_id and attributes as we know them. `key`: the one that the
+    account carries. `attributes`: as they are to be, a changed key among them. `changed`: those of
+    them that differ from what was applied last."""
 
     request: ChangeRequest
     remote_id: AnswerPath | None = Field(None, description="where a change gives a new one")
+    item: AnswerPath | None = Field(None, description=_ITEM_OF_A_CHANGE)
 
 
 class Shown(Group):
@@ -105,6 +113,15 @@ class Shown(Group):
     attributes: dict[str, ItemPath] = Field({}, description="attribute → its value in the target")
 
 
+class ById(Group):
+    """The look-up by the target's own id, `account.remote_id`; its item is read as `find` says."""
+
+    request: ByIdRequest
+    found: AnswerCondition = "status == 200"
+    absent: AnswerCondition = "status in (404, 410)"
+    item: AnswerPath = Field("body", description="the account found")
+
+
 class Find(Shown):
     """The look-up by stable key; `found` and `absent` are exclusive, anything else is no answer."""
 
@@ -112,6 +129,9 @@ class Find(Shown):
     found: AnswerCondition
     absent: AnswerCondition
     item: AnswerPath = Field("body", description="the account found")
+    by_id: ById | None = Field(
+        None, description="finds a known account even where somebody gave it another key"
+    )
 
 
 class Listing(Shown):
@@ -167,17 +187,36 @@ class RestTarget(Target):
             Problem(("manual", operation), f"`{operation}` is declared too: it can be one only")
             for operation in sorted(set(self.calls) & set(self.manual))
         ]
-        problems += self._without_remote_id()
+        problems += [*self._without_remote_id(), *self._misaddressed()]
         if problems:
             raise ProblemsError(problems)
         return self
 
     def _without_remote_id(self) -> Iterator[Problem]:
-        if any(call and call.remote_id for call in (self.create, self.find)):
+        if self.find and self.find.by_id and not self.find.remote_id:
+            yield Problem(("find", "remote_id"), "is required where `by_id` looks it up")
+        if self.find and self.find.remote_id:
             return
         message = "reads account.remote_id, which neither create.remote_id nor find.remote_id gives"
+        if self.create and self.create.remote_id:
+            if not self.find:
+                return
+            message = (
+                "reads account.remote_id, which `find` does not show: a look could not tell whose"
+                " account that is; declare find.remote_id"
+            )
         for operation, call in self.calls.items():
             if ("account", "remote_id") in reads(call.request.model_dump(), roots=CHANGE_ROOTS):
+                yield Problem((operation, "request"), message)
+
+    def _misaddressed(self) -> Iterator[Problem]:
+        """The key that HR wants by now may be another person's account in the target (I18)."""
+        message = (
+            f"says by attributes.{self.key} which account it means, and that key may be somebody"
+            " else's there: write {{ key }}, the key that this account carries"
+        )
+        for operation, call in self.calls.items():
+            if isinstance(call, Change) and _is_addressed_by(call.request, self.key):
                 yield Problem((operation, "request"), message)
 
     @property
@@ -192,6 +231,17 @@ class RestTarget(Target):
             Operation.DELETE: self.delete,
         }
         return {operation: call for operation, call in declared.items() if call}
+
+
+def _is_addressed_by(request: Request, key: str) -> bool:
+    """Whether the request names its account by the wanted key. In a body, beside an address that
+    the account has, the key is a value to set."""
+    wanted = ("attributes", key)
+    if wanted in reads([request.path, request.query], roots=CHANGE_ROOTS):
+        return True
+    read = reads(request.model_dump(), roots=CHANGE_ROOTS)
+    has_address = any(root in ("key", "account") for root, _ in read)
+    return wanted in read and not has_address
 
 
 def _nobodys(operation: Operation) -> str:

@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
-from accountsync.domain.accounts.account import Attributes, Operation, RemoteAccount
-from accountsync.errors import AccountExistsError, AccountMissingError
+from collections.abc import Collection, Mapping
+
+from accountsync.domain.accounts.account import Account, Attributes, Operation, RemoteAccount
+from accountsync.errors import AccountExistsError, AccountMissingError, NeedsHumanError
+from accountsync.targets.rest_look import Looks
 
 _STATES = {Operation.ENABLE: True, Operation.DISABLE: False}
 
 
-def is_done(operation: Operation, account: RemoteAccount | None, wanted: Attributes) -> bool:
-    """`account`: as a look-up shows it. `wanted`: the attributes as they are to be. What the target
-    does not show is not done.
+class ByHand:
+    """`instructions`: what a human is asked to do. Without `looks` it is asked every time."""
 
-    Raises AccountExistsError where the account is somebody else's, AccountMissingError where there
-    is none to change.
-    """
-    if account is None:
-        if operation == Operation.CREATE:
-            return False
-        raise AccountMissingError("a look-up by key does not show the account")
-    if not account.ours:
-        raise AccountExistsError("the account found does not carry this person's key")
+    def __init__(self, instructions: Mapping[Operation, str], looks: Looks | None) -> None:
+        self._instructions = instructions
+        self._looks = looks
+
+    @property
+    def operations(self) -> Collection[Operation]:
+        return self._instructions.keys()
+
+    async def made(self, attributes: Attributes) -> RemoteAccount:
+        """The account that somebody has made. Raises AccountExistsError where the one found is
+        another person's, and NeedsHumanError while there is none."""
+        account = await self._looks.find(attributes) if self._looks else None
+        if account is None:
+            raise self._asked(Operation.CREATE)
+        if not account.ours:
+            raise AccountExistsError("the account found does not carry this person's key")
+        return account
+
+    async def done(
+        self, operation: Operation, account: Account, attributes: Attributes
+    ) -> RemoteAccount:
+        """The account as somebody has changed it. Raises NeedsHumanError while it is not so."""
+        if self._looks is None:
+            raise self._asked(operation)
+        seen = await self._looks.own(account, attributes)
+        if seen is None:
+            raise AccountMissingError("a look-up does not show the account")
+        if not is_done(operation, seen, attributes):
+            raise self._asked(operation)
+        return seen
+
+    def _asked(self, operation: Operation) -> NeedsHumanError:
+        return NeedsHumanError(f"by hand: {self._instructions[operation]}", code="manual")
+
+
+def is_done(operation: Operation, account: RemoteAccount, wanted: Attributes) -> bool:
+    """`wanted`: the attributes as they are to be. What the target does not show is not done."""
     if operation in _STATES:
         return account.enabled is _STATES[operation]
     if operation == Operation.DELETE:
         return False
-    return operation == Operation.CREATE or all(
+    return all(
         name in account.attributes and account.attributes[name] == value
         for name, value in wanted.items()
     )

@@ -20,6 +20,7 @@ pytest.register_assert_rewrite(
     "accountsync.testing.faults",
     "accountsync.testing.lists",
     "accountsync.testing.look_ups",
+    "accountsync.testing.whose",
 )
 
 from accountsync.testing.changes import ChangeContract  # noqa: E402
@@ -39,6 +40,7 @@ from accountsync.testing.subject import (  # noqa: E402
     known,
     perform,
 )
+from accountsync.testing.whose import OwnershipContract  # noqa: E402
 
 __all__ = [
     "Act",
@@ -51,6 +53,7 @@ __all__ = [
     "FaultySubject",
     "ListContract",
     "LookUpContract",
+    "OwnershipContract",
     "Place",
     "SeenAccount",
     "Subject",
@@ -60,6 +63,8 @@ __all__ = [
 ]
 
 
-class ConnectorContract(LookUpContract, ChangeContract, ListContract, DryRunContract):
+class ConnectorContract(
+    LookUpContract, ChangeContract, OwnershipContract, ListContract, DryRunContract
+):
     """All that every connector keeps, whatever its target is. Its tests ask for a fixture
     `subject`, which is an empty target with its connector."""

@@ -66,7 +66,11 @@ class ChangeContract:
         changed = perform(subject, changing("rename", account, renamed))
         assert changed.identifier == renamed[subject.target.identifier] != account.identifier
         assert changed.remote_id == account.remote_id
-        assert find_account(subject, renamed) == replace(changed, enabled=True)
+        shown = find_account(subject, renamed)
+        assert shown is not None
+        assert (shown.identifier, shown.remote_id, shown.ours) == (
+            changed.identifier, changed.remote_id, True
+        )  # fmt: skip
         in_target = only_account(subject).attributes
         assert {name: in_target[name] for name in subject.rename} == subject.rename
         assert in_target[subject.target.key] == renamed[subject.target.key]
@@ -79,7 +83,7 @@ class ChangeContract:
         for operation, enabled in (("disable", False), ("enable", True)):
             for _ in range(2):
                 changed = perform(subject, changing(operation, account))
-                assert changed.enabled is enabled
+                assert changed.enabled in (None, enabled)
                 assert changed.identifier == account.identifier
                 shown = find_account(subject, dict(account.attributes))
                 assert shown is not None

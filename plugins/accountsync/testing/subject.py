@@ -69,6 +69,11 @@ class Subject(Protocol):
         """Makes an account that can be used, as an administrator would: not by the connector."""
         ...
 
+    def edit(self, key: str, changes: Attributes) -> None:
+        """Changes the account with this key as an administrator would, a new key among the rest.
+        `changes`: under the names that the configuration maps. The target's own id stays."""
+        ...
+
     def accounts(self) -> Sequence[SeenAccount]:
         """What the target really has, read without the connector."""
         ...
@@ -146,6 +151,28 @@ def create_account(subject: Subject, number: str = NUMBER, *, enabled: bool = Tr
 def find_account(subject: Subject, attributes: Attributes, **options: Any) -> RemoteAccount | None:
     account: RemoteAccount | None = perform(subject, lambda c: c.find(attributes), **options)
     return account
+
+
+def look_at(subject: Subject, account: Account, attributes: Attributes) -> RemoteAccount | None:
+    """`attributes`: as the account is to be."""
+    shown: RemoteAccount | None = perform(subject, lambda c: c.look(account, attributes))
+    return shown
+
+
+def key_of(subject: Subject, number: str) -> str:
+    return str(subject.person(number)[subject.target.key])
+
+
+def with_key(subject: Subject, key: str, number: str = NUMBER) -> Attributes:
+    """What the planner would send for a person whose key has become another."""
+    return subject.person(number) | {subject.target.key: key}
+
+
+def seen_with(subject: Subject, key: str) -> SeenAccount:
+    """The account that carries this key in the target."""
+    name = subject.target.key
+    (seen,) = [one for one in subject.accounts() if one.attributes[name] == key]
+    return seen
 
 
 def list_accounts(subject: Subject, **options: Any) -> list[RemoteAccount]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -13,6 +15,10 @@ from accountsync.errors import RecordError
 from accountsync.settings.parts import ANSWER_ROOTS
 
 _LONGEST_WAIT_S = 86_400.0
+_UTF_8 = ("utf-8", "ascii", "iso8859-1")
+"""Charsets that are named for it: the last one by servers that name it by default."""
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030"}
+"""Charset → one that reads all of it, and the characters that services send under its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,21 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
     if moment.tzinfo is None:
         return None
     return min(max(0.0, (moment - now).total_seconds()), _LONGEST_WAIT_S)
+
+
+def as_utf8(raw: bytes, headers: Mapping[str, str]) -> bytes:
+    """The body as JSON has to be (RFC 8259 §8.1). Some services send a byte order mark, or another
+    charset that they name. What is not in it stays as it is, and is no JSON."""
+    message = Message()
+    message["Content-Type"] = headers.get("Content-Type", "")
+    charset = str(message.get_content_charset("utf-8"))
+    try:
+        charset = codecs.lookup(charset).name
+        if charset not in _UTF_8:
+            raw = raw.decode(_WIDER.get(charset, charset)).encode()
+    except (LookupError, ValueError):
+        return raw
+    return raw.removeprefix(codecs.BOM_UTF8)
 
 
 def answer_condition(text: str) -> Callable[[Answer], bool]:

@@ -7,7 +7,7 @@ Errors of HTTP become ours here and nowhere else:
 | could not connect, no token to be had           | TargetDownError  | TargetDownError     |
 | sent, then no answer (timeout, cut, endless)    | TransientError   | UnknownOutcomeError |
 | 5xx but 501 and 503; a 2xx that is not JSON     | TransientError   | UnknownOutcomeError |
-| 429 (with Retry-After)                          | ThrottledError   | ThrottledError      |
+| 429 (with Retry-After), and 503 to a token      | ThrottledError   | ThrottledError      |
 | 408, 425, 503 (with Retry-After)                | TransientError   | TransientError      |
 | 3xx                                             | TransientError   | TransientError      |
 | 401, with a new token too; no HTTP address      | ConfigurationError                     ||
@@ -27,6 +27,7 @@ from typing import Any
 import aiohttp
 import orjson
 from aiolimiter import AsyncLimiter
+from yarl import URL
 
 from accountsync.clock import Clock, utc_now
 from accountsync.domain.tasks import departure
@@ -38,8 +39,8 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.settings.parts import Rate
-from accountsync.wire.answer import Answer, retry_after
-from accountsync.wire.auth import Authenticator
+from accountsync.wire.answer import Answer, as_utf8, retry_after
+from accountsync.wire.auth import Authenticator, Credentials
 from accountsync.wire.dry_run import refused
 from accountsync.wire.endpoint import Endpoint, tls_context
 from accountsync.wire.request import Rendered, encoded, shown
@@ -111,9 +112,15 @@ class Api:
         if self._session:
             await self._session.close()
 
+    async def connect(self) -> None:
+        """Asks the Connection's host for nothing, and takes any answer: somebody listens there,
+        with a certificate that we trust. Raises TargetDownError where nobody does."""
+        nothing = Rendered(method="HEAD", path="/", headers={}, query={}, body=None)
+        await self._received(nothing, Credentials(), encoded(nothing), change=False)
+
     async def authenticate(self) -> None:
         """Gets a token where one is needed. Raises ConfigurationError where none is given."""
-        await self._auth.headers(self._token_read)
+        await self._auth.credentials(self._token_read)
 
     async def read(self, request: Rendered) -> Answer:
         return await self._authenticated(request, change=False)
@@ -129,16 +136,15 @@ class Api:
         """A 401 says that nothing was done: the request is repeated once, with a new token."""
         if self._is_only_way:
             departure.prepared()
-        headers = await self._auth.headers(self._token_read)
-        answer = await self._send(request, headers, change=change)
-        if answer.status == 401:
-            refused_headers = headers
-            headers = await self._auth.headers(self._token_read, refused=refused_headers)
-            if headers != refused_headers:
-                answer = await self._send(request, headers, change=change)
-        if answer.status == 401:
+        used = await self._auth.credentials(self._token_read)
+        answer = await self._send(request, used, change=change)
+        if self._auth.is_refusal(answer):
+            renewed = await self._auth.credentials(self._token_read, refused=used)
+            if renewed != used:
+                answer = await self._send(request, renewed, change=change)
+        if self._auth.is_refusal(answer):
             raise ConfigurationError(
-                f"{self.endpoint.conn_id}: HTTP 401 even with fresh credentials;"
+                f"{self.endpoint.conn_id}: HTTP {answer.status} even with fresh credentials;"
                 " check login and password of the Connection"
             )
         if change and answer.status < 400:
@@ -146,22 +152,38 @@ class Api:
         return answer
 
     async def _token_read(self, request: Rendered) -> Answer:
-        """Nothing is sent without a token, so for the caller the target is down."""
+        """Nothing is sent without a token, so for the caller the target is down, or wants all to
+        wait."""
         try:
-            return await self._send(request, {}, change=False)
+            return await self._send(request, Credentials(), change=False)
         except TransientError as error:
+            if isinstance(error, ThrottledError) or error.retry_after is not None:
+                raise ThrottledError(
+                    f"no token yet: {error}", retry_after=error.retry_after
+                ) from error
             raise TargetDownError(f"no token to be had: {error}") from error
 
-    async def _send(self, request: Rendered, headers: dict[str, str], *, change: bool) -> Answer:
-        """`from None`: aiohttp's errors quote the query, which may be about a person."""
+    async def _send(self, request: Rendered, credentials: Credentials, *, change: bool) -> Answer:
         content = encoded(request)
+        received = await self._received(request, credentials, content, change=change)
+        return self._judge(request, *received, change=change)
+
+    async def _received(
+        self,
+        request: Rendered,
+        credentials: Credentials,
+        content: tuple[str, bytes | None],
+        *,
+        change: bool,
+    ) -> tuple[int, Any, bytes]:
+        """`from None`: aiohttp's errors quote the query, which may be about a person."""
         async with self._in_flight:
             if self._limiter:
                 await self._limiter.acquire()
             if change:
                 departure.sent()
             try:
-                status, answer_headers, raw = await self._exchange(request, headers, content)
+                return await self._exchange(request, credentials, content)
             except _NO_ADDRESS:
                 raise ConfigurationError(
                     f"{self.endpoint.conn_id}: the host of the Connection makes no HTTP address"
@@ -170,20 +192,19 @@ class Api:
                 raise TargetDownError(f"{self._place(request)}: {_reason(error)}") from None
             except _CUT_OFF as error:
                 raise self._in_doubt(request, _reason(error), change=change) from None
-        return self._judge(request, status, answer_headers, raw, change=change)
 
     async def _exchange(
-        self, request: Rendered, headers: dict[str, str], content: tuple[str, bytes | None]
+        self, request: Rendered, credentials: Credentials, content: tuple[str, bytes | None]
     ) -> tuple[int, Any, bytes]:
         if self._session is None:
             raise RuntimeError("Api is used outside its context")
         content_type, data = content
         async with self._session.request(
             request.method,
-            self.address(request.path),
-            params=request.query,
+            self._whole_address(request, credentials),
+            params={**request.query, **credentials.query},
             data=data,
-            headers={"Content-Type": content_type} | request.headers | headers,
+            headers={"Content-Type": content_type, **request.headers, **credentials.headers},
             allow_redirects=False,
             ssl=self._ssl,
             proxy=self.endpoint.proxy,
@@ -206,6 +227,16 @@ class Api:
         is_whole = path.startswith(("https://", "http://"))
         return path if is_whole else self.endpoint.base_url + path
 
+    def _whole_address(self, request: Rendered, credentials: Credentials) -> str | URL:
+        """A next page's address may repeat credentials, which may be old by now."""
+        address = self.address(request.path)
+        if not credentials.query:
+            return address
+        try:
+            return URL(address).without_query_params(*credentials.query)
+        except ValueError:
+            raise aiohttp.InvalidURL(address) from None
+
     def _judge(
         self, request: Rendered, status: int, headers: Any, raw: bytes, *, change: bool
     ) -> Answer:
@@ -220,7 +251,7 @@ class Api:
         if 300 <= status < 400:
             raise TransientError(f"{self._place(request)}: HTTP {status}, redirects are refused")
         try:
-            body = self._parse(raw) if raw else None
+            body = self._parse(as_utf8(raw, headers)) if raw else None
         except json.JSONDecodeError as error:
             if status >= 400:
                 return Answer(status=status, headers=headers, body=None)

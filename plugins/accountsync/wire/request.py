@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -32,7 +32,7 @@ class Rendered:
     method: str
     path: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
-    query: dict[str, str] = field(repr=False)
+    query: Mapping[str, str | list[str]] = field(repr=False)
     body: Any = field(repr=False)
     form: bool = False
     route: str = ""
@@ -57,8 +57,8 @@ class RequestTemplate:
         return Rendered(
             method=self._method,
             path=self._path(context),
-            headers={key: _header(value) for key, value in headers.items()},
-            query={key: str(value) for key, value in query.items()},
+            headers={key: header(value) for key, value in headers.items()},
+            query={key: _in_query(key, value) for key, value in query.items()},
             body=body if self._keeps_nulls else _without_none(body),
             form=self._form,
             route=self._route,
@@ -70,17 +70,39 @@ def _route(path: str) -> str:
     return MASK if "{%" in path else _INSERTED.sub(MASK, path)
 
 
-def _header(value: Any) -> str:
-    text = str(value)
+def header(value: Any) -> str:
+    """Raises InvalidPersonError for what no header can carry."""
+    text = _plain(value, "a header")
     if any(character < " " or character == "\x7f" for character in text):
         raise InvalidPersonError("the value of a header holds a control character")
+    return text
+
+
+def _in_query(name: str, value: Any) -> str | list[str]:
+    """A list becomes a parameter that is there several times."""
+    place = f"the query's {name}"
+    if isinstance(value, list):
+        return [_plain(member, place) for member in value if member is not None]
+    return _plain(value, place)
+
+
+def _plain(value: Any, place: str) -> str:
+    """The value where only texts can be. Raises InvalidPersonError where it is none."""
+    if isinstance(value, Mapping | list | tuple | set):
+        raise InvalidPersonError(f"{place}: a list or a mapping is no text; map what is in it")
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidPersonError(f"{place}: half a character, which cannot be sent") from None
     return text
 
 
 def encoded(request: Rendered) -> tuple[str, bytes | None]:
     """Content type and body. Raises InvalidPersonError, before anything is sent."""
     if request.form:
-        return "application/x-www-form-urlencoded", urlencode(request.body).encode()
+        pairs = list(_form_pairs(request.body))
+        return "application/x-www-form-urlencoded", urlencode(pairs).encode()
     try:
         return "application/json", None if request.body is None else orjson.dumps(request.body)
     except orjson.JSONEncodeError as error:
@@ -88,6 +110,16 @@ def encoded(request: Rendered) -> tuple[str, bytes | None]:
         raise InvalidPersonError(
             f"the request's body, field {place}: {error}; map it as a text (`| string`)"
         ) from None
+
+
+def _form_pairs(body: Any) -> Iterator[tuple[str, str]]:
+    """The fields of a form: of a list, one for each member; nothing is sent as an empty text."""
+    if body is not None and not isinstance(body, Mapping):
+        raise InvalidPersonError("the body of a form is no mapping: lines of `name: value`")
+    for name, value in (body or {}).items():
+        place = f"the form's field {name}"
+        for member in value if isinstance(value, list) else [value]:
+            yield str(name), "" if member is None else _plain(member, place)
 
 
 def _not_encodable(node: Any) -> list[str]:
@@ -133,6 +165,17 @@ def _masked(node: Any, words: Collection[Place], place: Place) -> Any:
 def masked_value(value: Any) -> Any:
     """Null, true and false stay as they are, for they tell nothing about anybody."""
     return value if value is None or isinstance(value, bool) else MASK
+
+
+def texts_in(node: Any) -> Iterator[str]:
+    """All values of a body or a query, as texts."""
+    if isinstance(node, Mapping):
+        node = list(node.values())
+    if isinstance(node, list):
+        for member in node:
+            yield from texts_in(member)
+    elif node is not None and not isinstance(node, bool):
+        yield str(node)
 
 
 def _without_none(node: Any) -> Any:

@@ -12,13 +12,19 @@ import pytest
 from aiohttp import web
 from multidict import CIMultiDict
 
-from accountsync.errors import IncompleteReadError, TargetDownError, TransientError
+from accountsync.errors import (
+    IncompleteReadError,
+    TargetDownError,
+    ThrottledError,
+    TransientError,
+)
 from accountsync.hr.http import HttpHrSource
 from accountsync.hr.source import Ask
 from accountsync.settings.hr import HttpSource
 from accountsync.settings.parts import OAuth2Auth
 from accountsync.wire import unreadable
-from accountsync.wire.auth import authenticator
+from accountsync.wire.answer import Answer
+from accountsync.wire.auth import Credentials, authenticator
 from accountsync.wire.paging import Page
 from tests.unit.wire.server import Server, api, endpoint, json, serving, status
 
@@ -183,11 +189,14 @@ class OnceWithoutAToken:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def headers(self, *_: Any, **__: Any) -> dict[str, str]:
+    async def credentials(self, *_: Any, **__: Any) -> Credentials:
         self.asked += 1
         if self.asked == 3:
             raise TargetDownError("no token to be had")
-        return {}
+        return Credentials()
+
+    def is_refusal(self, _: Answer) -> bool:
+        return False
 
 
 def test_a_system_that_is_away_for_a_moment_in_the_middle_does_not_end_the_read() -> None:
@@ -370,8 +379,9 @@ def test_who_gives_the_tokens_is_not_called_again_earlier_than_asked_either() ->
             point = endpoint(server.url)
             auth = authenticator(OAuth2Auth(kind="oauth2", token_path="/token"), point)
             async with api(point, auth=auth) as client:
-                with pytest.raises(TargetDownError, match="HTTP 429"):
+                with pytest.raises(ThrottledError, match="HTTP 429") as caught:
                     await anext(aiter(HttpHrSource(a_source(), client).pages(EVERYBODY)))
+            assert caught.value.retry_after == 600
             assert server.count("/token") == 1
 
     asyncio.run(scenario())

@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel
 
 from accountsync.errors import ConfigurationError
-from accountsync.settings import Settings, config_path, load, parse, process_settings
+from accountsync.settings import Settings, config_path, document, load, parse, process_settings
 from accountsync.settings.document import PRESETS, read_preset, with_presets
 from accountsync.settings.hr import HttpSource, SqlSource
 from accountsync.settings.hr_files import FileSource
@@ -385,6 +385,47 @@ def test_the_same_kind_is_merged() -> None:
         found = merged({"preset": "idaas", "auth": own | {"header": "X-Token"}})
         assert found["auth"]["header"] == "X-Token"
         assert found["auth"]["token"] == "body.access_token"
+
+
+# names that YAML takes for something else
+
+
+@pytest.mark.parametrize(
+    "word", ["on", "No", "TRUE", "off", "null", "~", "1.0", "2026-11-30", "010", "0x1"]
+)
+@pytest.mark.parametrize("shape", ["{{{word}: 1}}", "\n        - {{deep: {{{word}: 1}}}}"])
+def test_a_name_that_yaml_takes_for_something_else_is_refused_with_its_place(
+    tmp_path: Path, word: str, shape: str
+) -> None:
+    """In YAML 1.1 `on:` is true: every create of the documented example failed, for each person."""
+    file = tmp_path / "accountsync.yaml"
+    body = shape.format(word=word)
+    file.write_text(f"targets:\n  desk:\n    create:\n      body: {body}\n", encoding="utf-8")
+    place = "body.0.deep" if "deep" in shape else "body"
+    with pytest.raises(ConfigurationError) as raised:
+        load(file)
+    assert f"targets.desk.create.{place}.{word}: YAML does not take this name" in str(raised.value)
+    assert f'write "{word}", in quotes' in str(raised.value)
+
+
+def test_such_a_name_in_quotes_and_a_plain_number_are_names(tmp_path: Path) -> None:
+    file = tmp_path / "document.yaml"
+    file.write_text('a: &a {"on": true, 404: missing}\nb: {<<: *a, "null": 1}\n', encoding="utf-8")
+    assert document.read(file)["b"] == {"on": True, 404: "missing", "null": 1}
+
+
+def test_a_document_inside_of_itself_ends(tmp_path: Path) -> None:
+    file = tmp_path / "document.yaml"
+    file.write_text("a: &a [*a, {on: 1}]\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"a\.1\.on"):
+        document.read(file)
+
+
+def test_such_a_name_in_a_document_of_ones_own_is_refused() -> None:
+    whole = yaml.safe_load(SHIPPED[0].read_text(encoding="utf-8"))
+    whole["targets"]["idaas"]["disable"] = {"request": {"path": "/x", "body": {True: 1}}}
+    with pytest.raises(ConfigurationError, match=r"request\.body\.True: .*in quotes"):
+        parse(whole, origin="test")
 
 
 # secrets

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_address
@@ -33,7 +34,7 @@ from accountsync.errors import (
     TransientError,
     UnknownOutcomeError,
 )
-from accountsync.settings.parts import BasicAuth, Rate, TokenAuth
+from accountsync.settings.parts import BasicAuth, QueryAuth, Rate, TokenAuth
 from accountsync.wire.answer import Answer
 from accountsync.wire.auth import authenticator
 from tests.unit.wire.server import (
@@ -436,8 +437,8 @@ def test_credentials_that_cannot_change_are_not_sent_again() -> None:
         (status(500), TargetDownError, "no token to be had: target POST: HTTP 500"),
         (
             status(503, Retry_After="9"),
-            TargetDownError,
-            "no token to be had: target POST: HTTP 503",
+            ThrottledError,
+            "no token yet: target POST: HTTP 503",
         ),
         (status(302, Location="/"), TargetDownError, "no token to be had"),
         (drop, TargetDownError, "no token to be had"),
@@ -610,3 +611,131 @@ def test_the_table_in_the_module_names_every_error_it_raises() -> None:
         "TransientError",
         "UnknownOutcomeError",
     } | {"ConfigurationError", "InvalidPersonError"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b'\xef\xbb\xbf{"name": "\xe5\xbc\xa0"}', "application/json"),
+        ('{"name": "张"}'.encode("gbk"), "application/json; charset=GBK"),
+        ('{"name": "张"}'.encode("gb18030"), 'application/json; charset="gb2312"'),
+        ('{"name": "张"}'.encode("utf-16"), "application/json; charset=utf-16"),
+        ('{"name": "张"}'.encode(), "application/json; charset=latin1"),
+    ],
+)
+def test_json_is_read_in_the_charset_that_it_is_in(raw: bytes, kind: str) -> None:
+    """.NET sends a byte order mark; what was created was looked up in vain ten times."""
+    found = outcome(_raw(raw, kind), change=False)
+    assert isinstance(found, Answer)
+    assert found.body == {"name": "张"}
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json; charset=klingon", "application/json; charset=hex"]
+)
+def test_a_charset_that_nobody_knows_is_not_guessed(kind: str) -> None:
+    found = outcome(_raw('{"name": "张"}'.encode("gbk"), kind), change=False)
+    assert isinstance(found, TransientError)
+
+
+def _raw(raw: bytes, kind: str) -> Handler:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=raw, headers={"Content-Type": kind})
+
+    return answer
+
+
+def test_credentials_in_the_query_go_with_every_request_and_stay_out_of_everything_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """I15. A next page's address may repeat an older token."""
+    caplog.set_level(logging.DEBUG)
+
+    async def go() -> tuple[Server, list[str]]:
+        said = []
+        async with serving({"/down": status(500), "/old": old_token}) as server:
+            point = endpoint(server.url, password="s3cret")
+            auth = authenticator(
+                QueryAuth(kind="query", name="key", value="{{ conn.password }}"), point
+            )
+            async with api(point, auth=auth) as client:
+                await client.read(request(method="GET"))
+                await client.read(
+                    replace(request(method="GET"), path=f"{server.url}/?key=old&page=2")
+                )
+                for path in ("/down", "/old"):
+                    try:
+                        await client.change(replace(request(), path=path))
+                    except AccountSyncError as error:
+                        said += traceback.format_exception(error)
+        return server, said
+
+    async def old_token(_: web.Request) -> web.StreamResponse:
+        return web.json_response({}, status=401)
+
+    server, said = asyncio.run(go())
+    assert [dict(call.query) for call in server.calls[:2]] == [
+        {"key": "s3cret"},
+        {"key": "s3cret", "page": "2"},
+    ]
+    everything = "".join(
+        [
+            *said,
+            *(
+                record.getMessage()
+                for record in caplog.records
+                if not record.name.startswith("aiohttp")
+            ),
+        ]
+    )
+    assert "HTTP 401" in everything
+    assert "s3cret" not in everything
+
+
+def test_a_token_that_an_answer_refuses_is_renewed_and_the_call_made_once_more() -> None:
+    tokens = iter(range(1, 9))
+
+    async def token(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"access_token": f"t{next(tokens)}"})
+
+    async def act(call: web.Request) -> web.StreamResponse:
+        return web.json_response({"errcode": 0 if call.query["access_token"] == "t2" else 42001})
+
+    async def go() -> tuple[Answer, Server]:
+        auth = TokenAuth.model_validate(
+            {
+                "kind": "token",
+                "request": {"path": "/token"},
+                "query": "access_token",
+                "refused": "body.errcode == 42001",
+            }
+        )
+        async with serving({"/": act, "/token": token}) as server:
+            point = endpoint(server.url)
+            async with api(point, auth=authenticator(auth, point)) as client:
+                return await client.change(request()), server
+
+    answer, server = asyncio.run(go())
+    assert answer.body == {"errcode": 0}
+    assert (server.count("/"), server.count("/token")) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "handler", [status(200), status(404), status(401), status(503), status(302)]
+)
+def test_whoever_answers_at_all_can_be_connected_to(handler: Handler) -> None:
+    async def go() -> None:
+        async with serving({"/": handler}) as server, api(endpoint(server.url)) as client:
+            await client.connect()
+            assert [call.method for call in server.calls] == ["HEAD"]
+
+    asyncio.run(go())
+
+
+def test_where_nobody_listens_nothing_can_be_connected_to() -> None:
+    async def go() -> None:
+        async with api(endpoint("http://127.0.0.1:9")) as client:
+            await client.connect()
+
+    with pytest.raises(TargetDownError, match="cannot connect"):
+        asyncio.run(go())

@@ -16,6 +16,12 @@ from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, me
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from accountsync.domain.mapping.bounds import (
+    bounded_filters,
+    require_bounded_call,
+    require_narrow,
+    require_narrow_fields,
+)
 from accountsync.domain.mapping.expressions import direct, direct_template
 from accountsync.domain.mapping.filters import FILTERS
 from accountsync.errors import ConfigurationError, InvalidPersonError
@@ -39,27 +45,44 @@ _BAD_DATA = (
 class _Sandbox(ImmutableSandboxedEnvironment):
     """An expression sees its context and our filters, and neither templates nor globals.
 
-    It gets nothing random, no powers and no repeated texts, which could fill the memory.
+    It gets nothing random, no powers, and no repeated or endless texts, which could fill the
+    memory.
     `body.items` is the key, not the method.
     """
 
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "%"})
 
     def __init__(self, finalize: Callable[[Any], Any]) -> None:
         super().__init__(undefined=StrictUndefined, autoescape=False, finalize=finalize)
         self.globals.clear()
         self.filters.pop("random")
+        self.filters.update(bounded_filters())
         self.filters.update(FILTERS)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, Mapping) and attribute in obj:
             return obj[attribute]
+        if isinstance(obj, str) and attribute in ("format", "format_map"):
+            require_narrow_fields(obj)
         return super().getattr(obj, attribute)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or any(isinstance(side, str | list | tuple) for side in (left, right)):
+        if operator == "%":
+            if isinstance(left, str):
+                require_narrow(left)
+        elif operator == "**" or any(
+            isinstance(side, str | list | tuple) for side in (left, right)
+        ):
             raise SecurityError(f"{operator} is refused")
         return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Any, method: Any, /, *arguments: Any, **named: Any) -> Any:
+        require_bounded_call(method, arguments, named)
+        return super().call(context, method, *arguments, **named)
+
+
+class _NoSegmentError(Exception):
+    """A value that is no part of a path."""
 
 
 def _present(value: Any) -> Any:
@@ -70,10 +93,10 @@ def _present(value: Any) -> Any:
 
 
 def _segment(value: Any) -> str:
-    """The value as one segment of a URL's path. Raises UndefinedError where it would leave it."""
+    """The value as one segment of a URL's path. Raises _NoSegmentError where it would leave it."""
     text = str(_present(value))
     if text.strip() in ("", ".", ".."):
-        raise UndefinedError
+        raise _NoSegmentError
     return quote(text, safe="")
 
 
@@ -270,6 +293,10 @@ def _guarded(shown: str, value: Value) -> Value:
             return value(context)
         except UndefinedError:
             _refuse(shown)
+        except _NoSegmentError:
+            raise InvalidPersonError(
+                f"{shown!r}: a value that it inserts is empty, `.` or `..`, and no part of a path"
+            ) from None
         except _BAD_DATA as error:
             raise InvalidPersonError(f"{shown!r} failed: {type(error).__name__}") from error
 
