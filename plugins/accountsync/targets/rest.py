@@ -286,9 +286,6 @@ class RestConnector:
             raise ConfigurationError(f"{self._api.endpoint.conn_id}: the target declares no `find`")
         return self._looks
 
-    async def look(self, account: Account, attributes: Attributes) -> RemoteAccount | None:
-        return await self.find({**attributes, **account.attributes})
-
     def list(self) -> AsyncIterator[RemoteAccount]:
         return listed(self._target, self._api)
 
