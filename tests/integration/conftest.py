@@ -39,13 +39,16 @@ def world(engine: Engine, _hr_sims: Sims) -> HrWorld:
 
 @pytest.fixture
 def planned(engine: Engine, _all_sims: Sims) -> TargetsWorld:
-    """Everybody of HR is known and planned; the targets are empty and well."""
+    """Everybody of HR is known and planned; the targets are empty and well, and somebody has looked
+    whether they had accounts."""
     for client in (_all_sims.hr, _all_sims.idaas, _all_sims.welink, _all_sims.exchange):
         client.heal()
         until(lambda: client.state()["in_flight"] == 0)  # noqa: B023 - sent by who is dead by now
         client.reset()
     world = TargetsWorld(engine=engine, sims=_all_sims)
     world.import_mappings()
+    for target in world.settings.targets:
+        world.was_adopted(target)
     world.sync()
     world.plan()
     return world

@@ -12,6 +12,8 @@ from sqlalchemy import text
 
 from accountsync.cli.mapping import read_csv
 from accountsync.errors import AccountSyncError
+from accountsync.store import audit
+from accountsync.store.audit import AuditAction
 from accountsync.store.persons import mappings
 from simulators.client import TargetClient
 from tests.installation import DATA
@@ -46,6 +48,14 @@ class TargetsWorld(World):
             for kind, file in _CSV.items():
                 table = mappings.TABLES[kind]
                 mappings.write(connection, table, read_csv(DATA / file, table))
+
+    def was_adopted(self, target: str) -> None:
+        """Somebody has looked for the accounts that it had before, so that a create looks no more."""
+        with self.engine.begin() as connection:
+            audit.record(
+                connection, actor="mia", action=AuditAction.ACCOUNTS_ADOPTED,
+                details={"target": target},
+            )  # fmt: skip
 
     def target(self, target: str) -> TargetClient:
         return self.sims.exchange if target == "email" else getattr(self.sims, target)

@@ -7,11 +7,13 @@ about whom nobody has to wait: it is asked again by itself, at first soon and th
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.outcomes import REMOVED_EVERY, Result, Rules
+
+_SOONEST = timedelta(minutes=1)
 
 
 def asked_again(result: Result, *, rules: Rules, now: datetime, jitter: float) -> Result:
@@ -21,5 +23,5 @@ def asked_again(result: Result, *, rules: Rules, now: datetime, jitter: float) -
     if result.task.operation not in TAKES_AWAY or not has_ended:
         return result
     wait = rules.retry.delay(max(result.task.attempts, 1), jitter=jitter)
-    wait = min(wait, REMOVED_EVERY) if result.burnt else REMOVED_EVERY
+    wait = max(_SOONEST, min(wait, REMOVED_EVERY)) if result.burnt else REMOVED_EVERY
     return replace(result, state=TaskState.NEEDS_HUMAN, next_attempt_at=now + wait)

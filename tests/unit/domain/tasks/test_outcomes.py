@@ -343,7 +343,7 @@ def test_a_change_that_never_shows_ends_with_its_attempts(operation: str) -> Non
     result = probed(task, remote(), rules=RULES, now=NOW)
     assert (result.state, result.error_kind) == ("failed", "NotAsWanted")
     assert result.account_state == "active"
-    for at, attempts in ((timedelta(seconds=15), 1), (timedelta(hours=1), 20)):
+    for at, attempts in ((timedelta(minutes=1), 1), (timedelta(hours=1), 20)):
         last = replace(result, task=replace(task, attempts=attempts))
         again = asked_again(last, rules=RULES, now=NOW, jitter=0)
         if operation in ("disable", "delete"):  # I17

@@ -1,0 +1,449 @@
+"""Access ends (I17): judged by what the targets contain, never by the store."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from accountsync.__main__ import app
+from accountsync.errors import AccountSyncError, SafetyStopError
+from accountsync.jobs.plans import held_plans
+from accountsync.jobs.tasks import open_access, task_commands
+from accountsync.store.engine import database_time
+from accountsync.store.plans.guarded_tasks import EVERYTHING, Selection
+from accountsync.store.tasks.task_commands import TaskFilter
+from tests.integration.tasks.targets_world import TargetsWorld
+
+TARGETS = ("idaas", "welink", "email")
+
+
+@pytest.fixture
+def made(planned: TargetsWorld) -> TargetsWorld:
+    """Everybody who should have an account has one, everywhere, as it should be."""
+    planned.drain()
+    planned.plan()
+    planned.drain()
+    return planned
+
+
+def somebody(world: TargetsWorld, *, nth: int = 0) -> str:
+    """An employee number of somebody with accounts."""
+    return str(
+        world.rows(
+            "SELECT p.employee_number FROM accountsync.person p JOIN accountsync.account a"
+            " ON a.person_id = p.id WHERE a.system = 'welink' ORDER BY p.id OFFSET :n LIMIT 1",
+            n=nth,
+        )[0]["employee_number"]
+    )
+
+
+def change(world: TargetsWorld, number: str, **columns: Any) -> None:
+    """As HR would."""
+    what = ", ".join(f"{name} = CAST(:{name} AS {_KINDS.get(name, 'text')})" for name in columns)
+    world.execute(
+        f"UPDATE accountsync.person SET {what}, revision = revision + 1"
+        " WHERE employee_number = :number",
+        number=number, **columns,
+    )  # fmt: skip
+
+
+_KINDS = {"leave_date": "date", "hire_date": "date", "absent_since_snapshot": "bigint"}
+LEFT = "2026-01-31"
+
+
+def enabled(world: TargetsWorld, target: str, number: str) -> bool:
+    """Whether the target itself lets the person in."""
+    identifiers = {
+        row["identifier"]
+        for row in world.rows(
+            "SELECT a.identifier FROM accountsync.account a JOIN accountsync.person p"
+            " ON p.id = a.person_id WHERE p.employee_number = :number AND a.system = :target",
+            number=number, target=target,
+        )
+    }  # fmt: skip
+    (account,) = [
+        one for one in world.target(target).accounts() if identifiers & set(map(str, one.values()))
+    ]
+    return bool(account["enabled"])
+
+
+def edited(world: TargetsWorld, target: str, field: str, value: str, **changes: Any) -> None:
+    """What an administrator does there by hand."""
+    body = {"where": {field: value}, "changes": changes}
+    world.target(target).call("PATCH", "/_sim/accounts", body)
+
+
+def account(world: TargetsWorld, target: str, number: str) -> Any:
+    return world.rows(
+        "SELECT a.* FROM accountsync.account a JOIN accountsync.person p ON p.id = a.person_id"
+        " WHERE p.employee_number = :number AND a.system = :target",
+        number=number, target=target,
+    )[0]  # fmt: skip
+
+
+def newest(world: TargetsWorld, target: str, number: str) -> Any:
+    return world.rows(
+        "SELECT t.* FROM accountsync.account_task t JOIN accountsync.person p ON p.id = t.person_id"
+        " WHERE p.employee_number = :number AND t.system = :target ORDER BY t.id DESC LIMIT 1",
+        number=number, target=target,
+    )[0]  # fmt: skip
+
+
+def told(world: TargetsWorld) -> str | None:
+    """What somebody is told now of access that has not ended."""
+    try:
+        open_access.require_ended(engine=world.engine)
+    except SafetyStopError as error:
+        return str(error)
+    return None
+
+
+def an_hour_passes(world: TargetsWorld) -> None:
+    world.execute(
+        "UPDATE accountsync.account_task SET next_attempt_at = next_attempt_at - interval '1 hour'"
+    )
+
+
+@pytest.mark.parametrize("state", ["needs_human", "unknown", "ready", "held", "needs_data"])
+@pytest.mark.parametrize("operation", ["update", "rename", "enable"])
+def test_nothing_that_waits_keeps_a_leaver_in(
+    made: TargetsWorld, state: str, operation: str
+) -> None:
+    """I17: a phone that could not be changed is no reason."""
+    number = somebody(made)
+    made.ask("welink", operation, persons=1)
+    made.execute(
+        f"UPDATE accountsync.account_task SET state = '{state}', next_attempt_at = now() +"
+        " interval '5 hours' WHERE state = 'ready'"
+    )
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.drain()
+    assert [enabled(made, target, number) for target in TARGETS] == [False, False, False]
+    assert open_access.list_open(engine=made.engine) == []
+
+
+def test_a_call_that_is_under_way_is_awaited_and_then_followed(made: TargetsWorld) -> None:
+    """I6, I17."""
+    number = somebody(made)
+    made.ask("welink", "update", persons=1)
+    made.execute(
+        "UPDATE accountsync.account_task SET state = 'running', lease_until = now() + interval"
+        " '1 hour' WHERE state = 'ready'"
+    )
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    assert newest(made, "welink", number)["operation"] == "update"
+    made.let_leases_run_out()
+    made.drain()
+    made.plan()
+    made.drain()
+    assert not enabled(made, "welink", number)
+
+
+def test_an_account_that_a_lost_create_made_is_looked_for_and_disabled(
+    planned: TargetsWorld,
+) -> None:
+    """I9, I17: nobody knows of it, but it is open."""
+    planned.sims.idaas.fault("drop_after", path="/user/onboarding")
+    planned.sims.idaas.fault("status", code=500, path="/user$")
+    planned.process("idaas")
+    planned.execute(
+        "UPDATE accountsync.account_task SET state = 'needs_human' WHERE state = 'unknown'"
+    )
+    planned.sims.idaas.heal()
+    there = planned.sims.idaas.accounts()
+    assert {one["enabled"] for one in there} == {True}
+    planned.execute(
+        "UPDATE accountsync.person SET leave_date = :left, hire_date = NULL,"
+        " revision = revision + 1", left=LEFT,
+    )  # fmt: skip
+    plan = planned.plan()
+    if plan.held:
+        decided(planned, held_plans.approve, plan.plan_id)
+    planned.drain()
+    assert len(planned.sims.idaas.accounts()) == len(there)
+    assert {one["enabled"] for one in planned.sims.idaas.accounts()} == {False}
+    assert planned.known("idaas") == {"disabled": len(there)}
+
+
+def test_a_refused_disable_is_told_at_once_and_asked_again_until_it_is_seen_done(
+    made: TargetsWorld,
+) -> None:
+    number = somebody(made)
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.sims.welink.fault("ok_with_error", code="47001", message="busy", path="/user/disable")
+    made.drain()
+    task = newest(made, "welink", number)
+    assert (task["state"], task["operation"], task["attempts"]) == ("needs_human", "disable", 1)
+    assert not enabled(made, "idaas", number)  # the order is a courtesy
+    assert (told(made) or "").startswith("access has not ended: 1 leavers (1 refused")
+    assert told(made) is None  # once a day
+    assert "1 leavers" in CliRunner().invoke(app, ["access", "list"]).output
+    for _ in range(3):
+        made.plan()
+        an_hour_passes(made)
+        made.drain()
+    assert newest(made, "welink", number)["id"] == task["id"]
+    assert enabled(made, "welink", number)
+    made.execute("UPDATE accountsync.account_task SET alerted_at = alerted_at - interval '2 days'")
+    assert number in (told(made) or "")
+    made.sims.welink.heal()
+    an_hour_passes(made)
+    made.drain()
+    assert not enabled(made, "welink", number)
+    assert open_access.list_open(engine=made.engine) == []
+    assert told(made) is None
+
+
+def test_who_comes_back_while_a_disable_is_refused_has_access(made: TargetsWorld) -> None:
+    """I17: the refused one is asked no more; whatever it did is undone."""
+    number = somebody(made)
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.sims.welink.fault("ok_with_error", path="/user/disable")
+    made.drain()
+    made.sims.welink.heal()
+    change(made, number, leave_date=None)
+    made.plan()
+    an_hour_passes(made)
+    made.drain()
+    assert [enabled(made, target, number) for target in TARGETS] == [True, True, True]
+    assert newest(made, "welink", number)["state"] == "succeeded"
+
+
+def test_an_account_that_somebody_else_disabled_is_surely_off_when_the_person_leaves(
+    made: TargetsWorld,
+) -> None:
+    """I11, I17: adopted as disabled, enabled by the help desk, and then the person leaves."""
+    number = somebody(made)
+    made.execute(
+        "UPDATE accountsync.account SET state = 'disabled', provenance = 'adopted', closed = 'seen'"
+        " WHERE system = 'welink' AND person_id = (SELECT id FROM accountsync.person"
+        " WHERE employee_number = :number)", number=number,
+    )  # fmt: skip
+    change(made, number, phone="139")
+    made.plan()  # entitled: what was known of the account does not count any more
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.drain()
+    assert not enabled(made, "welink", number)
+    found = account(made, "welink", number)
+    assert (found["disabled_by"], found["closed"]) == ("accountsync", "seen")
+
+
+@pytest.mark.parametrize("provenance", ["created", "adopted"])
+def test_what_security_disabled_is_not_enabled_by_a_return(
+    made: TargetsWorld, provenance: str
+) -> None:
+    """I11: before our own disable, what the target shows is read."""
+    number = somebody(made)
+    made.execute("UPDATE accountsync.account SET provenance = :p", p=provenance)
+    edited(made, "welink", "corpUserId", number, enabled=False)
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.drain()
+    found = account(made, "welink", number)
+    assert (found["state"], found["disabled_by"], found["closed"]) == ("disabled", None, "seen")
+    change(made, number, leave_date=None)
+    made.plan()
+    made.drain()
+    assert not enabled(made, "welink", number)
+    assert enabled(made, "idaas", number)
+
+
+def test_nothing_is_given_to_whom_hr_lacks(planned: TargetsWorld) -> None:
+    """I19: neither a new account nor an old one; what waits says why, and goes on with HR."""
+    planned.process("idaas")
+    numbers = planned.entitled()
+    planned.execute(
+        "INSERT INTO accountsync.snapshot (source, run_id, rows) SELECT source, max(id), 0"
+        " FROM accountsync.sync_run GROUP BY source"
+    )
+    planned.execute("UPDATE accountsync.person SET absent_since_snapshot = 1")
+    planned.drain()  # no plan was made yet
+    assert planned.sims.welink.accounts() == []
+    planned.execute("UPDATE accountsync.person SET planned_revision = 0")
+    planned.plan()
+    assert planned.states("welink", "create") == {"needs_data": len(numbers)}
+    kinds = planned.rows("SELECT DISTINCT cause_kind FROM accountsync.account_task WHERE"
+                         " state = 'needs_data'")  # fmt: skip
+    assert [row["cause_kind"] for row in kinds] == ["absent_from_hr"]
+    planned.sync("full")
+    planned.plan()
+    planned.drain()
+    assert len(planned.sims.welink.accounts()) == len(numbers)
+
+
+def test_a_hire_that_may_have_been_called_off_waits_for_a_human(planned: TargetsWorld) -> None:
+    """I19."""
+    planned.execute(
+        "UPDATE accountsync.person SET hire_date = '2026-06-01', leave_date = '2024-01-31',"
+        " revision = revision + 1"
+    )
+    planned.plan()
+    assert set(planned.states("idaas", "create")) == {"needs_human"}
+    planned.drain()
+    assert planned.sims.idaas.accounts() == []
+    task_commands.carry_out(
+        engine=planned.engine, settings=planned.settings, command="retry",
+        chosen=TaskFilter(target="idaas"), actor="mia", comment="a rehire",
+    )  # fmt: skip
+    planned.plan()
+    planned.drain()
+    assert len(planned.sims.idaas.accounts()) == len(planned.entitled())
+
+
+def test_a_changed_key_that_a_target_cannot_carry_is_a_case_and_finds_the_account(
+    made: TargetsWorld,
+) -> None:
+    """I17, I18: a lost disable after it does not end with "absent"."""
+    number = somebody(made)
+    change(made, number, employee_number="E777")
+    made.plan()
+    made.drain()
+    task = newest(made, "idaas", "E777")
+    assert (task["state"], task["error_kind"]) == ("needs_human", "KeyNotCarried")
+    assert account(made, "idaas", "E777")["attributes"]["employeeNumber"] == number
+    change(made, "E777", leave_date=LEFT)
+    made.plan()
+    for target in (made.sims.idaas, made.sims.welink):
+        target.fault("drop_before", path="/disable", times=1)
+    made.drain()
+    an_hour_passes(made)
+    made.drain()
+    assert [enabled(made, target, "E777") for target in TARGETS] == [False, False, False]
+
+
+def test_two_numbers_that_were_swapped_never_end_the_access_of_the_other(
+    made: TargetsWorld,
+) -> None:
+    """I18: an account is found by the key that it was last seen to carry."""
+    one, other = somebody(made), somebody(made, nth=1)
+    keys = {number: account(made, "welink", number)["identifier"] for number in (one, other)}
+    change(made, one, employee_number="tmp")
+    change(made, other, employee_number=one)
+    change(made, "tmp", employee_number=other)
+    made.plan()
+    made.drain()
+    change(made, one, leave_date=LEFT)  # who was `other`
+    made.plan()
+    for _ in range(3):
+        made.drain()
+        an_hour_passes(made)
+    states = {a["corpUserId"]: a["enabled"] for a in made.sims.welink.accounts()}
+    assert states[keys[other]] is False
+    assert states[keys[one]] is True
+
+
+def test_an_account_that_was_given_to_somebody_else_is_nobodys_to_touch(
+    made: TargetsWorld,
+) -> None:
+    """I18: re-keyed by hand in the target; the old owner leaves."""
+    number = somebody(made)
+    edited(made, "idaas", "employeeNumber", number, employeeNumber="7777")
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.drain()
+    (given,) = [a for a in made.sims.idaas.accounts() if a["employeeNumber"] == "7777"]
+    assert given["enabled"] is True
+    assert newest(made, "idaas", number)["state"] == "needs_human"
+    assert number in (told(made) or "")
+
+
+def test_a_leavers_account_that_has_gone_is_looked_for_twice_and_closed(
+    made: TargetsWorld,
+) -> None:
+    number = somebody(made)
+    made.execute(
+        "UPDATE accountsync.account SET state = 'absent', lost_id = remote_id, remote_id = NULL"
+        " WHERE person_id = (SELECT id FROM accountsync.person WHERE employee_number = :number)",
+        number=number,
+    )  # fmt: skip
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.drain()
+    assert [enabled(made, target, number) for target in TARGETS] == [False, False, False]
+
+
+def decided(world: TargetsWorld, decide: Any, plan: int, **chosen: Any) -> int:
+    with world.engine.connect() as connection:
+        now = database_time(connection)
+    extra = {"settings": world.settings} if decide is held_plans.approve else {}
+    done: int = decide(
+        engine=world.engine, plan=plan, actor="mia", comment="c", now=now,
+        chosen=Selection(**chosen) if chosen else EVERYTHING, **extra,
+    )  # fmt: skip
+    return done
+
+
+@pytest.fixture
+def mistaken(made: TargetsWorld) -> tuple[TargetsWorld, int, list[str]]:
+    """A plan that holds ten by a mistake, and two real leavers among them."""
+    made.execute(
+        "UPDATE accountsync.person SET status = '9', revision = revision + 1 WHERE id IN"
+        " (SELECT DISTINCT person_id FROM accountsync.account ORDER BY 1 LIMIT 10)"
+    )
+    leavers = [somebody(made, nth=n) for n in (1, 2)]
+    for number in leavers:
+        change(made, number, leave_date=LEFT)
+    return made, made.plan().plan_id, leavers
+
+
+def test_a_rejection_asks_about_leavers_once_more(
+    mistaken: tuple[TargetsWorld, int, list[str]],
+) -> None:
+    """I17: who is swept up in a mistake does not keep access by its rejection."""
+    world, plan, leavers = mistaken
+    assert decided(world, held_plans.reject, plan) == 24
+    view = held_plans.describe(engine=world.engine, plan=plan)
+    assert (view.state, view.held) == ("held", 6)
+    assert decided(world, held_plans.approve, plan) == 6
+    world.drain()
+    for number in leavers:
+        assert not enabled(world, "welink", number)
+    assert open_access.kept_by_rejection(engine=world.engine) == {}
+
+
+def test_leavers_who_keep_access_by_a_rejection_are_told_of_every_day(
+    mistaken: tuple[TargetsWorld, int, list[str]],
+) -> None:
+    world, plan, leavers = mistaken
+    decided(world, held_plans.reject, plan)
+    assert decided(world, held_plans.reject, plan) == 6
+    assert held_plans.describe(engine=world.engine, plan=plan).state == "rejected"
+    world.execute("UPDATE accountsync.person SET status = '1', revision = revision + 1")
+    later = world.plan()
+    assert (later.kept, later.held) == ({"mia": 2}, 0)
+    assert told(world) is None
+    world.execute(
+        "UPDATE accountsync.account_task SET finished_at = finished_at - interval '2 days'"
+    )
+    assert "2 leavers" in (told(world) or "")
+    status = CliRunner().invoke(app, ["status"]).output
+    assert "2 leavers keep access by a rejection of mia" in status
+    held_plans.reconsider(engine=world.engine, plan=plan, actor="mia", comment="c")
+    again = world.plan()
+    if again.held:
+        decided(world, held_plans.approve, again.plan_id)
+    world.drain()
+    for number in leavers:
+        assert not enabled(world, "welink", number)
+    assert told(world) is None
+
+
+def test_a_decision_may_be_about_a_reason_or_a_person(
+    mistaken: tuple[TargetsWorld, int, list[str]],
+) -> None:
+    world, plan, leavers = mistaken
+    assert decided(world, held_plans.approve, plan, numbers=leavers[:1]) == 3
+    assert decided(world, held_plans.reject, plan, reasons=["status_not_valid"]) == 24
+    assert decided(world, held_plans.approve, plan, reasons=["left"]) == 3
+    assert held_plans.describe(engine=world.engine, plan=plan).state == "approved"
+    with suppress(AccountSyncError):
+        world.drain()
+    assert [enabled(world, "idaas", number) for number in leavers] == [False, False]
