@@ -50,7 +50,7 @@ class TargetsWorld(World):
                 mappings.write(connection, table, read_csv(DATA / file, table))
 
     def was_adopted(self, target: str) -> None:
-        """Somebody has looked for the accounts that it had before, so that a create looks no more."""
+        """Somebody has looked for the accounts that it had before: a create looks no more."""
         with self.engine.begin() as connection:
             audit.record(
                 connection, actor="mia", action=AuditAction.ACCOUNTS_ADOPTED,

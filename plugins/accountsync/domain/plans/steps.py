@@ -9,7 +9,7 @@ from typing import Any
 
 from accountsync.domain.accounts.account import TAKES_AWAY, AccountState, Attributes, Operation
 from accountsync.domain.plans.desired import same
-from accountsync.domain.reasons import Reason
+from accountsync.domain.reasons import Kind, Reason
 from accountsync.domain.task_states import IN_DOUBT, TaskState
 
 
@@ -99,6 +99,8 @@ def _step_in_doubt(planned: PlannedTask | None, open_task: OpenTask) -> Step:
 
 def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
     """Whether the task does what the plan asks for."""
+    if planned.state == TaskState.NEEDS_HUMAN and not _was_asked(open_task):
+        return False
     lacks_data = planned.state == TaskState.NEEDS_DATA
     if lacks_data != (open_task.state == TaskState.NEEDS_DATA):
         return False
@@ -112,3 +114,9 @@ def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
         and same(planned.late_bound, open_task.late_bound)
         and (not lacks_data or planned.cause == open_task.cause)
     )
+
+
+def _was_asked(open_task: OpenTask) -> bool:
+    """Whether a human is asked about it, or has answered."""
+    is_answered = open_task.cause is not None and open_task.cause.kind is Kind.COMMANDED
+    return open_task.state == TaskState.NEEDS_HUMAN or is_answered
