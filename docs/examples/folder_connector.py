@@ -37,6 +37,7 @@ from accountsync.wire.request import masked
 
 
 class FolderConnector:
+    is_watched = False
     operations = frozenset(Operation)
     can_find = True
     can_list = True

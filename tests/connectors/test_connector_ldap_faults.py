@@ -158,7 +158,10 @@ def test_a_create_that_stops_halfway_is_known_to_have_begun(
 
     async def create(connector: Connector) -> bool:
         monkeypatch.setattr(Directory, "change", then_gone)
-        with departure.watched() as watched, pytest.raises((TargetDownError, UnknownOutcomeError)):
+        with (
+            departure.watched(is_watched=True) as watched,
+            pytest.raises((TargetDownError, UnknownOutcomeError)),
+        ):
             await connector.create(ldap.person(NUMBER))
         return watched.is_begun
 

@@ -27,6 +27,11 @@ class Connector(Protocol):
     """
 
     @property
+    def is_watched(self) -> bool:
+        """Whether every request goes through `accountsync.wire`, which reports what leaves."""
+        ...
+
+    @property
     def operations(self) -> frozenset[Operation]:
         """The operations that this target can carry out."""
         ...

@@ -33,6 +33,7 @@ from accountsync.wire.ldap_messages import Entry, Step
 
 
 class LdapConnector:
+    is_watched = True
     operations = frozenset(Operation)
     can_find = True
     can_list = True

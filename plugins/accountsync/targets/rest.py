@@ -43,6 +43,8 @@ from accountsync.wire.request import MASK
 
 
 class RestConnector:
+    is_watched = True
+
     def __init__(self, target: RestTarget, api: Api) -> None:
         self._target = target
         self._api = api

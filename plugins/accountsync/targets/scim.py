@@ -37,6 +37,7 @@ _NOT_BY_PATCH = (405, 501)
 
 
 class ScimConnector:
+    is_watched = True
     operations = frozenset(Operation)
     can_find = True
     can_list = True

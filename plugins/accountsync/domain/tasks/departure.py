@@ -13,11 +13,12 @@ from contextvars import ContextVar
 
 
 class Departure:
-    """`has_left`: true until the wire reports otherwise, for a connector may send by other ways.
-    `is_begun`: one change was made already, and the next step began."""
+    """`has_left`: whether a change has left; of a connector that may send by other ways than the
+    wire, true until the wire reports otherwise. `is_begun`: one change was made already, and the
+    next step began."""
 
-    def __init__(self) -> None:
-        self.has_left = True
+    def __init__(self, *, is_watched: bool) -> None:
+        self.has_left = not is_watched
         self.is_begun = False
         self._was_sent = self._was_made = False
 
@@ -35,9 +36,9 @@ _WATCHED: ContextVar[Departure | None] = ContextVar("departure", default=None)
 
 
 @contextmanager
-def watched() -> Iterator[Departure]:
-    """Watches the calls that this coroutine makes in the block."""
-    departure = Departure()
+def watched(*, is_watched: bool) -> Iterator[Departure]:
+    """Watches the calls that this coroutine makes in the block. `is_watched`: see `Connector`."""
+    departure = Departure(is_watched=is_watched)
     token = _WATCHED.set(departure)
     try:
         yield departure

@@ -242,7 +242,7 @@ class Processor:
     async def _called(self, task: ClaimedTask) -> Result:
         caller = asyncio.current_task()
         assert caller is not None
-        with departure.watched() as watched:
+        with departure.watched(is_watched=self._connector.is_watched) as watched:
             call = self._calls[task.attempt_id] = _Call(caller, watched)
             try:
                 return await carry_out(

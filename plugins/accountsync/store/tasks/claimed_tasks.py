@@ -87,7 +87,9 @@ def _claim_of(only: str) -> dict[str, TextClause]:
     again = call | {"state": TaskState.NEEDS_HUMAN}
     sent, by_priority = f"{only} AND {MAY_BE_SENT}", "priority, next_attempt_at, id"
     removals = f"{only} AND operation IN {listed(TAKES_AWAY)}"
+    disables = f"{sent} AND priority = 1"
     return {
+        "disable": text(_CLAIM.format(**call, **joined, only=disables, order=by_priority)),
         "unknown": text(_CLAIM.format(**probe, **joined, only=only)),
         "again": text(_CLAIM.format(**again, **joined, only=removals, order="next_attempt_at")),
         "oldest": text(_CLAIM.format(**call, **joined, only=sent, order="next_attempt_at")),
@@ -177,9 +179,9 @@ def claim(
     numbers: Sequence[str] | None = None,
     last: int | None = None,
 ) -> list[Claim]:
-    """Tasks to probe first (at most half), removals that are asked again (I17), a few of the oldest
-    whatever their priority, then ready ones by priority; each with its attempt recorded (I9). In
-    the lot what takes access away comes first. `numbers`: of these employees only. `last`: a task
+    """Disables first (at most half), tasks to probe (at most half), removals that are asked again
+    (I17), a few of the oldest whatever their priority, then ready ones by priority; each with its
+    attempt recorded (I9). In the lot what takes access away comes first. `numbers`: of these employees only. `last`: a task
     that others go before."""
     bound = {
         "system": target, "worker": worker, "now": now, "lease_until": now + lease,
@@ -187,9 +189,10 @@ def claim(
     }  # fmt: skip
     statements = _CLAIMS[numbers is not None]
     claims: list[Claim] = []
-    shares = {"unknown": -(-limit // 2), "again": limit // 8, "oldest": limit // 8, "ready": limit}
+    half, few = -(-limit // 2), -(-limit // 8)
+    shares = {"disable": half, "unknown": half, "again": few, "oldest": few, "ready": limit}
     for kind, share in shares.items():
-        if wanted := min(max(share, 1), limit - len(claims)):
+        if wanted := min(share, limit - len(claims)):
             rows = connection.execute(statements[kind], bound | {"limit": wanted}).mappings()
             claims += [Claim(row=row, probe=kind == "unknown") for row in rows]
     return sorted(claims, key=lambda c: (c.row["id"] == last, c.row["operation"] not in TAKES_AWAY))
