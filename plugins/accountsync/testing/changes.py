@@ -66,7 +66,7 @@ class ChangeContract:
         changed = perform(subject, changing("rename", account, renamed))
         assert changed.identifier == renamed[subject.target.identifier] != account.identifier
         assert changed.remote_id == account.remote_id
-        assert find_account(subject, renamed) == replace(changed, enabled=True)
+        assert find_account(subject, renamed) == replace(changed, enabled=True, was_enabled=None)
         in_target = only_account(subject).attributes
         assert {name: in_target[name] for name in subject.rename} == subject.rename
         assert in_target[subject.target.key] == renamed[subject.target.key]

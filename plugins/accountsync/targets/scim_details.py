@@ -1,0 +1,72 @@
+"""What a provider says of its refusal, without anything about anybody (I15)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from accountsync.wire.request import MASK, Rendered
+
+_QUOTED = re.compile(r"""(["'`“‘«]).*?(["'`”’»])""", re.DOTALL)
+_NAME_OF_ATTRIBUTE = re.compile(r"(externalId|userName|displayName|[Ss]cim|SCIM|ID|URN|JSON|HTTP)")
+_PLAIN = re.compile(r"[A-Za-z]?[a-z]+")
+_EDGES = ".,;:!?()[]{}<>"
+_LONGEST = 200
+"""In characters."""
+
+
+def masked_detail(body: Any, request: Rendered) -> str:
+    """The detail of an error (RFC 7644 §3.12), ready to be put after a message. Only plain words
+    stay, and names of attributes: no value that was sent or named in the path, nothing in quotes,
+    no capital within a sentence, no figure, no sign of an address, no other script."""
+    detail = body.get("detail") if isinstance(body, Mapping) else None
+    if not isinstance(detail, str) or not detail.strip():
+        return ""
+    secrets = {part for text in _texts(request) for part in _parts(text)}
+    attributes = set(_names(request.body))
+    words: list[str] = []
+    for word in _QUOTED.sub(MASK, detail).split():
+        is_first = not words or words[-1].endswith((".", ":", "!"))
+        stays = _is_harmless(word.strip(_EDGES), attributes, secrets, is_first=is_first)
+        if stays or not words or words[-1] != MASK:
+            words.append(word if stays else MASK)
+    return f": {' '.join(words)[:_LONGEST]}"
+
+
+def _is_harmless(word: str, attributes: set[str], secrets: set[str], *, is_first: bool) -> bool:
+    if word in attributes or _NAME_OF_ATTRIBUTE.fullmatch(word):
+        return True
+    if not _PLAIN.fullmatch(word) or (word[0].isupper() and not is_first):
+        return False
+    folded = word.casefold()
+    return not any(folded == part or (len(part) > 2 and part in folded) for part in secrets)
+
+
+def _texts(request: Rendered) -> Iterator[str]:
+    yield from (unquote(request.path.rpartition("/")[2]), *request.query.values())
+    yield from _values(request.body)
+
+
+def _values(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from _values(child)
+    elif isinstance(node, str):
+        yield node
+
+
+def _parts(text: str) -> Iterator[str]:
+    return (part for part in re.split(r"[\W_\d]+", text.casefold()) if len(part) > 1)
+
+
+def _names(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        yield from node
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from _names(child)
