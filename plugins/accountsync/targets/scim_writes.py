@@ -68,27 +68,27 @@ class Writer:
         enabled: bool | None,
         refusals: Refusals,
     ) -> Seen | None:
-        """Says it in one form after the other, until what is shown does not speak against it."""
-        problem: AccountSyncError | None = None
-        after: Seen = user
-        for form in list(self._forms):
-            change = _Change(self._provider, form, wanted, parts, enabled)
+        """Says it in one form after the other, until what is shown does not speak against it; None
+        stands for the whole user, as the last resort where every form is an error."""
+        problem: RejectedByTargetError | UnknownOutcomeError | None = None
+        after = user
+        for form in [*self._forms, None]:
+            if form is None and problem is None:
+                break
+            change = _Change(self._provider, form or self.dialect, wanted, parts, enabled)
             try:
-                answer = await change.made(after, refusals)
+                answer = await change.made(after, refusals, whole=form is None)
             except (RejectedByTargetError, UnknownOutcomeError) as error:
                 problem = problem or error
-                if self._is_final(error):
+                if form is None or self._is_final(error):
                     raise problem from None
             else:
                 if answer is None:
                     return None
-                after = answer
-                if self._is_right(form, after, parts, enabled) or change.is_put:
-                    return after
-                problem = None
+                if self._is_right(form, answer, parts, enabled) or change.is_put:
+                    return answer
+                after, problem = answer, None
             after = await self._again(after, problem)
-        if problem is not None:
-            raise problem
         return after
 
     def _is_final(self, error: RejectedByTargetError | UnknownOutcomeError) -> bool:
@@ -99,11 +99,11 @@ class Writer:
         return self._is_proven or error.code not in _OF_THE_FORM
 
     def _is_right(
-        self, form: Dialect, after: Seen, parts: Mapping[str, Any], enabled: bool | None
+        self, form: Dialect | None, after: Seen, parts: Mapping[str, Any], enabled: bool | None
     ) -> bool:
         """Remembers the form that was understood, and what no form brings about."""
         wrong = contradicted(parts, after.resource, enabled=enabled) - self._vain
-        if not wrong:
+        if not wrong and form is not None:
             self._forms.sort(key=lambda other: other is not form)
             self._is_proven = True
         elif form is self._forms[-1]:
@@ -140,11 +140,12 @@ class _Change:
         self.is_put = False
         """Whether the whole user was sent, which other forms would not better."""
 
-    async def made(self, user: Seen, refusals: Refusals) -> Seen | None:
-        """By PATCH where the provider has it and the form uses it. None where a dry run refused the
-        last request; those before it are among the refusals."""
+    async def made(self, user: Seen, refusals: Refusals, *, whole: bool) -> Seen | None:
+        """By PATCH where the provider has it and the form uses it, unless the `whole` user is to be
+        sent. None where a dry run refused the last request; those before it are among the
+        refusals."""
         can_patch = (await self._provider.features()).patch
-        if not can_patch:
+        if whole or not can_patch:
             return await refusals.of(self._put(user))
         if self._form.put_attributes and self._parts:
             if self._enabled is not None:
