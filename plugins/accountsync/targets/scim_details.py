@@ -12,6 +12,8 @@ from accountsync.wire.request import MASK, Rendered
 _QUOTED = re.compile(r"""(["'`“‘«]).*?(["'`”’»])""", re.DOTALL)
 _NAME_OF_ATTRIBUTE = re.compile(r"(externalId|userName|displayName|[Ss]cim|SCIM|ID|URN|JSON|HTTP)")
 _PLAIN = re.compile(r"[A-Za-z]?[a-z]+")
+_PROTOCOL = ("schemas", "op")
+_QUOTED_IN_PATH = re.compile(r'\[.*"(.*)".*\]')
 _EDGES = ".,;:!?()[]{}<>"
 _LONGEST = 200
 """In characters."""
@@ -45,14 +47,19 @@ def _is_harmless(word: str, attributes: set[str], secrets: set[str], *, is_first
 
 
 def _texts(request: Rendered) -> Iterator[str]:
+    """Everything that was sent and may be about somebody."""
     yield from (unquote(request.path.rpartition("/")[2]), *request.query.values())
     yield from _values(request.body)
 
 
 def _values(node: Any) -> Iterator[str]:
     if isinstance(node, Mapping):
-        node = list(node.values())
-    if isinstance(node, list):
+        for name, value in node.items():
+            if name == "path":
+                yield from _QUOTED_IN_PATH.findall(str(value))
+            elif name not in _PROTOCOL:
+                yield from _values(value)
+    elif isinstance(node, list):
         for child in node:
             yield from _values(child)
     elif isinstance(node, str):
@@ -64,9 +71,13 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _names(node: Any) -> Iterator[str]:
+    """The names of attributes that were sent."""
     if isinstance(node, Mapping):
-        yield from node
-        node = list(node.values())
-    if isinstance(node, list):
+        for name, value in node.items():
+            yield name
+            if name == "path":
+                yield from re.split(r"[.:]", _QUOTED_IN_PATH.sub("", str(value)))
+            yield from _names(value)
+    elif isinstance(node, list):
         for child in node:
             yield from _names(child)
