@@ -26,7 +26,7 @@ class Lies:
 
     `active_is_ignored`, by these methods. `active_as_text`. `answers_nothing`: 204 to a PATCH.
     `appends`: a replace without a path adds to a list. `fails_pathless`, `fails_paths`: the status
-    of such a PATCH. `fails_with`: status and body of every change of a user. `member_again`: the
+    of such a replace. `fails_with`: status and body of every change of a user. `member_again`: the
     status for a member that is there. `removal_ignored`: 2xx, and still a member, by these ways.
     `adds_nobody`: 2xx, and no member. `slow_groups`: a PATCH of a group is read, made and written
     without a lock. `shows_groups`, `shows_members`, `shows_keys`: of users, groups, users.
@@ -174,14 +174,16 @@ class LyingScim:
     def _patched(self, user: dict[str, Any], body: Any) -> int | None:
         for operation in body["Operations"]:
             path, value = operation.get("path"), operation.get("value")
+            is_removal = operation["op"].lower() == "remove"
             failed = self.lies.fails_paths if path else self.lies.fails_pathless
+            failed = None if is_removal else failed
             if failed:
                 return failed
             if path is None:
                 for name, new in value.items():
                     is_list = isinstance(new, list) and self.lies.appends
                     user[name] = [*user.get(name, []), *new] if is_list else new
-            elif operation["op"].lower() == "remove":
+            elif is_removal:
                 user.pop(path, None)
             else:
                 place, _, part = path.partition(".")
@@ -223,6 +225,7 @@ def lying(**lies: Any) -> Iterator[LyingScim]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body leave together
 
         def _handle(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))

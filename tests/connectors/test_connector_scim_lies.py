@@ -485,3 +485,34 @@ def test_a_check_names_the_groups_that_are_not_there() -> None:
         assert "finds by externalId and userName" in said
         assert "in the dialect auto" in said
         assert service.changes() == []
+
+
+def test_a_check_may_change_the_user_that_is_declared_for_it_and_finds_the_dialect_out() -> None:
+    """B.4."""
+    for lies, dialect in (({}, "auto"), ({"fails_paths": 400}, "standard")):
+        with lying(**lies) as service:
+            _made(service)
+            before = service.user()
+            said = _do(service, lambda c: c.check(), check_user="Zhang.San")
+            assert f"were understood in the dialect {dialect}" in said
+            after = service.user()
+            assert {**after, "meta": before["meta"], "phoneNumbers": None} == {
+                **before,
+                "phoneNumbers": None,
+            }
+            assert not after.get("phoneNumbers")
+
+
+@pytest.mark.parametrize(
+    ("lies", "said"),
+    [
+        ({"active_is_ignored": ("PATCH", "PUT")}, "changes of active were answered and not made"),
+        ({}, "no user of the name"),
+    ],
+)
+def test_a_check_says_what_no_dialect_brings_about(lies: dict[str, Any], said: str) -> None:
+    with lying(**lies) as service:
+        _made(service)
+        name = "zhang.san" if lies else "nobody"
+        with pytest.raises(ConfigurationError, match=said):
+            _do(service, lambda c: c.check(), check_user=name)

@@ -213,6 +213,11 @@ class ScimTarget(Target):
     )
     key: str = "externalId"
     identifier: str = "userName"
+    check_user: str | None = Field(
+        None,
+        description="userName of a user that is there for tests only: `target check` changes it, to"
+        " find out the dialect, and leaves it as it was",
+    )
 
     @model_validator(mode="after")
     def _users_can_be_told_apart(self) -> ScimTarget:

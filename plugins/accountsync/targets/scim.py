@@ -11,13 +11,12 @@ from accountsync.domain.accounts.likeness import with_gaps
 from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
-    ConfigurationError,
     ForeignAccountError,
     RejectedByTargetError,
     UnknownOutcomeError,
 )
 from accountsync.settings.targets import ScimTarget
-from accountsync.targets import scim_messages
+from accountsync.targets import scim_check, scim_messages
 from accountsync.targets.connector import required
 from accountsync.targets.scim_groups import Groups
 from accountsync.targets.scim_list import by_cursor, by_index
@@ -254,35 +253,12 @@ class ScimConnector:
         )
 
     async def check(self) -> str:
-        """Changes nothing: whether a dialect is understood is seen by changes only."""
-        features = await self._provider.features()
-        by_cursors = features.cursor or self._dialect.cursors
-        cursor = {"cursor": ""} if by_cursors else {"startIndex": "1"}
-        request = scim_messages.request("GET", "/Users", query={**cursor, "count": "1"})
-        scim_messages.page(await self._provider.read(request), "check")
-        await self._check_groups(can_patch=features.patch)
-        offered = (("PATCH", features.patch), ("ETag", features.etag))
-        names = [name for name, is_there in offered if is_there]
-        found_by = [name for name in self._dialect.lookups if await self._look_ups.answers(name)]
-        return (
-            f"answered as SCIM 2.0: {', '.join(names) or 'PUT only'};"
-            f" lists by {'cursors' if by_cursors else 'index'};"
-            f" finds by {' and '.join(found_by) or 'no filter'};"
-            f" spoken to in the dialect {self._dialect.name}{self._seems()}"
-        )
-
-    async def _check_groups(self, *, can_patch: bool) -> None:
-        if not self._has_groups:
-            return
-        if not can_patch:
-            raise ConfigurationError(
-                "the provider has no PATCH, so nobody can be put into a group: take `groups` out of"
-                " the attributes"
-            )
-        if missing := await self._groups.missing():
-            raise ConfigurationError(f"the target has no group {', '.join(map(repr, missing))}")
-
-    def _seems(self) -> str:
-        """A hint at another dialect, by the host."""
-        is_aws = "amazonaws.com" in self._provider.address("")
-        return "; `dialect: aws` seems right" if is_aws and self._dialect.name != "aws" else ""
+        """Changes the user that is declared for it, and nothing else."""
+        said = await scim_check.offered(self._provider, self._writer, self._look_ups)
+        if self._has_groups:
+            await scim_check.require_groups(self._provider, self._groups)
+        tried = ""
+        if name := self._target.check_user:
+            parts = (self._provider, self._writer, self._look_ups)
+            tried = await scim_check.understood(*parts, name)
+        return f"{said}; {scim_check.seeming(self._provider, self._writer)}{tried}"

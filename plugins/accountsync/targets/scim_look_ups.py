@@ -66,6 +66,9 @@ class LookUps:
                 return user
         return None
 
+    async def named(self, name: str) -> Seen | None:
+        return await self._by(_NAME, name, decides=True)
+
     async def _by(self, name: str, wanted: str, *, decides: bool) -> Seen | None:
         """`decides`: a provider that does not answer, or ignores the filter, is no absence."""
         query = {"filter": scim_messages.equals(name, wanted), "count": "10"}
