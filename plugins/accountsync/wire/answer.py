@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -43,6 +46,23 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
     if moment.tzinfo is None:
         return None
     return min(max(0.0, (moment - now).total_seconds()), _LONGEST_WAIT_S)
+
+
+def in_utf_8(raw: bytes, headers: Mapping[str, str]) -> bytes:
+    """A body as JSON has to be: without a byte order mark, and not in the charset of the header.
+    Where it is UTF-8 already, the header is wrong, as some servers' is."""
+    raw = raw.removeprefix(BOM_UTF8)
+    declared = Message()
+    declared["Content-Type"] = headers.get("Content-Type", "")
+    charset = str(declared.get_content_charset("utf-8"))
+    if charset in ("utf-8", "utf8", "us-ascii"):
+        return raw
+    with suppress(UnicodeDecodeError):
+        raw.decode()
+        return raw
+    with suppress(LookupError, UnicodeDecodeError):
+        return raw.decode(charset).encode()
+    return raw
 
 
 def answer_condition(text: str) -> Callable[[Answer], bool]:

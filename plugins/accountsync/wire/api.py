@@ -38,7 +38,7 @@ from accountsync.errors import (
     UnknownOutcomeError,
 )
 from accountsync.settings.parts import Rate
-from accountsync.wire.answer import Answer, retry_after
+from accountsync.wire.answer import Answer, in_utf_8, retry_after
 from accountsync.wire.auth import Authenticator
 from accountsync.wire.dry_run import refused
 from accountsync.wire.endpoint import Endpoint, tls_context
@@ -220,7 +220,7 @@ class Api:
         if 300 <= status < 400:
             raise TransientError(f"{self._place(request)}: HTTP {status}, redirects are refused")
         try:
-            body = self._parse(raw) if raw else None
+            body = self._parse(in_utf_8(raw, headers)) if raw else None
         except json.JSONDecodeError as error:
             if status >= 400:
                 return Answer(status=status, headers=headers, body=None)
@@ -286,6 +286,12 @@ def _show_certificate(context: ssl.SSLContext, cert: str, endpoint: Endpoint) ->
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "")
+        return (
+            f"cannot connect: the server's certificate is refused ({why}); set `verify` in the"
+            " Connection's extra to the file of its CA certificates"
+        )
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect ({error.os_error.strerror or type(error.os_error).__name__})"
     return str(error) if isinstance(error, _BrokenOffError) else type(error).__name__
