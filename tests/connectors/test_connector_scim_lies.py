@@ -15,6 +15,7 @@ from accountsync.errors import (
     AccountMissingError,
     ConfigurationError,
     ForeignAccountError,
+    NeedsHumanError,
     RejectedByTargetError,
     TransientError,
     UnknownOutcomeError,
@@ -23,6 +24,7 @@ from accountsync.targets.connector import Connector
 from accountsync.testing import Act, known
 from accountsync.testing.subject import changing
 from tests.connectors.lying_scim import LyingScim, lying
+from tests.connectors.recorder import Answer, recording
 from tests.connectors.scim_targets import acted
 
 PERSON: Mapping[str, Any] = {
@@ -202,6 +204,14 @@ def test_an_id_that_would_leave_its_place_is_never_sent(bad: str) -> None:
             with pytest.raises(RejectedByTargetError, match="no part of a path"):
                 _do(service, changing(operation, account))
         assert service.calls == []
+
+
+def test_what_our_login_may_not_see_is_not_taken_for_gone() -> None:
+    """A.5."""
+    answers: dict[str, Answer] = {"/Users/1": (403, {}), "/Users": (200, {"totalResults": 0})}
+    account = Account(state="active", identifier="z", remote_id="1", attributes=PERSON)
+    with recording(answers) as recorder, pytest.raises(NeedsHumanError, match="our login"):
+        acted(recorder.url, changing("disable", account), PERSON)
 
 
 # dialects
@@ -441,6 +451,15 @@ def test_a_list_shows_memberships_as_a_look_up_does(shows_groups: bool) -> None:
         assert [one.attributes["groups"] for one in listed] == [[], ["staff"]]
         groups = [path for _, path, _ in service.calls if path.startswith("/Groups/")]
         assert len(groups) == (0 if shows_groups else 2) or len(groups) <= 2, "once for each group"
+
+
+def test_a_group_that_is_spelt_anew_is_not_left() -> None:
+    with lying() as service:
+        account = _made(service, {**PERSON, "groups": ["STAFF"]})
+        assert service.members("staff") == ["1"]
+        _do(service, changing("update", account, STAFF))
+        assert service.members("staff") == ["1"]
+        assert service.changes() == []
 
 
 def test_a_group_that_was_deleted_has_been_left() -> None:

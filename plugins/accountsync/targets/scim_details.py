@@ -14,6 +14,12 @@ _NAME_OF_ATTRIBUTE = re.compile(r"(externalId|userName|displayName|[Ss]cim|SCIM|
 _PLAIN = re.compile(r"[A-Za-z]?[a-z]+")
 _PROTOCOL = ("schemas", "op")
 _QUOTED_IN_PATH = re.compile(r'\[.*"(.*)".*\]')
+_FIRST_WORD = re.compile(
+    r"(An?|Another|Attribute|Bad|Cannot|Conflict|Duplicate|E-?mail|Error|Failed|Filter|Group|Invalid"
+    r"|Missing|Must|No|Not|Operation|Password|Path|Request|Required|Resource|Schema|The|This|Unable"
+    r"|Unique|Unknown|Unsupported|User|Username|Value)"
+)
+"""Other words that begin with a capital may be somebody's name."""
 _EDGES = ".,;:!?()[]{}<>"
 _LONGEST = 200
 """In characters."""
@@ -22,7 +28,7 @@ _LONGEST = 200
 def masked_detail(body: Any, request: Rendered) -> str:
     """The detail of an error (RFC 7644 §3.12), ready to be put after a message. Only plain words
     stay, and names of attributes: no value that was sent or named in the path, nothing in quotes,
-    no capital within a sentence, no figure, no sign of an address, no other script."""
+    no name with a capital, no figure, no sign of an address, no other script."""
     detail = body.get("detail") if isinstance(body, Mapping) else None
     if not isinstance(detail, str) or not detail.strip():
         return ""
@@ -30,17 +36,16 @@ def masked_detail(body: Any, request: Rendered) -> str:
     attributes = set(_names(request.body))
     words: list[str] = []
     for word in _QUOTED.sub(MASK, detail).split():
-        is_first = not words or words[-1].endswith((".", ":", "!"))
-        stays = _is_harmless(word.strip(_EDGES), attributes, secrets, is_first=is_first)
+        stays = _is_harmless(word.strip(_EDGES), attributes, secrets)
         if stays or not words or words[-1] != MASK:
             words.append(word if stays else MASK)
     return f": {' '.join(words)[:_LONGEST]}"
 
 
-def _is_harmless(word: str, attributes: set[str], secrets: set[str], *, is_first: bool) -> bool:
+def _is_harmless(word: str, attributes: set[str], secrets: set[str]) -> bool:
     if word in attributes or _NAME_OF_ATTRIBUTE.fullmatch(word):
         return True
-    if not _PLAIN.fullmatch(word) or (word[0].isupper() and not is_first):
+    if not _PLAIN.fullmatch(word) or (word[0].isupper() and not _FIRST_WORD.fullmatch(word)):
         return False
     folded = word.casefold()
     return not any(folded == part or (len(part) > 2 and part in folded) for part in secrets)

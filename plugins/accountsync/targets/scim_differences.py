@@ -8,6 +8,8 @@ from typing import Any
 from accountsync.domain.accounts.likeness import is_like
 from accountsync.targets.scim_messages import state_of
 
+_NOTHING: tuple[object, ...] = (None, "", [])
+
 
 def lacking(wanted: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
     """The wanted attributes, down to their parts, that are not shown to the letter; null for what
@@ -25,8 +27,8 @@ def lacking(wanted: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, An
 
 
 def _is_there(wanted: Any, shown: Any) -> bool:
-    if wanted is None:
-        return shown is None or shown in ("", [])
+    if wanted in _NOTHING:
+        return shown in _NOTHING
     if isinstance(wanted, list):
         return isinstance(shown, list) and _are_there(wanted, shown)
     if isinstance(wanted, Mapping):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from accountsync.domain.accounts.likeness import is_like
@@ -47,10 +48,12 @@ class Groups:
 
     def meant(self, *declared: Iterable[str]) -> list[str]:
         """The groups that are ours to look at, for one account: those declared for it, now or
-        before, and the managed ones."""
-        return list(
-            dict.fromkeys([*(name for names in declared for name in names), *self._managed])
-        )
+        before, and the managed ones; each once, however it is spelt."""
+        meant: list[str] = []
+        for name in chain(*declared, self._managed):
+            if not any(is_like(name, other) for other in meant):
+                meant.append(name)
+        return meant
 
     async def missing(self) -> list[str]:
         """The managed groups that are not there."""

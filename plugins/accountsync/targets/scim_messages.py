@@ -147,7 +147,8 @@ def own(attributes: Attributes) -> dict[str, Any]:
 def declared_groups(attributes: Attributes) -> list[str]:
     """A user's `groups` is read-only (RFC 7643 §4.1.2): in a mapping it names memberships."""
     names = attributes.get("groups")
-    return [str(name) for name in names if name] if isinstance(names, list) else []
+    listed = names if isinstance(names, list) else []
+    return list(dict.fromkeys(str(name) for name in listed if name))
 
 
 def present(node: Any) -> Any:

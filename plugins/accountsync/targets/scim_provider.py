@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from accountsync.errors import RejectedByTargetError, TransientError
+from accountsync.errors import NeedsHumanError, RejectedByTargetError, TransientError
 from accountsync.targets import scim_messages
 from accountsync.targets.scim_messages import Features
 from accountsync.wire.answer import Answer
@@ -66,10 +66,13 @@ class Provider:
             return self._features
 
     async def user(self, remote_id: str) -> Seen | None:
-        """None where there is no user of this id."""
+        """None where there is no user of this id. Raises NeedsHumanError where our login may not
+        see it: it may be there."""
         answer = await self.read(scim_messages.request("GET", place("Users", remote_id)))
         if answer.status in (404, 410):
             return None
+        if answer.status == 403:
+            raise NeedsHumanError("the target does not show the account to our login (HTTP 403)")
         if answer.status != 200 or not scim_messages.has_user(answer):
             raise TransientError(f"read before write: HTTP {answer.status} is not a user")
         return await self.seen(answer)

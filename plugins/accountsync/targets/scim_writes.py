@@ -13,6 +13,7 @@ from typing import Any
 from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
+    RecordError,
     RejectedByTargetError,
     TransientError,
     UnknownOutcomeError,
@@ -195,7 +196,7 @@ async def look_after(provider: Provider, remote_id: str) -> Seen:
     """What a change has brought about. Raises UnknownOutcomeError where it is not shown."""
     try:
         seen = await provider.user(remote_id)
-    except (TransientError, RejectedByTargetError) as error:
+    except (TransientError, RecordError) as error:
         raise UnknownOutcomeError(f"changed, but not seen afterwards: {error}") from error
     if seen is None:
         raise UnknownOutcomeError("changed, but not shown afterwards")
