@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from accountsync.domain.accounts.account import Account, RemoteAccount
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
+    AccountSyncError,
     ConfigurationError,
     ForeignAccountError,
     NeedsHumanError,
@@ -406,6 +410,11 @@ def test_where_nothing_shows_memberships_none_is_said() -> None:
         changed = _do(service, changing("update", account, STAFF))
         assert "groups" not in changed.attributes
         assert service.members("staff") == ["1"]
+        put_in = replace(account, attributes=STAFF)
+        assert "groups" not in _do(service, lambda c: c.look(put_in, STAFF)).attributes
+        changed = _do(service, changing("update", put_in, {**PERSON, "groups": []}))
+        assert "groups" not in changed.attributes
+        assert service.members("staff") == [], "it leaves what it was put into, seen or not"
 
 
 def test_those_who_join_at_once_are_all_members() -> None:
@@ -535,3 +544,84 @@ def test_a_check_says_what_no_dialect_brings_about(lies: dict[str, Any], said: s
         name = "zhang.san" if lies else "nobody"
         with pytest.raises(ConfigurationError, match=said):
             _do(service, lambda c: c.check(), check_user=name)
+
+
+def test_a_check_says_that_groups_need_patch() -> None:
+    answers: dict[str, Answer] = {
+        "/ServiceProviderConfig": (200, {"patch": {"supported": False}}),
+        "/Users": (200, {"totalResults": 0}),
+    }
+    with recording(answers) as recorder:
+        with pytest.raises(ConfigurationError, match="no PATCH, so nobody can be put into a group"):
+            acted(recorder.url, lambda c: c.check(), _MAPPED)
+        assert "PUT only" in acted(recorder.url, lambda c: c.check(), PERSON)
+
+
+# all of it
+
+
+_LIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "active_is_ignored": st.sets(st.sampled_from(["POST", "PATCH", "PUT"])).map(tuple),
+        "active_as_text": st.booleans(),
+        "answers_nothing": st.booleans(),
+        "appends": st.booleans(),
+        "fails_pathless": st.sampled_from([400, 500, 501]),
+        "fails_paths": st.sampled_from([400, 500, 501]),
+        "member_again": st.sampled_from([400, 409]),
+        "removal_ignored": st.sets(st.sampled_from(["path", "value"])).map(tuple),
+        "adds_nobody": st.booleans(),
+        "shows_groups": st.booleans(),
+        "shows_members": st.booleans(),
+        "shows_keys": st.booleans(),
+        "filters_members": st.booleans(),
+        "lower_case": st.booleans(),
+        "etags": st.booleans(),
+    },
+)
+_PEOPLE = st.builds(
+    lambda name, address, groups: {
+        **PERSON,
+        "displayName": name,
+        "emails": [{"value": address, "primary": True}],
+        "groups": sorted(groups),
+    },
+    st.sampled_from(["Zhang", "Li", None]),
+    st.sampled_from(["a@example.com", "b@example.com"]),
+    st.sets(st.sampled_from(["staff", "sales"])),
+)
+_CHANGES = st.tuples(st.sampled_from(["update", "rename", "enable", "disable"]), _PEOPLE)
+
+
+@settings(max_examples=30, deadline=None)
+@given(lies=_LIES, changes=st.lists(_CHANGES, min_size=1, max_size=4))
+def test_whatever_it_lies_about_what_is_returned_is_what_is_there(
+    lies: dict[str, Any], changes: list[tuple[str, dict[str, Any]]]
+) -> None:
+    """I18: held against the provider's own store, after every operation that returns."""
+    with lying(**lies) as service:
+        service.make_group("staff", "other")
+        service.make_group("sales", "other")
+        account = Account(state="active", identifier="z", remote_id="1", attributes=STAFF)
+
+        async def act(connector: Connector) -> None:
+            with suppress(AccountSyncError):
+                _require_truth(service, await connector.create(STAFF))
+            for operation, person in changes:
+                with suppress(AccountSyncError):
+                    changed = await getattr(connector, operation)(account, person)
+                    _require_truth(service, changed)
+
+        _do(service, act)
+
+
+def _require_truth(service: LyingScim, shown: RemoteAccount) -> None:
+    user = service.users[str(shown.remote_id)]
+    assert shown.enabled is user["active"]
+    own = {name: value for name, value in shown.attributes.items() if name != "groups"}
+    assert own == {name: user.get(name) for name in own}
+    if "groups" in shown.attributes:
+        there = [name for name in ("staff", "sales") if user["id"] in service.members(name)]
+        told: Any = shown.attributes["groups"]
+        assert sorted(told) == sorted(there)

@@ -153,15 +153,17 @@ class ScimConnector:
         `before`: those that it was in; None: it is new."""
         meant = self._groups.meant(wanted, before or ())
         present = await self._groups.of(user, meant, is_new=before is None)
-        join = [name for name in wanted if name not in present]
-        leave = [name for name in present if name not in wanted]
+        was_in = [*present.joined, *(name for name in before or () if name in present.unseen)]
+        join = [name for name in wanted if name not in present.joined]
+        leave = [name for name in was_in if name not in wanted]
         if not join and not leave:
-            return user, present
+            return user, present.joined
         await self._groups.change(user.id, join=join, leave=leave, refusals=refusals)
         if refusals:
             return user, None
         user = await look_after(self._provider, user.id)
-        return user, await self._groups.of_changed(user, meant, wanted)
+        now = await self._groups.of_changed(user, meant, wanted)
+        return user, now.sure(wanted, before or ())
 
     async def _own(self, account: Account, attributes: Attributes) -> Seen:
         """The account's user, read before it is changed. Raises ForeignAccountError where it
@@ -183,23 +185,22 @@ class ScimConnector:
         if user is None:
             return None
         ours = str(user.resource.get("externalId", "")) == str(attributes["externalId"])
-        return await self._shown(user, attributes, (), ours=ours)
+        declared = scim_messages.declared_groups(attributes)
+        joined = None
+        if self._has_groups:
+            # What nothing shows counts as no membership, because joining again is safe.
+            joined = (await self._groups.of(user, self._groups.meant(declared))).joined
+        return self._account(user.resource, joined, ours=ours, wanted=attributes)
 
     async def look(self, account: Account, attributes: Attributes) -> RemoteAccount | None:
         found = await self._look_ups.known(account, attributes)
         if found is None:
             return None
         user, ours = found
-        before = scim_messages.declared_groups(account.attributes)
-        return await self._shown(user, attributes, before, ours=ours)
-
-    async def _shown(
-        self, user: Seen, attributes: Attributes, before: Iterable[str], *, ours: bool
-    ) -> RemoteAccount:
+        declared = [scim_messages.declared_groups(one) for one in (attributes, account.attributes)]
         joined = None
         if self._has_groups:
-            meant = self._groups.meant(scim_messages.declared_groups(attributes), before)
-            joined = await self._groups.of(user, meant)
+            joined = (await self._groups.of(user, self._groups.meant(*declared))).sure(*declared)
         return self._account(user.resource, joined, ours=ours, wanted=attributes)
 
     async def list(self) -> AsyncIterator[RemoteAccount]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -22,6 +23,20 @@ from accountsync.targets.scim_provider import Provider, Seen, place
 from accountsync.wire.answer import Answer
 from accountsync.wire.dry_run import Refusals
 from accountsync.wire.request import Rendered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memberships:
+    """Groups that a user is in, and those of which nothing shows whether it is."""
+
+    joined: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+
+    def sure(self, *declared: Iterable[str]) -> list[str] | None:
+        """The groups joined; None where it is not seen of a group that the account was put into, or
+        should be. In any other it is not, as far as anybody knows."""
+        is_open = any(name in self.unseen for names in declared for name in names)
+        return None if is_open else self.joined
 
 
 class Groups:
@@ -59,14 +74,17 @@ class Groups:
         """The managed groups that are not there."""
         return [name for name in self._managed if await self._found(name) is None]
 
-    async def of(self, user: Seen, meant: Iterable[str], *, is_new: bool = False) -> list[str]:
+    async def of(self, user: Seen, meant: Iterable[str], *, is_new: bool = False) -> Memberships:
         """Those of the groups that the user is in: by its own `groups`, and where it has none, by
-        the groups themselves, unless it is new. What neither shows counts as no membership, because
-        joining again is safe."""
+        the groups themselves, unless it is new."""
         shown = await self._shown_by(user.resource, meant)
         if shown is not None or is_new:
-            return shown or []
-        return [name for name in meant if await self._has(name, user.id)]
+            return Memberships(joined=shown or [])
+        told = {name: await self._has(name, user.id) for name in meant}
+        return Memberships(
+            joined=[name for name, is_in in told.items() if is_in],
+            unseen=[name for name, is_in in told.items() if is_in is None],
+        )
 
     async def of_listed(self, resource: Mapping[str, Any]) -> list[str]:
         """As `of`, for each of many users: every managed group is read once, as a whole."""
@@ -82,21 +100,19 @@ class Groups:
 
     async def of_changed(
         self, user: Seen, meant: Iterable[str], wanted: Collection[str]
-    ) -> list[str] | None:
+    ) -> Memberships:
         """As `of`, after a change: where the user is not shown as wanted, the groups are asked, for
-        they know first. None where neither shows a membership that was wanted."""
+        they know first."""
         shown = await self._shown_by(user.resource, meant)
-        joined = []
+        now = Memberships()
         for name in meant:
             is_in = None if shown is None else name in shown
             if is_in is not (name in wanted):
                 told = await self._has(name, user.id)
                 is_in = is_in if told is None else told
-            if is_in is None and name in wanted:
-                return None
-            if is_in:
-                joined.append(name)
-        return joined
+            if is_in is not False:
+                (now.unseen if is_in is None else now.joined).append(name)
+        return now
 
     async def change(
         self, user: str, *, join: Iterable[str], leave: Iterable[str], refusals: Refusals
@@ -197,7 +213,9 @@ class Groups:
         return ids[0] if ids else None
 
     async def _all(self) -> list[dict[str, Any]]:
-        """Every group, read once."""
+        """Every group, read once. Who lists by cursor alone is believed about the filter."""
+        if self._dialect.cursors:
+            return []
         async with self._reading:
             if self._every is None:
                 size = (await self._provider.features()).page_size

@@ -24,11 +24,13 @@ class Members:
         self._provider = provider
         self._attribute = dialect.member_filter or "members.value"
         self._is_filter_right = True if dialect.member_filter else None
+        self._are_shown = False
         self._big: set[str] = set()
         self._rosters: dict[str, frozenset[str]] = {}
 
     async def has(self, group: str, user: str) -> bool | None:
-        """None where the group does not show its members."""
+        """None where the group does not show its members, as far as any group has shown some: one
+        without members need not say so (RFC 7643 §2.5)."""
         if self._is_filter_right and (group in self._big or self._attribute == "members"):
             return await self._matches(group, user)
         members = await self._read(group)
@@ -55,7 +57,8 @@ class Members:
             raise TransientError(f"read a group: HTTP {answer.status} is not a group")
         members: Any = answer.body.get("members")
         if not isinstance(members, list):
-            return None
+            return frozenset() if self._are_shown else None
+        self._are_shown = self._are_shown or bool(members)
         return frozenset(
             str(member.get("value")) for member in members if isinstance(member, Mapping)
         )
@@ -72,5 +75,7 @@ class Members:
         answer = await self._provider.read(scim_messages.request("GET", "/Groups", query=query))
         if answer.status in (400, 403, 501):
             return None
+        if answer.status == 404:  # AWS: there is no such user
+            return False
         groups, _ = scim_messages.listed(answer, "find member")
         return any(str(one["id"]) == group for one in groups)

@@ -109,8 +109,10 @@ def new_user(attributes: Attributes, *, enabled: bool) -> dict[str, Any]:
 def replaced_user(
     resource: Mapping[str, Any], attributes: Mapping[str, Any], *, enabled: bool | None
 ) -> dict[str, Any]:
-    """What a PUT sends (RFC 7644 §3.5.1): all that the target has, with ours in place of it."""
+    """What a PUT sends (RFC 7644 §3.5.1): all that the target has, with ours in place of it; the
+    state as a boolean, also where it was shown as a text."""
     theirs = {name: value for name, value in resource.items() if name not in _READ_ONLY}
+    theirs |= _state(state_of(resource))
     shown = present(_merged(theirs, attributes) | _state(enabled))
     return {"schemas": schemas(shown), **shown}
 
