@@ -80,7 +80,12 @@ class TargetDownError(AccountSyncError):
 
 
 class UnknownOutcomeError(AccountSyncError):
-    """The request left us, and its answer did not arrive or cannot be read (I9)."""
+    """The request left us, and its answer did not arrive or cannot be read (I9). `code`: the HTTP
+    status, where one came."""
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class RecordError(AccountSyncError):

@@ -25,6 +25,7 @@ from accountsync.jobs.tasks import open_access, preview, process_account_tasks
 from accountsync.jobs.tasks.process_account_tasks import ProcessSummary
 from accountsync.jobs.tasks.task_queue import Limits
 from accountsync.settings import Settings
+from accountsync.settings.targets import AnyTarget, ScimTarget
 from accountsync.store.engine import database_clock, database_time
 from accountsync.store.persons.runs import Outcome
 from accountsync.store.plans.guarded_tasks import EVERYTHING, Selection
@@ -273,11 +274,21 @@ def adopt_accounts_of(
 def target_to_look_at(settings: Settings, target: str) -> OpenConnector:
     """A connector that refuses every change. Raises ConfigurationError where no such target
     exists."""
+    return connections.target_opener(_declared(settings, target), dry_run=True)
+
+
+def target_to_check(settings: Settings, target: str) -> OpenConnector:
+    """As `target_to_look_at`, unless a user is declared that the connection test may change."""
+    declared = _declared(settings, target)
+    may_change = isinstance(declared, ScimTarget) and declared.check_user is not None
+    return connections.target_opener(declared, dry_run=not may_change)
+
+
+def _declared(settings: Settings, target: str) -> AnyTarget:
     if target not in settings.targets:
         known = ", ".join(settings.targets)
         raise ConfigurationError(f"no target is called {target!r}; known: {known}")
-    declared = settings.targets[target]
-    return connections.target_opener(declared, dry_run=True)
+    return settings.targets[target]
 
 
 def provision_person(settings: Settings, employee_number: str, *, actor: str) -> Iterator[Step]:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,21 @@ def serving(
     log: Path,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
-    """From the moment it takes connections until it has ended."""
+    ports = (server.plain, server.encrypted)
+    with started(command, server.host, ports, log=log, environment=environment):
+        yield
+
+
+@contextmanager
+def started(
+    command: list[str],
+    host: str,
+    ports: Sequence[int],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[None]:
+    """From the moment it takes connections at its ports until it has ended."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
@@ -85,8 +99,8 @@ def serving(
             env={**os.environ, **(environment or {})},
         )
     try:
-        for port in (server.plain, server.encrypted):
-            _until_listening(server.host, port, process, log)
+        for port in ports:
+            _until_listening(host, port, process, log)
         yield
     finally:
         process.terminate()

@@ -97,7 +97,8 @@ def _scim(number: str) -> Attributes:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A target with HTTP: what its `Subject` says, and where faults are put into its way."""
+    """A target with HTTP: what its `Subject` says, and where faults are put into its way.
+    `reads_first`: it looks at the account, under the path of `disable`, before it disables it."""
 
     name: str
     person: Callable[[str], Attributes]
@@ -108,6 +109,7 @@ class Kind:
     change_key: Attributes | None
     change: Attributes
     rename: Attributes | None
+    reads_first: bool = False
 
 
 KINDS = {
@@ -154,6 +156,7 @@ KINDS = {
         disable_path="/Users/",
         change={"displayName": "欧阳"},
         rename={"userName": "neu1"},
+        reads_first=True,
     ),
 }
 
@@ -213,7 +216,8 @@ class HttpSubject:
             "list": self.kind.list_path,
             "anywhere": _ANYWHERE,
         }[at]
-        self.server.faults({**fault, "path": path, **({"times": times} if times else {})})
+        skip = {"skip": 1} if at == "disable" and self.kind.reads_first else {}
+        self.server.faults({**skip, **fault, "path": path, **({"times": times} if times else {})})
 
     def heal(self) -> None:
         self.server.heal()

@@ -99,8 +99,8 @@ def _content(service: SimClient) -> list[Any]:
     return accounts
 
 
-def _account(service: SimClient, target: ScimTarget) -> Account:
-    _sent(target, service.url, lambda c: c.create(PERSON, enabled=False))
+def _account(service: SimClient, target: ScimTarget, *, enabled: bool = False) -> Account:
+    _sent(target, service.url, lambda c: c.create(PERSON, enabled=enabled))
     (user,) = [one for one in _content(service) if "userName" in one]
     return Account(state="disabled", identifier="z1", remote_id=user["id"], attributes=PERSON)
 
@@ -124,7 +124,7 @@ def test_a_dry_change_of_a_scim_user_shows_what_the_next_run_sends(
 ) -> None:
     """Group changes and second requests among it."""
     target = _scim(dialect)
-    act = _SCIM[what](_account(service, target))
+    act = _SCIM[what](_account(service, target, enabled=what == "disable"))
     before = _content(service)
     requests = _shown(target, service.url, act)
     assert _content(service) == before

@@ -36,7 +36,7 @@ def target_check(name: TargetName) -> None:
     settings = session.settings()
     conn_id = settings.targets[name].conn_id if name in settings.targets else None
     try:
-        open_connector = wiring.target_to_look_at(settings, name)
+        open_connector = wiring.target_to_check(settings, name)
         answer = asyncio.run(inspect_target.check(open_connector))
     except AccountSyncError as error:
         typer.echo(f"{name}: does not work. {type(error).__name__}: {error}", err=True)

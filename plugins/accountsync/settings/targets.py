@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
 from accountsync.domain.accounts.account import Operation
-from accountsync.domain.mapping.values import reads
+from accountsync.domain.mapping.values import named_texts, reads
 from accountsync.settings.ldap import LdapTarget
 from accountsync.settings.paging import Paging
 from accountsync.settings.parts import (
@@ -25,7 +25,7 @@ from accountsync.settings.parts import (
     condition,
 )
 from accountsync.settings.problems import Problem, ProblemsError
-from accountsync.settings.target import Target
+from accountsync.settings.target import PERSON_ROOTS, Target
 
 CREATE_ROOTS = REQUEST_ROOTS | {"attributes", "key", "enabled"}
 CHANGE_ROOTS = REQUEST_ROOTS | {"attributes", "key", "account", "changed"}
@@ -256,11 +256,35 @@ class ScimTarget(Target):
 
     kind: Literal["scim"]
     auth: Auth = NoAuth()
-    dialect: Literal["standard", "entra", "okta", "aws"] = Field(
-        "standard", description="for a service written for that client, or IAM Identity Center"
+    dialect: Literal["auto", "standard", "entra", "okta", "aws"] = Field(
+        "auto",
+        description="auto finds out; else RFC 7644 to the letter, a service written for that"
+        " client, or IAM Identity Center",
     )
     key: str = "externalId"
     identifier: str = "userName"
+    check_user: str | None = Field(
+        None,
+        description="userName of a user that is there for tests only: `target check` changes it, to"
+        " find out the dialect, and leaves it as it was",
+    )
+
+    @model_validator(mode="after")
+    def _users_can_be_told_apart(self) -> ScimTarget:
+        """A user is made with both, looked up by both, and is ours by its externalId."""
+        problems = [
+            Problem(("attributes",), f"{name!r} is not mapped, and no user is made without it")
+            for name in ("externalId", "userName")
+            if name not in self.attributes
+        ]
+        if problems:
+            raise ProblemsError(problems)
+        return self
+
+    @property
+    def named_groups(self) -> set[str]:
+        """The groups that the mapping can name, as far as its text shows them."""
+        return named_texts(self.attributes.get("groups"), roots=PERSON_ROOTS)
 
 
 class CustomTarget(Target):

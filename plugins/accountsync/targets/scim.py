@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from accountsync.domain.accounts.account import Account, Attributes, Operation, RemoteAccount
 from accountsync.domain.accounts.likeness import with_gaps
 from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
+    ForeignAccountError,
     RejectedByTargetError,
-    TransientError,
     UnknownOutcomeError,
 )
 from accountsync.settings.targets import ScimTarget
-from accountsync.targets import scim_messages
+from accountsync.targets import scim_check, scim_messages
 from accountsync.targets.connector import required
-from accountsync.targets.scim_dialects import DIALECTS
 from accountsync.targets.scim_groups import Groups
 from accountsync.targets.scim_list import by_cursor, by_index
-from accountsync.targets.scim_messages import Features
-from accountsync.wire.answer import Answer
+from accountsync.targets.scim_look_ups import LookUps, carries
+from accountsync.targets.scim_provider import Provider, Seen
+from accountsync.targets.scim_writes import Writer, deletion, look_after
 from accountsync.wire.api import Api
 from accountsync.wire.dry_run import Refusals
 from accountsync.wire.request import MASK
 
 _NEEDED = ("externalId", "userName")
-_CANNOT_FILTER = (400, 403, 501)
 _NEVER_SHOWN = {"password"}
-_NOT_BY_PATCH = (405, 501)
-"""django-scim2 announces PATCH, but has it for few attributes only."""
+_GROUPS = "groups"
+_Joined = list[str] | None
+"""The names of the groups that an account is seen to be in; None where that was not looked at."""
 
 
 class ScimConnector:
@@ -43,12 +41,13 @@ class ScimConnector:
     can_list = True
 
     def __init__(self, target: ScimTarget, api: Api) -> None:
-        self._api = api
+        self._target = target
         self._mapped = target.attributes
-        self._dialect = DIALECTS[target.dialect]
-        self._groups = Groups(api, self._dialect)
-        self._features: Features | None = None
-        self._asking = asyncio.Lock()
+        self._provider = Provider(api, mapped=target.attributes)
+        self._writer = Writer(self._provider, target.dialect)
+        self._dialect = self._writer.dialect
+        self._look_ups = LookUps(self._provider, self._dialect.lookups)
+        self._groups = Groups(self._provider, self._dialect, target.named_groups)
 
     async def create(self, attributes: Attributes, *, enabled: bool = True) -> RemoteAccount:
         """POST /Users (RFC 7644 §3.3). A 202 only says that it will be tried, and a 201 without the
@@ -57,29 +56,38 @@ class ScimConnector:
             required(attributes, name)
         groups = scim_messages.declared_groups(attributes)
         await self._groups.known(groups)
-        body = scim_messages.new_user(attributes, enabled=enabled)
         refusals = Refusals()
-        answer = await refusals.of(
-            self._api.change(scim_messages.request("POST", "/Users", body=body))
-        )
-        if answer is None:
+        made = await refusals.of(self._posted(attributes, enabled=enabled))
+        if made is None:
             await self._groups.change(MASK, join=groups, leave=(), refusals=refusals)
             raise refusals.error()
-        if answer.status == 201 and scim_messages.has_user(answer):
-            made = self._account(answer.body, attributes, ours=True)
-            await self._joined(made, groups)
-            return made
+        try:
+            if scim_messages.state_of(made.resource) is not enabled:
+                made = await self._switched(made, enabled, refusals)
+            made, joined = await self._joined(made, groups, refusals=refusals)
+        except AccountSyncError as error:
+            raise UnknownOutcomeError(f"created, but not yet as wanted: {error}") from error
+        ours = carries(made.resource, (attributes["externalId"],))
+        return self._account(made.resource, joined, ours=ours)
+
+    async def _posted(self, attributes: Attributes, *, enabled: bool) -> Seen:
+        body = scim_messages.new_user(attributes, enabled=enabled)
+        request = scim_messages.request("POST", "/Users", body=body)
+        answer = await self._provider.change(request)
         if answer.status == 404:
             raise RejectedByTargetError("HTTP 404: there is no /Users here", code="404")
-        raise scim_messages.refusal(answer)
+        if answer.status != 201 or not scim_messages.has_user(answer):
+            raise scim_messages.refusal(answer, request)
+        made = await self._provider.seen(answer)
+        if not enabled and scim_messages.state_of(made.resource) is None:
+            return await look_after(self._provider, made.id)
+        return made
 
-    async def _joined(self, made: RemoteAccount, groups: list[str]) -> None:
-        try:
-            await self._groups.change(
-                str(made.remote_id), join=groups, leave=(), refusals=Refusals()
-            )
-        except AccountSyncError as error:
-            raise UnknownOutcomeError(f"created, but not yet in its groups: {error}") from error
+    async def _switched(self, made: Seen, enabled: bool, refusals: Refusals) -> Seen:
+        """Some providers ignore the state that a user is made with, and some show none."""
+        if enabled and scim_messages.state_of(made.resource) is None:
+            return made
+        return await self._writer.write(made, {}, enabled=enabled, refusals=refusals) or made
 
     async def update(self, account: Account, attributes: Attributes) -> RemoteAccount:
         return await self._changed(account, attributes, enabled=None)
@@ -93,170 +101,166 @@ class ScimConnector:
 
     async def disable(self, account: Account, attributes: Attributes) -> RemoteAccount:
         """Changes the state alone: a leaver's name and address stay as they are."""
-        return await self._changed(account, {}, enabled=False, known=attributes)
+        user = await self._own(account, attributes)
+        refusals = Refusals()
+        after = await self._writer.write(user, {}, enabled=False, refusals=refusals)
+        if after is None:
+            raise refusals.error()
+        return self._known(account, attributes, after, None, before=user)
 
     async def delete(self, account: Account) -> None:
-        path = _path(await self._remote_id(account, account.attributes))
-        answer = await self._api.change(scim_messages.request("DELETE", path))
+        """What is answered as deleted and is still shown may be gone a moment later, so its outcome
+        is unknown."""
+        user = await self._own(account, account.attributes)
+        request = deletion(user)
+        answer = await self._provider.change(request)
         if answer.status not in (200, 204):
-            raise scim_messages.refusal(answer)
+            raise scim_messages.refusal(answer, request)
+        if await self._provider.user(user.id) is not None:
+            raise UnknownOutcomeError("answered as deleted, and still there")
 
     async def _changed(
-        self,
-        account: Account,
-        attributes: Attributes,
-        *,
-        enabled: bool | None,
-        known: Mapping[str, Any] | None = None,
+        self, account: Account, attributes: Attributes, *, enabled: bool | None
     ) -> RemoteAccount:
-        groups = scim_messages.declared_groups(attributes)
+        user = await self._own(account, attributes)
+        wanted = self._sendable(account, attributes)
+        groups = scim_messages.declared_groups(wanted)
         await self._groups.known(groups)
-        remote_id = await self._remote_id(account, known or attributes)
         refusals = Refusals()
-        answer = await refusals.of(
-            self._sent(_path(remote_id), attributes, enabled=enabled, refusals=refusals)
-        )
-        if answer is not None and not scim_messages.is_changed(answer):
-            raise scim_messages.refusal(answer)
-        if attributes:
-            left = set(scim_messages.declared_groups(account.attributes)) - set(groups)
-            await self._groups.change(remote_id, join=groups, leave=sorted(left), refusals=refusals)
-        if answer is None:
+        own = scim_messages.own(wanted)
+        after = await self._writer.write(user, own, enabled=enabled, refusals=refusals) or user
+        joined: _Joined = None
+        if self._has_groups and (_GROUPS in wanted or _GROUPS not in attributes):
+            before = scim_messages.declared_groups(account.attributes)
+            after, joined = await self._joined(after, groups, before, refusals=refusals)
+        if refusals:
             raise refusals.error()
-        return self._after(account, answer, attributes, enabled=enabled)
+        return self._known(account, attributes, after, joined, before=user)
 
-    async def _sent(
+    def _sendable(self, account: Account, attributes: Attributes) -> dict[str, Any]:
+        """Without the attributes that stay as they were first applied."""
+        kept = {name for name in self._target.keep if account.attributes.get(name) is not None}
+        return {name: value for name, value in attributes.items() if name not in kept}
+
+    async def _joined(
         self,
-        path: str,
-        attributes: Attributes,
+        user: Seen,
+        wanted: Sequence[str],
+        before: Iterable[str] | None = None,
         *,
-        enabled: bool | None,
         refusals: Refusals,
-    ) -> Answer:
-        """By PATCH where the provider has it and the dialect uses it. Raises DryRunError for the
-        last change; those before it are among the refusals."""
-        can_patch = (await self._provider()).patch
-        if can_patch and self._dialect.put_attributes and attributes:
-            if enabled is not None:
-                switched = await refusals.of(
-                    self._sent(path, {}, enabled=enabled, refusals=refusals)
-                )
-                if switched is not None and switched.status not in (200, 204):
-                    return switched
-            can_patch = False
-        if not can_patch:
-            return await self._put(path, attributes, enabled=enabled)
-        body = scim_messages.patch(attributes, enabled=enabled, dialect=self._dialect)
-        answer = await self._api.change(scim_messages.request("PATCH", path, body=body))
-        if answer.status in _NOT_BY_PATCH:
-            return await self._put(path, attributes, enabled=enabled)
-        return answer
+    ) -> tuple[Seen, _Joined]:
+        """The user and its groups, once it is in those that are wanted and in no other of ours.
+        `before`: those that it was in; None: it is new."""
+        meant = self._groups.meant(wanted, before or ())
+        present = await self._groups.of(user, meant, is_new=before is None)
+        was_in = [*present.joined, *(name for name in before or () if name in present.unseen)]
+        join = [name for name in wanted if name not in present.joined]
+        leave = [name for name in was_in if name not in wanted]
+        if not join and not leave:
+            return user, present.joined
+        await self._groups.change(user.id, join=join, leave=leave, refusals=refusals)
+        if refusals:
+            return user, None
+        user = await look_after(self._provider, user.id)
+        now = await self._groups.of_changed(user, meant, wanted)
+        return user, now.sure(wanted, before or ())
 
-    async def _put(self, path: str, attributes: Attributes, *, enabled: bool | None) -> Answer:
-        """Reads, changes and writes. If-Match protects what others change in between."""
-        current = await self._api.read(scim_messages.request("GET", path))
-        if current.status in (404, 410):
-            raise scim_messages.refusal(current)
-        if current.status != 200 or not scim_messages.has_user(current):
-            raise TransientError(f"read before write: HTTP {current.status} is not a user")
-        body = scim_messages.replaced_user(current.body, attributes, enabled=enabled)
-        tag = current.headers.get("ETag") if (await self._provider()).etag else None
-        return await self._api.change(scim_messages.request("PUT", path, body=body, if_match=tag))
-
-    def _after(
-        self,
-        account: Account,
-        answer: Answer,
-        attributes: Attributes,
-        *,
-        enabled: bool | None,
-    ) -> RemoteAccount:
-        if scim_messages.has_user(answer):
-            return self._account(answer.body, attributes, ours=True)
-        return RemoteAccount(
-            identifier=str(attributes.get("userName") or account.identifier),
-            remote_id=account.remote_id,
-            ours=True,
-            enabled=enabled,
-        )
-
-    async def _remote_id(self, account: Account, attributes: Attributes) -> str:
-        """An account that was recorded without the server's id is looked up by its key."""
-        if account.remote_id is not None:
-            return account.remote_id
-        remote = await self.find(attributes)
-        if remote is None:
-            raise AccountMissingError("a look-up by key does not show the account")
-        if not remote.ours:
-            raise RejectedByTargetError("the account found does not carry this person's key")
-        return str(remote.remote_id)
+    async def _own(self, account: Account, attributes: Attributes) -> Seen:
+        """The account's user, read before it is changed. Raises ForeignAccountError where it
+        carries neither the key that it was last seen to carry nor the wanted one."""
+        found = await self._look_ups.known(account, attributes)
+        if found is None:
+            raise AccountMissingError("neither its id nor its key shows the account")
+        user, ours = found
+        if not ours:
+            raise ForeignAccountError("the user carries another externalId by now")
+        return user
 
     async def find(self, attributes: Attributes) -> RemoteAccount | None:
         """By externalId, then by userName: for externalId some servers find nothing, refuse, or
         list everybody. The look-up by userName has to be answered."""
         for name in _NEEDED:
             required(attributes, name)
-        for attribute in self._dialect.lookups:
-            account = await self._lookup(attribute, attributes)
-            if account is not None:
-                return account
-        return None
-
-    async def _lookup(self, attribute: str, attributes: Attributes) -> RemoteAccount | None:
-        wanted = required(attributes, attribute)
-        query = {"filter": scim_messages.equals(attribute, wanted), "count": "10"}
-        answer = await self._api.read(scim_messages.request("GET", "/Users", query=query))
-        decides = attribute == self._dialect.lookups[-1]
-        if not decides and answer.status in _CANNOT_FILTER:
+        user = await self._look_ups.matching(attributes)
+        if user is None:
             return None
-        resources, total = scim_messages.listed(answer, "find")
-        if total and not resources:
-            raise TransientError("find: hits are declared but not delivered")
-        for resource in resources:
-            if str(resource.get(attribute, "")).casefold() == wanted.casefold():
-                ours = resource.get("externalId") == attributes["externalId"]
-                account = self._account(resource, attributes, ours=ours)
-                names = account.attributes.keys() - _NEVER_SHOWN
-                shown = with_gaps(account.attributes, attributes, always_shown=names)
-                lacking = self._groups.lacking(resource, attributes)
-                return replace(account, attributes={**shown, **lacking})
-        if resources and decides:
-            raise TransientError(f"the filter on {attribute} was ignored: no sure answer")
-        return None
+        ours = str(user.resource.get("externalId", "")) == str(attributes["externalId"])
+        declared = scim_messages.declared_groups(attributes)
+        joined = None
+        if self._has_groups:
+            # What nothing shows counts as no membership, because joining again is safe.
+            joined = (await self._groups.of(user, self._groups.meant(declared))).joined
+        return self._account(user.resource, joined, ours=ours, wanted=attributes)
 
     async def look(self, account: Account, attributes: Attributes) -> RemoteAccount | None:
-        return await self.find({**attributes, **account.attributes})
+        found = await self._look_ups.known(account, attributes)
+        if found is None:
+            return None
+        user, ours = found
+        declared = [scim_messages.declared_groups(one) for one in (attributes, account.attributes)]
+        joined = None
+        if self._has_groups:
+            joined = (await self._groups.of(user, self._groups.meant(*declared))).sure(*declared)
+        return self._account(user.resource, joined, ours=ours, wanted=attributes)
 
     async def list(self) -> AsyncIterator[RemoteAccount]:
-        provider = await self._provider()
-        read = by_cursor if provider.cursor or self._dialect.cursors else by_index
-        async for resource in read(self._api, size=provider.page_size):
-            yield self._account(resource, {}, ours=bool(resource.get("externalId")))
+        features = await self._provider.features()
+        read = by_cursor if features.cursor or self._dialect.cursors else by_index
+        everything = dict.fromkeys(self._mapped, "wanted")
+        async for resource in read(self._provider, size=features.page_size):
+            joined = await self._groups.of_listed(resource) if self._has_groups else None
+            ours = bool(resource.get("externalId"))
+            yield self._account(resource, joined, ours=ours, wanted=everything)
 
-    async def check(self) -> str:
-        """Asks for users, too, since the provider's configuration may be public."""
-        provider = await self._provider()
-        cursor = {"cursor": ""} if provider.cursor or self._dialect.cursors else {"startIndex": "1"}
-        request = scim_messages.request("GET", "/Users", query={**cursor, "count": "1"})
-        scim_messages.page(await self._api.read(request), "check")
-        features = (("PATCH", provider.patch), ("ETag", provider.etag))
-        names = [name for name, is_there in features if is_there]
-        pages = "cursors" if "cursor" in cursor else "index"
-        return f"answered as SCIM 2.0: {', '.join(names) or 'PUT only'}; lists by {pages}"
+    @property
+    def _has_groups(self) -> bool:
+        return _GROUPS in self._mapped
 
-    async def _provider(self) -> Features:
-        async with self._asking:
-            if self._features is None:
-                request = scim_messages.request("GET", "/ServiceProviderConfig")
-                self._features = scim_messages.features(await self._api.read(request))
-            return self._features
+    def _known(
+        self,
+        account: Account,
+        attributes: Attributes,
+        user: Seen,
+        joined: _Joined,
+        *,
+        before: Seen,
+    ) -> RemoteAccount:
+        keys = (account.attributes.get("externalId"), attributes.get("externalId"))
+        shown = self._account(user.resource, joined, ours=carries(user.resource, keys))
+        was_enabled = scim_messages.state_of(before.resource)
+        identifier = shown.identifier or account.identifier
+        return replace(shown, identifier=identifier, was_enabled=was_enabled)
 
     def _account(
-        self, resource: Mapping[str, Any], attributes: Attributes, *, ours: bool
+        self,
+        resource: Mapping[str, Any],
+        joined: _Joined,
+        *,
+        ours: bool,
+        wanted: Attributes | None = None,
     ) -> RemoteAccount:
-        identifier = str(attributes.get("userName", ""))
-        return scim_messages.account(resource, self._mapped, ours=ours, identifier=identifier)
+        """`wanted`: attributes that are shown as empty where the user has none of them (RFC 7643
+        §2.5); a password is shown by nobody."""
+        shown = scim_messages.shown_attributes(resource, self._mapped)
+        if joined is not None:
+            shown[_GROUPS] = joined
+        names = self._mapped.keys() - _NEVER_SHOWN - {_GROUPS}
+        return RemoteAccount(
+            identifier=str(resource.get("userName") or ""),
+            remote_id=str(resource["id"]),
+            ours=ours,
+            enabled=scim_messages.state_of(resource),
+            attributes=with_gaps(shown, wanted or {}, always_shown=names),
+        )
 
-
-def _path(remote_id: str) -> str:
-    return f"/Users/{quote(remote_id, safe='')}"
+    async def check(self) -> str:
+        """Changes the user that is declared for it, and nothing else."""
+        said = await scim_check.offered(self._provider, self._writer, self._look_ups)
+        if self._has_groups:
+            await scim_check.require_groups(self._provider, self._groups)
+        tried = ""
+        if name := self._target.check_user:
+            parts = (self._provider, self._writer, self._look_ups)
+            tried = await scim_check.understood(*parts, name)
+        return f"{said}; {scim_check.seeming(self._provider, self._writer)}{tried}"

@@ -1,33 +1,38 @@
 """How service providers differ that were written for one client. All differences are here.
 
-`standard`: RFC 7644, and what /ServiceProviderConfig says. `entra`: written for Microsoft Entra,
-which sends one capitalised operation for each path, and booleans as texts. `okta`: written for
-Okta, which looks up by userName alone and sends attributes by PUT and `active` by PATCH. `aws`: IAM
-Identity Center, which takes one operation for each path, removes members by value, and lists
-without a total.
+`auto`: one operation for each path, which more providers understand than any other form; where one
+refuses or misunderstands it, `OTHERS` are tried. `standard`: RFC 7644 to the letter, several
+attributes in one operation. `entra`: written for Microsoft Entra, which sends one capitalised
+operation for each path, and booleans as texts. `okta`: written for Okta, which looks up by userName
+alone and sends attributes by PUT and `active` by PATCH. `aws`: IAM Identity Center, which takes one
+operation for each path, removes members by value, never shows them, and lists without a total.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Operation = dict[str, Any]
-Name = Literal["standard", "entra", "okta", "aws"]
+Name = Literal["auto", "standard", "entra", "okta", "aws"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """`lookups`: attributes that a filter may name, the last of which has to be answered.
-    `pathless`: several attributes in one operation (RFC 7644 §3.5.2.3)."""
+    """`name`: as the configuration has it. `lookups`: attributes that a filter may name, the last
+    of which has to be answered. `pathless`: several attributes in one operation (RFC 7644
+    §3.5.2.3). `removals`: how a member may be removed; the next is tried where one does nothing.
+    `member_filter`: the attribute that finds a group by a member, where groups hide theirs."""
 
+    name: Name
     lookups: tuple[str, ...] = ("externalId", "userName")
     put_attributes: bool = False
-    pathless: bool = True
+    pathless: bool = False
     capitalised: bool = False
     text_booleans: bool = False
-    members_by_value: bool = False
+    removals: tuple[Literal["path", "value"], ...] = ("path",)
+    member_filter: str | None = None
     cursors: bool = False
 
     def operations(self, attributes: Mapping[str, Any], gone: Iterator[str]) -> list[Operation]:
@@ -46,10 +51,13 @@ class Dialect:
     def member_added(self, user: str) -> Operation:
         return self._spelled({"op": "add", "path": "members", "value": [{"value": user}]})
 
-    def member_removed(self, user: str) -> Operation:
-        if self.members_by_value:
-            return self._spelled({"op": "remove", "path": "members", "value": [{"value": user}]})
-        return self._spelled({"op": "remove", "path": f'members[value eq "{user}"]'})
+    def member_removed(self, user: str) -> list[Operation]:
+        """The ways of it, the usual one first."""
+        ways: Mapping[str, Operation] = {
+            "path": {"op": "remove", "path": f'members[value eq "{user}"]'},
+            "value": {"op": "remove", "path": "members", "value": [{"value": user}]},
+        }
+        return [self._spelled(ways[removal]) for removal in self.removals]
 
     def _spelled(self, operation: Operation) -> Operation:
         spelled = dict(operation)
@@ -71,9 +79,15 @@ def leaves(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"{name}{joint}{path}", leaf
 
 
+_AUTO = Dialect(name="auto", removals=("path", "value"))
+_STANDARD = Dialect(name="standard", pathless=True)
+_ENTRA = Dialect(name="entra", capitalised=True, text_booleans=True, removals=("value",))
 DIALECTS: Mapping[Name, Dialect] = {
-    "standard": Dialect(),
-    "entra": Dialect(pathless=False, capitalised=True, text_booleans=True, members_by_value=True),
-    "okta": Dialect(lookups=("userName",), put_attributes=True),
-    "aws": Dialect(pathless=False, members_by_value=True, cursors=True),
+    "auto": _AUTO,
+    "standard": _STANDARD,
+    "entra": _ENTRA,
+    "okta": Dialect(name="okta", lookups=("userName",), put_attributes=True, pathless=True),
+    "aws": Dialect(name="aws", removals=("value",), member_filter="members", cursors=True),
 }
+OTHERS: Mapping[Name, Sequence[Dialect]] = {"auto": (_STANDARD, _ENTRA)}
+"""Dialect → those that are tried, in this order, where the provider misunderstands it."""

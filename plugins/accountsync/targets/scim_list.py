@@ -8,8 +8,8 @@ from typing import Any
 
 from accountsync.errors import IncompleteReadError
 from accountsync.targets import scim_messages
+from accountsync.targets.scim_provider import Provider
 from accountsync.wire.answer import Answer
-from accountsync.wire.api import Api
 from accountsync.wire.page_walk import Receive, Received, successive_pages
 from accountsync.wire.paging import Page, Place, Successors
 
@@ -44,29 +44,32 @@ class _UsersProof:
             raise IncompleteReadError(f"{self._total} users declared, {len(self._ids)} received")
 
 
-def by_cursor(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
+def by_cursor(provider: Provider, *, size: int) -> AsyncIterator[dict[str, Any]]:
     """RFC 9865. Once a cursor has expired, nothing that was read may be used."""
 
     async def receive(place: Place, _: int) -> Received:
-        answer = await _asked(api, cursor=place.cursor or "", count=str(size))
+        answer = await _asked(provider, _USERS, cursor=place.cursor or "", count=str(size))
         if answer.status == 400 and place.cursor:
             raise IncompleteReadError("the cursor has expired while the users were read")
         resources, _total = scim_messages.page(answer, "list")
-        return _received(api, answer, resources)
+        return _received(provider, answer, resources)
 
     route = Successors(following=scim_messages.next_cursor, by_url=False, total=_declared_total)
     return _users(route, receive, _UsersProof())
 
 
-def by_index(api: Api, *, size: int) -> AsyncIterator[dict[str, Any]]:
-    """RFC 7644 §3.4.2.4. Users are skipped and repeated when the list moves."""
+def by_index(provider: Provider, *, size: int, path: str = _USERS) -> AsyncIterator[dict[str, Any]]:
+    """RFC 7644 §3.4.2.4. Users are skipped and repeated when the list moves. `path`: /Groups, for
+    groups without their members."""
+    without = {"excludedAttributes": "members"} if path != _USERS else {}
 
     async def receive(place: Place, _: int) -> Received:
-        answer = await _asked(api, startIndex=place.cursor or "1", count=str(size))
+        index = {"startIndex": place.cursor or "1", "count": str(size)}
+        answer = await _asked(provider, path, **index, **without)
         resources, total = scim_messages.listed(answer, "list")
         if total and not resources:
             raise IncompleteReadError(_MOVED)
-        return _received(api, answer, resources)
+        return _received(provider, answer, resources)
 
     proof = _UsersProof()
     # Where the next page begins depends on how many users have come: the index is its cursor.
@@ -83,12 +86,12 @@ async def _users(
                 yield resource
 
 
-async def _asked(api: Api, **query: str) -> Answer:
-    return await api.read(scim_messages.request("GET", _USERS, query=query))
+async def _asked(provider: Provider, path: str, **query: str) -> Answer:
+    return await provider.read(scim_messages.request("GET", path, query=query))
 
 
-def _received(api: Api, answer: Answer, resources: list[dict[str, Any]]) -> Received:
-    return Received(answer=answer, rows=resources, address=api.address(_USERS))
+def _received(provider: Provider, answer: Answer, resources: list[dict[str, Any]]) -> Received:
+    return Received(answer=answer, rows=resources, address=provider.address(_USERS))
 
 
 def _declared_total(answer: Answer) -> int | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from accountsync.domain.accounts.account import Attributes, RemoteAccount
+from accountsync.domain.accounts.account import Attributes
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
@@ -18,6 +18,7 @@ from accountsync.errors import (
     TransientError,
     UnknownOutcomeError,
 )
+from accountsync.targets.scim_details import masked_detail
 from accountsync.targets.scim_dialects import Dialect, leaves
 from accountsync.wire.answer import Answer
 from accountsync.wire.request import MASK, Rendered
@@ -106,11 +107,13 @@ def new_user(attributes: Attributes, *, enabled: bool) -> dict[str, Any]:
 
 
 def replaced_user(
-    resource: Mapping[str, Any], attributes: Attributes, *, enabled: bool | None
+    resource: Mapping[str, Any], attributes: Mapping[str, Any], *, enabled: bool | None
 ) -> dict[str, Any]:
-    """What a PUT sends (RFC 7644 §3.5.1): all that the target has, with ours in place of it."""
+    """What a PUT sends (RFC 7644 §3.5.1): all that the target has, with ours in place of it; the
+    state as a boolean, also where it was shown as a text."""
     theirs = {name: value for name, value in resource.items() if name not in _READ_ONLY}
-    shown = present(_merged(theirs, own(attributes)) | _state(enabled))
+    theirs |= _state(state_of(resource))
+    shown = present(_merged(theirs, attributes) | _state(enabled))
     return {"schemas": schemas(shown), **shown}
 
 
@@ -123,9 +126,8 @@ def _merged(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def patch(attributes: Attributes, *, enabled: bool | None, dialect: Dialect) -> dict[str, Any]:
-    """RFC 7644 §3.5.2."""
-    ours = own(attributes)
+def patch(ours: Mapping[str, Any], *, enabled: bool | None, dialect: Dialect) -> dict[str, Any]:
+    """RFC 7644 §3.5.2. `ours`: the attributes to set, null for those to remove."""
     gone = (path for path, value in leaves(ours) if value is None)
     operations = dialect.operations(present(ours) | _state(enabled), gone)
     return {"schemas": [PATCH_OP], "Operations": operations}
@@ -147,7 +149,8 @@ def own(attributes: Attributes) -> dict[str, Any]:
 def declared_groups(attributes: Attributes) -> list[str]:
     """A user's `groups` is read-only (RFC 7643 §4.1.2): in a mapping it names memberships."""
     names = attributes.get("groups")
-    return [str(name) for name in names if name] if isinstance(names, list) else []
+    listed = names if isinstance(names, list) else []
+    return list(dict.fromkeys(str(name) for name in listed if name))
 
 
 def present(node: Any) -> Any:
@@ -163,17 +166,15 @@ def schemas(attributes: Attributes) -> list[str]:
     return [USER, *(name for name in attributes if name.startswith("urn:"))]
 
 
-def account(
-    resource: Mapping[str, Any], mapped: Mapping[str, Any], *, ours: bool, identifier: str = ""
-) -> RemoteAccount:
-    """`mapped`: names of the attributes the configuration maps."""
-    return RemoteAccount(
-        identifier=str(resource.get("userName") or identifier),
-        remote_id=str(resource["id"]),
-        ours=ours,
-        enabled=as_bool(resource.get(_STATE)),
-        attributes={name: resource.get(name) for name in mapped if name not in _READ_ONLY},
-    )
+def state_of(resource: Mapping[str, Any]) -> bool | None:
+    """Whether the user shown is enabled; None where the provider does not say."""
+    return as_bool(resource.get(_STATE))
+
+
+def shown_attributes(resource: Mapping[str, Any], mapped: Iterable[str]) -> dict[str, Any]:
+    """The mapped attributes that the provider shows. Memberships are not among them: `groups`."""
+    names = (name for name in mapped if name not in _READ_ONLY)
+    return {name: resource[name] for name in names if resource.get(name) is not None}
 
 
 def has_user(answer: Answer) -> bool:
@@ -217,18 +218,19 @@ def _count(value: Any, act: str) -> int:
         raise TransientError(f"{act}: totalResults is not a number") from None
 
 
-def refusal(answer: Answer) -> AccountSyncError:
+def refusal(answer: Answer, request: Rendered) -> AccountSyncError:
     """The error that an answer to a change means where it is no success (RFC 7644 §3.12)."""
     code = _scim_type(answer)
+    detail = masked_detail(answer.body, request)
     if 200 <= answer.status < 300:
         return UnknownOutcomeError(f"HTTP {answer.status} without the user that was changed")
-    if answer.status == 409:
-        return AccountExistsError("uniqueness", code=code)
+    if answer.status == 409 or "uniqu" in code.casefold():
+        return AccountExistsError(f"uniqueness{detail}", code=code)
     if answer.status in (404, 410):
-        return AccountMissingError(f"HTTP {answer.status}", code=code)
+        return AccountMissingError(f"HTTP {answer.status}{detail}", code=code)
     if answer.status == 412:
         return TransientError("HTTP 412: somebody else changed the account just now")
-    return RejectedByTargetError(f"HTTP {answer.status}", code=code)
+    return RejectedByTargetError(f"HTTP {answer.status}{detail}", code=code)
 
 
 def _scim_type(answer: Answer) -> str:

@@ -59,11 +59,22 @@ def as_utf8(raw: bytes, headers: Mapping[str, str]) -> bytes:
     charset = str(message.get_content_charset("utf-8"))
     try:
         charset = codecs.lookup(charset).name
-        if charset not in _UTF_8:
+        if charset not in _UTF_8 and not _is_utf_8(raw, charset):
             raw = raw.decode(_WIDER.get(charset, charset)).encode()
     except (LookupError, ValueError):
         return raw
     return raw.removeprefix(codecs.BOM_UTF8)
+
+
+def _is_utf_8(raw: bytes, declared: str) -> bool:
+    """Whether the header is wrong, as some servers' is. UTF-16 may look like UTF-8, and is not."""
+    if declared.startswith(("utf-16", "utf-32")):
+        return False
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def answer_condition(text: str) -> Callable[[Answer], bool]:

@@ -247,7 +247,7 @@ class Api:
                 retry_after=retry_after(headers, now=self._now()),
             )
         if status >= 500 and status != _NOT_IMPLEMENTED:
-            raise self._in_doubt(request, f"HTTP {status}", change=change)
+            raise self._in_doubt(request, f"HTTP {status}", change=change, code=str(status))
         if 300 <= status < 400:
             raise TransientError(f"{self._place(request)}: HTTP {status}, redirects are refused")
         try:
@@ -262,10 +262,10 @@ class Api:
         return Answer(status=status, headers=headers, body=body)
 
     def _in_doubt(
-        self, request: Rendered, reason: str, *, change: bool
+        self, request: Rendered, reason: str, *, change: bool, code: str | None = None
     ) -> TransientError | UnknownOutcomeError:
-        kind = UnknownOutcomeError if change else TransientError
-        return kind(f"{self._place(request)}: {reason}")
+        message = f"{self._place(request)}: {reason}"
+        return UnknownOutcomeError(message, code=code) if change else TransientError(message)
 
     def _place(self, request: Rendered) -> str:
         """Path, query and body may be about a person and are left out."""
@@ -317,6 +317,12 @@ def _show_certificate(context: ssl.SSLContext, cert: str, endpoint: Endpoint) ->
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "")
+        return (
+            f"cannot connect: the server's certificate is refused ({why}); set `verify` in the"
+            " Connection's extra to the file of its CA certificates"
+        )
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect ({error.os_error.strerror or type(error.os_error).__name__})"
     return str(error) if isinstance(error, _BrokenOffError) else type(error).__name__

@@ -114,6 +114,12 @@ def test_a_configuration_as_shown_is_the_same_configuration(file: Path) -> None:
 
 
 DIRECTORY, MAIL, HR = "targets.directory", "targets.mail", "hr.0"
+BY_NAME_ALONE = {
+    "kind": "scim",
+    "conn_id": "mail",
+    "key": "userName",
+    "attributes": {"userName": "names.username"},
+}
 
 
 @pytest.mark.parametrize(
@@ -143,6 +149,8 @@ DIRECTORY, MAIL, HR = "targets.directory", "targets.mail", "hr.0"
         (f"{DIRECTORY}.create.request.method", "FETCH", "method: must be 'GET', 'POST'"),
         ("targets.Big-One", {}, "targets.Big-One: a name is of a-z, 0-9 and _"),
         ("names.2nd", "x", "names.2nd: a name is of a-z, 0-9 and _"),
+        # a SCIM user is told apart by its externalId, whatever finds it
+        (MAIL, BY_NAME_ALONE, f"{MAIL}.attributes: 'externalId' is not mapped, and no user is"),
         # kinds and presets
         (f"{HR}.kind", ..., f"{HR}.kind: is required, here or by a `preset`"),
         (f"{DIRECTORY}.kind", "resto", f"{DIRECTORY}.kind: 'resto' is none of 'rest', 'scim'"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accountsync.wire.answer import Answer, answer_condition, answer_value, retry_after
+from accountsync.wire.answer import Answer, answer_condition, answer_value, as_utf8, retry_after
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 DAY = 86_400.0
@@ -100,3 +100,22 @@ def test_a_value_is_read_out_of_an_answer_or_is_not_there(
     expression: str, body: Any, value: Any
 ) -> None:
     assert answer_value(expression)(answer(body)) == value
+
+
+GBK, UTF_8 = '{"name": "李四"}'.encode("gbk"), '{"name": "李四"}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "content_type", "read"),
+    [
+        (UTF_8, "application/json", UTF_8),
+        (b"\xef\xbb\xbf" + UTF_8, "application/json; charset=utf-8", UTF_8),
+        (GBK, "application/json;charset=GBK", UTF_8),
+        (UTF_8, "application/json; charset=ISO-8859-1", UTF_8),
+        (GBK, "application/json; charset=klingon", GBK),
+        (GBK, "application/json", GBK),
+    ],
+)
+def test_a_body_is_brought_into_utf_8(raw: bytes, content_type: str, read: bytes) -> None:
+    """.NET writes a byte order mark, old services write GBK, and some say what is not so."""
+    assert as_utf8(raw, {"Content-Type": content_type}) == read

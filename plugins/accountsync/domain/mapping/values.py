@@ -180,6 +180,43 @@ def texts_of_template(text: str) -> str:
     return "".join(map(str, [*texts, *constants]))
 
 
+def named_texts(node: Any, *, roots: Collection[str]) -> set[str]:
+    """The texts that a tree of mapping values can give and that stand in it: `staff`, and `vpn` of
+    `{{ 'vpn' if … else none }}`. What is compared or computed is none of them."""
+    if isinstance(node, Mapping):
+        node = list(node.values())
+    if isinstance(node, list):
+        return {text for child in node for text in named_texts(child, roots=roots)}
+    if not isinstance(node, str):
+        return set()
+    if "{{" not in node and "{%" not in node:
+        return set() if paths(node, roots=roots) else {node}
+    try:
+        outputs = _SANDBOX.parse(node).find_all(nodes.Output)
+    except TemplateError:
+        return set()
+    return {text for output in outputs for text in _named(output)}
+
+
+def _named(node: nodes.Node) -> set[str]:
+    match node:
+        case nodes.Output(nodes=[only]):
+            return _named(only)
+        case nodes.TemplateData():
+            return {node.data.strip()} - {""}
+        case nodes.Const():
+            return {node.value} if isinstance(node.value, str) and node.value else set()
+        case nodes.CondExpr():
+            branches = [node.expr1] if node.expr2 is None else [node.expr1, node.expr2]
+        case nodes.List() | nodes.Tuple():
+            branches = node.items
+        case nodes.Add() | nodes.Or():
+            branches = [node.left, node.right]
+        case _:
+            return set()
+    return {text for branch in branches for text in _named(branch)}
+
+
 def filters_of_template(text: str) -> set[str]:
     return {node.name for node in _SANDBOX.parse(text).find_all(nodes.Filter)}
 

@@ -181,8 +181,8 @@ def claim(
 ) -> list[Claim]:
     """Disables first (at most half), tasks to probe (at most half), removals that are asked again
     (I17), a few of the oldest whatever their priority, then ready ones by priority; each with its
-    attempt recorded (I9). In the lot what takes access away comes first. `numbers`: of these employees only. `last`: a task
-    that others go before."""
+    attempt recorded (I9). In the lot what takes access away comes first. `numbers`: of these
+    employees only. `last`: a task that others go before."""
     bound = {
         "system": target, "worker": worker, "now": now, "lease_until": now + lease,
         "numbers": list(numbers or ()),

@@ -15,6 +15,7 @@ from accountsync.domain.mapping.values import (
     compile_tree,
     compile_url_path,
     compile_value,
+    named_texts,
     reads,
     roots_in,
 )
@@ -341,3 +342,21 @@ def test_any_braces_compile_or_are_refused_and_then_run_or_are_about_the_person(
         compiled(CONTEXT)
     except (InvalidPersonError, NeedsDataError):
         return
+
+
+@pytest.mark.parametrize(
+    ("mapped", "named"),
+    [
+        (["staff", "person.level"], {"staff"}),
+        (["{{ 'vpn' if person.level == 'high' else none }}"], {"vpn"}),
+        (["{{ 'a' if person.level > 3 else 'b' }}"], {"a", "b"}),
+        ("{{ ['a', person.level] + (['b'] if person.phone else []) }}", {"a", "b"}),
+        (["{% if person.phone %}caller{% endif %}"], {"caller"}),
+        (["team-{{ person.level }}", "{{ 'x' ~ person.level }}", 7, None], set()),
+        ([" {{ 'broken"], set()),
+        (None, set()),
+    ],
+)
+def test_the_texts_that_a_mapping_can_name_are_seen(mapped: Any, named: set[str]) -> None:
+    """What is only compared is no result: nobody leaves a group because of it."""
+    assert named_texts(mapped, roots=ROOTS) == named
