@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accountsync.wire import ldap_messages
+from accountsync.wire import ldap_controls, ldap_messages
 from accountsync.wire.ldap_messages import Entry, MessageError, Reference, Request, Result
 
 REQUESTS: dict[str, tuple[Request, str]] = {
@@ -51,8 +51,8 @@ def test_a_request(request_: Request, expected: str) -> None:
 
 def test_a_page_is_asked_for_and_cannot_be_ignored() -> None:
     request = ldap_messages.search("", scope="entry", tests={"uid": None}, attributes=[])
-    raw = ldap_messages.encode(5, request, page=(500, b"more")).hex()
-    control = "0416" + ldap_messages.PAGED_RESULTS.encode().hex() + "0101ff" + "040c"
+    raw = ldap_messages.encode(5, request, controls=[ldap_controls.page(500, b"more")]).hex()
+    control = "0416" + ldap_controls.PAGED_RESULTS.encode().hex() + "0101ff" + "040c"
     assert raw.endswith(control + "300a020201f404046d6f7265")
 
 
