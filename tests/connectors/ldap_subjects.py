@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,7 +90,8 @@ _DEAD_PORT = 9
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """`rename`: what changes with the name, entry name and all."""
+    """`rename`: what changes with the name, entry name and all. `others`: a container beside the
+    base. `own`: what an operator declares besides."""
 
     name: str
     start: Callable[[Path], AbstractContextManager[DirectoryServer]]
@@ -98,6 +99,8 @@ class Dialect:
     base: str
     groups: str
     rename: Attributes
+    others: str
+    own: Attributes = field(default_factory=dict)
 
 
 DIALECTS = [
@@ -108,6 +111,8 @@ DIALECTS = [
         base=openldap.BASE,
         groups=openldap.GROUPS,
         rename={"uid": "neu1", "mail": "neu1@example.com"},
+        others=openldap.OTHERS,
+        own={"disabling": {"policy": openldap.POLICY}},
     ),
     Dialect(
         name="active_directory",
@@ -116,6 +121,7 @@ DIALECTS = [
         base=samba.BASE,
         groups=samba.GROUPS,
         rename={"sAMAccountName": "neu1", "cn": "新, 名", "userPrincipalName": "n@example.test"},
+        others=samba.OTHERS,
     ),
 ]
 
@@ -139,6 +145,7 @@ class LdapSubject:
         attributes = {"ou": "person.department.ou_path", "groups": []}
         managed = [self.group("staff"), self.group("vpn")]
         own = {"attributes": attributes, "container": "ou", "groups": {"managed": managed}}
+        own |= self.dialect.own
         return target(self.name, **{"base": self.dialect.base, "page_size": 5, **own, **changes})
 
     @asynccontextmanager
@@ -185,9 +192,9 @@ class LdapSubject:
         found: list[Entry] = self.wire(self.entries_of)
         return found
 
-    async def entries_of(self, directory: Directory) -> list[Entry]:
+    async def entries_of(self, directory: Directory, base: str | None = None) -> list[Entry]:
         pages = directory.pages(
-            self.dialect.base,
+            base or self.dialect.base,
             tests={self.key: None},
             attributes=["*", "pwdAccountLockedTime"],
             page_size=20,
@@ -245,8 +252,9 @@ class LdapSubject:
         """Samba empties the groups by itself."""
 
         async def run(directory: Directory) -> None:
-            for entry in await self.entries_of(directory):
-                await directory.change(ldap_messages.delete(entry.dn))
+            for base in (self.dialect.base, self.dialect.others):
+                for entry in await self.entries_of(directory, base):
+                    await directory.change(ldap_messages.delete(entry.dn))
             if self.name == "openldap":
                 step: ldap_messages.Step = ("replace", "member", [openldap.LOGIN.encode()])
                 for group in ("staff", "vpn", "others"):

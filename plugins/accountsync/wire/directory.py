@@ -112,11 +112,17 @@ class Directory:
         return entries[:size_limit] if size_limit else entries
 
     async def search_if_readable(
-        self, base: str, *, tests: Tests, attributes: Sequence[str], size_limit: int
+        self,
+        base: str,
+        *,
+        tests: Tests,
+        attributes: Sequence[str],
+        size_limit: int,
+        scope: Scope = "subtree",
     ) -> list[Entry] | None:
         """The entries below `base`. None: it is not there, or our login may not read it."""
         request = ldap_messages.search(
-            base, scope="subtree", tests=tests, attributes=attributes, size_limit=size_limit
+            base, scope=scope, tests=tests, attributes=attributes, size_limit=size_limit
         )
         spared = {_MISSING, _NO_RIGHT, _SIZE_LIMIT, _ADMIN_LIMIT}
         rows, result = await self._asked(request, change=False, spared=spared)
@@ -132,7 +138,7 @@ class Directory:
         tests: Tests | None = None,
         controls: Sequence[Control] = (),
     ) -> Entry | None:
-        """One entry by its name. None: our login sees no such entry, or it does not pass the tests."""
+        """One entry by its name. None: our login sees none, or it does not pass the tests."""
         request = ldap_messages.search(
             dn, scope="entry", tests=tests or {"objectClass": None}, attributes=attributes
         )
