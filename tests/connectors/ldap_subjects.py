@@ -86,6 +86,7 @@ def _samba(number: str) -> Attributes:
 
 
 _DEAD_PORT = 9
+LOGIN_PASSWORD = "Person-secret-1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,12 +178,14 @@ class LdapSubject:
         accounts: list[RemoteAccount] = self.call(run, **options)
         return accounts
 
-    def wire(self, act: Callable[[Directory], Awaitable[Any]]) -> Any:
+    def wire(self, act: Callable[[Directory], Awaitable[Any]], *, as_admin: bool = False) -> Any:
         """Past the connector: what an administrator would do or see."""
+        is_other = as_admin and self.name == "openldap"
+        own = {"login": openldap.ADMIN, "password": openldap.ADMIN_PASSWORD} if is_other else {}
 
         async def run() -> Any:
             rate = Rate(concurrency=4)
-            async with Directory(self.server.endpoint(), rate=rate, timeout_s=30) as directory:
+            async with Directory(self.server.endpoint(**own), rate=rate, timeout_s=30) as directory:
                 return await act(directory)
 
         return asyncio.run(run())
@@ -192,10 +195,13 @@ class LdapSubject:
         found: list[Entry] = self.wire(self.entries_of)
         return found
 
-    async def entries_of(self, directory: Directory, base: str | None = None) -> list[Entry]:
+    async def entries_of(
+        self, directory: Directory, base: str | None = None, *, keyless: bool = False
+    ) -> list[Entry]:
+        account = {"objectClass": self.target.object_classes[-1].encode()}
         pages = directory.pages(
             base or self.dialect.base,
-            tests={self.key: None},
+            tests=account if keyless else {self.key: None},
             attributes=["*", "pwdAccountLockedTime"],
             page_size=20,
         )
@@ -214,6 +220,26 @@ class LdapSubject:
     def modify(self, dn: str, name: str, *values: str) -> None:
         step: ldap_messages.Step = ("replace", name, [value.encode() for value in values])
         self.wire(lambda d: d.change(ldap_messages.modify(dn, [step])))
+
+    def move(self, dn: str, parent: str) -> str:
+        """By hand, to another container. Returns the name then."""
+        own = dn.partition(",")[0]
+        request = ldap_messages.move(dn, rdn=own, parent=parent)
+        self.wire(lambda d: d.change(request), as_admin=True)
+        return f"{own},{parent}"
+
+    def give_password(self, dn: str) -> None:
+        """As a self-service or a help desk would."""
+        is_ad = self.name == "active_directory"
+        raw = f'"{LOGIN_PASSWORD}"'.encode("utf-16-le") if is_ad else LOGIN_PASSWORD.encode()
+        step: ldap_messages.Step = ("replace", "unicodePwd" if is_ad else "userPassword", [raw])
+        self.wire(lambda d: d.change(ldap_messages.modify(dn, [step])), as_admin=True)
+
+    def logs_in(self, dn: str) -> bool:
+        """Whether the person can: the only proof that an account can be used, or cannot."""
+        result = self.wire(lambda d: d.bind_answer(dn, LOGIN_PASSWORD))
+        assert result.code in (0, 49), result.code
+        return bool(result.code == 0)
 
     def accounts(self) -> list[SeenAccount]:
         async def read(directory: Directory) -> list[SeenAccount]:
@@ -253,7 +279,7 @@ class LdapSubject:
 
         async def run(directory: Directory) -> None:
             for base in (self.dialect.base, self.dialect.others):
-                for entry in await self.entries_of(directory, base):
+                for entry in await self.entries_of(directory, base, keyless=True):
                     await directory.change(ldap_messages.delete(entry.dn))
             if self.name == "openldap":
                 step: ldap_messages.Step = ("replace", "member", [openldap.LOGIN.encode()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from accountsync.domain.accounts.account import Account, Attributes, Operation, RemoteAccount
@@ -30,7 +30,7 @@ from accountsync.targets.ldap_view import EntryView
 from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.dry_run import Refusals
-from accountsync.wire.ldap_messages import Entry, Step
+from accountsync.wire.ldap_messages import Entry
 
 
 class LdapConnector:
@@ -44,6 +44,7 @@ class LdapConnector:
         self._dialect = dialect
         self._lookup = Lookup(target, directory, dialect)
         self._view = EntryView(target)
+        self._guard = KeyGuard(target, directory, self._lookup)
         self._groups = (
             Memberships(target.groups, directory, follow=dialect.groups_follow)
             if target.groups
@@ -149,7 +150,7 @@ class LdapConnector:
             await lockout.refuse_what_cannot_lock(entry)
         after = entry
         if steps := self._dialect.set_enabled(entry, enabled=False):
-            await self._set_state(entry, steps)
+            await self._guard.set_state(entry, steps)
             after = await self._seen_again(entry.dn, "disabled")
         if lockout and self._dialect.is_enabled(after) is False:
             await lockout.require(after)
@@ -158,49 +159,51 @@ class LdapConnector:
             after, attributes, ours=True, was_enabled=was_enabled, with_groups=False
         )
 
-    async def _set_state(self, entry: Entry, steps: Sequence[Step]) -> None:
-        """A login that may change the state and not the key has to do without the key's guard."""
-        guard = await self._guard(entry)
-        try:
-            await self._modify(entry.dn, steps, guard)
-        except RejectedByTargetError as error:
-            is_by_steps = guard.steps(steps) != list(steps)
-            if not is_by_steps or (error.code or "").split("/")[0] != "50":
-                raise
-            await self._directory.change(ldap_messages.modify(entry.dn, steps))
-
     async def delete(self, account: Account) -> None:
         """An entry that has got somebody else's key since is not deleted (I11)."""
         entry = await self._known_inside(account, account.attributes)
-        guard = await self._guard(entry)
-        await self._directory.change(ldap_messages.delete(entry.dn), controls=guard.controls)
+        await self._directory.change(ldap_messages.delete(entry.dn))
 
     async def _changed(
         self, account: Account, attributes: Attributes, *, enabled: bool | None
     ) -> RemoteAccount:
+        """What fails last is said last: a container or group that is not there stops nothing else
+        of the account."""
         self._ready_to_write(attributes)
         entry = await self._known_inside(account, attributes)
-        refusals, guard = Refusals(), await self._guard(entry)
-        dn = await self._moved(entry, attributes, guard, refusals=refusals)
+        refusals = Refusals()
         steps = self._view.differences(entry, attributes)
         if enabled is not None:
             steps += self._dialect.set_enabled(entry, enabled=enabled)
         if steps:
-            await refusals.of(self._modify(dn, steps, guard))
-        if self._groups:
-            await self._groups.settle(
-                dn,
-                attributes,
-                formerly=entry.dn,
-                applied=account.attributes,
-                refusals=refusals,
-            )
+            await refusals.of(self._guard.modify(entry, steps))
+        try:
+            dn = await self._moved(entry, attributes, refusals=refusals)
+        except RejectedByTargetError:
+            await self._settle(entry.dn, entry, account, attributes, refusals)
+            raise
+        await self._settle(dn, entry, account, attributes, refusals)
         if refusals:
             raise refusals.error()
         is_changed = bool(steps) or dn != entry.dn
         after = await self._seen_again(dn, "changed") if is_changed else entry
         was_enabled = await self._enabled(entry)
         return await self._account(after, attributes, ours=True, was_enabled=was_enabled)
+
+    async def _settle(
+        self,
+        dn: str,
+        entry: Entry,
+        account: Account,
+        attributes: Attributes,
+        refusals: Refusals,
+    ) -> None:
+        """`dn`: the name that the entry has now."""
+        if self._groups:
+            applied = account.attributes
+            await self._groups.settle(
+                dn, attributes, formerly=entry.dn, applied=applied, refusals=refusals
+            )
 
     async def _known_inside(self, account: Account, attributes: Attributes) -> Entry:
         """The entry of an account, which is seen to be the person's. Raises AccountMissingError."""
@@ -218,17 +221,7 @@ class LdapConnector:
             )
         return entry
 
-    async def _guard(self, entry: Entry) -> KeyGuard:
-        key, asserts = self._target.key, await self._lookup.asserts()
-        return KeyGuard(key, entry, asserts=asserts, is_name=key == self._target.rdn)
-
-    async def _modify(self, dn: str, steps: Sequence[Step], guard: KeyGuard) -> None:
-        request = ldap_messages.modify(dn, guard.steps(steps))
-        await self._directory.change(request, controls=guard.controls)
-
-    async def _moved(
-        self, entry: Entry, attributes: Attributes, guard: KeyGuard, *, refusals: Refusals
-    ) -> str:
+    async def _moved(self, entry: Entry, attributes: Attributes, *, refusals: Refusals) -> str:
         """Returns its name then. Without a declared container it stays where it was put."""
         current = parent(entry.dn)
         container = container_dn(self._target, attributes) if self._target.container else current
@@ -239,7 +232,7 @@ class LdapConnector:
             own = rdn(self._target.rdn, name)
             move = ldap_messages.move(entry.dn, rdn=own, parent=container)
             try:
-                await refusals.of(self._directory.change(move, controls=guard.controls))
+                await refusals.of(self._directory.change(move))
             except AccountExistsError:
                 continue
             except AccountMissingError as error:
@@ -254,7 +247,10 @@ class LdapConnector:
         if entry is None:
             await self._lookup.be_sure_of_absence()
             return None
-        return await self._account(entry, attributes, ours=self._view.carries(entry, key))
+        ours = self._view.carries(entry, key)
+        if ours and not self._lookup.is_inside(entry):
+            raise self._lookup.outside(entry)
+        return await self._account(entry, attributes, ours=ours)
 
     async def look(self, account: Account, attributes: Attributes) -> RemoteAccount | None:
         """Not found, it is absent only where the directory shows that it was deleted."""

@@ -89,13 +89,15 @@ class Lookup:
         elsewhere, which is nobody's to make a second time."""
         inside, outside = await self.by_key(required(attributes, self._target.key))
         if outside and not inside:
-            raise NeedsHumanError(
-                f"an entry with this {self._target.key} lies outside `base`, in"
-                f" {place_of(outside[0].dn)}: move it below the base, or take its key away, or set"
-                " `search_base`; then retry",
-                code="outside",
-            )
+            raise self.outside(outside[0])
         return self._only(inside)
+
+    def outside(self, entry: Entry) -> NeedsHumanError:
+        return NeedsHumanError(
+            f"an entry with this {self._target.key} lies outside `base`, in {place_of(entry.dn)}:"
+            " move it below the base, or take its key away, or set `search_base`; then retry",
+            code="outside",
+        )
 
     async def by_identifier(self, attributes: Attributes) -> Entry | None:
         """Whoever has the identifier: in a whole domain where it is the only one there."""

@@ -119,9 +119,13 @@ def code_of(result: Result) -> str:
 def _attribute_named(request: Request, result: Result) -> str:
     """The attribute that the server refuses, if it names one of those that were sent: anything
     else in its words may be about a person (I15)."""
-    match = _ATTRIBUTE.search(result.diagnostic)
-    name = next((group for group in match.groups() if group), "").lower() if match else ""
-    sent = next((sent for sent in _attributes(request) if sent.lower() == name), None)
+    named = {
+        name.lower()
+        for match in _ATTRIBUTE.finditer(result.diagnostic)
+        for name in match.groups()
+        if name
+    }
+    sent = next((sent for sent in _attributes(request) if sent.lower() in named), None)
     return f"; attribute {sent}: too long, or not as the schema wants it" if sent else ""
 
 
