@@ -228,6 +228,8 @@ class LdapConnector:
         stays = folded(container) == folded(current)
         if stays and self._view.is_named(entry, attributes):
             return entry.dn
+        if not stays and await self._directory.read(container, attributes=["1.1"]) is None:
+            raise RejectedByTargetError("no such container", code="32")
         for name in self._view.names(attributes):
             own = rdn(self._target.rdn, name)
             move = ldap_messages.move(entry.dn, rdn=own, parent=container)

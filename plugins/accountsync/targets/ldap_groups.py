@@ -98,7 +98,7 @@ class Memberships:
     async def of(self, dn: str, attributes: Attributes) -> Any:
         """The managed groups that the entry is in, spelled as wanted where they are as wanted. In
         a group that is not there is nobody."""
-        current = {name for name, group in self._managed.items() if await self._is_in(group, dn)}
+        current = {name for name, group in self._managed.items() if await self._shows(group, dn)}
         if current == self.wanted(attributes):
             return attributes.get(self.attribute)
         return [self._managed[name] for name in sorted(current)]
@@ -140,14 +140,15 @@ class Memberships:
             if any(is_like(group, known) for known in names)
         }
 
-    async def _is_in(self, group: str, dn: str) -> bool:
-        try:
-            return await self._has(group, dn)
-        except AccountMissingError:
-            return False
-
     async def _has(self, group: str, dn: str) -> bool:
         """Raises AccountMissingError where the group is not there."""
+        has = await self._shows(group, dn)
+        if has is None:
+            raise AccountMissingError(f"the group {group} is not there", code="32")
+        return has
+
+    async def _shows(self, group: str, dn: str) -> bool | None:
+        """Whether the entry is a member. None: the group is not there, or hidden."""
         hits = await self._directory.search_if_readable(
             group,
             scope="entry",
@@ -155,9 +156,7 @@ class Memberships:
             attributes=["1.1"],
             size_limit=1,
         )
-        if hits is None:
-            raise AccountMissingError(f"the group {group} is not there", code="32")
-        return bool(hits)
+        return None if hits is None else bool(hits)
 
     async def _members(self, group: str) -> AsyncIterator[Name]:
         """All, however many: Active Directory shows 1,500 at once (MS-ADTS §3.1.1.3.1.3.3)."""
