@@ -248,6 +248,15 @@ def test_a_limit_of_the_server_makes_a_read_incomplete(openldap: LdapSubject) ->
         )
 
 
+def test_a_server_that_gives_shorter_pages_is_asked_for_shorter_ones(
+    openldap: LdapSubject,
+) -> None:
+    """adminLimitExceeded (11) at the first page; slapd's `size.pr` is 20 here."""
+    numbers = _people(openldap, 25)
+    listed = openldap.listed(page_size=500)
+    assert sorted(account.identifier for account in listed) == [f"o{one}" for one in numbers]
+
+
 def test_many_at_once_share_one_connection(ldap: LdapSubject) -> None:
     server = ldap.server
     numbers = [str(number) for number in range(20_001, 20_021)]

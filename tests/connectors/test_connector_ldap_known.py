@@ -22,8 +22,8 @@ from accountsync.testing import known
 from accountsync.wire import ldap_messages
 from accountsync.wire.directory import Directory
 from accountsync.wire.ldap_messages import Request
-from tests.connectors import openldap as slapd
 from tests.connectors.ldap_subjects import SALES, LdapSubject
+from tests.connectors.openldap import HIDDEN
 
 NUMBER, OTHER = "20001", "E777"
 CHANGES = ("update", "rename", "enable", "disable", "delete")
@@ -212,7 +212,7 @@ def test_a_leaver_who_was_moved_to_where_our_login_may_not_look_is_never_quietly
     """I17: the login still works there."""
     account = _made(openldap)
     (entry,) = openldap.entries()
-    dn = openldap.move(entry.dn, slapd.HIDDEN)
+    dn = openldap.move(entry.dn, HIDDEN)
     openldap.give_password(dn)
     with pytest.raises(NeedsHumanError, match="task done"):
         _do(openldap, "disable", account)

@@ -13,11 +13,11 @@ import pytest
 from accountsync.domain.accounts.account import Account
 from accountsync.errors import ConfigurationError, RejectedByTargetError
 from accountsync.testing import known
-from tests.connectors import openldap as slapd
 from tests.connectors.ldap_subjects import DIALECTS, LdapSubject
+from tests.connectors.openldap import NO_LOCKOUT, POLICY, SILENT, SUFFIX, UNPROVEN, running
 
 NUMBER = "20001"
-DECLARED: dict[str, Any] = {"disabling": {"policy": slapd.POLICY}}
+DECLARED: dict[str, Any] = {"disabling": {"policy": POLICY}}
 NOTHING: dict[str, Any] = {"disabling": {}}
 Opened = Callable[[str], LdapSubject]
 
@@ -30,8 +30,8 @@ def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
         def started(overlays: str) -> LdapSubject:
             if overlays not in subjects:
                 folder: Path = tmp_path_factory.mktemp("slapd")
-                running = slapd.running(folder / "run", overlays=overlays)
-                subjects[overlays] = LdapSubject(DIALECTS[0], stack.enter_context(running))
+                server = stack.enter_context(running(folder / "run", overlays=overlays))
+                subjects[overlays] = LdapSubject(DIALECTS[0], server)
             subjects[overlays].reset()
             return subjects[overlays]
 
@@ -40,12 +40,12 @@ def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
 
 @pytest.fixture
 def silent(_started: Opened) -> LdapSubject:
-    return _started(slapd.SILENT)
+    return _started(SILENT)
 
 
 @pytest.fixture
 def unproven(_started: Opened) -> LdapSubject:
-    return _started(slapd.UNPROVEN)
+    return _started(UNPROVEN)
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_a_policy_is_of_no_use_where_the_overlay_is_not_at_work(
     assert _do(without_overlay, "look", account, **DECLARED).enabled is None
 
 
-@pytest.mark.parametrize("policy", [slapd.NO_LOCKOUT, f"cn=nowhere,{slapd.SUFFIX}"])
+@pytest.mark.parametrize("policy", [NO_LOCKOUT, f"cn=nowhere,{SUFFIX}"])
 def test_a_policy_that_locks_nobody_is_refused_before_anything_is_sent(
     unproven: LdapSubject, policy: str
 ) -> None:
@@ -174,7 +174,7 @@ def test_an_entry_under_a_policy_of_its_own_that_locks_nobody_fails_alone(
     """I13: it says nothing about the others."""
     account, dn = _working(openldap)
     other, other_dn = _working(openldap, "20002")
-    openldap.modify(dn, "pwdPolicySubentry", slapd.NO_LOCKOUT)
+    openldap.modify(dn, "pwdPolicySubentry", NO_LOCKOUT)
     with pytest.raises(RejectedByTargetError, match="its own password policy"):
         _do(openldap, "disable", account)
     assert openldap.logs_in(dn)
