@@ -206,6 +206,22 @@ def test_a_leaver_who_is_found_nowhere_is_gone_only_if_the_directory_says_so(
         _do(ldap, "update", account)
 
 
+def test_an_entry_that_was_made_again_by_hand_is_not_taken_for_a_leaver_who_has_gone(
+    ldap: LdapSubject,
+) -> None:
+    """I17: the directory shows that the known one was deleted, and the new one can be used."""
+    account = _made(ldap)
+    _do(ldap, "delete", account)
+    ldap.make(ldap.person(NUMBER))
+    with pytest.raises(NeedsHumanError, match="another one carries its employee"):
+        _do(ldap, "disable", account)
+    shown = ldap.call(lambda c: c.look(account, account.attributes))
+    assert (shown.ours, shown.remote_id != account.remote_id) == (True, True)
+    corrected = replace(account, attributes=dict(account.attributes) | {ldap.key: OTHER})
+    with pytest.raises(NeedsHumanError, match="another one carries its employee"):
+        _do(ldap, "disable", corrected, account.attributes)
+
+
 def test_a_leaver_who_was_moved_to_where_our_login_may_not_look_is_never_quietly_done(
     openldap: LdapSubject,
 ) -> None:

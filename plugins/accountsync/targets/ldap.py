@@ -143,7 +143,7 @@ class LdapConnector:
         as they are, and are not looked at. What could not lock is refused (I17)."""
         entry = await self._lookup.known(account)
         if entry is None:
-            await self._lookup.refuse_as_hidden(account)
+            await self._lookup.refuse_as_hidden(account, attributes)
         self._view.require_ours(entry, account, attributes)
         lockout = self._dialect.lockout
         if lockout:
@@ -263,7 +263,7 @@ class LdapConnector:
             entry = next(iter(inside or outside), None)
         if entry is None:
             with suppress(AccountMissingError):
-                await self._lookup.refuse_as_hidden(account)
+                await self._lookup.refuse_as_hidden(account, {})
             return None
         ours = self._view.is_of(entry, account, attributes)
         return await self._account(entry, attributes, ours=ours)

@@ -125,9 +125,7 @@ class Memberships:
     async def check(self) -> None:
         """Raises RejectedByTargetError, since all but memberships in these groups works."""
         groups = list(self._managed.values())
-        lost = [
-            one for one in groups if await self._directory.read(one, attributes=["1.1"]) is None
-        ]
+        lost = [group for group in groups if await self._read(group, "1.1") is None]
         if lost:
             raise _not_there(" and ".join(lost), "32")
 
@@ -158,12 +156,23 @@ class Memberships:
         )
         return None if hits is None else bool(hits)
 
+    async def _read(self, group: str, attribute: str) -> Entry | None:
+        """None: the group is not there, or hidden."""
+        entries = await self._directory.search_if_readable(
+            group,
+            scope="entry",
+            tests={"objectClass": None},
+            attributes=[attribute],
+            size_limit=1,
+        )
+        return entries[0] if entries else None
+
     async def _members(self, group: str) -> AsyncIterator[Name]:
         """All, however many: Active Directory shows 1,500 at once (MS-ADTS §3.1.1.3.1.3.3)."""
         member = self._groups.member.lower()
         asked: str | None = member
         while asked:
-            entry = await self._directory.read(group, attributes=[asked])
+            entry = await self._read(group, asked)
             name = _shown_as(entry, member) if entry else member
             for value in entry.attributes.get(name, ()) if entry else ():
                 yield _comparable(value)

@@ -123,9 +123,18 @@ class Lookup:
         )
         return deleted is not None and deleted.text("isDeleted") == "TRUE"
 
-    async def refuse_as_hidden(self, account: Account) -> NoReturn:
+    async def refuse_as_hidden(self, account: Account, attributes: Attributes) -> NoReturn:
         """What is not shown may be where our login may not read, and a login there may work (I17).
-        Raises AccountMissingError only where the directory shows that the entry was deleted."""
+        Raises AccountMissingError only where the directory shows that the entry was deleted, and
+        nothing carries the key last seen or the one that is wanted."""
+        for key in {account.attributes.get(self._target.key), attributes.get(self._target.key)}:
+            if key not in (None, "") and any(await self.by_key(str(key))):
+                raise NeedsHumanError(
+                    "the entry with its id is gone, and another one carries its"
+                    f" {self._target.key}: whose is it? Close it there, if it is the person's; then"
+                    " `bin/accountsync task done --task N`",
+                    code="rekeyed",
+                )
         if await self.is_surely_gone(account):
             raise AccountMissingError("the directory shows that it was deleted", code="32")
         await self.be_sure_of_absence()
