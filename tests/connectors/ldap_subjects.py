@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,11 +86,13 @@ def _samba(number: str) -> Attributes:
 
 
 _DEAD_PORT = 9
+LOGIN_PASSWORD = "Person-secret-1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """`rename`: what changes with the name, entry name and all."""
+    """`rename`: what changes with the name, entry name and all. `others`: a container beside the
+    base. `own`: what an operator declares besides."""
 
     name: str
     start: Callable[[Path], AbstractContextManager[DirectoryServer]]
@@ -98,6 +100,8 @@ class Dialect:
     base: str
     groups: str
     rename: Attributes
+    others: str
+    own: Attributes = field(default_factory=dict)
 
 
 DIALECTS = [
@@ -108,6 +112,8 @@ DIALECTS = [
         base=openldap.BASE,
         groups=openldap.GROUPS,
         rename={"uid": "neu1", "mail": "neu1@example.com"},
+        others=openldap.OTHERS,
+        own={"disabling": {"policy": openldap.POLICY}},
     ),
     Dialect(
         name="active_directory",
@@ -116,6 +122,7 @@ DIALECTS = [
         base=samba.BASE,
         groups=samba.GROUPS,
         rename={"sAMAccountName": "neu1", "cn": "新, 名", "userPrincipalName": "n@example.test"},
+        others=samba.OTHERS,
     ),
 ]
 
@@ -139,6 +146,7 @@ class LdapSubject:
         attributes = {"ou": "person.department.ou_path", "groups": []}
         managed = [self.group("staff"), self.group("vpn")]
         own = {"attributes": attributes, "container": "ou", "groups": {"managed": managed}}
+        own |= self.dialect.own
         return target(self.name, **{"base": self.dialect.base, "page_size": 5, **own, **changes})
 
     @asynccontextmanager
@@ -170,12 +178,14 @@ class LdapSubject:
         accounts: list[RemoteAccount] = self.call(run, **options)
         return accounts
 
-    def wire(self, act: Callable[[Directory], Awaitable[Any]]) -> Any:
+    def wire(self, act: Callable[[Directory], Awaitable[Any]], *, as_admin: bool = False) -> Any:
         """Past the connector: what an administrator would do or see."""
+        is_other = as_admin and self.name == "openldap"
+        own = {"login": openldap.ADMIN, "password": openldap.ADMIN_PASSWORD} if is_other else {}
 
         async def run() -> Any:
             rate = Rate(concurrency=4)
-            async with Directory(self.server.endpoint(), rate=rate, timeout_s=30) as directory:
+            async with Directory(self.server.endpoint(**own), rate=rate, timeout_s=30) as directory:
                 return await act(directory)
 
         return asyncio.run(run())
@@ -185,10 +195,13 @@ class LdapSubject:
         found: list[Entry] = self.wire(self.entries_of)
         return found
 
-    async def entries_of(self, directory: Directory) -> list[Entry]:
+    async def entries_of(
+        self, directory: Directory, base: str | None = None, *, keyless: bool = False
+    ) -> list[Entry]:
+        account = {"objectClass": self.target.object_classes[-1].encode()}
         pages = directory.pages(
-            self.dialect.base,
-            tests={self.key: None},
+            base or self.dialect.base,
+            tests=account if keyless else {self.key: None},
             attributes=["*", "pwdAccountLockedTime"],
             page_size=20,
         )
@@ -207,6 +220,26 @@ class LdapSubject:
     def modify(self, dn: str, name: str, *values: str) -> None:
         step: ldap_messages.Step = ("replace", name, [value.encode() for value in values])
         self.wire(lambda d: d.change(ldap_messages.modify(dn, [step])))
+
+    def move(self, dn: str, parent: str) -> str:
+        """By hand, to another container. Returns the name then."""
+        own = dn.partition(",")[0]
+        request = ldap_messages.move(dn, rdn=own, parent=parent)
+        self.wire(lambda d: d.change(request), as_admin=True)
+        return f"{own},{parent}"
+
+    def give_password(self, dn: str) -> None:
+        """As a self-service or a help desk would."""
+        is_ad = self.name == "active_directory"
+        raw = f'"{LOGIN_PASSWORD}"'.encode("utf-16-le") if is_ad else LOGIN_PASSWORD.encode()
+        step: ldap_messages.Step = ("replace", "unicodePwd" if is_ad else "userPassword", [raw])
+        self.wire(lambda d: d.change(ldap_messages.modify(dn, [step])), as_admin=True)
+
+    def logs_in(self, dn: str) -> bool:
+        """Whether the person can: the only proof that an account can be used, or cannot."""
+        result = self.wire(lambda d: d.bind_answer(dn, LOGIN_PASSWORD))
+        assert result.code in (0, 49), result.code
+        return bool(result.code == 0)
 
     def accounts(self) -> list[SeenAccount]:
         async def read(directory: Directory) -> list[SeenAccount]:
@@ -257,8 +290,9 @@ class LdapSubject:
         """Samba empties the groups by itself."""
 
         async def run(directory: Directory) -> None:
-            for entry in await self.entries_of(directory):
-                await directory.change(ldap_messages.delete(entry.dn))
+            for base in (self.dialect.base, self.dialect.others):
+                for entry in await self.entries_of(directory, base, keyless=True):
+                    await directory.change(ldap_messages.delete(entry.dn))
             if self.name == "openldap":
                 step: ldap_messages.Step = ("replace", "member", [openldap.LOGIN.encode()])
                 for group in ("staff", "vpn", "others"):

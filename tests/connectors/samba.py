@@ -24,7 +24,16 @@ REALM, DOMAIN = "example.test", "DC=example,DC=test"
 NAME = f"dc1.{REALM}"
 BASE, GROUPS = f"OU=People,{DOMAIN}", f"OU=Groups,{DOMAIN}"
 LOGIN, PASSWORD = f"Administrator@{REALM}", "Samba-secret-1"
-_UNITS = (BASE, GROUPS, f"OU=集团,{BASE}", f"OU=研发,OU=集团,{BASE}", f"OU=销售,OU=集团,{BASE}")
+OTHERS = f"OU=Others,{DOMAIN}"
+"""Beside the base."""
+_UNITS = (
+    BASE,
+    GROUPS,
+    OTHERS,
+    f"OU=集团,{BASE}",
+    f"OU=研发,OU=集团,{BASE}",
+    f"OU=销售,OU=集团,{BASE}",
+)
 _PACKAGES = "samba-ad-dc samba-ad-provision"
 _UNSAFE = {"TDB_NO_FSYNC": "1"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from accountsync.targets.connector import Connector
 from accountsync.targets.ldap import LdapConnector
 from accountsync.testing import known
 from accountsync.wire.directory import Directory
-from accountsync.wire.ldap_messages import Entry, Request
+from accountsync.wire.ldap_messages import Control, Entry, Request
 from accountsync.wire.ldap_shown import shown
 from tests.connectors.ldap_subjects import NAME, PHONE, PINYIN, SALES, LdapSubject
 
@@ -33,9 +33,9 @@ class WatchedDirectory(Directory):
         self.changes: list[str] = []
         self._named = configured
 
-    async def change(self, request: Request) -> None:
+    async def change(self, request: Request, *, controls: Sequence[Control] = ()) -> None:
         self.changes.append(f"directory LDAP {shown(request, configured=self._named)}")
-        await super().change(request)
+        await super().change(request, controls=controls)
 
 
 def _sent(ldap: LdapSubject, act: Act) -> list[str]:

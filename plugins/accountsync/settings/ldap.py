@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from accountsync.domain.accounts.distinguished_name import parsed
+from accountsync.domain.accounts.distinguished_name import is_below, parsed
 from accountsync.settings.parts import Group, Rate
 from accountsync.settings.problems import Problem, ProblemsError
 from accountsync.settings.target import Target
 
 OURS_TO_SET = frozenset({"objectclass", "unicodepwd", "userpassword", "useraccountcontrol"})
 """The connector sets these itself; a password has no place in a configuration."""
+LOCK = "pwdaccountlockedtime"
+"""The lock of the ppolicy overlay, which counts only where a password policy says so."""
 
 
 def _valid(text: str) -> str:
@@ -32,6 +34,11 @@ class Disabling(Group):
     )
     disabled: str = Field("000001010000Z", description="default: locked until an admin unlocks it")
     enabled: str | None = Field(None, description="none: the attribute is taken away")
+    policy: DistinguishedName | None = Field(
+        None,
+        description="a password policy with pwdLockout: TRUE, which a disabled account is put under"
+        " and our login reads. None: the server has to say by `ppolicy_use_lockout` that it locks",
+    )
 
 
 class Groups(Group):
@@ -52,6 +59,11 @@ class LdapTarget(Target):
         description="openldap serves its like too, active_directory Samba too"
     )
     base: DistinguishedName = Field(description="below it all accounts are made and looked for")
+    search_base: DistinguishedName | None = Field(
+        None,
+        description="accounts are looked for below it before one is made; default: the whole naming"
+        " context (the domain) that `base` lies in, as far as our login may read it",
+    )
     object_classes: list[str] = Field(
         min_length=1,
         description="of a new entry; openldap: the first tells accounts from other entries",
@@ -78,6 +90,11 @@ class LdapTarget(Target):
         for setting, attribute in named.items():
             if attribute is not None and attribute not in self.attributes:
                 yield Problem((setting,), f"{attribute!r} is not one of the attributes")
+        if self.search_base and not is_below(self.base, self.search_base):
+            yield Problem(("search_base",), "`base` has to lie below it")
+        if self.disabling.policy and self.disabling.attribute.lower() != LOCK:
+            message = f"only {LOCK} asks for a policy; `attribute` is another one"
+            yield Problem(("disabling", "policy"), message)
         if self.groups and self.groups.attribute not in self.attributes:
             message = f"{self.groups.attribute!r} is not one of the attributes"
             yield Problem(("groups", "attribute"), message)
@@ -88,7 +105,9 @@ class LdapTarget(Target):
     @property
     def named(self) -> list[str]:
         """The distinguished names in the configuration itself, which are no personal data."""
-        return [self.base, *(self.groups.managed if self.groups else ())]
+        named = [self.search_base, self.disabling.policy]
+        managed = self.groups.managed if self.groups else ()
+        return [self.base, *managed, *(name for name in named if name)]
 
     @property
     def written(self) -> list[str]:

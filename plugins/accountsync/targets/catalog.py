@@ -90,7 +90,7 @@ def _custom(target: CustomTarget, api: Api) -> Connector:
 def dialect(target: LdapTarget, directory: Directory) -> Dialect:
     match target.dialect:
         case "openldap":
-            return OpenLdap(target)
+            return OpenLdap(target, directory)
         case "active_directory":
             return ActiveDirectory(target, directory)
         case _:

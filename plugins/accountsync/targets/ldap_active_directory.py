@@ -11,6 +11,7 @@ from accountsync.domain.accounts.account import Attributes
 from accountsync.errors import ConfigurationError, RejectedByTargetError
 from accountsync.settings.ldap import LdapTarget
 from accountsync.wire.directory import Directory
+from accountsync.wire.ldap_controls import SHOW_DELETED
 from accountsync.wire.ldap_messages import Entry, EntryAttributes, Step
 
 _CONTROL = "userAccountControl"
@@ -26,6 +27,8 @@ class ActiveDirectory:
     """A search from the domain's root refers to the partitions of DNS, which hold no accounts."""
     tests: Mapping[str, bytes | None] = {"objectClass": b"user", "objectCategory": b"person"}
     shown = (_CONTROL,)
+    deleted = SHOW_DELETED
+    lockout = None
 
     def __init__(self, target: LdapTarget, directory: Directory) -> None:
         self._host = directory.server_name
@@ -42,6 +45,14 @@ class ActiveDirectory:
     def id_value(self, remote_id: str) -> bytes:
         return UUID(remote_id).bytes_le
 
+    def name_by_id(self, remote_id: str) -> str:
+        """MS-ADTS §3.1.1.3.1.2.4."""
+        return f"<GUID={UUID(remote_id)}>"
+
+    def is_domain_wide(self, attribute: str) -> bool:
+        """Users, groups and computers share these."""
+        return attribute.lower() in ("samaccountname", "userprincipalname")
+
     def refuse(self, attributes: Attributes) -> None:
         name = str(attributes.get("sAMAccountName", ""))
         if not _LOGON_NAME.fullmatch(name):
@@ -56,19 +67,20 @@ class ActiveDirectory:
         return {_CONTROL: [b"%d" % control], "unicodePwd": [_password()]}
 
     def is_enabled(self, entry: Entry) -> bool | None:
-        text = entry.text(_CONTROL)
-        return None if text is None else not int(text) & _ACCOUNTDISABLE
+        flags = _flags(entry)
+        return None if flags is None else not flags & _ACCOUNTDISABLE
 
     def set_enabled(self, entry: Entry, *, enabled: bool) -> list[Step]:
         """Changes one bit, and only if no bit has changed since it was read: others own them."""
-        text = entry.text(_CONTROL)
-        if text is None:
-            raise ConfigurationError("our login may not read userAccountControl")
-        flags = int(text)
+        flags = _flags(entry)
+        if flags is None:
+            raise RejectedByTargetError(
+                "our login may not read its userAccountControl", code=_CONTROL
+            )
         wanted = flags & ~_ACCOUNTDISABLE if enabled else flags | _ACCOUNTDISABLE
         if flags == wanted:
             return []
-        return [("delete", _CONTROL, [text.encode()]), ("add", _CONTROL, [b"%d" % wanted])]
+        return [("delete", _CONTROL, [b"%d" % flags]), ("add", _CONTROL, [b"%d" % wanted])]
 
     def is_sure_of_absence(self, root: Entry) -> bool:
         """Only where we always ask one domain controller, which has all our changes. The name of a
@@ -80,6 +92,11 @@ class ActiveDirectory:
         if not self.is_sure_of_absence(root):
             server += " (name it as host: behind another name no look-up can say 'not there')"
         return server
+
+
+def _flags(entry: Entry) -> int | None:
+    text = entry.text(_CONTROL) or ""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,10}", text) else None
 
 
 def _password() -> bytes:

@@ -1,12 +1,21 @@
-"""The container below the base that an account lies in."""
+"""The container that an account lies in, or is to lie in."""
 
 from __future__ import annotations
 
 from accountsync.domain.accounts.account import Attributes
-from accountsync.domain.accounts.distinguished_name import is_below, joined, parsed, rdn
+from accountsync.domain.accounts.distinguished_name import (
+    from_path,
+    is_below,
+    joined,
+    parent,
+    parsed,
+    rdn,
+)
 from accountsync.errors import NeedsDataError
 from accountsync.settings.ldap import LdapTarget
 from accountsync.targets.connector import required
+
+_UNITS = frozenset({"ou", "dc", "o", "c", "l"})
 
 
 def container_dn(target: LdapTarget, attributes: Attributes) -> str:
@@ -16,8 +25,7 @@ def container_dn(target: LdapTarget, attributes: Attributes) -> str:
         return target.base
     text = required(attributes, target.container)
     if text.startswith("/") or "=" not in text:
-        names = [name for name in text.split("/") if name.strip()]
-        return joined(*(rdn("OU", name) for name in reversed(names)), target.base)
+        return joined(from_path(text), target.base)
     try:
         parsed(text)
     except ValueError:
@@ -26,3 +34,16 @@ def container_dn(target: LdapTarget, attributes: Attributes) -> str:
             " department mapping"
         ) from None
     return text if is_below(text, target.base) else joined(text, target.base)
+
+
+def place_of(dn: str) -> str:
+    """The container of an entry for a message: units and domains can be read, any other part may
+    be called like a person (I15)."""
+    return joined(
+        *(
+            "+".join(
+                rdn(kind, value) if kind.lower() in _UNITS else f"{kind}=…" for kind, value in part
+            )
+            for part in parsed(parent(dn))
+        )
+    )

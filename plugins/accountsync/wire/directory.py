@@ -1,46 +1,26 @@
 """An LDAP directory, called over one connection, several requests at once, at its rate.
 
-Errors of the connection and result codes (RFC 4511, appendix A) become ours here only:
-
-| what happened                                      | a read              | a change              |
-|----------------------------------------------------|---------------------|-----------------------|
-| could not connect, bind without an answer          | TargetDownError     | TargetDownError       |
-| certificate, StartTLS or bind refused              | ConfigurationError  | ConfigurationError    |
-| sent, then no answer (timeout, dropped, cut)       | TransientError      | UnknownOutcomeError   |
-| 1 operationsError, 51 busy, 16: changed meanwhile  | TransientError      | TransientError        |
-| 52 unavailable                                     | TargetDownError     | TargetDownError       |
-| 3 timeLimitExceeded, 80 other                      | TransientError      | UnknownOutcomeError   |
-| 4 sizeLimitExceeded, 11 adminLimitExceeded         | IncompleteReadError | TransientError        |
-| 7, 8, 12, 13, 48, 49, 54: our set-up; 10 referral  | ConfigurationError  | ConfigurationError    |
-| 32 noSuchObject                                    | ConfigurationError  | AccountMissingError   |
-| 68 entryAlreadyExists, 19 by a uniqueness rule     | –                   | AccountExistsError    |
-| 50 insufficientAccessRights                        | ConfigurationError  | RejectedByTargetError |
-| anything else                                      | TransientError      | RejectedByTargetError |
+What errors of the connection and result codes become: `wire.ldap_refusals`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from types import TracebackType
 from urllib.parse import urlsplit
 
 from accountsync.domain.tasks import departure
 from accountsync.errors import (
-    AccountExistsError,
-    AccountMissingError,
-    AccountSyncError,
     ConfigurationError,
     IncompleteReadError,
-    RejectedByTargetError,
     TargetDownError,
     TransientError,
     UnknownOutcomeError,
 )
 from accountsync.settings.parts import Rate
-from accountsync.wire import ldap_messages
+from accountsync.wire import ldap_controls, ldap_messages, ldap_refusals
 from accountsync.wire.api import limiter
 from accountsync.wire.dry_run import refused
 from accountsync.wire.endpoint import Endpoint, tls_context
@@ -52,24 +32,16 @@ from accountsync.wire.ldap_link import (
     StartTlsRefusedError,
     connect,
 )
-from accountsync.wire.ldap_messages import Entry, Request, Result, Scope
+from accountsync.wire.ldap_messages import Control, Entry, Request, Result, Scope
 from accountsync.wire.ldap_shown import shown
 
-_MISSING, _EXISTS, _CONSTRAINT, _NO_RIGHT, _UNAVAILABLE = 32, 68, 19, 50, 52
-_INVALID_CREDENTIALS = 49
-_LATER, _IN_DOUBT, _CUT_SHORT = frozenset({1, 16, 51}), frozenset({3, 80}), frozenset({4, 11})
-_OUR_SET_UP = frozenset({7, 8, 10, 12, 13, 48, 49, 54})
 _PORTS = {"ldaps": 636, "start_tls": 389, "none": 389}
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
-_NOT_UNIQUE = re.compile(r"not unique|non-unique|000021C[78]")
-_AD_REASON = re.compile(r"^([0-9A-F]{8}):")
-_AD_BIND_REASON = re.compile(r"\bdata ([0-9a-f]{3})\b")
-_HINTS = {
-    8: "the server wants an encrypted connection: set `tls` in the Connection's extra",
-    10: "this server does not hold the base, or takes no changes: name one that does",
-    13: "the server wants an encrypted connection: set `tls` in the Connection's extra",
-    49: "check login (the bind DN) and password of the Connection",
-}
+_MISSING, _SIZE_LIMIT, _ADMIN_LIMIT, _NO_RIGHT = 32, 4, 11, 50
+_SMALLEST_PAGE = 10
+
+Tests = Mapping[str, bytes | None]
+"""Attribute → the value that it must have; None: any."""
 
 
 class Directory:
@@ -125,35 +97,72 @@ class Directory:
         base: str,
         *,
         scope: Scope,
-        tests: Mapping[str, bytes | None],
+        tests: Tests,
         attributes: Sequence[str],
         size_limit: int = 0,
     ) -> list[Entry]:
-        """All entries at once, where there are few."""
+        """All entries at once, where there are few. `size_limit`: no more are asked for."""
         request = ldap_messages.search(
             base, scope=scope, tests=tests, attributes=attributes, size_limit=size_limit
         )
-        rows, _ = await self._asked(request, change=False)
-        return [row for row in rows if isinstance(row, Entry)]
+        rows, result = await self._asked(request, change=False, spared={_SIZE_LIMIT})
+        entries = [row for row in rows if isinstance(row, Entry)]
+        if result.code and not 0 < size_limit <= len(entries):
+            raise ldap_refusals.refusal(self._place, request, result, change=False)
+        return entries[:size_limit] if size_limit else entries
 
-    async def pages(
+    async def search_if_readable(
         self,
         base: str,
         *,
-        tests: Mapping[str, bytes | None],
+        tests: Tests,
         attributes: Sequence[str],
-        page_size: int,
+        size_limit: int,
+        scope: Scope = "subtree",
+    ) -> list[Entry] | None:
+        """The entries below `base`. None: it is not there, or our login may not read it."""
+        request = ldap_messages.search(
+            base, scope=scope, tests=tests, attributes=attributes, size_limit=size_limit
+        )
+        spared = {_MISSING, _NO_RIGHT, _SIZE_LIMIT, _ADMIN_LIMIT}
+        rows, result = await self._asked(request, change=False, spared=spared)
+        entries = [row for row in rows if isinstance(row, Entry)]
+        is_answered = not result.code or (result.code == _SIZE_LIMIT and len(entries) >= size_limit)
+        return entries[:size_limit] if is_answered else None
+
+    async def read(
+        self,
+        dn: str,
+        *,
+        attributes: Sequence[str],
+        tests: Tests | None = None,
+        controls: Sequence[Control] = (),
+    ) -> Entry | None:
+        """One entry by its name. None: our login sees none, or it does not pass the tests."""
+        request = ldap_messages.search(
+            dn, scope="entry", tests=tests or {"objectClass": None}, attributes=attributes
+        )
+        rows, _ = await self._asked(request, change=False, controls=controls, spared={_MISSING})
+        return next((row for row in rows if isinstance(row, Entry)), None)
+
+    async def pages(
+        self, base: str, *, tests: Tests, attributes: Sequence[str], page_size: int
     ) -> AsyncIterator[Rows]:
-        """All entries below `base`, page by page (RFC 2696). Raises IncompleteReadError."""
+        """All entries below `base`, page by page (RFC 2696). A server that gives no pages so long
+        is asked for shorter ones. Raises IncompleteReadError."""
         request = ldap_messages.search(base, scope="subtree", tests=tests, attributes=attributes)
-        cookie, link = b"", None
+        cookie, link, size = b"", None, page_size
         while True:
             link = await self._same_link(link)
-            page = (page_size, cookie)
-            rows, result = await self._asked(request, change=False, page=page)
+            may_shorten = not cookie and size > _SMALLEST_PAGE
+            spared = {_SIZE_LIMIT, _ADMIN_LIMIT} if may_shorten else set()
+            page = [ldap_controls.page(size, cookie)]
+            rows, result = await self._asked(request, change=False, controls=page, spared=spared)
+            if result.code:
+                size = max(_SMALLEST_PAGE, size // 2)
+                continue
             yield rows
-            cookie = result.cookie
-            if not cookie:
+            if not (cookie := ldap_controls.cookie(result)):
                 return
 
     async def _same_link(self, link: Link | None) -> Link:
@@ -163,28 +172,50 @@ class Directory:
             raise IncompleteReadError(f"{self._place}: the connection was lost between two pages")
         return current
 
-    async def change(self, request: Request) -> None:
+    async def change(self, request: Request, *, controls: Sequence[Control] = ()) -> None:
         """Raises DryRunError in a dry run."""
         if self._dry_run:
             raise refused(f"{self._place} {shown(request, configured=self._configured)}")
-        await self._asked(request, change=True)
+        await self._asked(request, change=True, controls=controls)
+
+    async def bind_answer(self, dn: str, password: str) -> Result:
+        """What the server answers to a login of somebody else, on a connection of its own."""
+        async with self._in_flight:
+            if self._limiter:
+                await self._limiter.acquire()
+            link = await self._connected()
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    request = ldap_messages.bind(dn, password)
+                    _, result = await link.ask(request, controls=[ldap_controls.ASK_FOR_POLICY])
+                    return result
+            except (LinkLostError, TimeoutError) as error:
+                raise self._doubt(f"no answer to bind ({_kind(error)})", change=False) from None
+            finally:
+                await link.close()
 
     async def _asked(
-        self, request: Request, *, change: bool, page: tuple[int, bytes] | None = None
+        self,
+        request: Request,
+        *,
+        change: bool,
+        controls: Sequence[Control] = (),
+        spared: Collection[int] = (),
     ) -> tuple[Rows, Result]:
+        """`spared`: result codes that are answers here, not errors."""
         departure.prepared()
         async with self._in_flight:
             if self._limiter:
                 await self._limiter.acquire()
-            rows, result = await self._answered(request, change=change, page=page)
-        if result.code:
-            raise self._refusal(result, change=change)
+            rows, result = await self._answered(request, change=change, controls=controls)
+        if result.code and result.code not in spared:
+            raise ldap_refusals.refusal(self._place, request, result, change=change)
         if change:
             departure.made()
         return rows, result
 
     async def _answered(
-        self, request: Request, *, change: bool, page: tuple[int, bytes] | None
+        self, request: Request, *, change: bool, controls: Sequence[Control]
     ) -> tuple[Rows, Result]:
         """`from None`: what is in the request may be about a person."""
         link = await self._ready()
@@ -192,7 +223,7 @@ class Directory:
             departure.sent()
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await link.ask(request, page=page)
+                return await link.ask(request, controls=controls)
         except TimeoutError:
             self._retire(link)
             raise self._doubt("no answer in time", change=change) from None
@@ -225,7 +256,7 @@ class Directory:
             async with asyncio.timeout(self._timeout_s):
                 _, result = await link.ask(ldap_messages.bind(login, password))
             if result.code:
-                raise self._bind_refusal(result)
+                raise ldap_refusals.bind_refusal(self._place, result)
         except (LinkLostError, TimeoutError) as error:
             await link.close()
             raise TargetDownError(f"{self._place}: no answer to bind ({_kind(error)})") from None
@@ -249,59 +280,12 @@ class Directory:
             reason = error.strerror or type(error).__name__
             raise TargetDownError(f"{self._place}: cannot connect ({reason})") from None
 
-    def _bind_refusal(self, result: Result) -> AccountSyncError:
-        message = f"{self._place}: bind: {_code(result)}"
-        if result.code in (_UNAVAILABLE, *_LATER):
-            return TargetDownError(message)
-        return ConfigurationError(f"{message}; {_HINTS.get(result.code, _HINTS[49])}")
-
-    def _refusal(self, result: Result, *, change: bool) -> AccountSyncError:
-        message = f"{self._place}: {_code(result)}"
-        code = result.code
-        if code in _LATER or (code in _CUT_SHORT and change):
-            return TransientError(message)
-        if code == _UNAVAILABLE:
-            return TargetDownError(message)
-        if code in _OUR_SET_UP:
-            return ConfigurationError(f"{message}; {_HINTS.get(code, 'see RFC 4511, appendix A')}")
-        if code in _IN_DOUBT:
-            return self._doubt(_code(result), change=change)
-        return _change_refusal(message, result) if change else _read_refusal(message, result)
-
     def _doubt(self, reason: str, *, change: bool) -> TransientError | UnknownOutcomeError:
-        kind = UnknownOutcomeError if change else TransientError
-        return kind(f"{self._place}: {reason}")
+        return ldap_refusals.doubt(f"{self._place}: {reason}", change=change)
 
     @property
     def _place(self) -> str:
         return f"{self.endpoint.conn_id} LDAP"
-
-
-def _read_refusal(message: str, result: Result) -> AccountSyncError:
-    if result.code in _CUT_SHORT:
-        return IncompleteReadError(message)
-    if result.code == _MISSING:
-        return ConfigurationError(f"{message}; the base is not there, or hidden from our login")
-    if result.code == _NO_RIGHT:
-        return ConfigurationError(f"{message}; our login may not read below the base")
-    return TransientError(message)
-
-
-def _change_refusal(message: str, result: Result) -> AccountSyncError:
-    code = _code(result)
-    is_unique = result.code == _CONSTRAINT and _NOT_UNIQUE.search(result.diagnostic)
-    if result.code == _EXISTS or is_unique:
-        return AccountExistsError(message, code=code)
-    if result.code == _MISSING:
-        return AccountMissingError(message, code=code)
-    return RejectedByTargetError(message, code=code)
-
-
-def _code(result: Result) -> str:
-    """The result code, and what Active Directory adds to it in hexadecimal."""
-    reason = _AD_BIND_REASON if result.code == _INVALID_CREDENTIALS else _AD_REASON
-    match = reason.search(result.diagnostic)
-    return f"{result.code}/{match[1]}" if match else str(result.code)
 
 
 def _kind(error: BaseException) -> str:

@@ -6,11 +6,19 @@ import asyncio
 import itertools
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from accountsync.wire import ldap_messages
-from accountsync.wire.ldap_messages import Answer, Entry, MessageError, Reference, Request, Result
+from accountsync.wire.ldap_messages import (
+    Answer,
+    Control,
+    Entry,
+    MessageError,
+    Reference,
+    Request,
+    Result,
+)
 
 _LONGEST_MESSAGE = 16 * 1024 * 1024
 _CONNECT_S = 10.0
@@ -56,7 +64,7 @@ class Link:
         return self._lost is not None
 
     async def ask(
-        self, request: Request, *, page: tuple[int, bytes] | None = None
+        self, request: Request, *, controls: Sequence[Control] = ()
     ) -> tuple[Rows, Result]:
         """Raises LinkLostError. A request that is cancelled here may still be carried out."""
         if self._lost:
@@ -65,7 +73,7 @@ class Link:
         pending = _Pending(asyncio.get_running_loop().create_future())
         self._pending[number] = pending
         try:
-            self._writer.write(ldap_messages.encode(number, request, page=page))
+            self._writer.write(ldap_messages.encode(number, request, controls=controls))
             await self._writer.drain()
             return await pending.answer
         except OSError as error:

@@ -20,7 +20,6 @@ Request = tuple[str, Any]
 """A protocolOp by its name in the RFC."""
 Step = tuple[Literal["add", "delete", "replace"], str, Values]
 
-PAGED_RESULTS = "1.2.840.113556.1.4.319"  # RFC 2696
 START_TLS = "1.3.6.1.4.1.1466.20037"
 _SCOPES = {"entry": 0, "children": 1, "subtree": 2}
 STEPS = {"add": 0, "delete": 1, "replace": 2}
@@ -43,11 +42,22 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """`diagnostic` may quote a person and is only looked at, never shown. `cookie`: of a page."""
+    """`diagnostic` may quote a person and is only looked at, never shown. `controls`: what the
+    answer adds, by the OID of the control (RFC 4511 §4.1.11)."""
 
     code: int
     diagnostic: str = field(default="", repr=False)
-    cookie: bytes = field(default=b"", repr=False)
+    controls: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What a request adds (RFC 4511 §4.1.11). `critical`: a server that does not know it refuses
+    the request, instead of leaving the control out."""
+
+    oid: str
+    value: bytes | None = field(default=None, repr=False)
+    critical: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +197,6 @@ _message = _sequence(
     ),
     _optional("controls", _context(univ.SequenceOf(componentType=_control), 0, constructed=True)),
 )
-_page = _sequence(_part("size", univ.Integer()), _part("cookie", _octets))
 
 
 def bind(dn: str, password: str) -> Request:
@@ -220,6 +229,12 @@ def search(
     request["baseObject"], request["scope"] = base.encode(), _SCOPES[scope]
     request["derefAliases"], request["sizeLimit"], request["timeLimit"] = 0, size_limit, 0
     request["typesOnly"] = False
+    _fill_filter(request["filter"], tests)
+    request["attributes"].extend(name.encode() for name in attributes)
+    return "searchRequest", request
+
+
+def _fill_filter(part: Any, tests: Mapping[str, bytes | None]) -> None:
     for n, (name, value) in enumerate(tests.items()):
         test = _test.clone()
         if value is None:
@@ -227,9 +242,15 @@ def search(
         else:
             test["equalityMatch"]["attributeDesc"] = name.encode()
             test["equalityMatch"]["assertionValue"] = value
-        request["filter"]["and"][n] = test
-    request["attributes"].extend(name.encode() for name in attributes)
-    return "searchRequest", request
+        part["and"][n] = test
+
+
+def encoded_filter(tests: Mapping[str, bytes | None]) -> bytes:
+    """A filter alone, as controls have it; `tests` as in a search."""
+    part = _filter.clone()
+    _fill_filter(part, tests)
+    encoded: bytes = encoder.encode(part)
+    return encoded
 
 
 def add(dn: str, attributes: EntryAttributes) -> Request:
@@ -276,17 +297,15 @@ def _fill(attribute: Any, name: str, values: Values) -> None:
     attribute["vals"].extend(values)
 
 
-def encode(message_id: int, request: Request, *, page: tuple[int, bytes] | None = None) -> bytes:
-    """`page`: size and cookie of the page asked for (RFC 2696)."""
+def encode(message_id: int, request: Request, *, controls: Sequence[Control] = ()) -> bytes:
     message = _message.clone()
     message["messageID"] = message_id
     message["protocolOp"][request[0]] = request[1]
-    if page:
-        page_asked = _page.clone()
-        page_asked["size"], page_asked["cookie"] = page
-        control = message["controls"][0]
-        control["controlType"], control["criticality"] = PAGED_RESULTS.encode(), True
-        control["controlValue"] = encoder.encode(page_asked)
+    for n, control in enumerate(controls):
+        part = message["controls"][n]
+        part["controlType"], part["criticality"] = control.oid.encode(), control.critical
+        if control.value is not None:
+            part["controlValue"] = control.value
     encoded: bytes = encoder.encode(message)
     return encoded
 
@@ -313,13 +332,14 @@ def _answer(message: Any) -> Answer:
     return Result(
         code=int(operation["resultCode"]),
         diagnostic=bytes(operation["diagnosticMessage"]).decode("utf-8", "replace"),
-        cookie=_cookie(message),
+        controls=_controls(message),
     )
 
 
-def _cookie(message: Any) -> bytes:
-    for control in message["controls"] if message["controls"].isValue else ():
-        if bytes(control["controlType"]) == PAGED_RESULTS.encode():
-            page, _ = decoder.decode(bytes(control["controlValue"]), asn1Spec=_page)
-            return bytes(page["cookie"])
-    return b""
+def _controls(message: Any) -> dict[str, bytes]:
+    return {
+        bytes(control["controlType"]).decode(): (
+            bytes(control["controlValue"]) if control["controlValue"].isValue else b""
+        )
+        for control in (message["controls"] if message["controls"].isValue else ())
+    }

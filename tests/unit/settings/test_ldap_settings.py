@@ -44,6 +44,13 @@ def test_a_recipe_of_the_documentation_loads(recipe: dict[str, Any]) -> None:
         ({"groups": {"managed": ["staff"]}}, "targets.d.groups.managed", "distinguished name"),
         ({"groups": {"managed": ["cn=a"]}}, "targets.d.groups.attribute", "'groups' is not one"),
         ({"page_size": 5000}, "targets.d.page_size", "less than or equal to 1000"),
+        ({"search_base": "ou=x,dc=y"}, "targets.d.search_base", "has to lie below it"),
+        (
+            {"disabling": {"attribute": "loginShell", "policy": "cn=p"}},
+            "targets.d.disabling.policy",
+            "only pwdaccountlockedtime",
+        ),
+        ({"disabling": {"policy": "p"}}, "targets.d.disabling.policy", "distinguished name"),
         ({"dialect": "novell"}, "targets.d.dialect", "active_directory"),
         ({"attributes": {"userPassword": "x"}}, "targets.d.attributes.userPassword", "itself"),
         ({"attributes": {"ObjectClass": "x"}}, "targets.d.attributes.ObjectClass", "itself"),
@@ -56,6 +63,21 @@ def test_what_does_not_fit_is_told_with_its_path(
         _target(OPENLDAP | changed)
     assert path in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_a_principal_name_of_the_documentation_is_the_logon_name() -> None:
+    """I8: with a number of its own it could be the logon name of somebody else."""
+    (recipe,) = (one for one in RECIPES if "corp_ad" in one["targets"])
+    target = _target(recipe["targets"]["corp_ad"], names={**EXAMPLE["names"], **recipe["names"]})
+    assert target.attributes["userPrincipalName"].startswith("{{ names.username }}@")
+    assert target.attributes["sAMAccountName"] == "names.username"
+    assert "upn" not in recipe["names"]
+
+
+def test_what_the_configuration_names_may_be_shown() -> None:
+    """A dry run shows these names; they are no personal data (I15)."""
+    own = {"search_base": "dc=x", "disabling": {"policy": "cn=p,dc=x"}}
+    assert {"dc=x", "cn=p,dc=x", "ou=people,dc=x"} == set(_target(OPENLDAP | own).named)
 
 
 def test_container_and_groups_are_no_attributes_of_an_entry() -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-import accountsync.wire.directory
+import accountsync.wire.ldap_refusals
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
     AccountSyncError,
     ConfigurationError,
+    ForeignAccountError,
     IncompleteReadError,
     RejectedByTargetError,
     TargetDownError,
@@ -112,6 +113,7 @@ CODES: dict[int, tuple[type[AccountSyncError], type[AccountSyncError]]] = {
     66: (TransientError, RejectedByTargetError),
     68: (TransientError, AccountExistsError),
     80: (TransientError, UnknownOutcomeError),
+    122: (TransientError, ForeignAccountError),
 }
 
 
@@ -131,7 +133,7 @@ def test_success_is_no_error() -> None:
 
 
 def test_the_table_in_the_module_names_every_code_it_treats_apart() -> None:
-    table = accountsync.wire.directory.__doc__ or ""
+    table = accountsync.wire.ldap_refusals.__doc__ or ""
     apart = set(CODES) - {17, 21, 53, 65, 66}  # anything else
     assert {code for code in apart if f"{code}" not in table} == set()
 

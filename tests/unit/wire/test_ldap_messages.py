@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accountsync.wire import ldap_messages
+from accountsync.errors import IncompleteReadError
+from accountsync.wire import ldap_controls, ldap_messages
 from accountsync.wire.ldap_messages import Entry, MessageError, Reference, Request, Result
 
 REQUESTS: dict[str, tuple[Request, str]] = {
@@ -51,8 +54,8 @@ def test_a_request(request_: Request, expected: str) -> None:
 
 def test_a_page_is_asked_for_and_cannot_be_ignored() -> None:
     request = ldap_messages.search("", scope="entry", tests={"uid": None}, attributes=[])
-    raw = ldap_messages.encode(5, request, page=(500, b"more")).hex()
-    control = "0416" + ldap_messages.PAGED_RESULTS.encode().hex() + "0101ff" + "040c"
+    raw = ldap_messages.encode(5, request, controls=[ldap_controls.page(500, b"more")]).hex()
+    control = "0416" + ldap_controls.PAGED_RESULTS.encode().hex() + "0101ff" + "040c"
     assert raw.endswith(control + "300a020201f404046d6f7265")
 
 
@@ -98,3 +101,35 @@ def test_what_a_message_holds_is_not_shown() -> None:
     """I15."""
     shown = repr(Entry(dn="cn=secret", attributes={})) + repr(Result(code=1, diagnostic="secret"))
     assert "secret" not in shown
+
+
+def test_an_assertion_is_a_filter_that_cannot_be_ignored() -> None:
+    """RFC 4528 §3, RFC 4511 §4.5.1."""
+    control = ldap_controls.only_if({"uid": b"a"})
+    raw = ldap_messages.encode(5, ldap_messages.delete("uid=a"), controls=[control]).hex()
+    value = "a00aa308040375696404" + "0161"
+    assert raw.endswith("0101ff" + f"04{len(value) // 2:02x}" + value)
+    assert b"1.3.6.1.1.12".hex() in raw
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("3000", False), ("3003810101", True), ("3003810100", False), ("3006a004800205dc", False)],
+    ids=["nothing", "accountLocked", "passwordExpired", "a warning"],
+)
+def test_a_server_says_whether_a_login_is_locked(value: str, expected: bool) -> None:
+    """draft-behera-ldap-password-policy §6.2, as slapd 2.5 sends it."""
+    controls = {ldap_controls.POLICY: bytes.fromhex(value)}
+    assert ldap_controls.says_locked(Result(code=49, controls=controls)) is expected
+
+
+def test_a_server_without_password_policies_says_nothing_of_locks() -> None:
+    assert ldap_controls.says_locked(Result(code=49)) is None
+
+
+@given(st.binary(max_size=40))
+def test_a_control_that_is_noise_is_no_lock_and_no_page(raw: bytes) -> None:
+    result = Result(code=49, controls={ldap_controls.POLICY: raw, ldap_controls.PAGED_RESULTS: raw})
+    assert ldap_controls.says_locked(result) in (True, False)
+    with contextlib.suppress(IncompleteReadError):
+        ldap_controls.cookie(result)

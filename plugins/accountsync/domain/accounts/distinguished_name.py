@@ -85,3 +85,18 @@ def is_below(text: str, base: str) -> bool:
     """Whether it is `base` or lies below it."""
     inner, outer = folded(text), folded(base)
     return inner[len(inner) - len(outer) :] == outer
+
+
+def relative(text: str, base: str) -> str:
+    """The parts below `base`, in the normal form; nothing for the base itself. A name that does not
+    lie below it stays as it is."""
+    if not is_below(text, base):
+        return text
+    parts = parsed(text)[: len(parsed(text)) - len(parsed(base))]
+    return joined(*("+".join(rdn(kind, value) for kind, value in part) for part in parts))
+
+
+def from_path(path: str) -> str:
+    """The name of a path such as Group/Research, the outermost unit first: OU=Research,OU=Group."""
+    names = [name for name in path.split("/") if name.strip()]
+    return joined(*(rdn("OU", name) for name in reversed(names)))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from accountsync.domain.accounts.account import Attributes
-from accountsync.domain.accounts.distinguished_name import folded
+from accountsync.domain.accounts.distinguished_name import Rdn, folded, from_path
 
 
 def as_found(wanted: Attributes, shown: Attributes) -> dict[str, Any]:
@@ -75,10 +75,15 @@ def _spelt(value: object) -> str:
 
 
 def _is_same_name(wanted: str, shown: str) -> bool:
-    """Whether both are the same distinguished name, whatever blanks and escapes each has."""
-    if "=" not in wanted or "=" not in shown:
+    """Whether both are the same distinguished name, whatever blanks and escapes each has. One of
+    them may be written as a path: Group/Research."""
+    if "=" not in wanted + shown:
         return False
     try:
-        return folded(wanted) == folded(shown)
+        return _name(wanted) == _name(shown)
     except ValueError:
         return False
+
+
+def _name(text: str) -> tuple[Rdn, ...]:
+    return folded(text if "=" in text else from_path(text))

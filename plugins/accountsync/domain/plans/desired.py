@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from accountsync.domain.accounts.account import GONE, Account, Attributes
+from accountsync.domain.accounts.likeness import as_found
 from accountsync.domain.mapping.values import Context, Value
 from accountsync.domain.plans.entitlement import Policy
 from accountsync.domain.storable import is_storable
@@ -132,7 +133,8 @@ def as_applied(
 ) -> dict[str, Any] | None:
     """The attributes of an adopted account that count as applied last; None: data is missing.
 
-    An attribute that the target shows counts as shown. Of any other the value wanted now counts,
+    An attribute that the target shows counts as shown, or as wanted where it only is spelled in
+    another way. Of any other the value wanted now counts,
     so that only a later change of it is sent.
     """
     account = accounts[rule.name]
@@ -142,4 +144,4 @@ def as_applied(
         desired, _ = attributes(rule, replace(account, attributes=shown), context, accounts)
     except RecordError:
         return None
-    return {name: shown.get(name, value) for name, value in desired.items()}
+    return as_found(desired, shown)

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from accountsync.domain.accounts.distinguished_name import (
     escaped,
     folded,
+    from_path,
     is_below,
     joined,
     parent,
     parsed,
     rdn,
+    relative,
 )
 
 VALUES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -76,3 +78,14 @@ def test_names_are_compared_without_case_and_spelling() -> None:
     assert folded("CN=A\\2CB , DC=X") == folded("cn=a\\,b,dc=x")
     assert not is_below("dc=example", "ou=people,dc=example")
     assert not is_below("ou=people,dc=example2", "dc=example")
+
+
+def test_a_name_is_shown_below_a_base() -> None:
+    assert relative("OU=B, ou=A,DC=x", "dc=X") == "OU=B,ou=A"
+    assert relative("dc=x", "DC=X") == ""
+    assert relative("ou=a,dc=y", "dc=x") == "ou=a,dc=y"
+
+
+def test_a_path_begins_with_the_outermost_unit() -> None:
+    assert from_path("/Group/R, D/") == "OU=R\\, D,OU=Group"
+    assert from_path("/") == ""

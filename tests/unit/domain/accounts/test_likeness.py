@@ -90,3 +90,19 @@ def test_after_the_update_that_follows_nothing_differs(
     assert all(found[name] in (wanted[name], shown.get(name)) for name in wanted)
     assert as_found(wanted, shown | wanted) == wanted
     assert as_found(wanted, found | wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown", "expected"),
+    [
+        ("/Group/Research", "ou=research,OU=Group", True),
+        ("Group/Research", "ou=Group,ou=Research", False),
+        ("Research", "ou=Research,ou=Group", False),
+        ("a/b", "b/a", False),
+        ("Group/Research", "not = a, name", False),
+    ],
+)
+def test_a_path_of_units_is_the_name_that_a_directory_shows(
+    wanted: str, shown: str, expected: bool
+) -> None:
+    assert is_like(wanted, shown) is expected
