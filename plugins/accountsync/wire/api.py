@@ -317,6 +317,12 @@ def _show_certificate(context: ssl.SSLContext, cert: str, endpoint: Endpoint) ->
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        refused = getattr(error.certificate_error, "verify_message", "certificate verify failed")
+        return (
+            f"cannot connect: the server's certificate is refused ({refused}); set `verify` in the"
+            " Connection's extra to the file of its CA certificates"
+        )
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect ({error.os_error.strerror or type(error.os_error).__name__})"
     return str(error) if isinstance(error, _BrokenOffError) else type(error).__name__
