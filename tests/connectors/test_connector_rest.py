@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from accountsync.domain.accounts.account import Account, RemoteAccount
 from accountsync.errors import (
@@ -15,6 +19,7 @@ from accountsync.errors import (
     AccountMissingError,
     AccountSyncError,
     ConfigurationError,
+    ForeignAccountError,
     IncompleteReadError,
     NeedsDataError,
     NeedsHumanError,
@@ -225,12 +230,36 @@ def test_without_a_look_up_a_human_is_asked_every_time() -> None:
         _ask(_target(find=None), {}, lambda c: c.disable(ACCOUNT, PERSON))
 
 
+BY_ID = {"request": {"path": "/users/{{ account.remote_id }}"}}
+BY_KEY = {"request": {"method": "POST", "path": "/off", "body": {"number": "{{ key }}"}}}
+
+
 @pytest.mark.parametrize(
     ("declared", "problem"),
     [
         ({"manual": {}}, "disable.*the rules need it: declare the request, or write `manual"),
         ({"disable": DISABLE, "manual": MANUAL}, "`disable` is declared too"),
         ({"disable": DISABLE, "find": None}, "account.remote_id, which neither"),
+        (
+            {
+                "disable": DISABLE,
+                "find": {key: FIND[key] for key in FIND if key != "remote_id"},
+                "create": {"request": {"method": "POST", "path": "/new"}, "remote_id": "body.id"},
+            },
+            "account.remote_id, which `find` does not show",
+        ),
+        (
+            {"find": {key: FIND[key] for key in FIND if key != "remote_id"} | {"by_id": BY_ID}},
+            "is required where `by_id`",
+        ),
+        (
+            {"disable": {"request": {"path": "/users/{{ attributes.number }}/off"}}},
+            "says by attributes.number which account it means",
+        ),
+        (
+            {"update": {"request": {"path": "/u", "body": {"number": "attributes.number"}}}},
+            "says by attributes.number which account it means",
+        ),
         ({"errors": {404: "gone"}}, "retry"),
         ({"manual": {"fire": "x"}}, "create"),
     ],
@@ -238,6 +267,264 @@ def test_without_a_look_up_a_human_is_asked_every_time() -> None:
 def test_what_cannot_work_is_refused_at_load(declared: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         _target(**declared)
+
+
+# whose account it is (I18); accountsync.testing.whose has what every connector keeps
+
+
+def _refused_unsent(
+    target: RestTarget, answers: Mapping[str, Any], act: Act, kind: type[AccountSyncError]
+) -> None:
+    """Nothing but looks was sent."""
+    with recording(answers) as recorder:
+
+        async def run() -> None:
+            async with connected(target, endpoint("api", recorder.url)) as connector:
+                await act(connector)
+
+        with pytest.raises(kind):
+            asyncio.run(run())
+        assert {one.method for one in recorder.requests} <= {"GET"}
+
+
+def test_the_account_is_addressed_by_the_key_that_it_carries() -> None:
+    """After a swap the wanted key is another person's."""
+    wanted = PERSON | {"number": "00100002"}
+    _, recorder = _ask(
+        _target(disable=BY_KEY),
+        {"/users": (200, [OURS]), "/off": (200, {})},
+        lambda c: c.disable(ACCOUNT, wanted),
+    )
+    assert json.loads(recorder.to("/off").body) == {"number": "00100001"}
+
+
+@pytest.mark.parametrize("disable", [DISABLE, BY_KEY], ids=["by id", "by key"])
+def test_an_account_of_another_id_that_has_got_the_key_is_left_alone(disable: Any) -> None:
+    answers: Mapping[str, Answer] = {
+        "/users": (200, [OURS | {"id": "8"}]),
+        "/users/7": (200, {}),
+        "/off": (200, {}),
+    }
+    target = _target(disable=disable)
+    _refused_unsent(target, answers, lambda c: c.disable(ACCOUNT, PERSON), ForeignAccountError)
+
+
+def test_an_account_that_is_not_there_by_its_key_is_not_called_gone_for_that() -> None:
+    """I17: it may carry another key; only the own id tells."""
+    gone: Mapping[str, Answer] = {"/users": (200, []), "/users/7": (404, {})}
+    act: Act = lambda c: c.disable(ACCOUNT, PERSON)  # noqa: E731
+    _refused_unsent(_target(disable=DISABLE), gone, act, NeedsHumanError)
+    by_id = _target(disable=DISABLE, find=FIND | {"by_id": BY_ID})
+    _refused_unsent(by_id, gone, act, AccountMissingError)
+    moved = gone | {"/users/7": (200, OURS | {"number": "00100009"})}
+    _refused_unsent(by_id, moved, act, ForeignAccountError)
+
+
+def test_an_account_that_a_human_gave_its_new_key_is_found_by_its_id() -> None:
+    wanted = PERSON | {"number": "00100002"}
+
+    def shown(query: str) -> Answer:
+        return 200, [OURS | {"number": "00100002"}] if query == "number=00100002" else []
+
+    look, _ = _ask(_target(), {"/users": shown}, lambda c: c.look(ACCOUNT, wanted))
+    assert (look.ours, look.attributes["number"]) == (True, "00100002")
+    other = replace(ACCOUNT, remote_id="9")
+    assert _ask(_target(), {"/users": shown}, lambda c: c.look(other, wanted))[0] is None
+
+
+UPDATE = {"method": "PATCH", "path": "/users/{{ account.remote_id }}"}
+
+
+def test_a_key_that_the_target_cannot_be_told_is_shown_as_it_was() -> None:
+    """The caller compares, and makes it a human's case. All else is sent."""
+    wanted = PERSON | {"number": "00100002", "phone": "1"}
+    update = {"request": UPDATE | {"body": {"tel": "attributes.phone"}}}
+    changed, recorder = _ask(
+        _target(update=update),
+        {"/users": (200, [OURS]), "/users/7": (200, {})},
+        lambda c: c.update(ACCOUNT, wanted),
+    )
+    assert changed.attributes == {"number": "00100001"}
+    assert changed.was_enabled is True
+    assert changed.enabled is None
+    assert json.loads(recorder.to("/users/7").body) == {"tel": "1"}
+
+
+def test_without_a_look_the_key_that_was_not_sent_is_told_all_the_same() -> None:
+    update = {"request": {"method": "PATCH", "path": "/u", "body": {"tel": "attributes.phone"}}}
+    wanted = PERSON | {"number": "00100002"}
+    changed, _ = _ask(
+        _target(update=update, find=None), {"/u": (200, {})}, lambda c: c.update(ACCOUNT, wanted)
+    )
+    assert changed.attributes == {"number": "00100001"}
+
+
+CARRYING = {"request": UPDATE | {"body": {"number": "attributes.number"}}}
+
+
+def test_a_key_that_was_sent_and_not_taken_is_shown_as_it_was() -> None:
+    wanted = PERSON | {"number": "00100002"}
+
+    def stays(query: str) -> Answer:
+        return 200, [OURS] if query == "number=00100001" else []
+
+    changed, _ = _ask(
+        _target(update=CARRYING),
+        {"/users": stays, "/users/7": (200, {})},
+        lambda c: c.update(ACCOUNT, wanted),
+    )
+    assert changed.attributes["number"] == "00100001"
+
+
+def test_a_key_that_another_account_has_is_not_given_to_this_one() -> None:
+    """A swap of two numbers, of which HR has corrected both."""
+
+    def both(query: str) -> Answer:
+        number = query.rpartition("=")[2]
+        return 200, [OURS | {"number": number, "id": "7" if number == "00100001" else "8"}]
+
+    wanted = PERSON | {"number": "00100002"}
+    answers = {"/users": both, "/users/7": (200, {})}
+    act: Act = lambda c: c.update(ACCOUNT, wanted)  # noqa: E731
+    _refused_unsent(_target(update=CARRYING), answers, act, AccountExistsError)
+
+
+def test_changed_but_not_seen_is_an_unknown_outcome() -> None:
+    """I9."""
+    looks = iter([(200, [OURS]), (200, []), (500, {})])
+    answers = {"/users": lambda _: next(looks), "/users/7": (200, {})}
+    wanted = PERSON | {"number": "00100002"}
+    with pytest.raises(UnknownOutcomeError, match="changed, but the look"):
+        _ask(_target(update=CARRYING), answers, lambda c: c.update(ACCOUNT, wanted))
+
+
+def test_what_an_answer_shows_of_a_change_is_returned() -> None:
+    """I17: it says that the account is on, after it was asked to turn it off."""
+    answers: Mapping[str, Answer] = {"/users": (200, [OURS]), "/users/7": (200, OURS)}
+    target = _target(disable=DISABLE | {"item": "body"})
+    changed, _ = _ask(target, answers, lambda c: c.disable(ACCOUNT, PERSON))
+    assert (changed.enabled, changed.was_enabled) == (True, True)
+    assert changed.attributes == {"number": "00100001", "login": "z1"}
+    silent, _ = _ask(
+        target, answers | {"/users/7": (200, {})}, lambda c: c.disable(ACCOUNT, PERSON)
+    )
+    assert (silent.enabled, dict(silent.attributes)) == (None, {})
+
+
+def test_a_disable_needs_no_attribute_of_ours() -> None:
+    """I17."""
+    answers: Mapping[str, Answer] = {"/users": (200, [OURS]), "/users/7": (200, {})}
+    changed, _ = _ask(_target(disable=DISABLE), answers, lambda c: c.disable(ACCOUNT, {}))
+    assert changed.identifier == "z1"
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        ("E409", "E409"),
+        ("invalid_value", "invalid_value"),
+        (40014, "40014"),
+        ("ECANARYPHONE6", "400"),
+        ("eCanaryPhone6.taken", "400"),
+        ("canaryphone", "400"),
+        ("13800138000", "400"),
+        ("declared-13800138000", "declared-13800138000"),
+    ],
+)
+def test_a_code_that_may_tell_about_somebody_is_not_kept(code: Any, kept: str) -> None:
+    """I15: it would be in the task, the log and `task failures`."""
+    create = {
+        "request": {"method": "POST", "path": "/new", "body": {"tel": "attributes.phone"}},
+        "error_code": "body.code",
+    }
+    target = _target(create=create, errors={"declared-13800138000": "reject"})
+    person = PERSON | {"phone": "ECANARYPHONE6"}
+    with pytest.raises(RejectedByTargetError) as caught:
+        _ask(target, {"/new": (400, {"code": code})}, lambda c: c.create(person))
+    assert caught.value.code == kept
+    assert kept in str(caught.value)
+
+
+def test_a_target_where_nobody_listens_is_not_said_to_work() -> None:
+    """`target check` said "works" of a port where nobody was."""
+    target = _target(auth={"kind": "basic"})
+
+    async def run() -> str:
+        async with connected(target, endpoint("api", "http://127.0.0.1:9")) as connector:
+            return await connector.check()
+
+    with pytest.raises(TargetDownError, match="cannot connect"):
+        asyncio.run(run())
+    said, _ = _ask(target, {}, lambda c: c.check())
+    assert said.startswith("could be connected to; no `check`")
+
+
+# whatever comes
+
+
+ANSWERS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "number", "login", "on", "code"]), inner)
+    ),
+    max_leaves=8,
+)
+FULL = {
+    "create": {
+        "request": {
+            "method": "POST",
+            "path": "/new",
+            "body": "{{ attributes }}",
+            "body_as": "form",
+        },
+        "remote_id": "body.id",
+        "identifier": "body.login",
+        "item": "body",
+        "error_code": "body.code",
+    },
+    "update": CARRYING | {"item": "body", "error_code": "body.code", "remote_id": "body.id"},
+    "rename": CARRYING | {"exists": "body.code > 3", "missing": "body.on"},
+    "disable": DISABLE | {"item": "body.on", "success": "body.code == 0"},
+    "find": FIND | {"by_id": BY_ID},
+    "list": LIST,
+    "check": {"request": {"path": "/all"}, "success": "body.code < 1"},
+}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(answer=ANSWERS, status=st.sampled_from([200, 201, 404, 409, 422]), person=ANSWERS)
+def test_whatever_a_target_answers_only_our_errors_leave(
+    answer: Any, status: int, person: Any
+) -> None:
+    """I13: one task that raised something else ended the run of the whole target."""
+    own = {**PERSON, "phone": person}
+    known = replace(ACCOUNT, attributes={**PERSON, "phone": None})
+    acts: list[Act] = [
+        lambda c: c.create(own),
+        lambda c: c.create(own, enabled=False),
+        lambda c: c.update(known, own),
+        lambda c: c.update(known, own | {"number": "2"}),
+        lambda c: c.rename(known, own | {"login": "z2"}),
+        lambda c: c.enable(known, own),
+        lambda c: c.disable(known, own),
+        lambda c: c.delete(known),
+        lambda c: c.find(own),
+        lambda c: c.look(known, own),
+        lambda c: c.check(),
+        _listed,
+    ]
+    target = _target(**FULL)
+    paths = ("/new", "/users", "/users/7", "/all")
+    with recording(dict.fromkeys(paths, (status, answer))) as recorder:
+
+        async def run() -> None:
+            async with connected(target, endpoint("api", recorder.url)) as connector:
+                for act in acts:
+                    with suppress(AccountSyncError):
+                        await act(connector)
+
+        asyncio.run(run())
 
 
 # lists

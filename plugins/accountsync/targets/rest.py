@@ -239,11 +239,10 @@ class RestConnector:
         account's."""
         name = self._target.identifier
         if self._looks is None:
-            return replace(changed, identifier=str(attributes.get(name, changed.identifier)))
+            return replace(changed, identifier=str(attributes.get(name) or changed.identifier))
         wanted = {**account.attributes, **attributes}
-        now = replace(
-            account, identifier=str(wanted[name]), remote_id=changed.remote_id, attributes=wanted
-        )
+        named = str(wanted.get(name) or account.identifier)
+        now = replace(account, identifier=named, remote_id=changed.remote_id, attributes=wanted)
         try:
             shown = await self._looks.look(now, wanted)
             shown = shown or await self._looks.look(account, account.attributes)

@@ -318,9 +318,9 @@ def _show_certificate(context: ssl.SSLContext, cert: str, endpoint: Endpoint) ->
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        why = getattr(error.certificate_error, "verify_message", "")
+        refused = getattr(error.certificate_error, "verify_message", "certificate verify failed")
         return (
-            f"cannot connect: the server's certificate is refused ({why}); set `verify` in the"
+            f"cannot connect: the server's certificate is refused ({refused}); set `verify` in the"
             " Connection's extra to the file of its CA certificates"
         )
     if isinstance(error, aiohttp.ClientConnectorError):
