@@ -1,6 +1,6 @@
 """Who may import whom: between the layers, and between the rooms of a layer.
 
-`dags, scheduling, review_requests, web, cli → wiring → connections, jobs → hr, targets, store →
+`dags, scheduling, review_requests, decision_operator, web, cli → wiring → connections, jobs → hr, targets, store →
 wire → domain → errors, clock`
 """
 
@@ -40,8 +40,10 @@ ALLOWED: dict[str, set[str]] = {
         "clock",
         "errors",
     },
-    "failure_mail": {"settings", "errors"},
-    "review_requests": {"failure_mail", "wiring", "settings"},
+    "failure_mail": {"settings", "domain", "errors"},
+    "review_mails": {"failure_mail", "settings"},
+    "decision_operator": {"review_mails", "wiring", "settings", "errors"},
+    "review_requests": {"decision_operator", "review_mails", "wiring", "settings"},
     "scheduling": {"failure_mail", "settings", "errors"},
     "web": {"wiring", "store", "settings", "errors"},
     "plugin": set(),
@@ -78,7 +80,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
 serves all of its rooms and uses none of them, but `store.schema`, which knows every table."""
 
 MAY_USE_AIRFLOW = {
-    "plugin", "metrics", "connections", "failure_mail", "review_requests", "scheduling", "web",
+    "plugin", "metrics", "connections", "failure_mail", "review_mails", "decision_operator",
+    "review_requests", "scheduling", "web",
 }  # fmt: skip
 
 

@@ -49,7 +49,9 @@ def upgrade() -> None:
         sa.CheckConstraint(_ANSWERED, name=op.f("ck_review_answered")),
         schema="accountsync",
     )
-    op.create_index(op.f("ix_review_kind_number"), "review", ["kind", "number"], schema="accountsync")
+    op.create_index(
+        op.f("ix_review_kind_number"), "review", ["kind", "number"], schema="accountsync"
+    )
 
 
 def downgrade() -> None:

@@ -16,7 +16,7 @@ INSERT INTO accountsync.review (airflow_run_id, kind, number) VALUES (:run_id, :
 _RUNS = text("""
 SELECT airflow_run_id FROM accountsync.review
 WHERE kind = :kind AND number = ANY(:numbers) AND carried_out_at IS NULL
-ORDER BY asked_at DESC
+ORDER BY asked_at DESC LIMIT 50
 """)
 _FIND = text("SELECT * FROM accountsync.review WHERE airflow_run_id = :run_id FOR UPDATE")
 _NEWER = text("""
@@ -74,7 +74,7 @@ def add(connection: Connection, *, run_id: str, kind: str, number: int) -> None:
 
 def runs_about(connection: Connection, *, kind: str, numbers: Sequence[int]) -> list[str]:
     """The runs that asked about one of these and whose answer was not carried out, the newest
-    first."""
+    first, 50 at most: Airflow is asked about them in one address."""
     return list(connection.scalars(_RUNS, {"kind": kind, "numbers": list(numbers)}))
 
 
