@@ -19,6 +19,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import ParamValidationError
 
 from accountsync import scheduling
+from accountsync.web import run_door
 from tests.conftest import REPOSITORY
 from tests.installation import Installation
 
@@ -368,3 +369,8 @@ def test_a_broken_configuration_is_an_import_error_that_says_what_is_wrong(
     )
     assert "no preset 'idaaas'" in done.stdout
     assert "known: ['active_directory'" in done.stdout
+
+
+@pytest.mark.parametrize("dag_id", DAGS)
+def test_the_door_knows_the_form_of_every_dag(bag: DagBag, dag_id: str) -> None:
+    assert run_door.FORMS[dag_id] == set(bag.dags[dag_id].params)
