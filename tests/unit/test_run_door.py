@@ -67,17 +67,17 @@ def test_a_number_beyond_64_bits_starts_no_run(dag_id: str) -> None:
 
 
 @pytest.mark.parametrize("dag_id", run_door.FORMS)
-def test_a_long_request_is_judged_as_well() -> None:
-    conf = {"numbers": ["x" * 2_000_000], "mode": HUGE}
-    read, answers = _trigger("sync_hr_persons", conf, parts=7)
-    assert (read, answers[0]["status"]) == (None, 400)
-
-
 def test_a_name_that_the_form_lacks_starts_no_run(dag_id: str) -> None:
     read, answers = _trigger(dag_id, {"dry-run": True, "note\n": HUGE})
     assert read is None
     said = json.loads(answers[1]["body"])["detail"]
     assert said.startswith("conf: there is no 'dry-run', 'note'; known: ")
+
+
+def test_a_long_request_is_judged_as_well() -> None:
+    conf = {"numbers": ["x" * 2_000_000], "mode": HUGE}
+    read, answers = _trigger("sync_hr_persons", conf, parts=7)
+    assert (read, answers[0]["status"]) == (None, 400)
 
 
 def test_a_backfill_is_judged_as_a_run_is() -> None:
