@@ -29,6 +29,7 @@ from accountsync.cli import (
     provision,
     reject,
     request,
+    screen,
     target,
     task,
 )
@@ -71,6 +72,7 @@ app.add_typer(request.app, name="request")
 app.add_typer(target.app, name="target")
 app.add_typer(task.app, name="task")
 app.command("provision")(provision.provision)
+screen.show_on_screens(app)
 
 
 def main(run: Callable[[], None] = app) -> None:
@@ -101,7 +103,7 @@ def _refused(error: BaseException | None) -> str:
 
 
 def _fail(said: str) -> None:
-    typer.echo(said, err=True)
+    screen.say_error(said)
     sys.exit(1)
 
 
