@@ -40,7 +40,8 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
 
     run, asked = review_after(live, feed)
     assert asked["subject"].endswith(f"{3 * len(leavers)} account tasks are held")
-    why = f"rule no longer holds 不再符合授权规则: {len(leavers)}"
+    why = "leaver: status is none of valid_statuses 离职：状态不在 valid_statuses 中"
+    why = f"{why}: {len(leavers)}"
     assert f"| idaas | disable 禁用 | {len(leavers)} | {why} |" in asked["body"]
     assert f"{len(leavers)} of {before} active accounts, more than 20 %" in asked["body"]
     named = re.findall(
@@ -65,6 +66,8 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
     answer(live, run, "Approve", "the office closes")
     live.settle()
     assert active(live) == before + 1 - len(leavers)
+    decided = [mail["subject"] for mail in live.mails(run) if "by admin" in mail["subject"]]
+    assert len(decided) == 1
     assert audited(live, "plan_%") == [
         ("admin", "plan_rejected", "HR's export was broken"),
         ("admin", "plan_approved", "the office closes"),
