@@ -50,6 +50,13 @@ def tell_decision(context: TaskContext, *, decided: Any) -> None:
         f"{chinese} {number} {_CHINESE[decided.approved]}（{decided.actor}），并已执行；"
         "对它的其他答复无效。",
     ]
+    if anew := decided.planned_anew:
+        lines += [
+            f"{anew} of its tasks do not go on: something about their persons changed since they"
+            " were shown, so they are planned anew; what is held then is a new question.",
+            f"其中 {anew} 个任务没有执行：展示之后相关人员有变化，将重新计划；"
+            "届时再被拦截的会另行提问。",
+        ]
     subject = f"{english} {number} {verb} by {decided.actor} / {_CHINESE[decided.approved]}"
     _notice(context, subject=subject, lines=lines)
 

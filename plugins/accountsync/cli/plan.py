@@ -48,10 +48,13 @@ def plan_show(plan: Plan) -> None:
 @app.command("approve")
 def plan_approve(plan: Plan, comment: Comment, actor: Decider = "") -> None:
     """Let exactly the held tasks of this plan go."""
+    waited = held_plans.describe(engine=session.store(), plan=plan).held
     tasks = wiring.approve_plan(
         session.settings(), plan, actor=session.actor(actor), comment=comment
     )
     typer.echo(f"plan {plan} approved: {tasks} tasks go on")
+    if waited > tasks:
+        typer.echo("\n".join(_planned_anew(waited - tasks)))
 
 
 @app.command("reject")
@@ -87,6 +90,22 @@ def plan_release(plan: Plan, actor: Decider = "") -> None:
     if summary.held:
         typer.echo(
             f"next: bin/accountsync plan show {summary.plan_id}, then plan approve or reject"
+        )
+
+
+def _planned_anew(tasks: int) -> Iterator[str]:
+    """Why tasks that were approved do not go on, and where they are asked about next."""
+    yield (
+        f"{tasks} do not: something about their persons changed since they were reviewed (HR, an"
+        " import of mappings, the configuration), so they are planned anew"
+    )
+    asked = [str(plan.id) for plan in held_plans.list_held(engine=session.store())]
+    if asked:
+        yield f"held now: plan {', '.join(asked)}; next: bin/accountsync plan show {asked[-1]}"
+    else:
+        yield (
+            "next: create_account_tasks plans them, within 10 minutes or as soon as you trigger it;"
+            " what the guard holds then is a new question: bin/accountsync plan list --held"
         )
 
 

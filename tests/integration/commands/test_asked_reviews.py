@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from accountsync.__main__ import app
 from accountsync.clock import utc_now
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.commands import asked_reviews, reviews
 from accountsync.jobs.commands.asked_reviews import Answer, Decided, Question
 from tests.integration.tasks.targets_world import TargetsWorld
+from tests.integration.world import REPOSITORY
 
 AT = datetime(2026, 11, 30, 10, tzinfo=UTC)
 
@@ -275,3 +278,27 @@ def test_leavers_are_told_from_movers(held: TargetsWorld) -> None:
         " (2 with a last day 其中 2 人有最后工作日),"
         " mover: rule no longer holds 调动：不再符合授权规则: 3 |"
     ) in body
+
+
+def test_who_approves_what_is_planned_anew_is_told(held: TargetsWorld) -> None:
+    """An import of mappings has everybody planned again: nothing goes on, and it is said why."""
+    (run,) = Airflow(held).ask()
+    _shown(held, run)
+    tasks = _held(held)
+    held.execute("UPDATE accountsync.person SET planned_revision = 0")
+    assert _answered(held, run).planned_anew == tasks
+
+
+def test_the_command_says_why_nothing_goes_on_and_what_is_asked_next(
+    held: TargetsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = held.engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("ACCOUNTSYNC_DATABASE_URL", url)
+    monkeypatch.setenv("ACCOUNTSYNC_CONFIG", str(REPOSITORY / "config" / "accountsync.yaml"))
+    plan, tasks = held.scalar("SELECT max(id) FROM accountsync.plan"), _held(held)
+    held.execute("UPDATE accountsync.person SET planned_revision = 0")
+    words = ["plan", "approve", str(plan), "--comment", "they left", "--actor", "ann"]
+    said = CliRunner().invoke(app, words).output.splitlines()
+    assert said[0] == f"plan {plan} approved: 0 tasks go on"
+    assert said[1].startswith(f"{tasks} do not: something about their persons changed since")
+    assert said[2].startswith("next: create_account_tasks plans them")

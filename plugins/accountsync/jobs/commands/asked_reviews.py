@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
@@ -20,6 +20,7 @@ from accountsync.clock import Clock
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.commands import reviews
 from accountsync.jobs.commands.reviews import Decision, Kind, Review
+from accountsync.jobs.plans import held_plans
 from accountsync.settings import Settings
 from accountsync.store import audit, locks, review_runs
 from accountsync.store.audit import AuditAction
@@ -55,13 +56,15 @@ class Answer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """What stands. `is_this_answer`: whether it is the answer that was given now; another one may
-    have been recorded before it."""
+    have been recorded before it. `planned_anew`: approved tasks that do not go on, because
+    something about their persons changed since they were shown."""
 
     kind: Kind
     number: int
     approved: bool
     actor: str
     is_this_answer: bool = True
+    planned_anew: int = 0
 
 
 def ask(
@@ -187,13 +190,7 @@ def answer(
     if is_first:
         return decided
     log.warning("event=answer_came_second run=%s by=%s", run_id, by)
-    return Decided(
-        kind=decided.kind,
-        number=decided.number,
-        approved=decided.approved,
-        actor=decided.actor,
-        is_this_answer=False,
-    )
+    return replace(decided, is_this_answer=False)
 
 
 def carry_out(*, engine: Engine, settings: Settings, run_id: str, clock: Clock) -> Decided | None:
@@ -208,7 +205,8 @@ def carry_out(*, engine: Engine, settings: Settings, run_id: str, clock: Clock) 
     decided = _decided(asked)
     if asked.carried_out_at is not None:
         return decided
-    reviews.decide(
+    waited = _held(engine, decided)
+    done = reviews.decide(
         engine=engine,
         settings=settings,
         kind=decided.kind,
@@ -223,7 +221,14 @@ def carry_out(*, engine: Engine, settings: Settings, run_id: str, clock: Clock) 
     )
     with engine.begin() as connection:
         review_runs.carried_out(connection, run_id=run_id)
-    return decided
+    return replace(decided, planned_anew=max(0, waited - done))
+
+
+def _held(engine: Engine, decided: Decided) -> int:
+    """The tasks that wait for this decision, where they are to be let through."""
+    if decided.kind == "feed" or not decided.approved:
+        return 0
+    return held_plans.describe(engine=engine, plan=decided.number).held
 
 
 def decided(*, engine: Engine, run_id: str) -> Decided | None:
