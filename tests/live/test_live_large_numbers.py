@@ -34,8 +34,6 @@ def test_a_number_that_no_process_can_carry_starts_no_run(live: Live) -> None:
         "dag_run_conf": {"note": HUGE},
     }
     assert "there is no 'note'" in _refused(live, "backfills", backfill, tokens[-1])
-        live, f"dags/{PROCESS}/dagRuns", {"conf": {"x": 1}}, ""
-    )
 
 
 def test_a_run_that_was_started_past_the_door_ends_nothing_but_itself(live: Live) -> None:
