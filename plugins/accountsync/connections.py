@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
-from accountsync.domain.shown import visible
+from accountsync import event_logs
 from accountsync.errors import ConfigurationError
 from accountsync.hr.file import FileHrSource
 from accountsync.hr.http import HttpHrSource
@@ -200,15 +200,6 @@ def target_opener(target: AnyTarget, *, dry_run: bool = False) -> OpenConnector:
     return partial(catalog.opened, target, endpoint(target.conn_id), dry_run=dry_run)
 
 
-def _show_values(record: logging.LogRecord) -> bool:
-    """Values of others neither begin a line of the log nor steer the terminal."""
-    if record.name.startswith("accountsync") and isinstance(record.args, tuple):
-        record.args = tuple(
-            visible(value) if isinstance(value, str) else value for value in record.args
-        )
-    return True
-
-
 def be_a_command() -> None:
     """Prepares the process of a command; it has to run before anything else of Airflow is used.
 
@@ -222,8 +213,7 @@ def be_a_command() -> None:
 
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     configure_logging(output=sys.stderr)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_show_values)
+    event_logs.show_values()
     for masker in _MASKERS:
         logging.getLogger(masker).setLevel(logging.ERROR)
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
+from accountsync import event_logs
 from accountsync.domain.shown import visible
 from accountsync.errors import AccountSyncError
 from accountsync.settings import process_settings
@@ -162,6 +163,7 @@ def watch(context: TaskContext) -> None:
     The callbacks are set here rather than in the DAG file: what the DAG file declares is also
     called in the DAG processor, with the run's `conf`, for tasks that were killed.
     """
+    event_logs.show_values()
     task = context["ti"].task
     task.on_failure_callback = [keep_failure]
     task.on_retry_callback = [log_failure]

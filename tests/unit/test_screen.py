@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from accountsync import connections
+from accountsync import event_logs
 from accountsync.__main__ import app
 from accountsync.cli import screen
 
@@ -67,7 +67,7 @@ def test_a_value_begins_no_line_of_a_commands_log() -> None:
         (f"7\nevent=y {EVIL}", 3),
         None,
     )
-    assert connections._show_values(record)
+    assert event_logs._show(record)
     said = record.getMessage()
     assert said.startswith("event=x person=7\\u000aevent=y A\\u001b")
     assert said.endswith("n=3")
