@@ -7,6 +7,7 @@ import io
 import logging
 import sys
 
+import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +46,11 @@ def test_whatever_way_a_command_prints() -> None:
     assert not set(done.output) & set("\x1b\x07\u202e\x9b")
     assert "one A\\u001b]0;pwned\\u0007" in done.output
     assert "\ttwo\n" in done.output
+
+
+def test_a_value_is_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.say("1  A\nplan 7: approved  x", "\t2")
+    assert capsys.readouterr().out == "1  A\\u000aplan 7: approved  x\n\t2\n"
 
 
 @given(st.text())

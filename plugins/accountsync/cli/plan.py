@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from accountsync import wiring
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.cli.session import Comment, Decider
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.reason_texts import all_english
@@ -40,7 +40,7 @@ def plan_show(plan: Plan) -> None:
     """Print a plan: how many tasks, why, whom for example (employee numbers), what is held."""
     view = held_plans.describe(engine=session.store(), plan=plan)
     typer.echo(f"plan {plan}: {view.state}, {view.persons} persons, {view.tasks} tasks")
-    typer.echo("\n".join(_lines(view.lines)))
+    screen.say(*_lines(view.lines))
     if view.reviewed_by:
         typer.echo(f"  {view.state} by {view.reviewed_by}: {view.comment}")
 
@@ -54,7 +54,7 @@ def plan_approve(plan: Plan, comment: Comment, actor: Decider = "") -> None:
     )
     typer.echo(f"plan {plan} approved: {tasks} tasks go on")
     if waited > tasks:
-        typer.echo("\n".join(_planned_anew(waited - tasks)))
+        screen.say(*_planned_anew(waited - tasks))
 
 
 @app.command("reject")

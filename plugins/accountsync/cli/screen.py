@@ -11,7 +11,7 @@ from typing import IO, Any
 import typer
 from typer.core import TyperCommand
 
-from accountsync.domain.shown import visible_lines
+from accountsync.domain.shown import visible, visible_lines
 
 _ENDS_OF_LINES = re.compile(r"(\r?\n)")
 
@@ -59,6 +59,11 @@ def show_on_screens(app: typer.Typer) -> None:
     for group in app.registered_groups:
         if group.typer_instance is not None:
             show_on_screens(group.typer_instance)
+
+
+def say(*lines: str) -> None:
+    """Prints lines that hold values of others: none of these begins a line of its own."""
+    typer.echo("\n".join(visible(line, but="\t") for line in lines))
 
 
 def say_error(said: str) -> None:
