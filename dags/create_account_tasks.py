@@ -16,6 +16,7 @@ from accountsync.scheduling import (
     check_form,
     dag_defaults,
     documentation,
+    end,
     every,
 )
 from accountsync.settings import process_settings
@@ -55,4 +56,4 @@ def create_account_tasks() -> None:
     ask_for_decisions(after=summary)
 
 
-create_account_tasks()
+end(create_account_tasks())

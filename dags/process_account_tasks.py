@@ -6,7 +6,6 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -16,10 +15,12 @@ from accountsync.scheduling import (
     check_form,
     dag_defaults,
     documentation,
+    end,
     every,
 )
 from accountsync.settings import process_settings
 
+COUNT: dict[str, Any] = {"minimum": 1, "maximum": 1_000_000_000}
 ONLY = {"type": "array", "examples": [*process_settings().targets]}
 
 
@@ -29,7 +30,7 @@ ONLY = {"type": "array", "examples": [*process_settings().targets]}
     description="account tasks → targets",
     doc_md=documentation(__file__),
     params={
-        "max_tasks": Param(None, type=["null", "integer"], minimum=1, description="a target"),
+        "max_tasks": Param(None, type=["null", "integer"], description="a target", **COUNT),
         "targets": Param([], items={"enum": ONLY["examples"]}, description="empty: all", **ONLY),
         "employee_numbers": Param([], type="array", description="empty: everybody"),
         "dry_run": Param(False, type="boolean", description="show what would be sent, masked"),
@@ -93,8 +94,6 @@ def process_account_tasks() -> None:
     processed = process.expand(target=find_due_targets())
     processed >> require_access_ended()  # type: ignore[operator]
     processed >> announce()  # type: ignore[operator]
-    # Airflow takes a run's state from its last tasks, and `announce` succeeds whatever happened.
-    processed >> EmptyOperator(task_id="every_target_succeeded", trigger_rule="none_failed")
 
 
-process_account_tasks()
+end(process_account_tasks())

@@ -17,8 +17,8 @@ from accountsync.scheduling import (
     dag_defaults,
     data_interval,
     documentation,
+    end,
     every,
-    fail_with,
 )
 from accountsync.settings import process_settings
 
@@ -75,7 +75,6 @@ def sync_hr_persons() -> None:
 
     announce(results := read.expand(source=SOURCES))  # type: ignore[arg-type]
     ask_for_decisions(after=results)
-    fail_with(results)
 
 
-sync_hr_persons()
+end(sync_hr_persons())

@@ -30,6 +30,7 @@ from accountsync.cli import (
     provision,
     reject,
     request,
+    screen,
     status,
     target,
     task,
@@ -75,6 +76,7 @@ app.command("status")(status.status)
 app.add_typer(target.app, name="target")
 app.add_typer(task.app, name="task")
 app.command("provision")(provision.provision)
+screen.show_on_screens(app)
 
 
 def main(run: Callable[[], None] = app) -> None:
@@ -105,7 +107,7 @@ def _refused(error: BaseException | None) -> str:
 
 
 def _fail(said: str) -> None:
-    typer.echo(said, err=True)
+    screen.say_error(said)
     sys.exit(1)
 
 

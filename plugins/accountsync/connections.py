@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
+from accountsync import event_logs
 from accountsync.errors import ConfigurationError
 from accountsync.hr.file import FileHrSource
 from accountsync.hr.http import HttpHrSource
@@ -212,6 +213,7 @@ def be_a_command() -> None:
 
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     configure_logging(output=sys.stderr)
+    event_logs.show_values()
     for masker in _MASKERS:
         logging.getLogger(masker).setLevel(logging.ERROR)
 

@@ -1,4 +1,4 @@
-"""The mail about a failed run, and the callbacks by which a failed task logs and keeps its error.
+"""The mail about a failed run, and how a failed task logs and keeps its error.
 
 Every parse of a DAG file imports this module, so it imports little.
 """
@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
+from accountsync import event_logs
+from accountsync.domain.shown import visible
 from accountsync.errors import AccountSyncError
 from accountsync.settings import process_settings
 
@@ -27,28 +29,31 @@ _SUBJECT = (
 _FAILURE = "failure"
 """The XCom in which a failed task keeps why it failed."""
 
+_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
 TaskContext = Mapping[str, Any]
 """What Airflow gives a callback: the task instance, the DAG, the run, the exception and more."""
 
 Callback = Callable[[TaskContext], None]
 
 
-def failure_mail() -> list[Callback]:
-    """The callbacks of a DAG, not of its tasks: they are called once for a failed run, also when a
-    worker was killed. There are none where the configuration names no recipient."""
-    return [_send_failure_mail] if process_settings().alerts.to else []
+def has_receivers() -> bool:
+    """Whether the configuration names anybody who is told of failures."""
+    return bool(process_settings().alerts.to)
 
 
-def _send_failure_mail(context: TaskContext) -> None:
-    """Runs in the DAG processor. It gives the template every variable that it uses, because the
-    mail would be lost for an undefined one.
+def report_failures(context: TaskContext) -> None:
+    """Sends the one mail about a run of which tasks failed.
 
-    `airflow dags test` has no process that could be asked which tasks failed, and somebody is
-    watching, so no mail is sent.
+    It is called by a task, not by Airflow's callback of the DAG: that one takes the run's `conf`
+    with it into the DAG processor, which ends for good of a number beyond 64 bits (docs/upstream).
+    It gives the template every variable that it uses, because the mail would be lost for an
+    undefined one.
+
+    In `airflow dags test`, and wherever else all tasks run in one process, somebody is watching: a
+    line of the log stands for the mail.
     """
-    from airflow.sdk.execution_time import task_runner
-
-    if not hasattr(task_runner, "SUPERVISOR_COMMS"):
+    if _is_watched():
         log.error(
             "event=run_failed dag=%s run=%s mail=none: a run by hand of `airflow dags test`;"
             " what failed stands above",
@@ -59,6 +64,13 @@ def _send_failure_mail(context: TaskContext) -> None:
     facts = {"run_url": run_url, "started": _started(context), "once": _reads_once(context)}
     send = mail_to_operators(subject=_SUBJECT, template="failure_mail.html")
     send(dict(context) | facts | {"failures": _failures(context, run_url)})
+
+
+def _is_watched() -> bool:
+    from airflow.sdk.execution_time import task_runner
+
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return comms is None or type(comms).__name__ == "InProcessSupervisorComms"
 
 
 def mail_to_operators(*, subject: str, template: str) -> Callback:
@@ -100,22 +112,20 @@ def _started(context: TaskContext) -> datetime | None:
     return run.start_date.astimezone(process_settings().zone) if run and run.start_date else None
 
 
+def is_over(context: TaskContext) -> bool:
+    """Whether every task of the run has ended, but for the one that asks."""
+    ti = context["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+    return all(state in _ENDED for key, state in states.items() if key != ti.task_id)
+
+
 def _failures(context: TaskContext, run_url: str) -> list[dict[str, Any]]:
-    """One entry for each failed task; none where Airflow itself ended the run."""
-    ti = context.get("ti")
-    if ti is None:
-        return []
-    try:
-        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
-    except AirflowRuntimeError:  # a mail without the others is better than none
-        states = {}
-    last = (ti.task_id, ti.map_index)
-    failed = {_instance(key, ti.task.dag) for key, state in states.items() if state == "failed"}
-    attempts = {last: {"attempt": ti.try_number}}
-    return [
-        _failure(ti, instance, run_url) | attempts.get(instance, {})
-        for instance in sorted(failed | {last})
-    ]
+    """One entry for each failed task."""
+    ti = context["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+    dag = ti.task.dag
+    failed = sorted(_instance(key, dag) for key, state in states.items() if state == "failed")
+    return [_failure(ti, instance, run_url) for instance in failed]
 
 
 def _instance(key: str, dag: Any) -> tuple[str, int]:
@@ -126,23 +136,37 @@ def _instance(key: str, dag: Any) -> tuple[str, int]:
 
 
 def _failure(ti: Any, instance: tuple[str, int], run_url: str) -> dict[str, Any]:
-    """What the mail shows of one failed task. Its error is missing where `keep_failure` did not
-    run."""
+    """What the mail shows of one failed task. Its error is missing where the task was killed, which
+    is tried again until no attempt is left."""
     task_id, map_index = instance
     mapped = map_index >= 0
     try:
         failure = ti.xcom_pull(task_ids=task_id, map_indexes=map_index, key=_FAILURE) or {}
     except AirflowRuntimeError:
         failure = {}
+    attempts = ti.task.dag.get_task(task_id).retries + 1
     return {
         "task": task_id,
-        "attempts": ti.task.dag.get_task(task_id).retries + 1,
+        "attempts": attempts,
         "log_url": f"{run_url}/tasks/{task_id}" + (f"/mapped/{map_index}" if mapped else ""),
         "label": str(map_index) if mapped else "",
-        "attempt": None,
+        "attempt": attempts,
         "kind": None,
         "message": None,
     } | failure
+
+
+def watch(context: TaskContext) -> None:
+    """Has this task log why it fails, and keep it for the mail. It is called in the task's own
+    process, before the task begins.
+
+    The callbacks are set here rather than in the DAG file: what the DAG file declares is also
+    called in the DAG processor, with the run's `conf`, for tasks that were killed.
+    """
+    event_logs.show_values()
+    task = context["ti"].task
+    task.on_failure_callback = [keep_failure]
+    task.on_retry_callback = [log_failure]
 
 
 def log_failure(context: TaskContext) -> dict[str, Any] | None:
@@ -157,14 +181,15 @@ def log_failure(context: TaskContext) -> dict[str, Any] | None:
     ours = isinstance(error, AccountSyncError)
     kind = type(error).__name__ if ours else f"{type(error).__module__}.{type(error).__name__}"
     message = "; ".join([str(error), *getattr(error, "__notes__", [])]) if ours else None
+    message = visible(message) if message else None
     log.info("::endgroup::")  # callbacks log into a folded group, where nobody looks
     log.error("Failed: %s%s", kind, f": {message}" if message else "")
     return {"kind": kind, "message": message}
 
 
 def keep_failure(context: TaskContext) -> None:
-    """Logs why a task failed, and keeps it for the mail, which another process sends."""
+    """Logs why a task failed, and keeps it for the mail, which another task sends."""
     failure, ti = log_failure(context), context["ti"]
     if failure:
-        details = {"attempt": ti.try_number, "label": ti.rendered_map_index or ""}
-        ti.xcom_push(key=_FAILURE, value=failure | details)
+        label = visible(ti.rendered_map_index or "")
+        ti.xcom_push(key=_FAILURE, value=failure | {"attempt": ti.try_number, "label": label})

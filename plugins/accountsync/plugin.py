@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from airflow.plugins_manager import AirflowPlugin
 _Scope = dict[str, Any]
 _Receive = Callable[[], Awaitable[dict[str, Any]]]
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
+_STARTS = re.compile(r"/api/v2/(dags/[^/]+/dagRuns|backfills(/dry_run)?)/?$")
 
 
 class LazyApp:
@@ -26,8 +28,24 @@ class LazyApp:
         await self._app(scope, receive, send)
 
 
+class RunDoor:
+    """Looks at requests that start a run, before Airflow does; everything else passes at once."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and _STARTS.search(scope["path"]):
+            door = importlib.import_module("accountsync.web.run_door")
+            receive = await door.guarded(scope["path"], receive, send)
+            if receive is None:
+                return
+        await self._app(scope, receive, send)
+
+
 class AccountSyncPlugin(AirflowPlugin):
     name = "accountsync"
+    fastapi_root_middlewares: list[Any] = [{"middleware": RunDoor, "name": "AccountSync run door"}]
     fastapi_apps: list[Any] = [
         {"app": LazyApp("accountsync.web.app"), "url_prefix": "/accountsync", "name": "AccountSync"}
     ]

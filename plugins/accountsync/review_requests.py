@@ -5,73 +5,69 @@ Every parse of a DAG file imports this module, so it imports little.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context, task
 
-from accountsync.failure_mail import TaskContext, mail_to_operators, url_of_run
+from accountsync.review_mails import tell_missed
 from accountsync.settings import process_settings
 
-log = logging.getLogger(__name__)
-
 REVIEWS = "review_held_changes"
-_SUBJECT = "[AccountSync] {{ shown.subject }}: please decide / 请审批"
+_DECIDE = "decide"
+_OPEN = ["queued", "running"]
+_OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
-def ask_reviewers(context: TaskContext) -> None:
-    """Sends a mail with what the task `look` has shown. The question is under Required Actions in
-    any case, so a mail that cannot be sent is logged only: it must not keep the question from being
-    asked."""
-    from markdown_it import MarkdownIt
+def decision() -> Any:
+    """The task that asks, and carries out the answer."""
+    from accountsync import decision_operator
 
-    if not process_settings().alerts.to:
-        return
-    send = mail_to_operators(subject=_SUBJECT, template="review_mail.html")
-    shown = context["ti"].xcom_pull(task_ids="look")
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(shown["body"])
-    facts = {"shown": shown, "body": body, "run_url": url_of_run(context)}
-    try:
-        send(dict(context) | facts)
-    except Exception as error:  # noqa: BLE001 - whatever a mail server and its client come up with
-        log.error("event=mail_not_sent run=%s error=%s", context["run_id"], type(error).__name__)
-
-
-def whom_to_ask() -> dict[str, Any]:
-    """The arguments of the operator that asks: who gets a mail, and who may answer, by the ids of
-    Airflow's auth manager. Where nobody is named, everybody may who may answer Required Actions."""
-    users = [{"id": user, "name": user} for user in process_settings().reviews.users]
-    return {"notifiers": [ask_reviewers], "assigned_users": users or None}
+    return decision_operator.decision(_DECIDE)
 
 
 def ask_for_decisions(*, after: Any) -> None:
-    """Triggers a run of `review_held_changes` for each held plan or feed about which nobody is
-    asked yet. It does so whether the tasks before succeeded or not, and nothing waits for the
-    answer."""
-    from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+    """Starts a run of `review_held_changes` for each held plan or feed about which no run of ours
+    asks. It does so whether the tasks before succeeded or not, and nothing waits for the answer.
 
-    @task(trigger_rule=TriggerRule.ALL_DONE)
-    def find_held() -> list[dict[str, Any]]:
+    The same task chooses the run and starts it: an XCom between the two could be rewritten by
+    whoever may edit runs.
+    """
+
+    @task(trigger_rule=TriggerRule.ALL_DONE, task_id="ask_for_decisions")
+    def ask() -> list[str]:
         from accountsync import wiring
 
-        reviews = wiring.pending_reviews(process_settings())
-        return [review for review in reviews if not _is_asked(review.pop("led_to_by"))]
+        asked = wiring.ask_for_decisions(process_settings(), is_asking=_is_asking, start=_start)
+        if missed := wiring.missed_questions(process_settings()):
+            tell_missed(get_current_context(), runs=missed)
+        return asked
 
-    after >> (held := find_held())
-    TriggerDagRunOperator.partial(
-        task_id="ask_for_decision",
-        trigger_dag_id=REVIEWS,
-        logical_date=None,
-        skip_when_already_exists=True,
-    ).expand_kwargs(held)
+    after >> ask()
 
 
-def _is_asked(reviews: Sequence[str]) -> bool:
-    """Whether one of these runs asks already. This run does not count, as it is about to end."""
-    context = get_current_context()
-    others = [run for run in reviews if run != context["run_id"]]
-    states = ["queued", "running"]
-    return bool(
-        others and context["ti"].get_dr_count(dag_id=REVIEWS, run_ids=others, states=states)
+def _is_asking(runs: Sequence[str]) -> bool:
+    """Whether one of these runs asks now, or is about to. A run that is over does not, nor one
+    whose question is: somebody set its state by hand, or this is that run."""
+    ti = get_current_context()["ti"]
+    states = ti.get_task_states(dag_id=REVIEWS, task_ids=[_DECIDE], run_ids=list(runs))
+    return any(
+        states.get(run, {}).get(_DECIDE) not in _OVER
+        and ti.get_dr_count(dag_id=REVIEWS, run_ids=[run], states=_OPEN)
+        for run in runs
+    )
+
+
+def _start(question: Any) -> None:
+    """Raises an error of Airflow where the run cannot be started; then nobody is asked yet, and the
+    next run of ours asks. `conf` only tells people what the run is about."""
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import TriggerDagRun
+
+    task_runner.SUPERVISOR_COMMS.send(
+        TriggerDagRun(
+            dag_id=REVIEWS,
+            run_id=question.run_id,
+            conf={"kind": question.kind, "number": question.number},
+        )
     )

@@ -12,6 +12,7 @@ from typing import Any
 from airflow.sdk import (
     Asset,
     AssetOrTimeSchedule,
+    BaseSensorOperator,
     CronDataIntervalTimetable,
     ExceptionRetryPolicy,
     RetryAction,
@@ -27,7 +28,7 @@ from accountsync.errors import (
     SafetyStopError,
     TargetDownError,
 )
-from accountsync.failure_mail import failure_mail, keep_failure, log_failure
+from accountsync.failure_mail import has_receivers, is_over, report_failures, watch
 from accountsync.settings import process_settings
 
 HR_PERSONS = Asset("accountsync_hr_persons")
@@ -77,12 +78,15 @@ def documentation(file: str) -> str:
 
 
 def dag_defaults(*, queue: str) -> dict[str, Any]:
-    """Arguments of every DAG: one run at a time, our retries, our queue, one mail a failed run."""
+    """Arguments of every DAG: one run at a time, our retries, our queue.
+
+    There is no callback of the DAG and none of its tasks that Airflow knows of: for either it would
+    take the run's `conf` into the DAG processor. `end` sends the mail.
+    """
     return {
         "catchup": False,
         "max_active_runs": 1,
         "tags": ["accountsync"],
-        "on_failure_callback": failure_mail(),
         "default_args": {
             "owner": "accountsync",
             "queue": queue,
@@ -90,18 +94,45 @@ def dag_defaults(*, queue: str) -> dict[str, Any]:
             "retry_delay": timedelta(seconds=30),
             "retry_policy": RETRY_POLICY,
             "execution_timeout": timedelta(minutes=30),
-            "on_retry_callback": log_failure,
-            "on_failure_callback": keep_failure,
+            "pre_execute": watch,
         },
     }
 
 
-def fail_with(tasks: Any) -> None:
-    """Makes the run fail when one of these tasks fails, even if the tasks downstream go on without
-    it. A run has the state of its last tasks, so this adds a last task."""
+def end(dag: Any) -> None:
+    """Gives a DAG its last tasks. The run fails when any task failed, even if the tasks downstream
+    went on without it: a run has the state of its last tasks. And one mail tells of a failed run,
+    also when a worker was killed.
+
+    A run in which nothing fails needs no worker for them.
+    """
     from airflow.providers.standard.operators.empty import EmptyOperator
 
-    tasks >> EmptyOperator(task_id="all_done", trigger_rule=TriggerRule.NONE_FAILED)
+    tasks = list(dag.tasks)
+    with dag:
+        tasks >> EmptyOperator(task_id="every_task_succeeded", trigger_rule=TriggerRule.NONE_FAILED)
+        if has_receivers():
+            tasks >> FailureReport(task_id="report_failures")
+
+
+class FailureReport(BaseSensorOperator):
+    """Begins with the first failure of a run, and waits for its other tasks, to tell of all in one
+    mail. Between two looks it takes no worker's slot."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            trigger_rule=TriggerRule.ONE_FAILED,
+            mode="reschedule",
+            poke_interval=10,
+            timeout=timedelta(hours=12).total_seconds(),
+            **options,
+        )
+
+    def poke(self, context: Any) -> bool:
+        if not is_over(context):
+            return False
+        report_failures(context)
+        return True
 
 
 def airflow_run_id() -> str:

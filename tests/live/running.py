@@ -6,6 +6,7 @@ what a killed session left behind is stopped by the next one.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -40,6 +41,8 @@ PATIENCE = 240.0
 """Seconds for anything that is waited for: also a slow machine gets there."""
 
 _MOVING = ("planned", "waiting", "ready", "running", "unknown")
+ROLES = {"vera": "viewer", "uma": "user", "otto": "op", "ada": "admin"}
+"""Users beside the admin, none of whom is among `reviews.users` → their roles."""
 _SOONER = {  # what a test would otherwise wait for; each is a setting of Airflow's own
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",
@@ -47,6 +50,9 @@ _SOONER = {  # what a test would otherwise wait for; each is a setting of Airflo
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # `configure` asks for it
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
+        f"{user}:{role}" for user, role in {ADMIN: "admin", **ROLES}.items()
+    ),
     "PGOPTIONS": "-c idle_in_transaction_session_timeout=10s",  # docs/deployment.md
 }
 _NOT_SYNCED = {"fsync": "off", "synchronous_commit": "off"}  # PostgreSQL itself is never killed
@@ -100,7 +106,13 @@ class Live:
 
     @cached_property
     def token(self) -> str:
-        login = {"username": ADMIN, "password": self.stack.secrets.admin_password}
+        return self.login(ADMIN)
+
+    def login(self, user: str) -> str:
+        """A token of one of ROLES or of the admin. Airflow itself writes the others' passwords into
+        the file."""
+        passwords = json.loads(self.stack.secrets.passwords_file.read_text(encoding="utf-8"))
+        login = {"username": user, "password": passwords[user]}
         url = f"{self.stack.api.url}/auth/token"
         return str(http_json.call("POST", url, body=login)["access_token"])
 
@@ -108,10 +120,10 @@ class Live:
     def file_tokens(self) -> list[str]:
         return [str(dag["file_token"]) for dag in self.rest("GET", "dags")["dags"]]
 
-    def rest(self, method: str, path: str, body: object = None) -> Any:
+    def rest(self, method: str, path: str, body: object = None, *, token: str = "") -> Any:
         """Airflow's REST API. Raises AnswerError, with the status and the answer in its text."""
         url = f"{self.stack.api.url}/api/v2/{path}"
-        return http_json.call(method, url, body=body, token=self.token)
+        return http_json.call(method, url, body=body, token=token or self.token)
 
     def airflow(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """The command line, as an operator on this machine types it."""

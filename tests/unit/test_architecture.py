@@ -1,7 +1,7 @@
 """Who may import whom: between the layers, and between the rooms of a layer.
 
-`dags, scheduling, review_requests, web, cli → wiring → connections, jobs → hr, targets, store →
-wire → domain → errors, clock`
+`dags, scheduling, review_requests, decision_operator, web, cli → wiring → connections, jobs → hr,
+targets, store → wire → domain → errors, clock`
 """
 
 from __future__ import annotations
@@ -28,7 +28,17 @@ ALLOWED: dict[str, set[str]] = {
     "store": {"domain", "clock", "errors"},
     "jobs": {"hr", "targets", "store", "settings", "domain", "clock", "errors"},
     "metrics": {"jobs"},
-    "connections": {"jobs", "hr", "targets", "store", "wire", "settings", "domain", "errors"},
+    "connections": {
+        "event_logs",
+        "jobs",
+        "hr",
+        "targets",
+        "store",
+        "wire",
+        "settings",
+        "domain",
+        "errors",
+    },
     "wiring": {
         "connections",
         "metrics",
@@ -40,10 +50,13 @@ ALLOWED: dict[str, set[str]] = {
         "clock",
         "errors",
     },
-    "failure_mail": {"settings", "errors"},
-    "review_requests": {"failure_mail", "wiring", "settings"},
+    "event_logs": {"domain"},
+    "failure_mail": {"event_logs", "settings", "domain", "errors"},
+    "review_mails": {"failure_mail", "settings"},
+    "decision_operator": {"review_mails", "wiring", "settings", "errors"},
+    "review_requests": {"decision_operator", "review_mails", "wiring", "settings"},
     "scheduling": {"failure_mail", "settings", "errors"},
-    "web": {"wiring", "store", "settings", "errors"},
+    "web": {"wiring", "store", "settings", "domain", "errors"},
     "plugin": set(),
     "cli": {"wiring", "connections", "jobs", "store", "settings", "domain", "clock", "errors"},
     "__main__": {"cli", "connections", "errors"},
@@ -78,7 +91,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
 serves all of its rooms and uses none of them, but `store.schema`, which knows every table."""
 
 MAY_USE_AIRFLOW = {
-    "plugin", "metrics", "connections", "failure_mail", "review_requests", "scheduling", "web",
+    "plugin", "metrics", "connections", "failure_mail", "review_mails", "decision_operator",
+    "review_requests", "scheduling", "web",
 }  # fmt: skip
 
 

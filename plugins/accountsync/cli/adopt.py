@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from accountsync import wiring
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.cli.session import Actor, Comment
 from accountsync.clock import utc_now
 from accountsync.errors import ConfigurationError
@@ -35,7 +35,7 @@ def adopt_run(
         f" {adoption.foreign} nobody's of ours"
     )
     if adoption.examples:
-        typer.echo(f"adopted, for example: {', '.join(adoption.examples)}")
+        screen.say(f"adopted, for example: {', '.join(adoption.examples)}")
     if dry_run:
         typer.echo("dry run, nothing was kept")
     elif adoption.doubtful:
@@ -51,7 +51,7 @@ def adopt_cases(
     cases = account_cases.list_cases(engine=engine, target=target)
     for case in cases:
         typer.echo(f"{case.id}  {case.target}  account {case.account}")
-        typer.echo(f"    may belong to {', '.join(case.candidates)}: {all_english(case.reasons)}")
+        screen.say(f"    may belong to {', '.join(case.candidates)}: {all_english(case.reasons)}")
     if not cases:
         typer.echo("no case is open")
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.clock import utc_now
 from accountsync.domain.accounts.account import US, AccountState
 from accountsync.jobs.commands import explanation
@@ -39,7 +39,7 @@ def explain(
         option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
         typer.echo(orjson.dumps(asdict(person), default=str, option=option).decode())
     else:
-        typer.echo("\n".join(_lines(person)))
+        screen.say(*_lines(person))
 
 
 def _lines(person: Explanation) -> Iterator[str]:

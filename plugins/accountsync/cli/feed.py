@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from accountsync import wiring
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.cli.session import Comment, Decider
 from accountsync.clock import utc_now
 from accountsync.domain.reasons import from_document
@@ -40,7 +40,7 @@ def feed_list() -> None:
 def feed_show(feed: Feed) -> None:
     """Print what a held feed would change: counts, fields, examples by employee number."""
     held = held_feeds.describe(engine=session.store(), feed=feed)
-    typer.echo("\n".join(_lines(held)))
+    screen.say(*_lines(held))
 
 
 @app.command("approve")
@@ -73,7 +73,7 @@ def feed_absent(
     missing = absences.list_absent(engine=session.store(), sources=settings.hr)
     shown = [absence for absence in missing if absence.is_asked or every]
     for absence in shown:
-        typer.echo(_absence_line(absence.absent))
+        screen.say(_absence_line(absence.absent))
     if not shown:
         more = f"nobody has to be asked about; {len(missing)} are missing (--all)"
         typer.echo(more if missing else "nobody is missing")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.commands import mapping_tables
 from accountsync.jobs.commands.mapping_tables import Change, Row
@@ -51,7 +51,7 @@ def mapping_import(
         dry_run=dry_run,
     )
     for change in result.changes:
-        typer.echo(_line(change))
+        screen.say(_line(change))
     kinds = Counter(_kind(change) for change in result.changes)
     typer.echo(
         f"{kind}: {kinds['+']} new, {kinds['~']} changed, {kinds['-']} removed,"
@@ -123,7 +123,7 @@ def mapping_gaps(kind: Annotated[str, typer.Argument(help="default: all")] = "")
         for gap in mapping_tables.gaps(engine=engine, table=table):
             has_gaps = True
             code = gap["code"] if gap["code"] is not None else "(HR gives none)"
-            typer.echo(
+            screen.say(
                 f"{name} {code}: {gap['persons']} people, {gap['tasks']} tasks wait;"
                 f" for example {', '.join(gap['examples'])}"
             )

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.cli.session import Decider
 from accountsync.clock import utc_now
 from accountsync.errors import ConfigurationError
@@ -50,7 +50,7 @@ def name_preview(
         preview = name_commands.preview(engine=engine, settings=settings, number=number)
     else:
         raise ConfigurationError("name an employee number, or --full-name")
-    typer.echo("\n".join(_lines(preview)))
+    screen.say(*_lines(preview))
 
 
 def _lines(preview: Preview) -> Iterator[str]:
@@ -103,7 +103,7 @@ def name_override(
         actor=session.actor(actor),
         now=utc_now(),
     )
-    typer.echo("\n".join([f"{number}: recorded", *_effects(effect, chosen)]))
+    screen.say(f"{number}: recorded", *_effects(effect, chosen))
 
 
 def _effects(effect: Effect, chosen: Mapping[str, str]) -> Iterator[str]:

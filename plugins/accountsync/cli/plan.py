@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from accountsync import wiring
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.cli.session import Comment, Decider
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.reason_texts import all_english
@@ -48,7 +48,7 @@ def plan_show(plan: Plan) -> None:
     """Print a plan: how many tasks, why, whom for example (employee numbers), what is held."""
     view = held_plans.describe(engine=session.store(), plan=plan)
     typer.echo(f"plan {plan}: {view.state}, {view.persons} persons, {view.tasks} tasks")
-    typer.echo("\n".join(_lines(view.lines)))
+    screen.say(*_lines(view.lines))
     if view.reviewed_by:
         typer.echo(f"  {view.state} by {view.reviewed_by}: {view.comment}")
 
@@ -62,6 +62,7 @@ def plan_approve(
     actor: Decider = "",
 ) -> None:
     """Let exactly the held tasks of this plan go, or those that you choose of them."""
+    waited = held_plans.describe(engine=session.store(), plan=plan).held
     tasks = wiring.approve_plan(
         session.settings(),
         plan,
@@ -70,7 +71,9 @@ def plan_approve(
         chosen=Selection(reasons=reason, numbers=person),
     )
     typer.echo(f"plan {plan} approved: {tasks} tasks go on")
-    _print_rest(plan)
+    left = _print_rest(plan)
+    if waited > tasks + left:
+        screen.say(*_planned_anew(waited - tasks - left))
 
 
 @app.command("reject")
@@ -94,11 +97,11 @@ def plan_reject(
     _print_rest(plan)
 
 
-def _print_rest(plan: int) -> None:
-    """What is still to be decided about."""
+def _print_rest(plan: int) -> int:
+    """Prints what is still to be decided about, and returns how many tasks that are."""
     view = held_plans.describe(engine=session.store(), plan=plan)
     if not view.held:
-        return
+        return 0
     if view.leavers_asked_at:
         typer.echo(
             f"{view.held} tasks of plan {plan} are still held. Leavers among them would keep their"
@@ -106,6 +109,7 @@ def _print_rest(plan: int) -> None:
         )
     else:
         typer.echo(f"{view.held} tasks of plan {plan} are still held")
+    return view.held
 
 
 @app.command("reconsider")
@@ -131,6 +135,22 @@ def plan_release(plan: Plan, actor: Decider = "") -> None:
     if summary.held:
         typer.echo(
             f"next: bin/accountsync plan show {summary.plan_id}, then plan approve or reject"
+        )
+
+
+def _planned_anew(tasks: int) -> Iterator[str]:
+    """Why tasks that were approved do not go on, and where they are asked about next."""
+    yield (
+        f"{tasks} do not: something about their persons changed since they were reviewed (HR, an"
+        " import of mappings, the configuration), so they are planned anew"
+    )
+    asked = [str(plan.id) for plan in held_plans.list_held(engine=session.store())]
+    if asked:
+        yield f"held now: plan {', '.join(asked)}; next: bin/accountsync plan show {asked[-1]}"
+    else:
+        yield (
+            "next: create_account_tasks plans them, within 10 minutes or as soon as you trigger it;"
+            " what the guard holds then is a new question: bin/accountsync plan list --held"
         )
 
 

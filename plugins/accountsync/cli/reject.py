@@ -12,7 +12,7 @@ from typing import IO, Annotated
 
 import typer
 
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.cli.session import Comment, Decider
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.persons import rejected_records
@@ -35,9 +35,9 @@ def reject_list() -> None:
     records = _open_records()
     for record in records:
         reject, number = record.reject, record.employee_number or "no number"
-        typer.echo(f"{reject.source}  {reject.record_key}  {number}  since {reject.since:%F}")
+        screen.say(f"{reject.source}  {reject.record_key}  {number}  since {reject.since:%F}")
         for reason in reject.reasons:
-            typer.echo(f"    {english(reason)}")
+            screen.say(f"    {english(reason)}")
     typer.echo(f"{len(records)} rows are rejected")
 
 

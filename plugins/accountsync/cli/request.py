@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.cli.session import Actor, Comment
 from accountsync.clock import utc_now
 from accountsync.domain.persons.account_request import Fulfilment
@@ -98,13 +98,13 @@ def request_status(request: Request, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(status.as_dict(), ensure_ascii=False, indent=2))
         return
-    typer.echo(_line(status))
+    screen.say(_line(status))
     for item in status.items:
-        typer.echo(
+        screen.say(
             f"  {item.employee_number}  {item.state}" + (f"  ({item.note})" * bool(item.note))
         )
         for target in item.targets:
-            typer.echo(
+            screen.say(
                 f"    {target.target}: {target.state}"
                 + (f", {target.cause}" if target.cause else "")
             )
@@ -122,7 +122,7 @@ def request_list(
         )
         return
     for request in requests:
-        typer.echo(_line(request))
+        screen.say(_line(request))
         for cause, accounts in request.errors.items():
             typer.echo(f"    {cause}: {accounts}")
     if not requests:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from accountsync import wiring
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.errors import (
     AccountSyncError,
     ConfigurationError,
@@ -63,7 +63,7 @@ def target_find(name: TargetName, employee_number: str) -> None:
         )
     )
     for line in _described(look):
-        typer.echo(f"{name}: {line}")
+        screen.say(f"{name}: {line}")
 
 
 def _described(look: Look) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from accountsync.cli import explain, session
+from accountsync.cli import explain, screen, session
 from accountsync.cli.session import Comment, Decider
 from accountsync.domain.accounts.account import Operation
 from accountsync.domain.task_states import TaskState
@@ -60,7 +60,7 @@ def task_list(
     with _store(session.settings(), chosen).connect() as connection:
         tasks = task_view.find(connection, chosen, limit=limit)
     for view in tasks:
-        typer.echo(_line(view))
+        screen.say(_line(view))
     more = "; there may be more: --limit" if len(tasks) == limit else ""
     typer.echo(f"{len(tasks)} tasks{more}")
 
@@ -92,11 +92,11 @@ def task_show(task: Annotated[int, typer.Argument(help="its number, from `task l
             )
         (view,) = matches
         attempts = person_view.attempts(connection, view.person_id, limit=100, task=task)
-    typer.echo(_line(view))
+    screen.say(_line(view))
     for line in _details(view):
-        typer.echo(f"  {line}")
+        screen.say(f"  {line}")
     for attempt in attempts:
-        typer.echo(f"  {explain.attempt(dict(attempt))}")
+        screen.say(f"  {explain.attempt(dict(attempt))}")
 
 
 _DETAILS = (
@@ -122,7 +122,7 @@ def task_failures(target: Target = None) -> None:
         groups = task_view.failures(connection, target=target)
     for group in groups:
         code = f" code {group.code}" if group.code else ""
-        typer.echo(
+        screen.say(
             f"{group.tasks:6d}  {group.target} {group.operation} {group.state}"
             f"  {group.error_kind or ''}{code}: {english(group.cause) if group.cause else ''}"
             f"  (e.g. task {group.example}, person {group.person})"

@@ -5,11 +5,12 @@ A reason becomes a sentence only here, and no rule reads such a sentence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from accountsync.domain.durations import duration_text
 from accountsync.domain.reasons import Fact, Kind, Reason
+from accountsync.domain.shown import as_markdown
 
 TEXTS: Mapping[Kind, tuple[str, str]] = {
     Kind.MORE_AT_ONCE: (
@@ -192,6 +193,10 @@ _NEVER = ("not one came since the first run,", "首次运行以来一直没有�
 _LAST = ("the last came", "上一次")
 
 
+Show = Callable[[str], str]
+"""What a text of somebody else, which a reason names, becomes where it is shown."""
+
+
 def english(reason: Reason) -> str:
     return _shown(reason, 0)
 
@@ -204,18 +209,25 @@ def all_english(reasons: Iterable[Reason]) -> str:
     return "; ".join(map(english, reasons))
 
 
-def both(reasons: Iterable[Reason]) -> str:
+def both(reasons: Iterable[Reason], show: Show = str) -> str:
     """The reasons in English and then in Chinese. Text that somebody else wrote appears once."""
     listed = list(reasons)
-    translated = "；".join(chinese(reason) for reason in listed if reason.kind is not Kind.TEXT)
-    return f"{all_english(listed)} {translated}".strip()
+    said = "; ".join(_shown(reason, 0, show) for reason in listed)
+    own = [reason for reason in listed if reason.kind is not Kind.TEXT]
+    return f"{said} {'；'.join(_shown(reason, 1, show) for reason in own)}".strip()
 
 
-def _shown(reason: Reason, language: int) -> str:
+def both_in_markdown(reasons: Iterable[Reason]) -> str:
+    """As `both`, within a line of Markdown: values of others are only text there."""
+    return both(reasons, as_markdown)
+
+
+def _shown(reason: Reason, language: int, show: Show = str) -> str:
     facts: dict[str, Fact] = dict(reason.facts)
     if reason.kind in (Kind.NO_NEW_PERSON, Kind.NO_NEW_FILE):
         facts |= _times(reason.facts, language)
-    return TEXTS[reason.kind][language].format_map(facts)
+    shown = {name: show(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+    return TEXTS[reason.kind][language].format_map(shown)
 
 
 def _times(facts: Mapping[str, Fact], language: int) -> dict[str, Fact]:

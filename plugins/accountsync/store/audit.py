@@ -25,6 +25,8 @@ class AuditAction(StrEnum):
     """A held feed of HR is merged."""
     FEED_REJECTED = "feed_rejected"
     """A held feed of HR is thrown away."""
+    REVIEW_ANSWERED = "review_answered"
+    """Airflow recorded a user's answer about a held plan or feed; it is carried out next."""
     REJECT_CLOSED = "reject_closed"
     """A row of HR that cannot be used is asked about no more."""
     ABSENCE_TAKEN_FOR_LEAVING = "absence_taken_for_leaving"

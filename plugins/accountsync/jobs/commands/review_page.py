@@ -1,17 +1,21 @@
 """Writes what a human reads who decides about a held plan or feed, in English and Chinese.
 
-The texts are Markdown, and name people by employee number only (I15).
+The texts are Markdown, and name people by employee number only (I15). Whatever is a value of HR or
+of the configuration is text in them and nothing else (`domain.shown`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from accountsync.domain.plans.entitlement import NOT_ENTITLED
 from accountsync.domain.reasons import from_document
+from accountsync.domain.shown import as_markdown
 from accountsync.jobs.persons import held_feeds
-from accountsync.jobs.reason_texts import both
+from accountsync.jobs.reason_texts import both_in_markdown
 from accountsync.store.persons.held_feeds import HeldFeed
+from accountsync.store.plans.held_persons import HeldPersons
 from accountsync.store.plans.plan_view import PlanLine, PlanView
 
 _HEADS = (
@@ -34,6 +38,8 @@ _MEANWHILE = {
 _NOBODY_WAITS = ("Everything else of this source goes on.", "该数据源的其余读取照常进行。")
 """For reads of windows and of some persons: no other read waits for them."""
 _REJECTS_SHOWN = 5
+_NO_VALID_STATUS = "leaver: status is none of valid_statuses 离职：状态不在 valid_statuses 中"
+_MOVER = "mover: rule no longer holds 调动：不再符合授权规则"
 _RULES = {
     "left": "left 已离职",
     "leave": "on leave 休假",
@@ -45,19 +51,25 @@ _RULES = {
 }
 
 
-def of_plan(plan: PlanView) -> str:
-    return "\n".join(_rows(plan.lines, plan.id))
+Valid = Mapping[str, Collection[str]]
+"""HR source → the statuses of its persons who work there."""
+
+
+def of_plan(plan: PlanView, persons: Sequence[HeldPersons] = (), valid: Valid | None = None) -> str:
+    """`persons`: whom it holds, by status, to tell leavers from movers; without `valid` they are
+    not told apart."""
+    return "\n".join(_rows(plan, persons, valid))
 
 
 def of_feed(feed: HeldFeed) -> str:
     return "\n".join(_feed_lines(feed))
 
 
-def _rows(lines: Iterable[PlanLine], plan: int) -> Iterator[str]:
+def _rows(plan: PlanView, persons: Sequence[HeldPersons], valid: Valid | None) -> Iterator[str]:
     yield f"| {' | '.join(_HEADS)} |"
     yield "|---|---|---|---|---|---|"
-    yield from (_row(line) for line in lines if line.held)
-    again = f"`bin/accountsync plan reconsider {plan}`"
+    yield from (_row(line, persons, valid) for line in plan.lines if line.held)
+    again = f"`bin/accountsync plan reconsider {plan.id}`"
     yield (
         "\nApprove: exactly these go on, as far as they still hold. Reject: exactly these are"
         f" cancelled, and not planned again until something about them changes (or {again})."
@@ -68,28 +80,57 @@ def _rows(lines: Iterable[PlanLine], plan: int) -> Iterator[str]:
     )
 
 
-def _row(line: PlanLine) -> str:
-    rules = ", ".join(f"{_RULES.get(rule, rule)}: {n}" for rule, n in line.reasons.items())
-    operation = _OPERATIONS.get(line.operation, line.operation)
-    cells = (
-        line.target, operation, line.held, rules, both(line.held_because), _people(line)
-    )  # fmt: skip
+def _row(line: PlanLine, persons: Sequence[HeldPersons], valid: Valid | None) -> str:
+    operation = _OPERATIONS.get(line.operation) or as_markdown(line.operation)
+    why, guard = ", ".join(_rules(line, persons, valid)), both_in_markdown(line.held_because)
+    cells = (as_markdown(line.target), operation, line.held, why, guard, _people(line))
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def _rules(line: PlanLine, persons: Sequence[HeldPersons], valid: Valid | None) -> Iterator[str]:
+    here = [held for held in persons if (held.target, held.operation) == _place(line)]
+    for rule, tasks in line.reasons.items():
+        held = [held for held in here if held.reason == rule]
+        if rule == NOT_ENTITLED and valid is not None and held:
+            yield from _leavers_and_movers(held, valid)
+        else:
+            yield f"{_RULES.get(rule) or as_markdown(rule)}: {tasks}"
+
+
+def _place(line: PlanLine) -> tuple[str, str]:
+    return (line.target, line.operation)
+
+
+def _leavers_and_movers(held: Sequence[HeldPersons], valid: Valid) -> Iterator[str]:
+    """Whom no rule entitles any more: those without a valid status, and the others."""
+    leavers = [one for one in held if one.status not in valid.get(one.source, ())]
+    movers = [one for one in held if one not in leavers]
+    if tasks := sum(one.tasks for one in leavers):
+        last_day = sum(one.with_last_day for one in leavers)
+        known = f" ({last_day} with a last day 其中 {last_day} 人有最后工作日)" if last_day else ""
+        yield f"{_NO_VALID_STATUS}: {tasks}{known}"
+    if tasks := sum(one.tasks for one in movers):
+        yield f"{_MOVER}: {tasks}"
 
 
 def _people(line: PlanLine) -> str:
     more = line.tasks - len(line.examples)
-    return ", ".join(line.examples) + (f" and {more} more / 另有 {more} 人" if more else "")
+    listed = _listed(line.examples)
+    return listed + (f" and {more} more / 另有 {more} 人" if more else "")
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(map(as_markdown, values))
 
 
 def _feed_lines(feed: HeldFeed) -> Iterator[str]:
-    yield from (f"- {both([reason])}" for reason in feed.stopped_by)
+    yield from (f"- {both_in_markdown([reason])}" for reason in feed.stopped_by)
     yield f"\n{held_feeds.counts(feed)}. {_counts_in_chinese(feed)}\n"
     for name, change in feed.differences.get("fields", {}).items():
         yield from _field_lines(name, change)
     for reject in feed.differences.get("rejected", [])[:_REJECTS_SHOWN]:
-        examples = ", ".join(reject["examples"]) or "–"
-        why = both([from_document(reject["reason"])])
+        examples = _listed(reject["examples"]) or "–"
+        why = both_in_markdown([from_document(reject["reason"])])
         yield f"- rejected 拒收 {reject['rows']}: {why}; e.g. {examples}"
     english, chinese = _MEANWHILE.get(feed.mode, _NOBODY_WAITS)
     yield (
@@ -105,11 +146,11 @@ def _feed_lines(feed: HeldFeed) -> Iterator[str]:
 def _field_lines(name: str, change: Mapping[str, Any]) -> Iterator[str]:
     changed, emptied = change["changed"], change["emptied"]
     yield (
-        f"- {name}: {changed} changed, {emptied} emptied"
-        f" 改变 {changed} 人，变空 {emptied} 人; e.g. {', '.join(change['examples'])}"
+        f"- {as_markdown(name)}: {changed} changed, {emptied} emptied"
+        f" 改变 {changed} 人，变空 {emptied} 人; e.g. {_listed(change['examples'])}"
     )
     for old, new, persons in change.get("shifts", []):
-        yield f"    - {old or '–'} → {new or '–'}: {persons}"
+        yield f"    - {as_markdown(old or '–')} → {as_markdown(new or '–')}: {persons}"
 
 
 def _counts_in_chinese(feed: HeldFeed) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Engine
 
 from accountsync.clock import Clock
+from accountsync.domain.shown import one_line
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.commands import review_page
 from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.plans import held_plans
 from accountsync.settings import Settings
 from accountsync.store.persons.held_feeds import HeldFeed
+from accountsync.store.plans import held_persons
+from accountsync.store.plans.held_persons import HeldPersons
 from accountsync.store.plans.plan_view import PlanView
 
 Kind = Literal["plan", "feed"]
@@ -61,14 +65,19 @@ def pending(*, engine: Engine) -> list[Pending]:
     ]
 
 
-def describe(*, engine: Engine, kind: Kind, number: int) -> Review:
-    """What a human is shown. Raises SafetyStopError where it does not wait for a decision any
-    more."""
+def describe(
+    *, engine: Engine, kind: Kind, number: int, settings: Settings | None = None
+) -> Review:
+    """What a human is shown; with the `settings` it tells leavers from movers. Raises
+    SafetyStopError where it does not wait for a decision any more."""
     if kind == "feed":
         return _of_feed(held_feeds.describe_held(engine=engine, feed=number))
     if not any(plan.id == number for plan in held_plans.list_held(engine=engine)):
         raise SafetyStopError(f"plan {number} does not wait for a decision any more")
-    return _of_plan(held_plans.describe(engine=engine, plan=number))
+    plan = held_plans.describe(engine=engine, plan=number)
+    with engine.connect() as connection:
+        persons = held_persons.by_status(connection, plan_id=number)
+    return _of_plan(plan, persons, _valid(settings) if settings else None)
 
 
 def decide(
@@ -102,17 +111,23 @@ def decide(
     return merged.counts.inserted + merged.counts.updated
 
 
-def _of_plan(plan: PlanView) -> Review:
+def _valid(settings: Settings) -> dict[str, list[str]]:
+    return {source.name: [*source.valid_statuses, *source.leave_statuses] for source in settings.hr}
+
+
+def _of_plan(
+    plan: PlanView, persons: Sequence[HeldPersons], valid: review_page.Valid | None
+) -> Review:
     return Review(
         subject=f"Plan {plan.id}: {plan.held} account tasks are held",
-        body=review_page.of_plan(plan),
+        body=review_page.of_plan(plan, persons, valid),
         reviewed=str(plan.held_hash),
     )
 
 
 def _of_feed(feed: HeldFeed) -> Review:
     return Review(
-        subject=f"Feed {feed.id} of {feed.source} is held",
+        subject=f"Feed {feed.id} of {one_line(feed.source)} is held",
         body=review_page.of_feed(feed),
         reviewed=feed.fingerprint,
     )

@@ -1,6 +1,6 @@
 """All tables of schema `accountsync`, with every rule that the database can hold."""
 
-from accountsync.store.tables import accounts, persons, requests, tasks
+from accountsync.store.tables import accounts, persons, requests, reviews, tasks
 from accountsync.store.tables.base import SCHEMA, WAITING_SINCE, Table, listed, one_of
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "one_of",
     "persons",
     "requests",
+    "reviews",
     "tasks",
 ]
