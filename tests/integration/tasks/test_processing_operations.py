@@ -217,6 +217,12 @@ def test_a_leavers_disable_goes_before_everything_else(made: TargetsWorld) -> No
     assert made.states("idaas", "update")["succeeded"] == 3
 
 
+def _changing(made: TargetsWorld) -> dict[str, int]:
+    """What IDaaS was asked, but for looks and tokens."""
+    requests = made.sims.idaas.state()["requests"].items()
+    return {r: n for r, n in requests if not r.startswith("GET ") and not r.endswith("token")}
+
+
 def test_a_dry_run_shows_what_it_would_send_and_changes_nothing(
     made: TargetsWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -225,12 +231,12 @@ def test_a_dry_run_shows_what_it_would_send_and_changes_nothing(
     made.ask("idaas", "update", persons=4, name="单小明")
     made.ask("welink", "update", persons=1, waits_for=["idaas"])
     before = made.rows("SELECT * FROM accountsync.account_task ORDER BY id")
-    reached = made.sims.idaas.state()["requests"]
+    reached = _changing(made)
     assert made.due(dry_run=True) == ["idaas"]
     summary = made.process("idaas", dry_run=True)
     assert summary.outcomes == {"would_update": 4}
     assert made.rows("SELECT * FROM accountsync.account_task ORDER BY id") == before
-    assert made.sims.idaas.state()["requests"] == reached
+    assert _changing(made) == reached
     assert "单小明" not in caplog.text
     assert '"name":"***"' in caplog.text
 
