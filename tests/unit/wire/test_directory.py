@@ -172,3 +172,42 @@ def test_a_server_that_is_too_busy_for_a_bind_is_down(code: int, kind: type[Exce
 def test_a_rule_of_uniqueness_says_that_it_exists(diagnostic: str) -> None:
     """slapo-unique, old and new; a userPrincipalName in Active Directory."""
     assert type(_error(_change, 19, diagnostic)) is AccountExistsError
+
+
+_MODIFY = ldap_messages.modify("uid=a", [("replace", "employeeID", [b"1"])])
+
+
+@pytest.mark.parametrize(
+    ("diagnostic", "is_named"),
+    [
+        (
+            "0000200B: AtrErr: DSID-0315, #1: 0: problem 1005, data 0, Att 23 (employeeID):len 40",
+            True,
+        ),
+        ("0000200B: objectclass_attrs: attribute 'employeeID' on entry 'CN=x' is invalid!", True),
+        ("employeeid: value #0 invalid per syntax", True),
+        ("zhangsan: value #0 invalid per syntax", False),
+        (f"attribute '{SECRET}' is bad", False),
+    ],
+)
+def test_a_refused_attribute_is_named_if_it_was_sent(diagnostic: str, is_named: bool) -> None:
+    """I15: any other word of the server may be about a person."""
+    error = _error(lambda directory: directory.change(_MODIFY), 21, diagnostic)
+    assert ("attribute employeeID: too long" in str(error)) is is_named
+    assert "zhangsan" not in str(error)
+    assert SECRET not in str(error)
+
+
+@pytest.mark.parametrize(("code", "is_answer"), [(0, True), (32, True), (50, True), (53, False)])
+def test_a_base_that_cannot_be_read_is_no_empty_one(code: int, is_answer: bool) -> None:
+    """I9: None says that nothing is known of it; an error is an error."""
+    answers: list[Any] = []
+
+    async def act(directory: Directory) -> None:
+        tests = {"uid": b"a"}
+        answers.append(
+            await directory.search_if_readable("dc=x", tests=tests, attributes=["cn"], size_limit=1)
+        )
+
+    assert (_error(act, code) is None) is is_answer
+    assert answers == ([[] if code == 0 else None] if is_answer else [])
