@@ -21,6 +21,7 @@ from accountsync.domain.persons.lifecycle import Lifecycle
 from accountsync.domain.persons.person import reason_of
 from accountsync.domain.plans.desired import Difference, TargetRule, attributes, difference, same
 from accountsync.domain.plans.entitlement import Wanted
+from accountsync.domain.plans.risks import Risk
 from accountsync.domain.reasons import Reason, from_text
 from accountsync.domain.task_states import IN_DOUBT, TaskState
 from accountsync.domain.tasks.waiting import stands
@@ -28,6 +29,10 @@ from accountsync.errors import RecordError
 
 OURS = frozenset({"created", "adopted"})
 US = "accountsync"
+_WAITS_FOR_NOBODY = (TaskState.HELD, TaskState.CANCELLED)
+"""What such a task would have to wait for is looked at when it goes on."""
+LET_GO = (TaskState.READY, TaskState.WAITING)
+"""Nothing but time or the other tasks of the person keeps such a task."""
 
 
 class Step(Enum):
@@ -62,12 +67,14 @@ class OpenTask:
     cause: Reason | None = None
     waits_for: Sequence[str] = ()
     kept_back: bool = False
+    risks: Sequence[Risk] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
     """A task that the plan asks for. `state`: ready, waiting (for the targets in `waits_for`),
-    needs_data (see `cause`) or planned (the guard has not judged it yet)."""
+    needs_data (see `cause`) or planned (the guard has not judged it yet). `risks`: what the guard
+    judges by; a task that has some is written as planned (see `to_write`)."""
 
     person_id: int
     target: str
@@ -79,6 +86,7 @@ class PlannedTask:
     cause: Reason | None
     account_state: AccountState = AccountState.ACTIVE
     reason: str | None = None
+    risks: Sequence[Risk] = ()
 
 
 def operation(wanted: Wanted, account: Account | None, difference: Difference) -> Operation | None:
@@ -144,7 +152,11 @@ def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
     if lacks_data != (open_task.state == TaskState.NEEDS_DATA):
         return False
     waits = planned.operation not in TAKES_AWAY and not open_task.kept_back
-    if waits and {*planned.waits_for} != {*open_task.waits_for}:
+    if (
+        waits
+        and open_task.state not in _WAITS_FOR_NOBODY
+        and {*planned.waits_for} != {*open_task.waits_for}
+    ):
         return False
     facts = (open_task.operation, open_task.account_state, open_task.reason)
     return (
@@ -284,3 +296,19 @@ def _task(
         account_state=_STATE_AFTER.get(bound, wanted.state or AccountState.ACTIVE),
         reason=wanted.reason,
     )
+
+
+def to_write(task: PlannedTask, revised: OpenTask | None = None) -> PlannedTask:
+    """The task as it is written. What the guard has to judge first is planned, and waits for
+    nothing until it is let through.
+
+    `revised`: the open task that gets its attributes. An account that was explained when it was
+    first asked for stays so, and what was let through is not judged again for the same risks.
+    """
+    if revised is not None and task.operation in GIVES:
+        task = replace(task, risks=revised.risks)
+    if not task.risks or task.state not in LET_GO:
+        return task
+    if revised is not None and revised.state in LET_GO and {*task.risks} <= {*revised.risks}:
+        return task
+    return replace(task, state=TaskState.PLANNED, waits_for=())

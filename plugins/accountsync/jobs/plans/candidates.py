@@ -8,16 +8,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from accountsync.domain.accounts.account import Account, AccountState, Operation
+from accountsync.domain.accounts.account import GIVES, Account, AccountState, Operation
 from accountsync.domain.mapping.values import Context
 from accountsync.domain.names.numbering import FirstNumbers
 from accountsync.domain.persons import account_request
 from accountsync.domain.persons.lifecycle import Standing, standing
-from accountsync.domain.plans import planning
+from accountsync.domain.plans import planning, risks
 from accountsync.domain.plans.desired import Difference, TargetRule, as_applied
 from accountsync.domain.plans.entitlement import UNKNOWN, Wanted, wanted
 from accountsync.domain.plans.planning import OpenTask, PlannedTask
-from accountsync.domain.task_states import IN_DOUBT
+from accountsync.domain.task_states import IN_DOUBT, TaskState
 from accountsync.errors import RecordError
 from accountsync.jobs.plans import name_giving, person_facts
 from accountsync.jobs.plans.name_giving import Given
@@ -240,8 +240,25 @@ def plan_tasks(
             accounts=candidate.accounts,
         )
         if task is not None:
-            planned[rule.name] = task
+            planned[rule.name] = _with_risks(rules, rule, candidate, task)
     return planned | _in_order(rules, planned, candidate.open_tasks)
+
+
+def _with_risks(
+    rules: Rules, rule: TargetRule, candidate: Candidate, task: PlannedTask
+) -> PlannedTask:
+    """The task with what the guard judges it by. Of a change that lacks data nothing is known."""
+    if task.operation not in GIVES and task.state == TaskState.NEEDS_DATA:
+        return task
+    found = risks.of_task(
+        rule,
+        task.operation,
+        task.desired,
+        candidate.accounts.get(rule.name),
+        person=candidate.context["person"],
+        joined_since=rules.joined_since.get(rule.name),
+    )
+    return replace(task, risks=found) if found else task
 
 
 def _in_order(

@@ -4,47 +4,89 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 
-from accountsync.domain.accounts.account import TAKES_AWAY
+from accountsync.domain.accounts.account import GIVES, TAKES_AWAY
 from accountsync.domain.plans.plan_guard import Facts
+from accountsync.domain.plans.risks import Risk
 from accountsync.domain.reasons import Kind, Reason, as_documents
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store import causes
 from accountsync.store.engine import bigints
 from accountsync.store.plans.plan_view import PlanView, from_row
-from accountsync.store.tables import listed
+from accountsync.store.tables import JUDGED, REFUSED, listed
 from accountsync.store.tasks import dependants
 from accountsync.store.tasks.dependants import CANDIDATES_OF
 
 GUARD_HOLDS = (
-    f"(state = 'held' AND held_because IS NOT NULL AND operation IN {listed(TAKES_AWAY)}"
+    f"(state = 'held' AND held_because IS NOT NULL AND {JUDGED}"
     f" AND error_kind IS DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}')"
 )
 """Tasks that are decided about with their plan. Tasks that an operator holds are not among them."""
 
-# By target and operation, what the guard decides by, where this plan has something to judge:
+LONGEST = timedelta(days=30)
+"""The longest time of a budget."""
+
+_RISKS = f"CASE WHEN operation IN {listed(TAKES_AWAY)} THEN ARRAY[operation] ELSE risks END"
+"""What the guard judges a task by."""
+
+_SINCE = "coalesce(let_through_at, created_at)"
+"""When a task was let through; earlier versions did not note it."""
+
+# Of a task `{0}`: the same was let go before, and failed. It is asked for again, which is not
+# judged again, nor counted twice.
+_FAILED_BEFORE = f"""
+  -- rides on ix_account_task_person_id_system_id
+  SELECT earlier.approved_at
+  FROM accountsync.account_task earlier
+  WHERE earlier.person_id = {{0}}.person_id
+    AND earlier.system = {{0}}.system
+    AND earlier.id < {{0}}.id
+    AND earlier.state = 'failed'
+    AND earlier.finished_at > CAST(:longest_ago AS timestamptz)
+    AND earlier.operation = {{0}}.operation
+    AND earlier.reason IS NOT DISTINCT FROM {{0}}.reason
+    AND (
+      {{0}}.operation IN {listed(TAKES_AWAY)}
+      OR {{0}}.operation IN {listed(GIVES)}
+      OR {{0}}.risks <@ earlier.risks
+    )
+    AND NOT EXISTS (
+      SELECT FROM accountsync.account_task later
+      WHERE later.person_id = {{0}}.person_id
+        AND later.system = {{0}}.system
+        AND later.id > earlier.id
+        AND later.id < {{0}}.id
+        AND later.state <> 'superseded'
+    )
+"""
+
+# By target and risk, what the guard decides by, where this plan has something to judge:
 #
-#   planned     tasks of this plan that are still to be judged
-#   held        tasks of any plan that the guard holds
-#   active      accounts of the target that are active: what a share is a share of
-#   day, week   tasks of the last 24 hours and 7 days that went through without a human
+#   planned            tasks of this plan that are still to be judged
+#   held               tasks of any plan that the guard holds
+#   active             accounts of the target that are active: what a share is a share of
+#   day, week, month   persons of whom a task went through without a human, in so long
 _FACTS = text(f"""
-SELECT t.system, t.operation, t.planned, t.held, a.active, done.day, done.week
+SELECT t.system, t.risk, t.planned, t.held, a.active, done.day, done.week, done.month
 FROM (
   -- rides on uq_account_task_open, ix_account_task_guarded
   SELECT
-    system,
-    operation,
-    count(*) FILTER (WHERE plan_id = :plan_id) AS planned,
+    open.system,
+    risk,
+    count(*) FILTER (
+      WHERE plan_id = :plan_id
+        AND state = 'planned'
+        AND NOT EXISTS ({_FAILED_BEFORE.format("open")})
+    ) AS planned,
     count(*) FILTER (WHERE {GUARD_HOLDS}) AS held
-  FROM accountsync.account_task
-  WHERE state IN ('planned', 'held') AND operation IN {listed(TAKES_AWAY)}
+  FROM accountsync.account_task open, unnest({_RISKS}) risk
+  WHERE state IN ('planned', 'held') AND {JUDGED}
   GROUP BY 1, 2
 ) t,
   LATERAL (
@@ -55,24 +97,34 @@ FROM (
   LATERAL (
     -- rides on ix_account_task_guarded, whose predicate has to stand here, literally
     SELECT
-      count(*) AS week,
-      count(*) FILTER (WHERE created_at > CAST(:now AS timestamptz) - interval '24 hours') AS day
+      count(DISTINCT person_id) AS month,
+      count(DISTINCT person_id) FILTER (
+        WHERE {_SINCE} > CAST(:now AS timestamptz) - interval '7 days'
+      ) AS week,
+      count(DISTINCT person_id) FILTER (
+        WHERE {_SINCE} > CAST(:now AS timestamptz) - interval '24 hours'
+      ) AS day
     FROM accountsync.account_task done
     WHERE done.system = t.system
-      AND done.operation = t.operation
+      AND {_SINCE} > CAST(:longest_ago AS timestamptz)
+      AND {JUDGED}
+      AND t.risk = ANY({_RISKS})
       AND approved_at IS NULL
-      AND created_at > CAST(:now AS timestamptz) - interval '7 days'
-      AND done.operation IN {listed(TAKES_AWAY)}
-      AND state NOT IN ('planned', 'superseded', 'cancelled')
+      AND state NOT IN ('planned', 'needs_data', 'superseded', 'cancelled')
       AND NOT {GUARD_HOLDS}
   ) done
 WHERE t.planned > 0
+ORDER BY t.system, t.risk
 """)
 
-_HOLD = text("""
-UPDATE accountsync.account_task
-SET state = 'held', held_because = CAST(:because AS jsonb)
-WHERE plan_id = :plan_id AND state = 'planned' AND system = :system AND operation = :operation
+_HOLD = text(f"""
+UPDATE accountsync.account_task t
+SET state = 'held', held_because = coalesce(held_because, '[]') || CAST(:because AS jsonb)
+WHERE plan_id = :plan_id
+  AND system = :system
+  AND (state = 'planned' OR {GUARD_HOLDS})
+  AND :risk = ANY({_RISKS})
+  AND NOT EXISTS ({_FAILED_BEFORE.format("t")})
 """)
 
 _HELD_HASH = text("""
@@ -87,16 +139,24 @@ WHERE plan_id = :plan_id AND held_because IS NOT NULL
 
 # What goes on may have to wait for the targets that come after its own. Which of them it does wait
 # for is decided next (`store.tasks.dependants`), once all that go on together are let through: the
-# one is not held any more for which another waits.
+# one is not held any more for which another waits. What a human approved once, and failed, still is
+# approved.
 _LET_THROUGH = text(f"""
 UPDATE accountsync.account_task t
 SET
   waits_for = w.systems,
   next_attempt_at = :now,
   state = CASE WHEN cardinality(w.systems) = 0 THEN 'ready' ELSE 'waiting' END,
-  approved_at = CASE WHEN t.state = 'held' THEN CAST(:now AS timestamptz) END
+  approved_at = w.approved_at,
+  let_through_at = CASE WHEN w.approved_at IS NULL THEN CAST(:now AS timestamptz) END
 FROM (
-  SELECT going.id, {CANDIDATES_OF.format("going")} AS systems
+  SELECT
+    going.id,
+    {CANDIDATES_OF.format("going")} AS systems,
+    CASE
+      WHEN going.state = 'held' THEN CAST(:now AS timestamptz)
+      ELSE ({_FAILED_BEFORE.format("going")} LIMIT 1)
+    END AS approved_at
   FROM accountsync.account_task going
   WHERE going.id = ANY(:ids)
 ) w
@@ -114,7 +174,7 @@ _RECONSIDER = text(f"""
 WITH again AS (
   UPDATE accountsync.account_task
   SET state = 'superseded', {causes.BOUND}
-  WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {listed(TAKES_AWAY)}
+  WHERE plan_id = :plan_id AND {REFUSED}
   RETURNING person_id
 ), anew AS (
   UPDATE accountsync.person
@@ -142,20 +202,39 @@ ORDER BY p.id
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     target: str
-    operation: str
+    risk: Risk
     facts: Facts
 
 
 def facts(connection: Connection, *, plan_id: int, now: datetime) -> list[Judged]:
-    """The facts of the plan's operations that the guard has not judged yet."""
+    """The facts of the plan's tasks that the guard has not judged yet, by target and risk."""
+    bound = {"plan_id": plan_id, "now": now, "longest_ago": now - LONGEST}
     return [
         Judged(
             target=row["system"],
-            operation=row["operation"],
+            risk=Risk(row["risk"]),
             facts=Facts(**{name: row[name] for name in Facts.__slots__}),
         )
-        for row in connection.execute(_FACTS, {"plan_id": plan_id, "now": now}).mappings()
+        for row in connection.execute(_FACTS, bound).mappings()
     ]
+
+
+_SETTLED = text("""
+-- rides on ix_account_system_identifier
+SELECT target
+FROM unnest(CAST(:targets AS text[])) target
+WHERE CASE
+  WHEN EXISTS (SELECT FROM accountsync.planned_rules WHERE system = target)
+    THEN EXISTS (SELECT FROM accountsync.account WHERE system = target)
+  ELSE EXISTS (SELECT FROM accountsync.account WHERE system = target AND provenance = 'adopted')
+END
+""")
+
+
+def settled_targets(connection: Connection, *, targets: Sequence[str]) -> list[str]:
+    """Targets in which a new account needs an explanation: they were planned for everybody and have
+    an account by now, or accounts were adopted there. Before, everybody gets one."""
+    return list(connection.scalars(_SETTLED, {"targets": list(targets)}))
 
 
 def hold(
@@ -163,10 +242,14 @@ def hold(
     *,
     plan_id: int,
     target: str,
-    operation: str,
+    risk: Risk,
     because: Sequence[Reason],
+    now: datetime,
 ) -> None:
-    bound = {"plan_id": plan_id, "system": target, "operation": operation}
+    """Holds the plan's tasks of this risk. Those that are held for another risk get this reason,
+    too."""
+    bound: dict[str, Any] = {"plan_id": plan_id, "system": target, "risk": risk}
+    bound["longest_ago"] = now - LONGEST
     reasons = orjson.dumps(as_documents(because)).decode()
     connection.execute(_HOLD, bound | {"because": reasons})
 
@@ -205,7 +288,10 @@ def let_through(
     """Lets tasks go, which then wait for their candidates: `dependants.release_satisfied` of their
     persons has to follow in the same transaction."""
     if ids:
-        bound = {"ids": list(ids), "candidates": dependants.as_bound(candidates), "now": now}
+        bound = {
+            "ids": list(ids), "candidates": dependants.as_bound(candidates), "now": now,
+            "longest_ago": now - LONGEST,
+        }  # fmt: skip
         connection.execute(_LET_THROUGH, bound)
 
 
