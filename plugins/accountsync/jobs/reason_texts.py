@@ -224,7 +224,14 @@ def _shown(reason: Reason, language: int) -> str:
     shown = TEXTS[reason.kind][language].format_map(facts)
     if "risk" not in facts:  # of another guard, or from before 0.4.0
         return shown
-    return f"{RISKS[str(facts['risk'])][language]}{(': ', '：')[language]}{shown}"
+    return f"{_counted(facts, language)}{(': ', '：')[language]}{shown}"
+
+
+def _counted(facts: Mapping[str, Fact], language: int) -> str:
+    """What the guard counts, and how much it is of the active accounts."""
+    asked, active = float(facts["asked"]), float(facts["active"])
+    share = f" ({asked / active * 100:.2g} %)" if active else ""
+    return RISKS[str(facts["risk"])][language] + share
 
 
 def _times(facts: Mapping[str, Fact], language: int) -> dict[str, Fact]:
