@@ -71,7 +71,7 @@ class Guard(Group):
     )
 
     def rule(self, risk: Risk) -> GuardRule:
-        own: RiskLimits = getattr(self, risk.value)
+        own = self._own(risk)
         return GuardRule(
             once=own.limit,
             hard_percent=self.hard_percent if own.hard_percent is None else own.hard_percent,
@@ -80,3 +80,14 @@ class Guard(Group):
             week=(own.budget_7d or self.budget_7d).limit,
             month=(own.budget_30d or self.budget_30d).limit,
         )
+
+    def _own(self, risk: Risk) -> RiskLimits:
+        return {
+            Risk.DISABLE: self.disable,
+            Risk.DELETE: self.delete,
+            Risk.CREATE: self.create,
+            Risk.ENABLE: self.enable,
+            Risk.RENAME: self.rename,
+            Risk.LOST_MEMBERSHIP: self.lost_membership,
+            Risk.EMPTIED_ATTRIBUTE: self.emptied_attribute,
+        }[risk]

@@ -33,7 +33,7 @@ from accountsync.settings import Settings
 from accountsync.store import locks, schema
 from accountsync.store.persons import ownership, persons
 from accountsync.store.persons.persons import Evaluation
-from accountsync.store.plans import guarded_tasks, planned_rules, planned_tasks, plans
+from accountsync.store.plans import guard_facts, guarded_tasks, planned_rules, planned_tasks, plans
 from accountsync.store.plans.plan_view import PlanLine
 from accountsync.store.plans.planned_tasks import Digest
 from accountsync.store.tasks import dependants
@@ -157,7 +157,8 @@ def _plan(
     """Derives, judges and finishes a plan. The names that HR gives are recorded for everybody
     before any name is given, even if only one person is planned (I8)."""
     plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
-    rules = _with_joiners(connection, rules, now)
+    settled = guard_facts.settled_targets(connection, targets=list(rules.joiner))
+    rules = rules.with_joiners(settled, now)
     digest = hashlib.sha256()
     changed = planned_rules.changed(connection, rules.fingerprints)
     if changed:
@@ -187,13 +188,6 @@ def _plan(
     dependants.release_satisfied(connection, now=now, persons=None if everybody else planned)
     unknown = _unknown_sources(connection, rules, plan_id)
     return _finish(connection, plan_id, count, digest.hexdigest(), unknown)
-
-
-def _with_joiners(connection: Connection, rules: Rules, now: datetime) -> Rules:
-    settled = guarded_tasks.settled_targets(connection, targets=list(rules.joiner))
-    return replace(
-        rules, joined_since={target: (now - rules.joiner[target]).date() for target in settled}
-    )
 
 
 def _unknown_sources(connection: Connection, rules: Rules, plan_id: int) -> Mapping[str, int]:
@@ -239,7 +233,7 @@ def _to_open_tasks(
 
 def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:
     """Holds what the guard stops, and releases everything else (I7)."""
-    for group in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
+    for group in guard_facts.facts(connection, plan_id=plan_id, now=now):
         rule = rules.guards[group.target, group.risk]
         because = plan_guard.reasons_to_hold(group.risk, group.facts, rule)
         if because:
@@ -301,11 +295,8 @@ def _changes(
         for candidate in everybody
         if candidate.accounts or candidate.open_tasks or candidate.id in refused
     ]
-    newcomers = [
-        candidate
-        for candidate in everybody
-        if not (candidate.accounts or candidate.open_tasks or candidate.id in refused)
-    ]
+    known = {candidate.id for candidate in others}
+    newcomers = [candidate for candidate in everybody if candidate.id not in known]
     others = take_over_adopted(connection, rules, others, given)
     planned = [plan_tasks(rules, candidate, given.get(candidate.id, {})) for candidate in others]
     changes = _Changes(planned=[candidate.evaluation() for candidate in newcomers])

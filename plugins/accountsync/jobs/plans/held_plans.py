@@ -84,7 +84,9 @@ def reject(
     does."""
     with locks.held(engine, "plan"), engine.begin() as connection:
         view = _find_held(connection, plan, reviewed)
-        cancelled = guarded_tasks.reject(connection, plan_id=plan, now=now)
+        refused = guarded_tasks.reject(connection, plan_id=plan, now=now)
+        cancelled = len(refused)
+        dependants.release_satisfied(connection, now=now, persons=refused)
         guarded_tasks.close(
             connection, plan_id=plan, state="rejected", actor=actor, comment=comment, now=now
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 
 import orjson
 
@@ -56,6 +56,11 @@ class Rules:
         """Target → another target → the facts of an account there that the first one's mapping
         reads."""
         return {rule.name: _read_accounts(rule) for rule in self.targets}
+
+    def with_joiners(self, settled: Sequence[str], now: datetime) -> Rules:
+        """The rules with `joined_since`. `settled`: the targets that are not new."""
+        since = {target: (now - self.joiner[target]).date() for target in settled}
+        return replace(self, joined_since=since)
 
 
 def _read_accounts(rule: TargetRule) -> Mapping[str, Sequence[str]]:

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection, Row, text
 
 from accountsync.domain.reasons import Reason, from_documents
-from accountsync.store.plans.guarded_tasks import GUARD_HOLDS
+from accountsync.store.plans.guard_facts import GUARD_HOLDS
 from accountsync.store.plans.plan_view import PlanLine, as_documents
 
 _EXAMPLES = 10
