@@ -56,7 +56,9 @@ class Guard(Group):
         description="who was hired within this time is a joiner, whose account needs no other"
         " explanation",
     )
-    hard_percent: Percent = Field(20, description="never more than this share, whatever `count` is")
+    hard_percent: Percent = Field(
+        20, description="never more than this share, whatever `count` is; 100: no such rule"
+    )
     floor: NonNegativeInt = Field(
         5, description="where `hard_percent` is less, so many, but at most half of all"
     )

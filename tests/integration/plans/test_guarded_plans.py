@@ -32,8 +32,9 @@ WITH done AS (
   UPDATE accountsync.account_task SET state = 'succeeded', finished_at = now()
   WHERE state = 'ready' RETURNING *
 )
-INSERT INTO accountsync.account AS a (person_id, system, state, identifier, attributes, provenance)
-SELECT person_id, system, account_state, person_id, desired, 'created'
+INSERT INTO accountsync.account AS a (person_id, system, state, identifier, attributes, provenance,
+  created_at)
+SELECT person_id, system, account_state, person_id, desired, 'created', '2026-01-05'
 FROM done
 ON CONFLICT (person_id, system) DO UPDATE
 SET state = excluded.state, attributes = excluded.attributes,

@@ -35,6 +35,8 @@ _LOW = {
     "disable": {"count": 3, "percent": 0}, "hard_percent": 100,
     "budget_24h": {"count": 4, "percent": 0}, "budget_7d": {"count": 6, "percent": 0},
     "budget_30d": {"count": 6, "percent": 0},
+    # HR gives no dates of hire here
+    "create": _MANY | {"budget_24h": _MANY, "budget_7d": _MANY, "budget_30d": _MANY},
 }  # fmt: skip
 _SCOPES = {
     "employees": "person.status in valid_statuses and person.person_type == '10'",

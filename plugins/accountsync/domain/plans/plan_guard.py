@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from accountsync.domain.plans.risks import Risk
 from accountsync.domain.reasons import Kind, Reason
@@ -36,7 +37,10 @@ class GuardRule:
     month: Limit
 
     def ceiling(self, active: int) -> float:
-        """Above this no limit goes, however large its count is."""
+        """Above this no limit goes, however large its count is. There may be more creates than
+        active accounts, so 100 % means that there is no ceiling."""
+        if self.hard_percent >= 100:
+            return inf
         return max(active * self.hard_percent / 100, min(self.floor, max(1, active / 2)))
 
     def allowed(self, limit: Limit, active: int) -> float:

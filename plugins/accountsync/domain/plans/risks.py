@@ -8,13 +8,16 @@
 | lost_membership    | is an update or rename after which the account is in fewer groups or roles  |
 | emptied_attribute  | is an update or rename that clears an attribute which had a value           |
 
+What was made within a day has nothing to lose yet: a change of it, as where a target did not make
+it quite as it was asked to, is none of these.
+
 A task may have several. Those of a disable or delete follow from the operation and are not kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -37,6 +40,7 @@ class Risk(StrEnum):
 KEPT = tuple(risk for risk in Risk if risk not in (Risk.DISABLE, Risk.DELETE))
 """Risks that the store keeps with a task."""
 
+_FRESH = timedelta(days=1)
 _CHANGES = (Operation.UPDATE, Operation.RENAME)
 
 
@@ -48,15 +52,20 @@ def of_task(
     *,
     person: Mapping[str, Any],
     joined_since: date | None,
+    now: datetime,
 ) -> tuple[Risk, ...]:
     """The risks to keep with a task. `joined_since`: see `is_expected`; None: the target is new, so
     that everybody's account is expected."""
     if operation in GIVES:
         is_plain = joined_since is None or is_expected(person, rule.name, joined_since=joined_since)
         return () if is_plain else (Risk(operation),)
-    if operation in _CHANGES and account is not None:
+    if operation in _CHANGES and account is not None and not _is_fresh(account, now):
         return tuple(_of_change(rule, operation, desired, account.attributes))
     return ()
+
+
+def _is_fresh(account: Account, now: datetime) -> bool:
+    return account.made_at is not None and account.made_at > now - _FRESH
 
 
 def is_expected(person: Mapping[str, Any], target: str, *, joined_since: date) -> bool:

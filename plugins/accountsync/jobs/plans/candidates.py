@@ -42,6 +42,7 @@ class Candidate:
     wanted: Mapping[str, Wanted]
     open_tasks: Mapping[str, OpenTask]
     next_at: datetime | None
+    now: datetime
 
     @property
     def needs_names(self) -> bool:
@@ -113,6 +114,7 @@ def _candidate(
         wanted=wanted_states,
         open_tasks=under_way,
         next_at=next_at,
+        now=now,
     )
 
 
@@ -257,6 +259,7 @@ def _with_risks(
         candidate.accounts.get(rule.name),
         person=candidate.context["person"],
         joined_since=rules.joined_since.get(rule.name),
+        now=candidate.now,
     )
     return replace(task, risks=found) if found else task
 

@@ -18,7 +18,8 @@ from accountsync.store.tables import listed
 _OF = text("""
 SELECT
   person_id, system, state, identifier, remote_id, attributes, provenance, disabled_by,
-  disabled_reason, as_shown, updated_at
+  disabled_reason, as_shown, updated_at,
+  CASE WHEN provenance = 'created' THEN created_at END AS made_at
 FROM accountsync.account
 WHERE person_id = ANY(CAST(:persons AS bigint[]))
 """)
@@ -142,6 +143,7 @@ def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
             disabled_reason=row.disabled_reason,
             since=row.updated_at,
             as_shown=row.as_shown,
+            made_at=row.made_at,
         )
     return accounts
 

@@ -114,6 +114,12 @@ def test_a_count_of_none_holds_everything_whatever_the_floor_is() -> None:
     assert held(Facts(active=1_000, planned=1), rule)
 
 
+def test_a_hundred_percent_is_no_ceiling() -> None:
+    """There may be more creates than accounts."""
+    guard = Guard(create=RiskLimits(count=50, percent=100, hard_percent=100))
+    assert not reasons_to_hold(Risk.CREATE, Facts(active=1, planned=30), guard.rule(Risk.CREATE))
+
+
 def test_a_risk_may_have_numbers_of_its_own() -> None:
     guard = Guard(
         rename=RiskLimits(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from accountsync.domain.plans.risks import Risk, of_task
 from accountsync.domain.task_states import TaskState
 
 SINCE = date(2026, 5, 1)
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
 RULE = TargetRule(
     name="corp",
     depends_on=[],
@@ -31,13 +32,25 @@ def person(**fields: Any) -> dict[str, Any]:
 
 
 def of_change(
-    applied: dict[str, Any], desired: dict[str, Any], operation: str = "update"
+    applied: dict[str, Any],
+    desired: dict[str, Any],
+    operation: str = "update",
+    made_at: datetime | None = None,
 ) -> list[str]:
     account = Account(
-        state=AccountState.ACTIVE, identifier="z1", remote_id=None, attributes=applied
-    )
+        state=AccountState.ACTIVE, identifier="z1", remote_id=None, attributes=applied,
+        made_at=made_at,
+    )  # fmt: skip
     return list(
-        of_task(RULE, Operation(operation), desired, account, person=person(), joined_since=SINCE)
+        of_task(
+            RULE,
+            Operation(operation),
+            desired,
+            account,
+            person=person(),
+            joined_since=SINCE,
+            now=NOW,
+        )
     )
 
 
@@ -88,6 +101,13 @@ def test_a_rename_is_one_and_may_take_something_away() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("hours", "expected"), [(23, []), (25, ["rename"]), (None, ["rename"])])
+def test_what_was_made_just_now_has_nothing_to_lose(hours: int | None, expected: list[str]) -> None:
+    """A mail server may make another address than it was asked for; adopted accounts are old."""
+    made_at = None if hours is None else NOW - timedelta(hours=hours)
+    assert of_change({"mail": "a@x"}, {"mail": "b@x"}, "rename", made_at) == expected
+
+
 @pytest.mark.parametrize("operation", ["create", "enable"])
 @pytest.mark.parametrize(
     ("fields", "since", "is_plain"),
@@ -108,7 +128,7 @@ def test_what_a_joiner_a_request_or_a_new_target_explains(
     operation: str, fields: dict[str, Any], since: date | None, is_plain: bool
 ) -> None:
     found = of_task(
-        RULE, Operation(operation), {}, None, person=person(**fields), joined_since=since
+        RULE, Operation(operation), {}, None, person=person(**fields), joined_since=since, now=NOW
     )
     assert list(found) == ([] if is_plain else [operation])
 
