@@ -230,8 +230,9 @@ def _shown(reason: Reason, language: int) -> str:
 def _counted(facts: Mapping[str, Fact], language: int) -> str:
     """What the guard counts, and how much it is of the active accounts."""
     asked, active = float(facts["asked"]), float(facts["active"])
-    share = f" ({asked / active * 100:.2g} %)" if active else ""
-    return RISKS[str(facts["risk"])][language] + share
+    percent = asked / active * 100 if active else 0
+    shown = f"{percent:.0f}" if percent >= 10 else f"{percent:.2g}"
+    return RISKS[str(facts["risk"])][language] + (f" ({shown} %)" if active else "")
 
 
 def _times(facts: Mapping[str, Fact], language: int) -> dict[str, Fact]:

@@ -69,7 +69,8 @@ def test_a_held_plan_is_shown_with_how_many_whom_and_why(planned: TargetsWorld) 
             " disables (42 %): 14 of " in review.body
         )
     assert re.search(
-        r"14 of (\d+) active accounts, more than 20 % 禁用 \(42 %\)：\1 个启用账号中的 14 个，超过 20 %",
+        r"14 of (\d+) active accounts, more than 20 %"
+        r" 禁用 \(42 %\)：\1 个启用账号中的 14 个，超过 20 %",
         review.body,
     )
     shown = sorted(leavers)[:10]
