@@ -31,7 +31,7 @@ _LET_GO_AT = "coalesce(let_through_at, created_at)"
 
 # Of a task `{0}`: the same was let go before, and failed. It is asked for again, which is not
 # judged again, nor counted twice.
-FAILED_BEFORE = f"""
+FAILED_BEFORE = f"""(
   -- rides on ix_account_task_person_id_system_id
   SELECT earlier.approved_at
   FROM accountsync.account_task earlier
@@ -55,7 +55,7 @@ FAILED_BEFORE = f"""
         AND later.id < {{0}}.id
         AND later.state <> 'superseded'
     )
-"""
+)"""
 
 # By target and risk, what the guard decides by, where this plan has something to judge:
 #
@@ -73,7 +73,7 @@ FROM (
     count(*) FILTER (
       WHERE plan_id = :plan_id
         AND state = 'planned'
-        AND NOT EXISTS ({FAILED_BEFORE.format("open")})
+        AND NOT EXISTS {FAILED_BEFORE.format("open")}
     ) AS planned,
     count(*) FILTER (WHERE {GUARD_HOLDS}) AS held
   FROM accountsync.account_task open, unnest({RISKS_OF}) risk

@@ -27,7 +27,7 @@ WHERE plan_id = :plan_id
   AND system = :system
   AND (state = 'planned' OR {GUARD_HOLDS})
   AND :risk = ANY({RISKS_OF})
-  AND NOT EXISTS ({FAILED_BEFORE.format("t")})
+  AND NOT EXISTS {FAILED_BEFORE.format("t")}
 """)
 
 _HELD_HASH = text("""
@@ -58,7 +58,7 @@ FROM (
     {CANDIDATES_OF.format("going")} AS systems,
     CASE
       WHEN going.state = 'held' THEN CAST(:now AS timestamptz)
-      ELSE ({FAILED_BEFORE.format("going")} LIMIT 1)
+      ELSE {FAILED_BEFORE.format("going")}
     END AS approved_at
   FROM accountsync.account_task going
   WHERE going.id = ANY(:ids)
