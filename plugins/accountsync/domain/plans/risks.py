@@ -16,7 +16,7 @@ A task may have several. Those of a disable or delete follow from the operation 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -60,7 +60,7 @@ def of_task(
         is_plain = joined_since is None or is_expected(person, rule.name, joined_since=joined_since)
         return () if is_plain else (Risk(operation),)
     if operation in _CHANGES and account is not None and not _is_fresh(account, now):
-        return tuple(_of_change(rule, operation, desired, account.attributes))
+        return _of_change(rule, operation, desired, account.attributes)
     return ()
 
 
@@ -79,21 +79,24 @@ def is_expected(person: Mapping[str, Any], target: str, *, joined_since: date) -
 
 def _of_change(
     rule: TargetRule, operation: Operation, desired: Attributes, applied: Attributes
-) -> Iterator[Risk]:
-    if operation == Operation.RENAME or any(
-        _has_moved(name, desired, applied) for name in rule.named
-    ):
-        yield Risk.RENAME
-    if any(_loses(desired.get(name), applied.get(name)) for name in rule.memberships):
-        yield Risk.LOST_MEMBERSHIP
-    if _clears(desired, applied, but=rule.memberships):
-        yield Risk.EMPTIED_ATTRIBUTE
-
-
-def _has_moved(name: str, desired: Attributes, applied: Attributes) -> bool:
-    """An attribute that gets its first value, or that is not mapped any more, moves nothing."""
-    old = applied.get(name)
-    return name in desired and old != desired[name] and not _is_empty(old)
+) -> tuple[Risk, ...]:
+    """What is not mapped any more stays as it is, but for groups, which are left."""
+    changed = [name for name, value in desired.items() if applied.get(name) != value]
+    is_renamed, is_emptied = operation == Operation.RENAME, False
+    for name in changed:
+        is_renamed = is_renamed or (name in rule.named and not _is_empty(applied.get(name)))
+        is_emptied = is_emptied or (
+            name not in rule.memberships and _is_cleared(desired[name], applied.get(name))
+        )
+    loses = rule.memberships and any(
+        _loses(desired.get(name), applied.get(name)) for name in rule.memberships
+    )
+    found = (
+        (Risk.RENAME, is_renamed),
+        (Risk.LOST_MEMBERSHIP, loses),
+        (Risk.EMPTIED_ATTRIBUTE, is_emptied),
+    )
+    return tuple(risk for risk, is_there in found if is_there)
 
 
 def _loses(desired: Any, applied: Any) -> bool:
@@ -110,18 +113,13 @@ def _entries(value: Any) -> frozenset[str]:
     return frozenset(str(entry).casefold() for entry in texts if entry)
 
 
-def _clears(desired: Attributes, applied: Attributes, *, but: Collection[str] = ()) -> bool:
-    """Whether something is emptied that had a value. What is not mapped any more stays."""
-    for name, value in desired.items():
-        old = applied.get(name)
-        if value == old or name in but:
-            continue
-        if _is_empty(value):
-            if not _is_empty(old):
-                return True
-        elif isinstance(value, Mapping) and isinstance(old, Mapping) and _clears(value, old):
-            return True
-    return False
+def _is_cleared(value: Any, old: Any) -> bool:
+    """Whether it, or a part of it, had a value and has none now."""
+    if _is_empty(value):
+        return not _is_empty(old)
+    if not (isinstance(value, Mapping) and isinstance(old, Mapping)):
+        return False
+    return any(_is_cleared(part, old.get(name)) for name, part in value.items())
 
 
 def _is_empty(value: Any) -> bool:
