@@ -538,3 +538,45 @@ def test_a_target_with_adopted_accounts_is_not_new(company: People) -> None:
         company.add(f"X{n}", "王芳")
     plan(company)
     assert known(company, CASES["create"]).get(("corp", "create", "ready"), 0) == 20
+
+
+def test_a_held_task_that_an_operator_cancels_is_refused_until_it_is_reconsidered(
+    company: People,
+) -> None:
+    """I7: as one that was rejected with its plan."""
+    _spelt_otherwise(company)
+    held = plan(company).plan_id
+    task_commands.carry_out(
+        engine=company.engine, settings=company.settings, command="cancel", actor="mia",
+        chosen=TaskFilter(person="1", target="corp"), comment="a double",
+    )  # fmt: skip
+    company.execute("UPDATE accountsync.person SET revision = revision + 1")
+    plan(company)
+    assert known(company, CASES["create"]) == {("corp", "create", "held"): SOME - 1}
+    assert reconsider(company, held) == 1
+    plan(company)
+    assert known(company, CASES["create"]) == {("corp", "create", "held"): SOME}
+
+
+def test_what_only_comes_after_a_rejected_task_goes_on(company: People) -> None:
+    """I12: at once, not when somebody looks for what was overlooked."""
+    company.settings = _app_after_corp()
+    plan(company)
+    company.execute("UPDATE accountsync.account SET state = 'absent' WHERE system = 'app'")
+    company.execute("UPDATE accountsync.person SET phone = NULL, revision = revision + 1")
+    held = plan(company)
+    found = tasks(company)
+    assert found["corp", "update", "held"] == PEOPLE
+    assert found["app", "create", "held"] == PEOPLE
+    company.execute(
+        "UPDATE accountsync.account_task SET state = 'waiting', waits_for = '{corp}',"
+        " held_because = NULL WHERE system = 'app' AND state = 'held'"
+    )
+    assert decide(company, "reject", held.plan_id) == PEOPLE
+    assert tasks(company) == {("app", "create", "ready"): PEOPLE}
+
+
+def _app_after_corp() -> Any:
+    both = settings()
+    app = both.targets["app"].model_copy(update={"depends_on": [], "after": ["corp"]})
+    return both.model_copy(update={"targets": both.targets | {"app": app}})
