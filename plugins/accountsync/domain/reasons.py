@@ -18,12 +18,13 @@ Fact = str | int | float
 class Kind(StrEnum):
     """Every kind of reason, grouped by who finds it, with the names of its facts."""
 
-    # The guard of a plan, about one operation in one target (I7): asked, active, allowed.
+    # The guard of a plan, about one risk in one target (I7): risk, asked, active, allowed.
     MORE_AT_ONCE = "more_at_once"
     MORE_THAN_SHARE = "more_than_share"
     """`allowed`: a percentage of the active accounts."""
     MORE_IN_24_HOURS = "more_in_24_hours"
     MORE_IN_7_DAYS = "more_in_7_days"
+    MORE_IN_30_DAYS = "more_in_30_days"
 
     # The guard of a feed (I7). All but the first: affected, of, allowed (a percentage).
     NOT_ONE_ROW = "not_one_row"

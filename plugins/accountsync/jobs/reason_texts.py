@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from accountsync.domain.durations import duration_text
+from accountsync.domain.plans.risks import Risk
 from accountsync.domain.reasons import Fact, Kind, Reason
 from accountsync.domain.shown import as_markdown
 
@@ -28,6 +29,10 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
     Kind.MORE_IN_7_DAYS: (
         "{asked} within 7 days, more than {allowed:.0f}",
         "7 天内 {asked} 个，超过 {allowed:.0f} 个",
+    ),
+    Kind.MORE_IN_30_DAYS: (
+        "{asked} within 30 days, more than {allowed:.0f}",
+        "30 天内 {asked} 个，超过 {allowed:.0f} 个",
     ),
     Kind.NOT_ONE_ROW: (
         "not one row, where {known} persons are known",
@@ -189,6 +194,17 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
 """The English and the Chinese text of each kind. Facts that are no numbers, such as a field or a
 target, are names that both languages use."""
 
+RISKS: Mapping[str, tuple[str, str]] = {
+    Risk.DISABLE: ("disables", "禁用"),
+    Risk.DELETE: ("deletes", "删除"),
+    Risk.CREATE: ("creates that no joiner explains", "没有入职人员对应的新建"),
+    Risk.ENABLE: ("enables that no joiner explains", "没有入职人员对应的启用"),
+    Risk.RENAME: ("renames", "改名"),
+    Risk.LOST_MEMBERSHIP: ("lost memberships", "失去组或角色"),
+    Risk.EMPTIED_ATTRIBUTE: ("emptied attributes", "属性变空"),
+}
+"""What the guard counts, in English and in Chinese."""
+
 _NEVER = ("not one came since the first run,", "首次运行以来一直没有，")
 _LAST = ("the last came", "上一次")
 
@@ -226,8 +242,19 @@ def _shown(reason: Reason, language: int, show: Show = str) -> str:
     facts: dict[str, Fact] = dict(reason.facts)
     if reason.kind in (Kind.NO_NEW_PERSON, Kind.NO_NEW_FILE):
         facts |= _times(reason.facts, language)
-    shown = {name: show(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
-    return TEXTS[reason.kind][language].format_map(shown)
+    values = {name: show(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+    shown = TEXTS[reason.kind][language].format_map(values)
+    if "risk" not in facts:  # of another guard, or from before 0.4.0
+        return shown
+    return f"{_counted(facts, language)}{(': ', '：')[language]}{shown}"
+
+
+def _counted(facts: Mapping[str, Fact], language: int) -> str:
+    """What the guard counts, and how much it is of the active accounts."""
+    asked, active = float(facts["asked"]), float(facts["active"])
+    percent = asked / active * 100 if active else 0
+    shown = f"{percent:.0f}" if percent >= 10 else f"{percent:.2g}"
+    return RISKS[str(facts["risk"])][language] + (f" ({shown} %)" if active else "")
 
 
 def _times(facts: Mapping[str, Fact], language: int) -> dict[str, Fact]:

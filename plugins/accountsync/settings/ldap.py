@@ -103,6 +103,10 @@ class LdapTarget(Target):
                 yield Problem(("attributes", attribute), "is set by the connector itself")
 
     @property
+    def memberships(self) -> frozenset[str]:
+        return frozenset({self.groups.attribute} if self.groups else ())
+
+    @property
     def named(self) -> list[str]:
         """The distinguished names in the configuration itself, which are no personal data."""
         named = [self.search_base, self.disabling.policy]

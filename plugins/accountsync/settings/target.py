@@ -64,6 +64,11 @@ class Target(Group):
     keep: list[str] = Field([], description="attributes that stay as they were first applied")
     guard: Guard | None = Field(None, description="in place of the common one, as a whole")
 
+    @property
+    def memberships(self) -> frozenset[str]:
+        """The attributes that name groups or roles."""
+        return frozenset({"groups", "roles", "entitlements"} & self.attributes.keys())
+
     @model_validator(mode="after")
     def _correlations_are_answerable(self) -> Target:
         problems = [

@@ -65,11 +65,12 @@ def test_a_held_plan_is_shown_with_how_many_whom_and_why(planned: TargetsWorld) 
     assert review.subject == f"Plan {number}: 42 account tasks are held"
     for target in ("idaas", "welink", "email"):
         assert (
-            f"| {target} | disable 禁用 | 14 | rule no longer holds 不再符合授权规则: 14 | 14 of "
-            in review.body
+            f"| {target} | disable 禁用 | 14 | rule no longer holds 不再符合授权规则: 14 |"
+            " disables (42 %): 14 of " in review.body
         )
     assert re.search(
-        r"14 of (\d+) active accounts, more than 20 % \1 个启用账号中的 14 个，超过 20 %",
+        r"14 of (\d+) active accounts, more than 20 %"
+        r" 禁用 \(42 %\)：\1 个启用账号中的 14 个，超过 20 %",
         review.body,
     )
     shown = sorted(leavers)[:10]

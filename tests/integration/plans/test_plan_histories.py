@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from accountsync.domain.accounts.account import RemoteAccount
+from accountsync.domain.plans.risks import Risk
 from accountsync.domain.tasks.outcomes import Result, succeeded
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.tasks.operations import with_late_bound
@@ -29,10 +30,13 @@ FEW = settings(
 LEASE = timedelta(minutes=5)
 DAY = timedelta(days=1)
 _MANY = {"count": 10_000, "percent": 100}
-_UNGUARDED = dict.fromkeys(("disable", "delete", "budget_24h", "budget_7d"), _MANY)
+_UNGUARDED = dict.fromkeys((*Risk, "budget_24h", "budget_7d", "budget_30d"), _MANY)
 _LOW = {
     "disable": {"count": 3, "percent": 0}, "hard_percent": 100,
     "budget_24h": {"count": 4, "percent": 0}, "budget_7d": {"count": 6, "percent": 0},
+    "budget_30d": {"count": 6, "percent": 0},
+    # HR gives no dates of hire here
+    "create": _MANY | {"budget_24h": _MANY, "budget_7d": _MANY, "budget_30d": _MANY},
 }  # fmt: skip
 _SCOPES = {
     "employees": "person.status in valid_statuses and person.person_type == '10'",
@@ -235,7 +239,7 @@ def test_the_budgets_hold_whatever_the_rhythm_of_a_leak(
         office.hire("张伟")
         assert office.plan().counts["idaas"]["ready"] >= 1
         office.work("idaas", "email", "welink")
-    for window, most in (("0 hours", 3), ("24 hours", 4), ("7 days", 6)):
+    for window, most in (("0 hours", 3), ("24 hours", 4), ("7 days", 6), ("30 days", 6)):
         assert not more_than(people, most, window)
     for plan in held_plans.list_held(engine=people.engine):
         facts: dict[str, Any] = {"actor": "ann", "comment": "seen", "now": office.now}

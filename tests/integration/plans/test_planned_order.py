@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import RowMapping
 
 from accountsync.domain.accounts.account import GIVES, TAKES_AWAY, AccountState, Operation
+from accountsync.domain.plans.risks import Risk
 from accountsync.domain.task_states import OPEN_STATES, TaskState
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.waiting import stands
@@ -29,7 +30,7 @@ NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 KINDS = (None, "depends_on", "after")
 TARGETS = ("idaas", "welink", "email")
 _ALL = {"count": 10_000, "percent": 100}
-_UNGUARDED = dict.fromkeys(("disable", "delete", "budget_24h", "budget_7d"), _ALL)
+_UNGUARDED = dict.fromkeys((*Risk, "budget_24h", "budget_7d", "budget_30d"), _ALL)
 _NUMBERS = count(1)
 
 

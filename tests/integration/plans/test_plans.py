@@ -146,7 +146,7 @@ def test_mass_disables_are_held_while_joiners_go_on(settled: TargetsWorld) -> No
     assert (line.held, line.reasons) == (10, {"status_not_valid": 10})
     assert [reason.kind for reason in line.held_because] == [Kind.MORE_THAN_SHARE]
     assert {**line.held_because[0].facts} | {"active": 0} == {
-        "asked": 10, "active": 0, "allowed": 20,
+        "risk": "disable", "asked": 10, "active": 0, "allowed": 20,
     }  # fmt: skip
     assert settled.plan().counts == {}  # nobody is planned twice for it
 

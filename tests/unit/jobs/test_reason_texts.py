@@ -6,8 +6,9 @@ from string import Formatter
 
 import pytest
 
+from accountsync.domain.plans.risks import Risk
 from accountsync.domain.reasons import Kind, Reason, as_document, from_document, from_text
-from accountsync.jobs.reason_texts import TEXTS, all_english, both, chinese, english
+from accountsync.jobs.reason_texts import RISKS, TEXTS, all_english, both, chinese, english
 
 GUARD = {"asked": 41, "active": 97, "allowed": 40.0}
 SHARE = {"affected": 41, "of": 97, "allowed": 10.0}
@@ -20,6 +21,7 @@ FACTS = {
     Kind.MORE_THAN_SHARE: GUARD,
     Kind.MORE_IN_24_HOURS: GUARD,
     Kind.MORE_IN_7_DAYS: GUARD,
+    Kind.MORE_IN_30_DAYS: GUARD,
     Kind.NOT_ONE_ROW: {"known": 41},
     Kind.NEWLY_REJECTED: SHARE,
     Kind.FIELD_EMPTIED: {"field": "status"} | SHARE,
@@ -41,7 +43,9 @@ FACTS = {
     Kind.TEXT: {"text": "{no} such"},
 }
 """Of each kind; those that are not here have a field or nothing."""
-NOT_TOLD = {Kind.MORE_IN_24_HOURS: {"active"}, Kind.MORE_IN_7_DAYS: {"active"}}
+NOT_TOLD = dict.fromkeys(
+    (Kind.MORE_IN_24_HOURS, Kind.MORE_IN_7_DAYS, Kind.MORE_IN_30_DAYS), {"active"}
+)
 """Facts that the texts leave out."""
 WRITTEN = {"seconds": "1d3h", "expected_every": "1d2h", "since": "2026-11-30 01:02"}
 """Facts that people write otherwise."""
@@ -70,6 +74,24 @@ def test_every_kind_has_both_texts_with_its_facts_in_them(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_a_reason_is_the_same_after_the_store_has_kept_it(kind: Kind) -> None:
     assert from_document(as_document(a_reason(kind))) == a_reason(kind)
+
+
+@pytest.mark.parametrize("risk", Risk)
+def test_the_guard_says_what_it_counts_and_its_share(risk: Risk) -> None:
+    """Reasons from before 0.4.0 do not say of what they are."""
+    reason = Reason.of(Kind.MORE_AT_ONCE, risk=risk, **GUARD)
+    assert english(reason).startswith(f"{RISKS[risk][0]} (42 %): 41 of 97 ")
+    assert chinese(reason).startswith(f"{RISKS[risk][1]} (42 %)：97 ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "active", "share"),
+    [(150, 100, " (150 %)"), (3, 1_000, " (0.3 %)"), (1, 0, ""), (1, 100_000, " (0.001 %)")],
+)
+def test_a_share_is_written_as_people_write_it(asked: int, active: int, share: str) -> None:
+    facts = {"asked": asked, "active": active, "allowed": 0}
+    text = english(Reason.of(Kind.MORE_AT_ONCE, risk="rename", **facts))
+    assert text.startswith(f"renames{share}: ")
 
 
 def test_several_reasons_are_told_in_english_and_then_in_chinese() -> None:

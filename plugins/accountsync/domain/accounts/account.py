@@ -94,6 +94,8 @@ class Account:
     disabled_reason: str | None = None
     since: datetime | None = None
     """When it came into this state, or later."""
+    made_at: datetime | None = None
+    """When we made it; None: it was adopted."""
     as_shown: bool = False
     """It was adopted and not planned since, so `attributes` are those that the target showed."""
     closed: Closure | None = None

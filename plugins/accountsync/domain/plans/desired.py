@@ -32,7 +32,8 @@ class TargetRule:
     `late`: attributes that read `accounts`. `key`: the attribute that tells whose an account is.
     `depends_on`: targets in which an account is needed.
     `after`: targets whose task comes first, however it ends. `kept`: attributes that stay as they
-    were first applied.
+    were first applied. `memberships`: attributes that name groups or roles. `named`: attributes
+    that are made from a name.
     """
 
     name: str
@@ -46,6 +47,8 @@ class TargetRule:
     policy: Policy = field(default_factory=Policy)
     identifier: str = ""
     kept: Collection[str] = ()
+    memberships: Collection[str] = ()
+    named: Collection[str] = ()
 
 
 def same(left: Attributes, right: Attributes) -> bool:

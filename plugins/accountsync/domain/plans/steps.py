@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from accountsync.domain.accounts.account import TAKES_AWAY, AccountState, Attributes, Operation
+from accountsync.domain.accounts.account import (
+    GIVES,
+    TAKES_AWAY,
+    AccountState,
+    Attributes,
+    Operation,
+)
 from accountsync.domain.plans.desired import same
+from accountsync.domain.plans.risks import Risk
 from accountsync.domain.reasons import Kind, Reason
 from accountsync.domain.task_states import IN_DOUBT, TaskState
+
+_WAITS_FOR_NOBODY = (TaskState.HELD, TaskState.CANCELLED)
+"""What such a task would have to wait for is looked at when it goes on."""
+LET_GO = (TaskState.READY, TaskState.WAITING)
+"""Nothing but time or the other tasks of the person keeps such a task."""
 
 
 class Step(Enum):
@@ -46,12 +58,14 @@ class OpenTask:
     cause: Reason | None = None
     waits_for: Sequence[str] = ()
     kept_back: bool = False
+    risks: Sequence[Risk] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
     """A task that the plan asks for. `state`: ready, waiting (for the targets in `waits_for`),
-    needs_data (see `cause`) or planned (the guard has not judged it yet)."""
+    needs_data (see `cause`) or planned (the guard has not judged it yet). `risks`: what the guard
+    judges by; a task that has some is written as planned (see `to_write`)."""
 
     person_id: int
     target: str
@@ -63,6 +77,7 @@ class PlannedTask:
     cause: Reason | None
     account_state: AccountState = AccountState.ACTIVE
     reason: str | None = None
+    risks: Sequence[Risk] = ()
 
 
 def step(planned: PlannedTask | None, open_task: OpenTask | None) -> Step:
@@ -105,7 +120,11 @@ def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:
     if lacks_data != (open_task.state == TaskState.NEEDS_DATA):
         return False
     waits = planned.operation not in TAKES_AWAY and not open_task.kept_back
-    if waits and {*planned.waits_for} != {*open_task.waits_for}:
+    if (
+        waits
+        and open_task.state not in _WAITS_FOR_NOBODY
+        and {*planned.waits_for} != {*open_task.waits_for}
+    ):
         return False
     facts = (open_task.operation, open_task.account_state, open_task.reason)
     return (
@@ -120,3 +139,19 @@ def _was_asked(open_task: OpenTask) -> bool:
     """Whether a human is asked about it, or has answered."""
     is_answered = open_task.cause is not None and open_task.cause.kind is Kind.COMMANDED
     return open_task.state == TaskState.NEEDS_HUMAN or is_answered
+
+
+def to_write(task: PlannedTask, revised: OpenTask | None = None) -> PlannedTask:
+    """The task as it is written. What the guard has to judge first is planned, and waits for
+    nothing until it is let through.
+
+    `revised`: the open task that gets its attributes. An account that was explained when it was
+    first asked for stays so, and what was let through is not judged again for the same risks.
+    """
+    if revised is not None and task.operation in GIVES:
+        task = replace(task, risks=revised.risks)
+    if not task.risks or task.state not in LET_GO:
+        return task
+    if revised is not None and revised.state in LET_GO and {*task.risks} <= {*revised.risks}:
+        return task
+    return replace(task, state=TaskState.PLANNED, waits_for=())

@@ -22,7 +22,14 @@ _HEADS = (
     "target 目标", "operation 操作", "held 已拦截", "why 原因", "the guard 防护",
     "employee numbers 工号",
 )  # fmt: skip
-_OPERATIONS = {"disable": "disable 禁用", "delete": "delete 删除"}
+_OPERATIONS = {
+    "create": "create 新建",
+    "update": "update 更新",
+    "rename": "rename 改名",
+    "enable": "enable 启用",
+    "disable": "disable 禁用",
+    "delete": "delete 删除",
+}
 _MEANWHILE = {
     "full": (
         "Until then changes are read on, and who is missing is not looked for.",
@@ -41,6 +48,7 @@ _REJECTS_SHOWN = 5
 _NO_VALID_STATUS = "leaver: status is none of valid_statuses 离职：状态不在 valid_statuses 中"
 _MOVER = "mover: rule no longer holds 调动：不再符合授权规则"
 _RULES = {
+    "active": "active 在职",
     "left": "left 已离职",
     "leave": "on leave 休假",
     "prehire": "not begun yet 未入职",

@@ -8,17 +8,17 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from accountsync.domain.accounts.account import Account, AccountState, Operation
+from accountsync.domain.accounts.account import GIVES, Account, AccountState, Operation
 from accountsync.domain.mapping.values import Context
 from accountsync.domain.names.numbering import FirstNumbers
 from accountsync.domain.persons import account_request
 from accountsync.domain.persons.lifecycle import Standing, standing
-from accountsync.domain.plans import planning
+from accountsync.domain.plans import planning, risks
 from accountsync.domain.plans.desired import Difference, TargetRule, as_applied
 from accountsync.domain.plans.entitlement import UNKNOWN, Wanted, wanted
 from accountsync.domain.plans.steps import OpenTask, PlannedTask
 from accountsync.domain.reasons import Kind, Reason
-from accountsync.domain.task_states import IN_DOUBT
+from accountsync.domain.task_states import IN_DOUBT, TaskState
 from accountsync.errors import RecordError
 from accountsync.jobs.plans import name_giving, person_facts
 from accountsync.jobs.plans.name_giving import Given
@@ -43,6 +43,7 @@ class Candidate:
     wanted: Mapping[str, Wanted]
     open_tasks: Mapping[str, OpenTask]
     next_at: datetime | None
+    now: datetime
     waits_with: Reason | None = None
     """Why nothing is given to the person for the time being."""
 
@@ -128,6 +129,7 @@ def _candidate(
         wanted=wanted_states,
         open_tasks=under_way,
         next_at=next_at,
+        now=now,
         waits_with=_waits_with(person, stands),
     )
 
@@ -279,10 +281,27 @@ def plan_tasks(
             open_task=candidate.open_tasks.get(rule.name),
         )
         if task is not None:
-            planned[rule.name] = planning.held_up(
-                task, candidate.accounts.get(rule.name), candidate.waits_with
-            )
+            task = planning.held_up(task, candidate.accounts.get(rule.name), candidate.waits_with)
+            planned[rule.name] = _with_risks(rules, rule, candidate, task)
     return planned | _in_order(rules, planned, candidate.open_tasks)
+
+
+def _with_risks(
+    rules: Rules, rule: TargetRule, candidate: Candidate, task: PlannedTask
+) -> PlannedTask:
+    """The task with what the guard judges it by. Of a change that lacks data nothing is known."""
+    if task.operation not in GIVES and task.state == TaskState.NEEDS_DATA:
+        return task
+    found = risks.of_task(
+        rule,
+        task.operation,
+        task.desired,
+        candidate.accounts.get(rule.name),
+        person=candidate.context["person"],
+        joined_since=rules.joined_since.get(rule.name),
+        now=candidate.now,
+    )
+    return replace(task, risks=found) if found else task
 
 
 def _in_order(

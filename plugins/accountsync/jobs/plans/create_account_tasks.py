@@ -34,7 +34,7 @@ from accountsync.store import locks, schema
 from accountsync.store.accounts import accounts
 from accountsync.store.persons import ownership, persons
 from accountsync.store.persons.persons import Evaluation
-from accountsync.store.plans import guarded_tasks, planned_rules, planned_tasks, plans
+from accountsync.store.plans import guard_facts, guarded_tasks, planned_rules, planned_tasks, plans
 from accountsync.store.plans.plan_view import PlanLine
 from accountsync.store.plans.planned_tasks import Digest
 from accountsync.store.tasks import dependants, open_access
@@ -161,6 +161,8 @@ def _plan(
     """Derives, judges and finishes a plan. The names that HR gives are recorded for everybody
     before any name is given, even if only one person is planned (I8)."""
     plan_id = plans.start(connection, airflow_run_id=airflow_run_id, now=now)
+    settled = guard_facts.settled_targets(connection, targets=list(rules.joiner))
+    rules = rules.with_joiners(settled, now)
     digest = hashlib.sha256()
     changed = planned_rules.changed(connection, rules.fingerprints)
     if changed:
@@ -235,21 +237,21 @@ def _to_open_tasks(
 
 def _judge(connection: Connection, rules: Rules, plan_id: int, now: datetime) -> None:
     """Holds what the guard stops, and releases everything else (I7)."""
-    for group in guarded_tasks.facts(connection, plan_id=plan_id, now=now):
-        because = plan_guard.reasons_to_hold(
-            group.facts, rules.guards[group.target, group.operation]
-        )
+    for group in guard_facts.facts(connection, plan_id=plan_id, now=now):
+        rule = rules.guards[group.target, group.risk]
+        because = plan_guard.reasons_to_hold(group.risk, group.facts, rule)
         if because:
             log.warning(
-                "event=held plan=%s target=%s operation=%s because=%r",
-                plan_id, group.target, group.operation, all_english(because),
+                "event=held plan=%s target=%s risk=%s because=%r",
+                plan_id, group.target, group.risk, all_english(because),
             )  # fmt: skip
             guarded_tasks.hold(
                 connection,
                 plan_id=plan_id,
                 target=group.target,
-                operation=group.operation,
+                risk=group.risk,
                 because=because,
+                now=now,
             )
     clean = guarded_tasks.still_planned(connection, plan_id=plan_id)
     guarded_tasks.let_through(connection, ids=clean, candidates=rules.order.table(), now=now)
@@ -288,17 +290,20 @@ def _finish(
 def _changes(
     connection: Connection, rules: Rules, rows: Sequence[Facts], now: datetime, first: FirstNumbers
 ) -> _Changes:
-    """What a lot of persons needs. A person without accounts and open tasks gets the planned tasks
-    as they are, because there is nothing to compare them with."""
+    """What a lot of persons needs. A person without accounts, open tasks and refusals gets the
+    planned tasks as they are, because there is nothing to compare them with."""
     everybody = read_candidates(connection, rules, rows, now)
     given = give_names(connection, rules, everybody, first)
-    newcomers = [
-        candidate for candidate in everybody if not (candidate.accounts or candidate.open_tasks)
+    refused = planned_tasks.refused(connection, [candidate.id for candidate in everybody])
+    others = [
+        candidate
+        for candidate in everybody
+        if candidate.accounts or candidate.open_tasks or candidate.id in refused
     ]
-    others = [candidate for candidate in everybody if candidate.accounts or candidate.open_tasks]
+    known = {candidate.id for candidate in others}
+    newcomers = [candidate for candidate in everybody if candidate.id not in known]
     others = take_over_adopted(connection, rules, others, given)
     planned = [plan_tasks(rules, candidate, given.get(candidate.id, {})) for candidate in others]
-    refused = planned_tasks.refused(connection, [candidate.id for candidate in others])
     changes = _Changes(planned=[candidate.evaluation() for candidate in newcomers])
     for candidate, tasks in zip(others, planned, strict=True):
         refusals = refused.get(candidate.id, {})

@@ -93,9 +93,11 @@ def reject(
         view = _find_held(connection, plan, reviewed)
         is_first = view.leavers_asked_at is None
         leavers = guarded_tasks.leavers(connection, plan_id=plan, chosen=chosen)
-        cancelled = guarded_tasks.reject(
+        refused = guarded_tasks.reject(
             connection, plan_id=plan, now=now, chosen=chosen, leavers=not is_first
         )
+        cancelled = len(refused)
+        dependants.release_satisfied(connection, now=now, persons=refused)
         if leavers and is_first:
             guarded_tasks.ask_about_leavers(connection, plan_id=plan, now=now)
         _close(connection, plan, "rejected", actor=actor, comment=comment, now=now)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 
 import orjson
 
-from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.mapping.values import compile_condition, compile_tree, paths, roots_in
 from accountsync.domain.persons import account_request
 from accountsync.domain.persons.lifecycle import Statuses
 from accountsync.domain.plans.desired import TargetRule
 from accountsync.domain.plans.entitlement import Policy
 from accountsync.domain.plans.plan_guard import GuardRule
+from accountsync.domain.plans.risks import Risk
 from accountsync.domain.tasks.waiting import Order
 from accountsync.jobs.plans import name_giving
 from accountsync.jobs.plans.name_giving import NameRules
@@ -40,21 +40,30 @@ class Rules:
     """`order` says which targets come after which. `fingerprints` has a hash of each target's
     rules. `valid_statuses` and `statuses` are by source. The valid ones include those of a leave,
     about which the `leave` of each target decides. Persons of a source that is not in `statuses`
-    keep their accounts as they are."""
+    keep their accounts as they are. `joiner`: target → within which time somebody was hired who
+    explains an account there; `joined_since`: the date that follows from it, but for targets that
+    are new."""
 
     targets: Sequence[TargetRule]
     order: Order
     names: NameRules
     valid_statuses: Mapping[str, Sequence[str]]
     statuses: Mapping[str, Statuses]
-    guards: Mapping[tuple[str, str], GuardRule]
+    guards: Mapping[tuple[str, Risk], GuardRule]
+    joiner: Mapping[str, timedelta]
     fingerprints: Mapping[str, str]
+    joined_since: Mapping[str, date] = field(default_factory=dict)
 
     @property
     def reads(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
         """Target → another target → the facts of an account there that the first one's mapping
         reads."""
         return {rule.name: _read_accounts(rule) for rule in self.targets}
+
+    def with_joiners(self, settled: Sequence[str], now: datetime) -> Rules:
+        """The rules with `joined_since`. `settled`: the targets that are not new."""
+        since = {target: (now - self.joiner[target]).date() for target in settled}
+        return replace(self, joined_since=since)
 
 
 def _read_accounts(rule: TargetRule) -> Mapping[str, Sequence[str]]:
@@ -82,9 +91,13 @@ def compile_rules(settings: Settings) -> Rules:
             **{source.name: _statuses(source) for source in settings.hr},
         },
         guards={
-            (name, operation): (target.guard or settings.guard).rule(operation)
+            (name, risk): (target.guard or settings.guard).rule(risk)
             for name, target in settings.targets.items()
-            for operation in TAKES_AWAY
+            for risk in Risk
+        },
+        joiner={
+            name: (target.guard or settings.guard).joiner
+            for name, target in settings.targets.items()
         },
         fingerprints={
             name: _fingerprint(settings, target) for name, target in settings.targets.items()
@@ -114,6 +127,12 @@ def _rule(name: str, target: AnyTarget) -> TargetRule:
         policy=_policy(target),
         identifier=target.identifier,
         kept=target.keep,
+        memberships=target.memberships,
+        named=frozenset(
+            attribute
+            for attribute, node in target.attributes.items()
+            if "names" in roots_in(node, roots=PERSON_ROOTS)
+        ),
     )
 
 

@@ -24,7 +24,8 @@ from accountsync.store.tables import listed
 _OF = text("""
 SELECT
   person_id, system, state, identifier, coalesce(remote_id, lost_id) AS remote_id, attributes,
-  provenance, disabled_by, disabled_reason, closed, as_shown, updated_at
+  provenance, disabled_by, disabled_reason, closed, as_shown, updated_at,
+  CASE WHEN provenance = 'created' THEN created_at END AS made_at
 FROM accountsync.account
 WHERE person_id = ANY(CAST(:persons AS bigint[]))
 """)
@@ -149,6 +150,7 @@ def of_persons(connection: Connection, persons: Sequence[int]) -> Mapping[int, d
             since=row.updated_at,
             as_shown=row.as_shown,
             closed=row.closed and Closure(row.closed),
+            made_at=row.made_at,
         )
     return accounts
 

@@ -1,4 +1,4 @@
-"""Tasks that the guard judges: how they are counted, held, let through and decided about (I7)."""
+"""Tasks that the guard judges: how they are held, let through and decided about (I7)."""
 
 from __future__ import annotations
 
@@ -10,70 +10,26 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
-from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.plans.entitlement import HAS_LEFT
-from accountsync.domain.plans.plan_guard import Facts
+from accountsync.domain.plans.risks import Risk
 from accountsync.domain.reasons import Kind, Reason, as_documents
-from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store import causes
 from accountsync.store.engine import bigints
+from accountsync.store.plans.guard_facts import FAILED_BEFORE, GUARD_HOLDS, LONGEST, RISKS_OF
 from accountsync.store.plans.plan_view import PlanView, from_row
-from accountsync.store.tables import listed
+from accountsync.store.tables import REFUSED
 from accountsync.store.tasks import dependants
 from accountsync.store.tasks.dependants import CANDIDATES_OF
 
-GUARD_HOLDS = (
-    f"(state = 'held' AND held_because IS NOT NULL AND operation IN {listed(TAKES_AWAY)}"
-    f" AND error_kind IS DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}')"
-)
-"""Tasks that are decided about with their plan. Tasks that an operator holds are not among them."""
-
-# By target and operation, what the guard decides by, where this plan has something to judge:
-#
-#   planned     tasks of this plan that are still to be judged
-#   held        tasks of any plan that the guard holds
-#   active      accounts of the target that are active: what a share is a share of
-#   day, week   tasks of the last 24 hours and 7 days that went through without a human
-_FACTS = text(f"""
-SELECT t.system, t.operation, t.planned, t.held, a.active, done.day, done.week
-FROM (
-  -- rides on uq_account_task_open, ix_account_task_guarded
-  SELECT
-    system,
-    operation,
-    count(*) FILTER (WHERE plan_id = :plan_id) AS planned,
-    count(*) FILTER (WHERE {GUARD_HOLDS}) AS held
-  FROM accountsync.account_task
-  WHERE state IN ('planned', 'held') AND operation IN {listed(TAKES_AWAY)}
-  GROUP BY 1, 2
-) t,
-  LATERAL (
-    SELECT count(*) AS active
-    FROM accountsync.account
-    WHERE system = t.system AND state = 'active'
-  ) a,
-  LATERAL (
-    -- rides on ix_account_task_guarded, whose predicate has to stand here, literally
-    SELECT
-      count(*) AS week,
-      count(*) FILTER (WHERE created_at > CAST(:now AS timestamptz) - interval '24 hours') AS day
-    FROM accountsync.account_task done
-    WHERE done.system = t.system
-      AND done.operation = t.operation
-      AND approved_at IS NULL
-      AND created_at > CAST(:now AS timestamptz) - interval '7 days'
-      AND done.operation IN {listed(TAKES_AWAY)}
-      AND state NOT IN ('planned', 'superseded', 'cancelled')
-      AND NOT {GUARD_HOLDS}
-  ) done
-WHERE t.planned > 0
-""")
-
-_HOLD = text("""
-UPDATE accountsync.account_task
-SET state = 'held', held_because = CAST(:because AS jsonb)
-WHERE plan_id = :plan_id AND state = 'planned' AND system = :system AND operation = :operation
+_HOLD = text(f"""
+UPDATE accountsync.account_task t
+SET state = 'held', held_because = coalesce(held_because, '[]') || CAST(:because AS jsonb)
+WHERE plan_id = :plan_id
+  AND system = :system
+  AND (state = 'planned' OR {GUARD_HOLDS})
+  AND :risk = ANY({RISKS_OF})
+  AND NOT EXISTS {FAILED_BEFORE.format("t")}
 """)
 
 _HELD_HASH = text("""
@@ -88,16 +44,24 @@ WHERE plan_id = :plan_id AND held_because IS NOT NULL
 
 # What goes on may have to wait for the targets that come after its own. Which of them it does wait
 # for is decided next (`store.tasks.dependants`), once all that go on together are let through: the
-# one is not held any more for which another waits.
+# one is not held any more for which another waits. What a human approved once, and failed, still is
+# approved.
 _LET_THROUGH = text(f"""
 UPDATE accountsync.account_task t
 SET
   waits_for = w.systems,
   next_attempt_at = :now,
   state = CASE WHEN cardinality(w.systems) = 0 THEN 'ready' ELSE 'waiting' END,
-  approved_at = CASE WHEN t.state = 'held' THEN CAST(:now AS timestamptz) END
+  approved_at = w.approved_at,
+  let_through_at = CASE WHEN w.approved_at IS NULL THEN CAST(:now AS timestamptz) END
 FROM (
-  SELECT going.id, {CANDIDATES_OF.format("going")} AS systems
+  SELECT
+    going.id,
+    {CANDIDATES_OF.format("going")} AS systems,
+    CASE
+      WHEN going.state = 'held' THEN CAST(:now AS timestamptz)
+      ELSE {FAILED_BEFORE.format("going")}
+    END AS approved_at
   FROM accountsync.account_task going
   WHERE going.id = ANY(:ids)
 ) w
@@ -120,7 +84,8 @@ _CHOSEN = f"""
 _REJECT = text(f"""
 UPDATE accountsync.account_task
 SET state = 'cancelled', finished_at = :now, {causes.NONE}
-WHERE {_CHOSEN} AND (:leavers OR reason <> ALL(:left))
+WHERE {_CHOSEN} AND (:leavers OR coalesce(reason, '') <> ALL(:left))
+RETURNING person_id
 """)
 
 _LEAVERS = text(f"""
@@ -132,7 +97,7 @@ _RECONSIDER = text(f"""
 WITH again AS (
   UPDATE accountsync.account_task
   SET state = 'superseded', {causes.BOUND}
-  WHERE plan_id = :plan_id AND state = 'cancelled' AND operation IN {listed(TAKES_AWAY)}
+  WHERE plan_id = :plan_id AND {REFUSED}
   RETURNING person_id
 ), anew AS (
   UPDATE accountsync.person
@@ -157,34 +122,19 @@ ORDER BY p.id
 """)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    target: str
-    operation: str
-    facts: Facts
-
-
-def facts(connection: Connection, *, plan_id: int, now: datetime) -> list[Judged]:
-    """The facts of the plan's operations that the guard has not judged yet."""
-    return [
-        Judged(
-            target=row["system"],
-            operation=row["operation"],
-            facts=Facts(**{name: row[name] for name in Facts.__slots__}),
-        )
-        for row in connection.execute(_FACTS, {"plan_id": plan_id, "now": now}).mappings()
-    ]
-
-
 def hold(
     connection: Connection,
     *,
     plan_id: int,
     target: str,
-    operation: str,
+    risk: Risk,
     because: Sequence[Reason],
+    now: datetime,
 ) -> None:
-    bound = {"plan_id": plan_id, "system": target, "operation": operation}
+    """Holds the plan's tasks of this risk. Those that are held for another risk get this reason,
+    too."""
+    bound: dict[str, Any] = {"plan_id": plan_id, "system": target, "risk": risk}
+    bound["longest_ago"] = now - LONGEST
     reasons = orjson.dumps(as_documents(because)).decode()
     connection.execute(_HOLD, bound | {"because": reasons})
 
@@ -241,7 +191,10 @@ def let_through(
     """Lets tasks go, which then wait for their candidates: `dependants.release_satisfied` of their
     persons has to follow in the same transaction."""
     if ids:
-        bound = {"ids": list(ids), "candidates": dependants.as_bound(candidates), "now": now}
+        bound = {
+            "ids": list(ids), "candidates": dependants.as_bound(candidates), "now": now,
+            "longest_ago": now - LONGEST,
+        }  # fmt: skip
         connection.execute(_LET_THROUGH, bound)
 
 
@@ -266,10 +219,12 @@ def reject(
     now: datetime,
     chosen: Selection = EVERYTHING,
     leavers: bool = True,
-) -> int:
-    """Cancels held tasks, those of leavers only where that is said. Returns how many."""
+) -> list[int]:
+    """Cancels held tasks, those of leavers only where that is said. Returns the persons of the
+    tasks, one for each task. `dependants.release_satisfied` of them has to follow in the same
+    transaction: whoever only came after these tasks goes on."""
     bound = chosen.bound(plan_id) | {"now": now, "leavers": leavers, "left": list(HAS_LEFT)}
-    return connection.execute(_REJECT, bound).rowcount
+    return list(connection.scalars(_REJECT, bound))
 
 
 def ask_about_leavers(connection: Connection, *, plan_id: int, now: datetime) -> None:

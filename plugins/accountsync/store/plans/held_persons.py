@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from accountsync.store.plans.guarded_tasks import GUARD_HOLDS
+from accountsync.store.plans.guard_facts import GUARD_HOLDS
 
 # Rides on ix_account_task_plan_id.
 _BY_STATUS = text(f"""

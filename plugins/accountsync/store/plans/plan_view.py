@@ -15,7 +15,8 @@ from accountsync.domain.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanLine:
-    """What a plan does by one operation in one target.
+    """What a plan does by one operation in one target; what of it the guard holds has a line of its
+    own.
 
     `tasks`: how many, `held` of them by the guard, for `held_because` · `reasons`: the rule that
     asks for it → tasks · `examples`: employee numbers of those who are known longest.

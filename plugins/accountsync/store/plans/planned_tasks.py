@@ -11,19 +11,20 @@ import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain import task_states
-from accountsync.domain.accounts.account import TAKES_AWAY, AccountState, Operation
-from accountsync.domain.plans.steps import OpenTask, PlannedTask
+from accountsync.domain.accounts.account import AccountState, Operation
+from accountsync.domain.plans.risks import Risk
+from accountsync.domain.plans.steps import OpenTask, PlannedTask, to_write
 from accountsync.domain.reasons import Kind, Reason, as_document
 from accountsync.domain.task_states import OPEN_STATES, WITHOUT_A_CALL, TaskState
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.store import causes
 from accountsync.store.engine import bigints, copying
-from accountsync.store.tables import listed, one_of
+from accountsync.store.tables import REFUSED, listed, one_of
 
 _COPY = b"""
 COPY accountsync.account_task (
   plan_id, person_id, system, operation, desired, late_bound, account_state, reason, state,
-  waits_for, cause, cause_kind, cause_facts, next_attempt_at, created_at
+  waits_for, cause, cause_kind, cause_facts, risks, next_attempt_at, created_at
 )
 FROM STDIN
 """
@@ -32,7 +33,7 @@ _OPEN = text(f"""
 -- rides on uq_account_task_open
 SELECT
   id, person_id, system, operation, state, desired, late_bound, account_state, reason, cause,
-  cause_kind, cause_facts, waits_for,
+  cause_kind, cause_facts, waits_for, risks,
   error_kind IS NOT DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}' AS kept_back
 FROM accountsync.account_task
 WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state IN {listed(OPEN_STATES)}
@@ -42,11 +43,10 @@ _REFUSED = text(f"""
 -- rides on ix_account_task_refused
 SELECT
   id, person_id, system, operation, state, desired, late_bound, account_state, reason, cause,
-  cause_kind, cause_facts
+  cause_kind, cause_facts, risks
 FROM accountsync.account_task t
 WHERE person_id = ANY(CAST(:persons AS bigint[]))
-  AND state = 'cancelled'
-  AND operation IN {listed(TAKES_AWAY)}
+  AND {REFUSED}
   AND NOT EXISTS (
     -- rides on ix_account_task_person_id_system_id
     SELECT FROM accountsync.account_task newer
@@ -60,8 +60,7 @@ WHERE person_id = ANY(CAST(:persons AS bigint[]))
 _LAPSE = text(f"""
 UPDATE accountsync.account_task
 SET state = 'superseded', {causes.because(Kind.REASON_GONE)}
-WHERE state = 'cancelled'
-  AND operation IN {listed(TAKES_AWAY)}
+WHERE {REFUSED}
   AND (person_id, system) IN (
     SELECT person_id, system
     FROM accountsync.account_task
@@ -93,6 +92,7 @@ SET
   desired = r.desired_now,
   late_bound = r.late_bound_now,
   account_state = r.account_state_now,
+  risks = r.risks_now,
   reason = r.reason_now,
   -- what an operator holds stays held, with the operator's words
   state = CASE WHEN {_KEPT_BACK} THEN 'held' ELSE r.state_now END,
@@ -103,7 +103,9 @@ SET
     ELSE CAST(r.cause_facts_now AS jsonb)
   END,
   held_because = NULL,
-  approved_at = NULL,
+  -- what the guard judges anew has not been let through
+  approved_at = CASE WHEN r.state_now = 'planned' THEN NULL ELSE approved_at END,
+  let_through_at = CASE WHEN r.state_now = 'planned' THEN NULL ELSE let_through_at END,
   attempts = 0,
   waits_for = CASE
     WHEN {_KEPT_BACK} THEN '{{}}'
@@ -117,7 +119,7 @@ SET
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (
   task_id bigint, desired_now jsonb, late_bound_now jsonb, account_state_now text,
   reason_now text, state_now text, waits_for_now jsonb, cause_now text, cause_kind_now text,
-  cause_facts_now text
+  cause_facts_now text, risks_now text[]
 )
 WHERE id = r.task_id AND {NOT_STARTED}
 RETURNING id
@@ -185,6 +187,7 @@ def _open_task(row: RowMapping) -> OpenTask:
         cause=causes.read(row),
         waits_for=row.get("waits_for", ()),
         kept_back=row.get("kept_back", False),
+        risks=tuple(map(Risk, row["risks"] or ())),
     )
 
 
@@ -197,7 +200,7 @@ def add(
     digest: Digest,
 ) -> None:
     with copying(connection, _COPY) as copy:
-        for task in tasks:
+        for task in map(to_write, tasks):
             desired, late = orjson.dumps(task.desired), orjson.dumps(task.late_bound)
             digest.update(_content(task, desired, late))
             copy.write_row(_as_row(plan_id, task, desired.decode(), late.decode(), now))
@@ -207,7 +210,7 @@ def _content(task: PlannedTask, desired: bytes, late: bytes) -> bytes:
     operation, account_state = str(task.operation), str(task.account_state)
     cause = task.cause and as_document(task.cause)
     facts = (task.target, operation, account_state, task.reason, cause)
-    waits = (str(task.state), *task.waits_for)
+    waits = (str(task.state), *task.waits_for, *map(str, task.risks))
     return b"%d %s %s %s\n" % (task.person_id, repr(facts + waits).encode(), desired, late)
 
 
@@ -226,6 +229,7 @@ def _as_row(
         task.state,
         f"{{{','.join(task.waits_for)}}}",
         *causes.bound(task.cause).values(),
+        f"{{{','.join(task.risks)}}}" if task.risks else None,
         now,
         now,
     )
@@ -241,11 +245,12 @@ def revise(
 ) -> list[OpenTask]:
     """Gives tasks that nobody has started new attributes. Returns those that somebody has
     started."""
-    for _, new in tasks:
-        digest.update(_content(new, orjson.dumps(new.desired), orjson.dumps(new.late_bound)))
-    rows = orjson.dumps([_revision(old, new) for old, new in tasks]).decode()
     if not tasks:
         return []
+    revised = [(old, to_write(new, old)) for old, new in tasks]
+    for _, new in revised:
+        digest.update(_content(new, orjson.dumps(new.desired), orjson.dumps(new.late_bound)))
+    rows = orjson.dumps([_revision(old, new) for old, new in revised]).decode()
     bound = {"plan_id": plan_id, "rows": rows, "now": now}
     connection.execute(_LOCK, {"ids": bigints(old.id for old, _ in tasks)})
     done = frozenset(connection.scalars(_REVISE, bound))
@@ -261,6 +266,7 @@ def _revision(old: OpenTask, new: PlannedTask) -> dict[str, Any]:
         "reason_now": new.reason,
         "state_now": new.state,
         "waits_for_now": list(new.waits_for),
+        "risks_now": list(new.risks) or None,
         **{f"{column}_now": value for column, value in causes.bound(new.cause).items()},
     }
 

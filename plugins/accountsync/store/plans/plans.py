@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row, text
 
-from accountsync.domain.reasons import from_documents
-from accountsync.store.plans.guarded_tasks import GUARD_HOLDS
+from accountsync.domain.reasons import Reason, from_documents
+from accountsync.store.plans.guard_facts import GUARD_HOLDS
 from accountsync.store.plans.plan_view import PlanLine, as_documents
 
 _EXAMPLES = 10
@@ -39,22 +39,21 @@ WITH line AS (
   SELECT
     system AS target,
     operation,
+    {GUARD_HOLDS} AS is_held,
     coalesce(reason, '') AS reason,
     count(*) AS tasks,
-    count(*) FILTER (WHERE {GUARD_HOLDS}) AS held,
-    -- the guard judges a line as a whole: all that it holds has the same reasons
-    (array_agg(held_because) FILTER (WHERE held_because IS NOT NULL))[1] AS held_because,
+    array_agg(DISTINCT held_because) FILTER (WHERE held_because IS NOT NULL) AS held_because,
     -- those that are known longest
     (array_agg(person_id ORDER BY person_id))[1:{_EXAMPLES}] AS persons
   FROM accountsync.account_task
   WHERE plan_id = :plan_id
-  GROUP BY 1, 2, 3
+  GROUP BY 1, 2, 3, 4
 )
 SELECT
   line.*,
   ARRAY(SELECT employee_number FROM accountsync.person WHERE id = ANY(line.persons)) AS examples
 FROM line
-ORDER BY target, operation, reason
+ORDER BY target, operation, is_held DESC, reason
 """)
 
 _FINISH = text("""
@@ -111,21 +110,30 @@ def counts(connection: Connection, *, plan_id: int) -> Counts:
 
 
 def lines(connection: Connection, *, plan_id: int) -> list[PlanLine]:
-    """The plan's lines, ordered by target and operation."""
+    """The plan's lines, ordered by target and operation; what the guard holds before the rest."""
     rows = connection.execute(_LINES, {"plan_id": plan_id})
-    return [_line([*group]) for _, group in groupby(rows, attrgetter("target", "operation"))]
+    line_of = attrgetter("target", "operation", "is_held")
+    return [_line([*group]) for _, group in groupby(rows, line_of)]
 
 
 def _line(rows: Sequence[Row[Any]]) -> PlanLine:
-    """The line of one target and operation. `rows`: one for each rule that asks for it."""
-    because = next((row.held_because for row in rows if row.held_because), ())
+    """`rows`: one for each rule that asks for it."""
+    tasks = sum(row.tasks for row in rows)
     examples = sorted(number for row in rows for number in row.examples)
     return PlanLine(
         target=rows[0].target,
         operation=rows[0].operation,
-        tasks=sum(row.tasks for row in rows),
-        held=sum(row.held for row in rows),
+        tasks=tasks,
+        held=tasks if rows[0].is_held else 0,
         reasons={row.reason: row.tasks for row in rows},
         examples=examples[:_EXAMPLES],
-        held_because=list(from_documents(because)),  # XCom shows a tuple as what it is made of
+        held_because=_held_because(rows),
     )
+
+
+def _held_because(rows: Sequence[Row[Any]]) -> list[Reason]:
+    """All reasons, each once: some tasks may be held for one risk, and others for another."""
+    reasons: list[Reason] = []
+    for documents in chain.from_iterable(row.held_because or () for row in rows):
+        reasons += [reason for reason in from_documents(documents) if reason not in reasons]
+    return reasons

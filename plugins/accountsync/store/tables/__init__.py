@@ -2,8 +2,11 @@
 
 from accountsync.store.tables import accounts, persons, requests, reviews, tasks
 from accountsync.store.tables.base import SCHEMA, WAITING_SINCE, Table, listed, one_of
+from accountsync.store.tables.tasks import JUDGED, REFUSED
 
 __all__ = [
+    "JUDGED",
+    "REFUSED",
     "SCHEMA",
     "WAITING_SINCE",
     "Table",

@@ -17,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from accountsync.domain.accounts.account import TAKES_AWAY, WANTED, AccountState, Operation
+from accountsync.domain.plans.risks import KEPT
 from accountsync.domain.task_states import FINAL_STATES, OPEN_STATES, TaskState
 from accountsync.domain.tasks import breaker
 from accountsync.domain.tasks.outcomes import Outcome
@@ -30,6 +31,17 @@ PRIORITY = (
     f" WHEN '{Operation.DELETE}'::text THEN 5 ELSE 4 END"
 )
 """Who has to lose access comes first, then who should have it; what can wait comes last."""
+
+
+JUDGED = f"({one_of('operation', TAKES_AWAY)} OR risks IS NOT NULL)"
+"""Of a task: the guard judges it (I7)."""
+
+REFUSED = (
+    f"(state = '{TaskState.CANCELLED}'"
+    f" AND ({one_of('operation', TAKES_AWAY)} OR held_because IS NOT NULL))"
+)
+"""Of a task: a human refused what the guard held, or that access is taken away. It is not planned
+again while it would be the same."""
 
 
 class PlanRow(Table):
@@ -144,12 +156,12 @@ class AccountTaskRow(Table):
             "person_id",
             postgresql_where=text(f"state = '{TaskState.WAITING}'"),
         ),
+        CheckConstraint(f"risks <@ ARRAY{list(map(str, KEPT))} AND risks <> '{{}}'", name="risks"),
         Index(
             "ix_account_task_guarded",
             "system",
-            "operation",
-            "created_at",
-            postgresql_where=text(one_of("operation", TAKES_AWAY)),
+            text("COALESCE(let_through_at, created_at)"),
+            postgresql_where=text(JUDGED),
         ),
         Index(
             "ix_account_task_removal",
@@ -159,13 +171,7 @@ class AccountTaskRow(Table):
                 f"{one_of('operation', TAKES_AWAY)} AND {one_of('state', OPEN_STATES)}"
             ),
         ),
-        Index(
-            "ix_account_task_refused",
-            "person_id",
-            postgresql_where=text(
-                f"state = '{TaskState.CANCELLED}' AND {one_of('operation', TAKES_AWAY)}"
-            ),
-        ),
+        Index("ix_account_task_refused", "person_id", postgresql_where=text(REFUSED)),
         Index(None, "plan_id"),
         Index(None, "person_id", "system", "id"),
     )
@@ -193,6 +199,10 @@ class AccountTaskRow(Table):
         comment="the guard's reasons, kept for good: kinds and facts"
     )
     approved_at: Mapped[datetime | None] = mapped_column(comment="by a human, past the guard")
+    let_through_at: Mapped[datetime | None] = mapped_column(comment="by the guard, without a human")
+    risks: Mapped[list[str] | None] = mapped_column(
+        comment="what the guard judges by, beside disables and deletes; null: nothing"
+    )
     attempts: Mapped[int] = mapped_column(server_default="0")
     absences: Mapped[int] = mapped_column(
         SmallInteger, server_default="0", comment="probes in a row that surely found nothing"
