@@ -16,6 +16,7 @@ from accountsync.jobs.commands import review_page
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
 from accountsync.jobs.tasks import task_commands
+from accountsync.settings.guard import AtMost, Guard, RiskLimits
 from accountsync.store.plans.plan_view import PlanLine
 from accountsync.store.tasks.task_commands import TaskFilter
 from tests.installation import example_settings
@@ -567,16 +568,19 @@ def test_what_only_comes_after_a_rejected_task_goes_on(company: People) -> None:
     held = plan(company)
     found = tasks(company)
     assert found["corp", "update", "held"] == PEOPLE
-    assert found["app", "create", "held"] == PEOPLE
-    company.execute(
-        "UPDATE accountsync.account_task SET state = 'waiting', waits_for = '{corp}',"
-        " held_because = NULL WHERE system = 'app' AND state = 'held'"
-    )
+    assert found["app", "create", "waiting"] == PEOPLE
     assert decide(company, "reject", held.plan_id) == PEOPLE
     assert tasks(company) == {("app", "create", "ready"): PEOPLE}
 
 
 def _app_after_corp() -> Any:
     both = settings()
-    app = both.targets["app"].model_copy(update={"depends_on": [], "after": ["corp"]})
+    many = AtMost(count=1_000, percent=100)
+    unlimited = RiskLimits(
+        count=1_000, percent=100, hard_percent=100,
+        budget_24h=many, budget_7d=many, budget_30d=many,
+    )  # fmt: skip
+    app = both.targets["app"].model_copy(
+        update={"depends_on": [], "after": ["corp"], "guard": Guard(create=unlimited)}
+    )
     return both.model_copy(update={"targets": both.targets | {"app": app}})

@@ -243,7 +243,7 @@ def test_the_budgets_hold_whatever_the_rhythm_of_a_leak(
         assert not more_than(people, most, window)
     for plan in held_plans.list_held(engine=people.engine):
         facts: dict[str, Any] = {"actor": "ann", "comment": "seen", "now": office.now}
-        held_plans.approve(engine=people.engine, settings=people.settings, plan=plan["id"], **facts)
+        held_plans.approve(engine=people.engine, settings=people.settings, plan=plan.id, **facts)
     office.settle()
 
 
