@@ -102,18 +102,15 @@ def approve_plan(
     *,
     actor: str,
     comment: str,
-    reviewed: str | None = None,
     chosen: Selection = EVERYTHING,
 ) -> int:
-    """Releases what the guard held, and returns how many tasks. `reviewed` is the hash of what the
-    reviewer saw."""
+    """Releases what the guard held, and returns how many tasks."""
     return held_plans.approve(
         engine=open_store(settings),
         settings=settings,
         plan=plan,
         actor=actor,
         comment=comment,
-        reviewed=reviewed,
         chosen=chosen,
         now=store_time(settings),
     )
@@ -125,17 +122,14 @@ def reject_plan(
     *,
     actor: str,
     comment: str,
-    reviewed: str | None = None,
     chosen: Selection = EVERYTHING,
 ) -> int:
-    """Cancels what the guard held, and returns how many tasks. `reviewed` is as in
-    `approve_plan`."""
+    """Cancels what the guard held, and returns how many tasks."""
     return held_plans.reject(
         engine=open_store(settings),
         plan=plan,
         actor=actor,
         comment=comment,
-        reviewed=reviewed,
         chosen=chosen,
         now=store_time(settings),
     )

@@ -103,8 +103,7 @@ def create_account_tasks(
     expected: str | None = None,
     only: str | None = None,
 ) -> PlanSummary:
-    """Derives one plan in one transaction. A dry run does the same and rolls it back; only the
-    summary of what it would have done is kept.
+    """Derives one plan in one transaction. A dry run rolls it back and keeps only its summary.
 
     `expected` is the content hash of a dry run. Raises SafetyStopError, and changes nothing, where
     the plan comes out differently by now. `only` is the employee number of the one person to plan.

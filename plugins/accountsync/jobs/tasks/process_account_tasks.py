@@ -22,7 +22,12 @@ from accountsync.domain.tasks import breaker
 from accountsync.domain.tasks.breaker import Breaker, BreakerRule, Passage
 from accountsync.domain.tasks.outcomes import Rules
 from accountsync.domain.tasks.retry import RetryRule
-from accountsync.errors import AccountSyncError, ConfigurationError, TargetDownError
+from accountsync.errors import (
+    AccountSyncError,
+    ConfigurationError,
+    RecordError,
+    TargetDownError,
+)
 from accountsync.jobs.tasks.processor import Processor
 from accountsync.jobs.tasks.task_queue import Limits, TaskQueue
 from accountsync.settings import Settings
@@ -186,6 +191,10 @@ class _TargetRun:
                     await connector.check()
                 except (ConfigurationError, TargetDownError):
                     raise
+                except RecordError as error:  # about one object, such as a group: it has answered
+                    log.warning(
+                        "event=target_checked target=%s problem=%r", self._queue.target, str(error)
+                    )
                 except AccountSyncError as error:
                     raise TargetDownError(str(error)) from error
             self._processor = Processor(self._queue, connector, self._rules, passage=passage)

@@ -14,10 +14,11 @@ from accountsync.domain.accounts.account import TAKES_AWAY, US, Account
 from accountsync.domain.mapping.values import compile_condition, compile_tree
 from accountsync.domain.persons.lifecycle import Standing, Statuses, standing
 from accountsync.domain.persons.person import Unavailable
-from accountsync.domain.plans import planning, steps
+from accountsync.domain.plans import planning
 from accountsync.domain.plans.desired import TargetRule
 from accountsync.domain.plans.entitlement import Policy, Wanted, wanted
 from accountsync.domain.plans.steps import OpenTask, PlannedTask, Step
+from accountsync.domain.plans.steps import step as step_of
 from accountsync.domain.task_states import IN_DOUBT
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -115,7 +116,7 @@ class Desk:
             for rule in self.rules
             if rule.name in found
         }
-        steps = {r.name: steps.step(found.get(r.name), self.tasks.get(r.name)) for r in self.rules}
+        steps = {r.name: step_of(found.get(r.name), self.tasks.get(r.name)) for r in self.rules}
         for name, step in steps.items():
             if name in self.tasks and self.tasks[name].state == "running":
                 assert step is Step.LATER, "touched a task that is being carried out (I6)"
