@@ -1,133 +1,127 @@
-"""How a declared request becomes one that can be sent, and what cannot be (I13)."""
+"""A declared request, and what becomes of a person's values in it."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from accountsync.errors import AccountSyncError, InvalidPersonError
-from accountsync.settings.parts import Request, checked_request
-from accountsync.wire.request import Rendered, RequestTemplate, encoded, shown
+from accountsync.errors import ConfigurationError, InvalidPersonError
+from accountsync.settings.parts import Request
+from accountsync.wire.endpoint import Endpoint
+from accountsync.wire.request import Rendered, RequestTemplate, encoded
 
-ROOTS = frozenset({"attributes"})
-
-
-def rendered(attributes: dict[str, Any], **declared: Any) -> Rendered:
-    request = checked_request(Request.model_validate({"path": "/x", **declared}), ROOTS)
-    return RequestTemplate(request, roots=ROOTS).render({"attributes": attributes})
+ROOTS = frozenset({"conn", "attributes", "key"})
+ATTRIBUTES = {"name": "单小明", "mobile": None, "codes": ["D1"], "level": 7}
 
 
-@pytest.mark.parametrize(
-    ("body", "sent"),
-    [
-        (None, b""),
-        ({"groups[]": ["staff", "all"]}, b"groups%5B%5D=staff&groups%5B%5D=all"),
-        ({"on": True, "off": False, "n": 7}, b"on=true&off=false&n=7"),
-        ({"name": "attributes.name", "gone": "attributes.gone"}, b"name=%E5%BC%A0"),
-        ({"members": "{{ [] }}"}, b""),
-    ],
-)
-def test_a_form_carries_texts_numbers_and_lists_of_them(body: Any, sent: bytes) -> None:
-    """A list went out as Python writes one: everybody was in a group called ['staff', 'all']."""
-    request = rendered({"name": "张", "gone": None}, method="POST", body_as="form", body=body)
-    assert encoded(request) == ("application/x-www-form-urlencoded", sent)
+def rendered(key: Any = "E1", **parts: Any) -> Rendered:
+    template = RequestTemplate(Request.model_validate({"path": "/"} | parts), roots=ROOTS)
+    point = Endpoint(conn_id="target", base_url="http://h", extra={"enterprise": "x y"})
+    return template.render({"conn": point.as_context(), "attributes": ATTRIBUTES, "key": key})
 
 
-def test_a_form_may_say_that_there_is_nothing() -> None:
-    attributes = {"gone": None}
-    body = {"tel": "attributes.gone"}
-    request = rendered(attributes, method="POST", body_as="form", nulls="send", body=body)
-    assert encoded(request)[1] == b"tel="
-
-
-@pytest.mark.parametrize(
-    "body",
-    ["{{ attributes.name }}", {"a": "{{ attributes.nested }}"}, {"a": ["attributes.nested"]}],
-)
-def test_what_no_form_can_carry_is_this_persons_fault_only(body: Any) -> None:
-    """I13: one task that raised something else ended the run of the whole target."""
-    request = rendered({"name": "x", "nested": {"a": 1}}, method="POST", body_as="form", body=body)
-    with pytest.raises(InvalidPersonError, match="mapping"):
-        encoded(request)
-
-
-@pytest.mark.parametrize(
-    ("declared", "place"),
-    [
-        ({"body_as": "form", "body": [1]}, "a form is a mapping"),
-        ({"body_as": "form", "body": "text"}, "a form is a mapping"),
-        ({"body_as": "form", "body": {"a": {"b": 1}}}, "must be a text, a number"),
-        ({"query": {"a": {"b": 1}}}, "must be a text, a number"),
-        ({"body": {True: 1}}, "in quotes"),
-        ({"body": {"users": [{7: 1}]}}, "in quotes"),
-        ({"headers": {"X Y": "1"}}, "a header's name"),
-        ({"headers": {"X-Y\n": "1"}}, "a header's name"),
-    ],
-)
-def test_what_cannot_be_sent_is_refused_at_load(declared: dict[str, Any], place: str) -> None:
-    with pytest.raises((ValueError, ValidationError), match=place):
-        rendered({}, **declared)
-
-
-def test_a_list_in_the_query_is_there_several_times() -> None:
-    request = rendered(
-        {"groups": ["a", None, "b"]}, query={"group": "attributes.groups", "on": True}
+def test_every_part_is_rendered() -> None:
+    found = rendered(
+        method="POST",
+        path="/{{ conn.extra.enterprise }}/user/{{ key }}",
+        headers={"X-Level": "{{ attributes.level }}"},
+        query={"n": "{{ attributes.level }}", "key": "{{ key }}"},
+        body={"user": {"name": "attributes.name", "codes": "attributes.codes"}, "const": "+86"},
     )
-    assert request.query == {"group": ["a", "b"], "on": "true"}
-    masked = '{"group":["***","***"],"on":"***"}'
-    assert shown(request) == f"GET /x with the query {masked} without a body"
+    assert found == Rendered(
+        method="POST",
+        path="/x%20y/user/E1",
+        headers={"X-Level": "7"},
+        query={"n": "7", "key": "E1"},
+        body={"user": {"name": "单小明", "codes": ["D1"]}, "const": "+86"},
+        route="/***/user/***",
+    )
 
 
-@pytest.mark.parametrize("part", ["headers", "query"])
-def test_half_a_character_is_not_sent(part: str) -> None:
-    with pytest.raises(InvalidPersonError, match="half a character"):
-        rendered({"name": "\ud800"}, **{part: {"X-Name": "attributes.name"}})
+def test_what_has_no_value_is_not_sent() -> None:
+    found = rendered(
+        headers={"X-M": "{{ attributes.mobile }}"},
+        query={"m": "attributes.mobile"},
+        body={"m": "attributes.mobile", "l": [{"m": "attributes.mobile", "n": 1}], "z": 0, "e": ""},
+    )
+    assert (found.headers, found.query) == ({}, {})
+    assert found.body == {"l": [{"n": 1}], "z": 0, "e": ""}
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
-VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6
+@pytest.mark.parametrize("key", ["../admin", "E1?x=1", "E1#", "a/b", "http://evil/"])
+def test_a_key_stays_in_its_segment(key: str) -> None:
+    path = rendered(key, path="/users/{{ key }}/groups").path
+    assert path.startswith("/users/")
+    assert path.endswith("/groups")
+    assert path.count("/") == 3
+    assert not set("?#:") & set(path)
+
+
+@pytest.mark.parametrize("key", [None, "", "..", "."])
+def test_a_look_up_without_a_key_is_not_made(key: str | None) -> None:
+    """`/users/` is everybody, and somebody would be found."""
+    with pytest.raises(InvalidPersonError):
+        rendered(key, path="/users/{{ key }}")
+
+
+@pytest.mark.parametrize("key", ["E1\r\nX-Admin: 1", "E1\n", "\x00"])
+def test_a_line_break_never_reaches_a_header(key: str) -> None:
+    """It is that person's problem, and not the end of the run for the others."""
+    with pytest.raises(InvalidPersonError, match="control character") as raised:
+        rendered(key, headers={"X-Key": "{{ key }}"})
+    assert "Admin" not in str(raised.value)
+
+
+def test_a_name_with_a_full_width_space_may_stand_in_a_header() -> None:
+    assert rendered("单\u3000明", headers={"X-Key": "{{ key }}"}).headers == {"X-Key": "单\u3000明"}
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/{{ conn.extra.project }}", "Connection 'target': extra has no 'project'"),
+        ("/{{ conn.user }}", "Connection 'target' has no 'user'"),
+        ("/{{ conn.extra.enterprise }}/{{ conn.extra['tenant'] }}", "extra has no 'tenant'"),
+    ],
 )
-SLOTS = st.sampled_from(
-    ["attributes.a", "{{ attributes.a }}", "x{{ attributes.a }}", "{{ attributes.a | upper }}", "c"]
-)
-BODIES = st.none() | SLOTS | st.dictionaries(st.text(min_size=1), SLOTS | st.lists(SLOTS) | SCALARS)
+def test_a_gap_of_the_connection_is_never_one_persons_fault(path: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        rendered(path=path)
 
 
-@given(
-    value=VALUES,
-    body=BODIES,
-    body_as=st.sampled_from(["json", "form"]),
-    nulls=st.sampled_from(["omit", "send"]),
-    header=SLOTS,
-    query=st.dictionaries(st.text(min_size=1), SLOTS | st.lists(SLOTS) | SCALARS),
-    path=st.sampled_from(
-        ["/x", "/{{ attributes.a }}", "/{{ attributes.a }}/y?z={{ attributes.a }}"]
-    ),
+@pytest.mark.parametrize(
+    ("extra", "expression"),
+    [
+        ({"a": None}, "conn.extra.a"),
+        ({"a": {"b": 1}}, "conn.extra.a.c"),
+        ({}, "conn.extra.a"),
+    ],
 )
-def test_whatever_is_declared_and_whatever_comes_only_our_errors_leave(
-    value: Any, **parts: Any
+def test_an_extra_without_a_value_is_a_gap(extra: dict[str, Any], expression: str) -> None:
+    point = Endpoint(conn_id="target", base_url="http://h", extra=extra)
+    template = RequestTemplate(Request(path=f"/{{{{ {expression} }}}}"), roots=ROOTS)
+    with pytest.raises(ConfigurationError, match="Connection 'target': extra"):
+        template.render({"conn": point.as_context()})
+
+
+def test_an_optional_extra_can_be_asked_for() -> None:
+    assert rendered(path="/{{ conn.extra.get('nope', 'x') }}").path == "/x"
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"user": {"name": "单小明", "codes": ["D1", 2**64]}}, "user.codes.1"),
+        ({"urn:a:2.0:User": {"cost": -(2**63) - 1}, "n": 2**64 - 1}, "urn:a:2.0:User.cost"),
+        ({7: "a"}, "the whole"),
+    ],
+)
+def test_a_body_that_json_cannot_carry_is_one_persons_trouble_and_names_the_field(
+    body: Any, place: str
 ) -> None:
-    """I13: what is raised for one person is that person's failure, and of the tree."""
-    declared = {**parts, "method": "POST", "headers": {"X-A": parts.pop("header")}}
-    declared.pop("header", None)
-    try:
-        request = checked_request(Request.model_validate(declared), ROOTS)
-    except ValueError:
-        return
-    template = RequestTemplate(request, roots=ROOTS)
-    try:
-        sendable = template.render({"attributes": {"a": value}})
-        _, content = encoded(sendable)
-        shown(sendable)
-    except AccountSyncError:
-        return
-    assert content is None or isinstance(content, bytes)
-    for text in [*sendable.headers.values(), sendable.path]:
-        text.encode()
-    assert not (isinstance(value, float) and math.isnan(value) and content == b"NaN")
+    """I15: the field, never its value."""
+    sent = Rendered(method="POST", path="/", headers={}, query={}, body=body)
+    with pytest.raises(InvalidPersonError, match=f"field {place}: .*map it as a text") as raised:
+        encoded(sent)
+    assert not any(said in str(raised.value) for said in ("单小明", str(2**64), "D1"))

@@ -17,8 +17,7 @@ from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans import planning
 from accountsync.domain.plans.desired import TargetRule
 from accountsync.domain.plans.entitlement import Policy, Wanted, wanted
-from accountsync.domain.plans.steps import OpenTask, PlannedTask, Step
-from accountsync.domain.plans.steps import step as step_of
+from accountsync.domain.plans.steps import OpenTask, PlannedTask, Step, step
 from accountsync.domain.task_states import IN_DOUBT
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -116,15 +115,15 @@ class Desk:
             for rule in self.rules
             if rule.name in found
         }
-        steps = {r.name: step_of(found.get(r.name), self.tasks.get(r.name)) for r in self.rules}
-        for name, step in steps.items():
+        taken = {r.name: step(found.get(r.name), self.tasks.get(r.name)) for r in self.rules}
+        for name, what in taken.items():
             if name in self.tasks and self.tasks[name].state == "running":
-                assert step is Step.LATER, "touched a task that is being carried out (I6)"
-            if step is Step.SUPERSEDE:
+                assert what is Step.LATER, "touched a task that is being carried out (I6)"
+            if what is Step.SUPERSEDE:
                 del self.tasks[name]
-            elif step in (Step.ADD, Step.REVISE, Step.REPLACE):
+            elif what in (Step.ADD, Step.REVISE, Step.REPLACE):
                 self.tasks[name] = as_open(found[name])
-        return sum(step not in (Step.NOTHING, Step.LATER) for step in steps.values())
+        return sum(what not in (Step.NOTHING, Step.LATER) for what in taken.values())
 
     def _task(self, rule: TargetRule) -> PlannedTask | None:
         return planning.plan_task(
