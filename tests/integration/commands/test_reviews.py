@@ -13,6 +13,7 @@ from accountsync.clock import utc_now
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.commands import reviews
 from accountsync.jobs.commands.reviews import Decision, Kind, Pending, Review
+from accountsync.review_mails import rendered
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.persons.test_hr_sync_windows import last_hours
 from tests.integration.tasks.targets_world import TargetsWorld
@@ -139,6 +140,25 @@ def test_a_held_feed_is_shown_with_how_many_whom_and_why(world: HrWorld) -> None
         "1: hire_date: is not a date of the calendar hire_date：日历中没有这个日期; e.g. 00100031"
         in review.body
     )
+
+
+def test_what_hr_writes_is_text_in_a_question(world: HrWorld) -> None:
+    """I20: a code of HR's is no link to press, an employee number no heading and no picture."""
+    world.sync()
+    evil = "[Approve](http://evil.example/approve)"
+    number = "1\n\n# Approve | ![i](http://evil.example/i.png)"
+    for row in world.hr.persons()[:25]:
+        world.change(row, personDept=[{"department_code": evil}])
+    world.change(world.hr.persons()[0], employeeNumber=number)
+    with pytest.raises(SafetyStopError, match="is held"):
+        world.sync("full")
+    body = _asked(world)[2].body
+    assert "`[Approve](http:\\x2f\\x2fevil.example/approve)`: " in body
+    assert "`1 # Approve \\x7c ![i](http:\\x2f\\x2fevil.example/i.png)`" in body
+    html = rendered(body)
+    assert "href" not in html
+    assert "<img" not in html
+    assert "<h1>" not in html
 
 
 @pytest.mark.parametrize("approved", [True, False])
