@@ -144,17 +144,18 @@ def test_a_held_feed_is_shown_with_how_many_whom_and_why(world: HrWorld) -> None
 
 def test_what_hr_writes_is_text_in_a_question(world: HrWorld) -> None:
     """I20: a code of HR's is no link to press, an employee number no heading and no picture."""
-    world.sync()
     evil = "[Approve](http://evil.example/approve)"
-    number = "1\n\n# Approve | ![i](http://evil.example/i.png)"
+    for place, row in enumerate(world.hr.persons()[:25]):
+        number = f"{place}\n\n# Approve | ![i](http://evil.example/i.png)"
+        world.change(row, employeeNumber=number)
+    world.sync()
     for row in world.hr.persons()[:25]:
         world.change(row, personDept=[{"department_code": evil}])
-    world.change(world.hr.persons()[0], employeeNumber=number)
     with pytest.raises(SafetyStopError, match="is held"):
         world.sync("full")
     body = _asked(world)[2].body
     assert "`[Approve](http:\\x2f\\x2fevil.example/approve)`: " in body
-    assert "`1 # Approve \\x7c ![i](http:\\x2f\\x2fevil.example/i.png)`" in body
+    assert " # Approve \\x7c ![i](http:\\x2f\\x2fevil.example/i.png)`" in body
     html = rendered(body)
     assert "href" not in html
     assert "<img" not in html
