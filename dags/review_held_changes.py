@@ -50,9 +50,9 @@ def review_held_changes() -> None:
 
 def was_approved(kind: str) -> bool:
     """Whether this run's decision let something of that kind through, as the store knows it."""
-    from accountsync import wiring
+    from accountsync import review_wiring
 
-    decided = wiring.decided_in(process_settings(), airflow_run_id())
+    decided = review_wiring.decided_in(process_settings(), airflow_run_id())
     return decided is not None and decided.approved and decided.kind == kind
 
 

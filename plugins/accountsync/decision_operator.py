@@ -48,24 +48,26 @@ class DecisionOperator(HITLOperator):
     def execute(self, context: Any) -> Any:
         """Shows the question. Where the answer is recorded already, because a worker died while it
         was carried out, it only does that."""
-        from accountsync import wiring
+        from accountsync import review_wiring
 
         _refuse_others(context)
-        review = wiring.question_of(process_settings(), context["run_id"])
+        review = review_wiring.question_of(process_settings(), context["run_id"])
         if review is None:
-            return _told(context, wiring.carry_out_answer(process_settings(), context["run_id"]))
+            return _told(
+                context, review_wiring.carry_out_answer(process_settings(), context["run_id"])
+            )
         self.subject, self.body = review.subject, review.body
         self._refuse_an_older_question(context["ti"].id)
-        wiring.show_question(process_settings(), context["run_id"], reviewed=review.reviewed)
+        review_wiring.show_question(process_settings(), context["run_id"], reviewed=review.reviewed)
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         """Carries out what Airflow recorded: who answered, when, and what."""
-        from accountsync import wiring
+        from accountsync import review_wiring
 
         _refuse_others(context)
         given = super().execute_complete(context, event)
-        decided = wiring.answer_question(process_settings(), context["run_id"], _read(given))
+        decided = review_wiring.answer_question(process_settings(), context["run_id"], _read(given))
         return _told(context, decided)
 
     def _refuse_an_older_question(self, ti_id: Any) -> None:

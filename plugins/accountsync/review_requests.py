@@ -36,10 +36,12 @@ def ask_for_decisions(*, after: Any) -> None:
 
     @task(trigger_rule=TriggerRule.ALL_DONE, task_id="ask_for_decisions")
     def ask() -> list[str]:
-        from accountsync import wiring
+        from accountsync import review_wiring
 
-        asked = wiring.ask_for_decisions(process_settings(), is_asking=_is_asking, start=_start)
-        if missed := wiring.missed_questions(process_settings()):
+        asked = review_wiring.ask_for_decisions(
+            process_settings(), is_asking=_is_asking, start=_start
+        )
+        if missed := review_wiring.missed_questions(process_settings()):
             tell_missed(get_current_context(), runs=missed)
         return asked
 

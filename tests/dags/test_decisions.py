@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from accountsync import wiring
+from accountsync import review_wiring
 from accountsync.errors import SafetyStopError
 from tests.conftest import REPOSITORY
 from tests.dags.test_dags import metadata
@@ -35,12 +35,12 @@ def asked(installation: Installation) -> str:
     installation.drain()
     installation.execute("UPDATE accountsync.person SET status = '9', revision = revision + 1")
     installation.plan()
-    (run,) = wiring.ask_for_decisions(
+    (run,) = review_wiring.ask_for_decisions(
         installation.settings, is_asking=lambda runs: False, start=lambda question: None
     )
-    review = wiring.question_of(installation.settings, run)
+    review = review_wiring.question_of(installation.settings, run)
     assert review
-    wiring.show_question(installation.settings, run, reviewed=review.reviewed)
+    review_wiring.show_question(installation.settings, run, reviewed=review.reviewed)
     return run
 
 
