@@ -39,7 +39,7 @@ def missed_questions(settings: Settings) -> list[str]:
 
 def question_of(settings: Settings, run_id: str) -> Review | None:
     """See `asked_reviews.question`."""
-    return asked_reviews.question(engine=open_store(settings), settings=settings, run_id=run_id)
+    return asked_reviews.question(engine=open_store(settings), run_id=run_id)
 
 
 def show_question(settings: Settings, run_id: str, *, reviewed: str) -> None:

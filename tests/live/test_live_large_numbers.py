@@ -56,6 +56,7 @@ def test_a_run_that_was_started_past_the_door_ends_nothing_but_itself(live: Live
     assert live.ended(live.trigger(PROCESS)).state == "success"
     log = (live.folder / "logs" / "dag-processor.log").read_text(encoding="utf-8")
     assert "OverflowError" not in log
+    live.rest("DELETE", f"dags/{PROCESS}/dagRuns/{run.run_id}")
 
 
 def _refused(live: Live, path: str, body: dict[str, Any], token: str) -> str:

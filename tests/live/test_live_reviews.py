@@ -40,8 +40,7 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
 
     run, asked = review_after(live, feed)
     assert asked["subject"].endswith(f"{3 * len(leavers)} account tasks are held")
-    why = "leaver: status is none of valid_statuses 离职：状态不在 valid_statuses 中"
-    why = f"{why}: {len(leavers)}"
+    why = f"leaver: status no longer valid 离职：状态不再有效: {len(leavers)}"
     assert f"| idaas | disable 禁用 | {len(leavers)} | {why} |" in asked["body"]
     assert f"{len(leavers)} of {before} active accounts, more than 20 %" in asked["body"]
     named = re.findall(

@@ -22,6 +22,9 @@ from tests.integration.world import REPOSITORY, World
 BLANK: dict[str, Any] = {"personDept": []}
 
 
+_LEFT = "leaver: status no longer valid 离职：状态不再有效"
+
+
 def _decide(world: World, kind: Kind, number: int, *, approved: bool, reviewed: str) -> int:
     return reviews.decide(
         engine=world.engine,
@@ -65,10 +68,8 @@ def test_a_held_plan_is_shown_with_how_many_whom_and_why(planned: TargetsWorld) 
     assert (kind, number) == ("plan", plan.plan_id)
     assert review.subject == f"Plan {number}: 42 account tasks are held"
     for target in ("idaas", "welink", "email"):
-        assert (
-            f"| {target} | disable 禁用 | 14 | rule no longer holds 不再符合授权规则: 14 |"
-            " disables (42 %): 14 of " in review.body
-        )
+        why = f"{_LEFT}: 14 | disables (42 %): 14 of "
+        assert f"| {target} | disable 禁用 | 14 | {why}" in review.body
     assert re.search(
         r"14 of (\d+) active accounts, more than 20 %"
         r" 禁用 \(42 %\)：\1 个启用账号中的 14 个，超过 20 %",

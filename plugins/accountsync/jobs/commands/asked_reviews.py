@@ -127,7 +127,7 @@ def missed(*, engine: Engine) -> list[str]:
         return review_runs.missed(connection, run_ids=runs, patience=_PATIENCE)
 
 
-def question(*, engine: Engine, settings: Settings, run_id: str) -> Review | None:
+def question(*, engine: Engine, run_id: str) -> Review | None:
     """What a run has to show; None: somebody has answered already, so that only the answer is to be
     carried out.
 
@@ -143,9 +143,7 @@ def question(*, engine: Engine, settings: Settings, run_id: str) -> Review | Non
                 f"{asked.kind} {asked.number} is asked about in a later run by now; this one"
                 " decides nothing"
             )
-    return reviews.describe(
-        engine=engine, kind=_kind(asked), number=asked.number, settings=settings
-    )
+    return reviews.describe(engine=engine, kind=_kind(asked), number=asked.number)
 
 
 def show(*, engine: Engine, run_id: str, reviewed: str) -> None:

@@ -6,10 +6,10 @@ of the configuration is text in them and nothing else (`domain.shown`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from accountsync.domain.plans.entitlement import NOT_ENTITLED
+from accountsync.domain.plans.entitlement import NOT_VALID
 from accountsync.domain.reasons import from_document
 from accountsync.domain.shown import as_markdown
 from accountsync.jobs.persons import held_feeds
@@ -45,38 +45,31 @@ _MEANWHILE = {
 _NOBODY_WAITS = ("Everything else of this source goes on.", "该数据源的其余读取照常进行。")
 """For reads of windows and of some persons: no other read waits for them."""
 _REJECTS_SHOWN = 5
-_NO_VALID_STATUS = "leaver: status is none of valid_statuses 离职：状态不在 valid_statuses 中"
-_MOVER = "mover: rule no longer holds 调动：不再符合授权规则"
 _RULES = {
     "active": "active 在职",
     "left": "left 已离职",
     "leave": "on leave 休假",
     "prehire": "not begun yet 未入职",
     "gone_from_hr": "gone from HR HR 中已无此人",
-    "status_not_valid": "status no longer valid 状态不再有效",
-    "not_entitled": "rule no longer holds 不再符合授权规则",
+    "status_not_valid": "leaver: status no longer valid 离职：状态不再有效",
+    "not_entitled": "mover: rule no longer holds 调动：不再符合授权规则",
     "retention": "retention is over 保留期已满",
 }
 
 
-Valid = Mapping[str, Collection[str]]
-"""HR source → the statuses of its persons who work there."""
-
-
-def of_plan(plan: PlanView, persons: Sequence[HeldPersons] = (), valid: Valid | None = None) -> str:
-    """`persons`: whom it holds, by status, to tell leavers from movers; without `valid` they are
-    not told apart."""
-    return "\n".join(_rows(plan, persons, valid))
+def of_plan(plan: PlanView, persons: Sequence[HeldPersons] = ()) -> str:
+    """`persons`: whom it holds, to say of how many leavers HR knows a last day."""
+    return "\n".join(_rows(plan, persons))
 
 
 def of_feed(feed: HeldFeed) -> str:
     return "\n".join(_feed_lines(feed))
 
 
-def _rows(plan: PlanView, persons: Sequence[HeldPersons], valid: Valid | None) -> Iterator[str]:
+def _rows(plan: PlanView, persons: Sequence[HeldPersons]) -> Iterator[str]:
     yield f"| {' | '.join(_HEADS)} |"
     yield "|---|---|---|---|---|---|"
-    yield from (_row(line, persons, valid) for line in plan.lines if line.held)
+    yield from (_row(line, persons) for line in plan.lines if line.held)
     again = f"`bin/accountsync plan reconsider {plan.id}`"
     yield (
         "\nApprove: exactly these go on, as far as they still hold. Reject: exactly these are"
@@ -88,37 +81,23 @@ def _rows(plan: PlanView, persons: Sequence[HeldPersons], valid: Valid | None) -
     )
 
 
-def _row(line: PlanLine, persons: Sequence[HeldPersons], valid: Valid | None) -> str:
+def _row(line: PlanLine, persons: Sequence[HeldPersons]) -> str:
     operation = _OPERATIONS.get(line.operation) or as_markdown(line.operation)
-    why, guard = ", ".join(_rules(line, persons, valid)), both_in_markdown(line.held_because)
+    why, guard = ", ".join(_rules(line, persons)), both_in_markdown(line.held_because)
     cells = (as_markdown(line.target), operation, line.held, why, guard, _people(line))
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def _rules(line: PlanLine, persons: Sequence[HeldPersons], valid: Valid | None) -> Iterator[str]:
-    here = [held for held in persons if (held.target, held.operation) == _place(line)]
+def _rules(line: PlanLine, persons: Sequence[HeldPersons]) -> Iterator[str]:
     for rule, tasks in line.reasons.items():
-        held = [held for held in here if held.reason == rule]
-        if rule == NOT_ENTITLED and valid is not None and held:
-            yield from _leavers_and_movers(held, valid)
-        else:
-            yield f"{_RULES.get(rule) or as_markdown(rule)}: {tasks}"
-
-
-def _place(line: PlanLine) -> tuple[str, str]:
-    return (line.target, line.operation)
-
-
-def _leavers_and_movers(held: Sequence[HeldPersons], valid: Valid) -> Iterator[str]:
-    """Whom no rule entitles any more: those without a valid status, and the others."""
-    leavers = [one for one in held if one.status not in valid.get(one.source, ())]
-    movers = [one for one in held if one not in leavers]
-    if tasks := sum(one.tasks for one in leavers):
-        last_day = sum(one.with_last_day for one in leavers)
-        known = f" ({last_day} with a last day 其中 {last_day} 人有最后工作日)" if last_day else ""
-        yield f"{_NO_VALID_STATUS}: {tasks}{known}"
-    if tasks := sum(one.tasks for one in movers):
-        yield f"{_MOVER}: {tasks}"
+        last_day = sum(
+            held.with_last_day
+            for held in persons
+            if (held.target, held.operation, held.reason) == (line.target, line.operation, rule)
+        )
+        told = last_day and rule == NOT_VALID
+        known = f" ({last_day} with a last day 其中 {last_day} 人有最后工作日)" if told else ""
+        yield f"{_RULES.get(rule) or as_markdown(rule)}: {tasks}{known}"
 
 
 def _people(line: PlanLine) -> str:

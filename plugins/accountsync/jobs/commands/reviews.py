@@ -65,11 +65,9 @@ def pending(*, engine: Engine) -> list[Pending]:
     ]
 
 
-def describe(
-    *, engine: Engine, kind: Kind, number: int, settings: Settings | None = None
-) -> Review:
-    """What a human is shown; with the `settings` it tells leavers from movers. Raises
-    SafetyStopError where it does not wait for a decision any more."""
+def describe(*, engine: Engine, kind: Kind, number: int) -> Review:
+    """What a human is shown. Raises SafetyStopError where it does not wait for a decision any
+    more."""
     if kind == "feed":
         return _of_feed(held_feeds.describe_held(engine=engine, feed=number))
     if not any(plan.id == number for plan in held_plans.list_held(engine=engine)):
@@ -77,7 +75,7 @@ def describe(
     plan = held_plans.describe(engine=engine, plan=number)
     with engine.connect() as connection:
         persons = held_persons.by_status(connection, plan_id=number)
-    return _of_plan(plan, persons, _valid(settings) if settings else None)
+    return _of_plan(plan, persons)
 
 
 def decide(
@@ -111,16 +109,10 @@ def decide(
     return merged.counts.inserted + merged.counts.updated
 
 
-def _valid(settings: Settings) -> dict[str, list[str]]:
-    return {source.name: [*source.valid_statuses, *source.leave_statuses] for source in settings.hr}
-
-
-def _of_plan(
-    plan: PlanView, persons: Sequence[HeldPersons], valid: review_page.Valid | None
-) -> Review:
+def _of_plan(plan: PlanView, persons: Sequence[HeldPersons]) -> Review:
     return Review(
         subject=f"Plan {plan.id}: {plan.held} account tasks are held",
-        body=review_page.of_plan(plan, persons, valid),
+        body=review_page.of_plan(plan, persons),
         reviewed=str(plan.held_hash),
     )
 
