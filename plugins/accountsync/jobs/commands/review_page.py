@@ -67,17 +67,42 @@ def of_feed(feed: HeldFeed) -> str:
 
 
 def _rows(plan: PlanView, persons: Sequence[HeldPersons]) -> Iterator[str]:
+    if plan.leavers_asked_at:
+        yield from _once_more(persons)
+        return
     yield f"| {' | '.join(_HEADS)} |"
     yield "|---|---|---|---|---|---|"
     yield from (_row(line, persons) for line in plan.lines if line.held)
     again = f"`bin/accountsync plan reconsider {plan.id}`"
     yield (
         "\nApprove: exactly these go on, as far as they still hold. Reject: exactly these are"
-        f" cancelled, and not planned again until something about them changes (or {again})."
+        f" cancelled, and not planned again until something about them changes (or {again});"
+        " leavers among them are asked about once more."
     )
     yield (
         "\n批准（Approve）：仅放行上述任务中目前仍然成立的。拒绝（Reject）：仅取消上述任务，"
-        f"相关情况变化之前不再计划（或执行 {again}）。"
+        f"相关情况变化之前不再计划（或执行 {again}）；其中的离职人员会再询问一次。"
+    )
+
+
+def _once_more(persons: Sequence[HeldPersons]) -> Iterator[str]:
+    """The second question about leavers whose disables were rejected with a plan (I17)."""
+    yield (
+        "These tasks end the access of people who **have left**. They were rejected together with"
+        " the rest of the plan, and are asked about once more.\n"
+    )
+    yield "这些任务终止**已离职**人员的访问权限。它们随计划中的其他任务一起被拒绝，现再询问一次。\n"
+    for held in persons:
+        operation = _OPERATIONS.get(held.operation) or as_markdown(held.operation)
+        why = _RULES.get(held.reason or "") or as_markdown(held.reason or "–")
+        yield f"- {as_markdown(held.target)}, {operation}: {held.tasks} ({why})"
+    yield (
+        "\nApprove: their access ends. Reject: they keep it, which every plan, `bin/accountsync"
+        " status` and a mail a day say until it is taken back."
+    )
+    yield (
+        "\n批准（Approve）：终止其访问权限。拒绝（Reject）：保留其访问权限；在撤销之前，每次计划、"
+        "`bin/accountsync status` 和每日邮件都会提示。"
     )
 
 
