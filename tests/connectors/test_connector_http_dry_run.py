@@ -151,7 +151,7 @@ def test_a_dry_patch_names_what_it_changes_and_what_it_takes_away(service: SimCl
     """Also where a dialect writes one path an operation."""
     target = _scim("entra")
     account = _account(service, target)
-    patch, _ = _shown(target, service.url, lambda c: c.update(account, MOVED))
+    (patch,) = _shown(target, service.url, lambda c: c.update(account, MOVED))
     assert patch.startswith("scim PATCH /Users/*** ")
     assert '{"op":"Replace","path":"displayName","value":"***"}' in patch
     assert '{"op":"Remove","path":"title"}' in patch

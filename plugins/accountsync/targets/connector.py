@@ -77,7 +77,8 @@ class Connector(Protocol):
     async def look(self, account: Account, attributes: Attributes) -> RemoteAccount | None:
         """The known account as the target shows it now, wherever it lies. `ours`: it carries the
         key last seen, or the one that `attributes` ask for. None only when it is surely absent by
-        the target's own id and by the key that it was last seen to carry."""
+        the target's own id and by the key that it was last seen to carry. Raises NeedsHumanError
+        where it may only be hidden from our login."""
         ...
 
     def list(self) -> AsyncIterator[RemoteAccount]:

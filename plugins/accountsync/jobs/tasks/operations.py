@@ -62,12 +62,25 @@ async def _seen(connector: Connector, task: ClaimedTask) -> RemoteAccount | None
     account = task.account
     if task.operation == Operation.CREATE or account is None:
         return await connector.find(task.attributes)
-    remote = await connector.look(account, task.attributes)
+    remote = await _looked_at(connector, task, account)
     if remote is None and task.operation in TAKES_AWAY and task.attributes != account.attributes:
         other = await connector.find({**account.attributes, **task.attributes})
         if other is not None and other.ours and other.remote_id != account.remote_id:
             raise ForeignAccountError("absent, and another account carries the person's key now")
     return remote
+
+
+async def _looked_at(
+    connector: Connector, task: ClaimedTask, account: Account
+) -> RemoteAccount | None:
+    """An account that may only be hidden from our login matters where access has to end. Whatever
+    else is asked for ends as with one that is absent (I17)."""
+    try:
+        return await connector.look(account, task.attributes)
+    except NeedsHumanError:
+        if task.operation == Operation.DISABLE:
+            raise
+        return None
 
 
 async def call(connector: Connector, task: ClaimedTask, *, rules: Rules, now: datetime) -> Result:
@@ -112,7 +125,7 @@ async def _shown(
     if is_shown or task.operation not in looked_at or not connector.can_find:
         return changed
     try:
-        seen = await connector.look(account, task.attributes)
+        seen = await _looked_at(connector, task, account)
     except AccountSyncError as error:
         raise UnknownOutcomeError(f"done, but not seen: {error}") from error
     if (seen is None) is not (task.operation == Operation.DELETE):
