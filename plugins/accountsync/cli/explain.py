@@ -84,6 +84,8 @@ def _names(person: Explanation) -> Iterator[str]:
     for space, value in person.names_now.items():
         if space not in owned:
             yield f"  {space}: would be {value}"
+    for space, reason in person.names_not_followed.items():
+        yield f"  HR says another {space}, which is not used: {reason}"
     if person.names_problem:
         yield f"  cannot be given: {person.names_problem}"
 

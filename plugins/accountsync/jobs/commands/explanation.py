@@ -16,7 +16,7 @@ from accountsync.domain.plans.desired import TargetRule, with_accounts
 from accountsync.errors import ConfigurationError, RecordError
 from accountsync.hr.record import RowMapper
 from accountsync.jobs.persons import rejected_records
-from accountsync.jobs.plans import name_giving
+from accountsync.jobs.plans import hr_names, name_giving
 from accountsync.jobs.plans.candidates import Candidate, read_candidates, standing_of
 from accountsync.jobs.plans.person_facts import Facts, unknown_person
 from accountsync.jobs.plans.plan_rules import Rules, compile_rules
@@ -73,6 +73,7 @@ class Explanation:
     - `planned` says whether the last plan has seen the person as HR has the person now.
     - `next_at` says when time alone changes something.
     - `names` has all names of the person, `names_now` those that a plan would use.
+    - `names_not_followed` says by namespace why a name that HR says is not used, where it is not.
     """
 
     employee_number: str
@@ -87,6 +88,7 @@ class Explanation:
     names: Sequence[Row]
     names_now: Mapping[str, str]
     names_problem: str | None
+    names_not_followed: Mapping[str, str]
     targets: Sequence[TargetExplanation]
     attempts: Sequence[Row]
 
@@ -123,6 +125,9 @@ def _explained(
         names=[dict(row) for row in owned],
         names_now=dict(given),
         names_problem=given.message if isinstance(given, Unavailable) else None,
+        names_not_followed=hr_names.not_followed(
+            connection, rules.names, candidate.context["person"]
+        ),
         targets=_targets(connection, settings, rules, candidate, given),
         attempts=_attempts(connection, person["id"]),
     )
