@@ -59,7 +59,15 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
     _retry_rejected(connection, feed)
     if feed.settings.allows_repeated_keys:
         feeds.set_repeated_aside(connection, run_id=run_id)
-    owner = Owner(source=source, takes_over=feed.settings.takes_over)
+    owner = Owner(
+        source=source,
+        takes_over=feed.settings.takes_over,
+        left=feed.settings.left_statuses,
+        valid=[*feed.settings.valid_statuses, *feed.settings.leave_statuses]
+        if feed.settings.valid_statuses
+        else [],
+        today=feed.now.date(),
+    )
     taken_over = ownership.take_over(connection, run_id=run_id, owner=owner)
     ownership.reject_taken_numbers(
         connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
