@@ -47,6 +47,11 @@ def _lines(person: Explanation) -> Iterator[str]:
     since = f" since {person.since}" if person.since else ""
     yield f"{person.employee_number}: {person.lifecycle}{since}; {facts}"
     yield from _standing(person)
+    for case in person.waiting:
+        yield (
+            f"  HR has another record with this number, which waits since {_moment(case.since)}:"
+            f" {all_english(case.reasons)}; bin/accountsync person cases"
+        )
     if person.unknown_source:
         yield f"  its HR source {person.unknown_source!r} is not configured: kept as it is"
     if person.absent_since:

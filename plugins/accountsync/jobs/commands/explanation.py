@@ -15,6 +15,8 @@ from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans.desired import TargetRule, with_accounts
 from accountsync.errors import ConfigurationError, RecordError
 from accountsync.hr.record import RowMapper
+from accountsync.jobs.commands import person_commands
+from accountsync.jobs.commands.person_commands import PersonCase
 from accountsync.jobs.persons import rejected_records
 from accountsync.jobs.plans import hr_names, name_giving
 from accountsync.jobs.plans.candidates import Candidate, read_candidates, standing_of
@@ -70,6 +72,7 @@ class Explanation:
     - `absent_since` says since when HR's complete reads lack the person.
     - `rejected` is set where HR's newest row cannot be used: `reasons`, `since`, and `used`, the
       change time of the row before, which is used.
+    - `waiting` has other records of HR that want the number, and wait for a human.
     - `planned` says whether the last plan has seen the person as HR has the person now.
     - `next_at` says when time alone changes something.
     - `names` has all names of the person, `names_now` those that a plan would use.
@@ -82,6 +85,7 @@ class Explanation:
     unknown_source: str | None
     absent_since: datetime | None
     rejected: Row | None
+    waiting: Sequence[PersonCase]
     facts: Row
     planned: bool
     next_at: datetime | None
@@ -119,6 +123,7 @@ def _explained(
         unknown_source=None if person["source"] in rules.statuses else person["source"],
         absent_since=person_view.absent_since(connection, person["id"]),
         rejected=_rejected(connection, settings, person),
+        waiting=person_commands.cases_of(connection, settings, person["employee_number"], now),
         facts={field: person[field] for field in _SHOWN if person[field] is not None},
         planned=person["planned_revision"] >= person["revision"],
         next_at=candidate.next_at,
