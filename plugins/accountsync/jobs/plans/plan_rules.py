@@ -77,7 +77,7 @@ def compile_rules(settings: Settings) -> Rules:
             },
         },
         statuses={
-            account_request.SOURCE: Statuses(),
+            account_request.SOURCE: Statuses(zone=settings.timezone),
             **{source.name: _statuses(source) for source in settings.hr},
         },
         guards={
