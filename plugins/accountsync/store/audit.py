@@ -31,7 +31,7 @@ class AuditAction(StrEnum):
     """Somebody whom HR's complete reads lack counts as a leaver."""
     PERSON_LINKED = "person_linked"
     """A record of HR is that of the person who had its number."""
-    NUMBER_GIVEN_UP = "number_given_up"
+    NUMBER_REASSIGNED = "number_reassigned"
     """A number is another person's from now on, and who had it keeps the accounts without it."""
     PERSONS_MERGED = "persons_merged"
     """Two persons are one from now on."""

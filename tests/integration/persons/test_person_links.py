@@ -150,7 +150,7 @@ def test_another_person_gets_the_number_and_no_account_of_who_had_it(
         kinds = {key: row["reasons"][0]["kind"] for key, row in world.open_rejects().items()}
         assert kinds == {str(old["personId"]): Kind.HAS_AN_ACTIVE_RECORD}
     assert world.person({"personId": NEW})["status"] == "1"
-    assert _audited(world) == ["number_given_up"]
+    assert _audited(world) == ["number_reassigned"]
 
 
 def test_a_requested_person_gives_the_number_to_hrs_and_has_left(world: HrWorld) -> None:

@@ -145,6 +145,11 @@ def test_a_mailbox_whose_address_a_policy_made_is_known_by_it_and_renamed(
         " WHERE system = 'email' ORDER BY 1"
     )
     assert there != [row["address"] for row in wanted]
+    seen = planned.rows(
+        "SELECT value FROM accountsync.name_registry WHERE namespace = 'email' AND NOT current"
+        " AND person_id IS NOT NULL"
+    )
+    assert {row["value"] for row in seen} == {*there} - {row["address"] for row in wanted}
     planned.plan()
     planned.drain()
     known, there = addresses()

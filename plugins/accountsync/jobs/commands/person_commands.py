@@ -168,7 +168,7 @@ def link(
                 connection, person=holder["id"], source=case.source, key=case.record_key
             )
         else:
-            action, kept = AuditAction.NUMBER_GIVEN_UP, _part(connection, case, holder, now)
+            action, kept = AuditAction.NUMBER_REASSIGNED, _part(connection, case, holder, now)
             details["given_up_for"] = kept
         audit.record(connection, actor=actor, action=action, details=details)
         return Effect(number=kept, accounts=case.accounts)

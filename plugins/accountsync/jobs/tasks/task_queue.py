@@ -185,7 +185,7 @@ class TaskQueue:
             if any(result.replan for result in results):
                 locks.take_persons(connection)
             results = _without_taken(connection, self.target, results)
-            seen_names.see(connection, list(self._adopted_names(results)))
+            seen_names.see(connection, list(self._names_shown(results)))
             released = recording.record(
                 connection,
                 target=self.target,
@@ -196,18 +196,20 @@ class TaskQueue:
         self.released += released
         return results
 
-    def _adopted_names(self, results: Sequence[Result]) -> Iterator[SeenName]:
-        """The names of accounts that were there when they were to be made. They are the persons'
-        from now on (I8, I18)."""
+    def _names_shown(self, results: Sequence[Result]) -> Iterator[SeenName]:
+        """The names of accounts that are not as they were to be made. Those of one that was there
+        are what the person uses from now on; those that a target made up are the person's, too, and
+        are given to nobody else (I8, I18)."""
         for result in results:
-            if result.outcome is Outcome.ADOPTED and result.account:
+            is_found = result.outcome is Outcome.ADOPTED
+            if result.account and (is_found or result.applied is not None):
                 for namespace, value in self._names(result.account):
                     yield SeenName(
                         person_id=result.task.person_id,
                         namespace=namespace,
                         value=value,
                         origin=self.target,
-                        place=Place.OF_RESERVED,
+                        place=Place.OF_RESERVED if is_found else Place.OF_NONE,
                     )
 
     def _persistently(self, record: Callable[[], Sequence[Result]]) -> Sequence[Result]:
