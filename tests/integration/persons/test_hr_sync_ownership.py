@@ -246,17 +246,19 @@ def test_a_new_record_with_a_leavers_number_waits_for_a_human(
     assert _ids(world).get("700001") is None
 
 
+@pytest.mark.parametrize("by", ["emailAddress", "birthDay"])
 @pytest.mark.parametrize("old_record", ["gone", "ended"])
 def test_a_new_record_that_is_surely_the_leavers_is_the_same_person(
-    rehired: tuple[HrWorld, HrRow], old_record: str
+    rehired: tuple[HrWorld, HrRow], old_record: str, by: str
 ) -> None:
-    """I4, I9: same name and address, and the old record has left: the accounts stay theirs. An
-    ended record that HR keeps changes nothing any more."""
+    """I4, I9: same name, and address or birth date, and the old record has left: the accounts stay
+    theirs. An ended record that HR keeps changes nothing any more."""
     world, old = rehired
     person = world.person(old)
     if old_record == "gone":
         world.hr.vanish(old["personId"])
-    new = _new_record(world, old, emailAddress="ZS@example.com")
+    same = {"emailAddress": "ZS@example.com", "birthDay": old["birthDay"]}
+    new = _new_record(world, old, **{"emailAddress": "", "birthDay": "", by: same[by]})
     world.sync("full")
     moved = world.person(new)
     assert (moved["id"], moved["status"]) == (person["id"], "1")
@@ -269,6 +271,22 @@ def test_a_new_record_that_is_surely_the_leavers_is_the_same_person(
         assert world.person(new)["status"] == "1"
 
 
+@pytest.mark.parametrize(
+    "differs",
+    [{"fullName": "李四"}, {"emailAddress": "", "birthDay": ""}, {"emailAddress": None,
+     "birthDay": "1901-01-01"}],
+)  # fmt: skip
+def test_a_new_record_that_is_not_surely_the_leavers_waits(
+    rehired: tuple[HrWorld, HrRow], differs: dict[str, Any]
+) -> None:
+    """I4, I9: an empty value agrees with nothing."""
+    world, old = rehired
+    world.execute('UPDATE accountsync.person SET attributes = attributes || \'{"birthDay": ""}\'')
+    _new_record(world, old, **differs)
+    world.sync("full")
+    assert _kinds(world) == {"700001": Kind.IS_A_LEAVERS}
+
+
 def test_of_two_new_records_of_one_number_the_active_one_counts(world: HrWorld) -> None:
     """I3, I4: the ended one is told, and keeps nobody out."""
     row = world.hr.persons()[0]
@@ -278,6 +296,24 @@ def test_of_two_new_records_of_one_number_the_active_one_counts(world: HrWorld) 
         world.sync("full")
         assert _kinds(world) == {str(row["personId"]): Kind.HAS_AN_ACTIVE_RECORD}
         assert world.person(new)["status"] == "1"
+
+
+def test_who_works_by_another_sources_record_is_not_ended_by_this_one(world: HrWorld) -> None:
+    """I4: the employee record has ended and the contractor's goes on, though this source takes
+    over: the accounts in use stay."""
+    row = world.hr.persons()[0]
+    world.change(row, employeeStatus="7", disableDate=None)
+    world.sync(**CONTRACTORS, valid_statuses=["1", "7"])
+    world.execute(
+        "INSERT INTO accountsync.account (person_id, system, state, identifier, attributes,"
+        " provenance) SELECT id, 'idaas', 'active', 'x', '{}', 'created' FROM accountsync.person"
+        " WHERE source_key = :key",
+        key=str(row["personId"]),
+    )
+    world.change(row, employeeStatus="2", disableDate="2026-01-31")
+    world.sync("full", takes_over=["contractors"])
+    assert _kinds(world) == {str(row["personId"]): Kind.HAS_AN_ACTIVE_RECORD}
+    assert (world.person(row)["source"], world.person(row)["status"]) == ("contractors", "7")
 
 
 def test_two_active_records_of_one_number_are_two_rows_for_hr(world: HrWorld) -> None:

@@ -1,8 +1,9 @@
 """Says whose a record of HR is: cases of a number, links and merges of persons.
 
 A record of HR whose number is somebody's already waits as a rejected row until it is clear whether
-it is about the same person. Where name and e-mail address agree and the older record has left, the
-merge of HR decides that itself (store.persons.claims); everything else is decided here.
+it is about the same person. Where the name agrees, and the e-mail address or birth date, and the
+older record has ended, the merge of HR decides that itself (store.persons.claims). Everything else
+is decided here.
 """
 
 from __future__ import annotations

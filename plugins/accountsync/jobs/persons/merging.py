@@ -101,6 +101,7 @@ def _owner(feed: StagedFeed) -> Owner:
         left=settings.left_statuses,
         valid=[*valid, *settings.leave_statuses] if valid else [],
         today=feed.now.date(),
+        birth_date=settings.birth_date.split(".") if settings.birth_date else (),
     )
 
 

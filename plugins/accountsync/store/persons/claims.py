@@ -17,7 +17,8 @@ from accountsync.store.persons.feeds import table
 #   verdict      the row
 #   ended        has ended, and the holder has not: the holder's rights stand
 #   take         is the holder's: a request made the person, or this source takes over the holder's,
-#                and name or address agree; or the holder has left, and both agree
+#                and name or address agree; or the holder has left, and the name agrees and the
+#                address or, within one source, the birth date
 #   requested    has another name than the person of a request
 #   other_name   has another name than the person of a source that this one takes over
 #   leavers      has the number of somebody who left: the same person, or another one
@@ -40,13 +41,14 @@ held AS MATERIALIZED (
     held.row, s.source_key, p.id, p.source AS old_source, p.source_key AS old_key,
     p.presumed_left_at, own.ctid AS own_row,
     CASE
-      WHEN {row_ended} AND NOT sure.has_left AND p.origin <> 'request' THEN 'ended'
+      WHEN {row_ended} AND NOT sure.has_left AND p.origin <> 'request' AND sure.uses_something
+        THEN 'ended'
       WHEN (p.origin = 'request' OR p.source = ANY(:takes_over)) AND (sure.name OR sure.address)
         THEN 'take'
       WHEN p.origin = 'request' THEN 'requested'
       WHEN p.source = ANY(:takes_over) THEN 'other_name'
       WHEN {row_ended} OR NOT sure.has_left THEN NULL
-      WHEN sure.name AND sure.address THEN 'take'
+      WHEN sure.name AND (sure.address OR sure.birth_date) THEN 'take'
       ELSE 'leavers'
     END AS verdict
   FROM held
@@ -57,7 +59,19 @@ held AS MATERIALIZED (
   CROSS JOIN LATERAL (
     SELECT
       {name_of_row} = {name_of_person} AS name,
+      -- who is taken over and has no account loses none
+      p.source <> ALL(:takes_over) OR EXISTS (
+        SELECT FROM accountsync.account a WHERE a.person_id = p.id AND a.state = 'active'
+      ) AS uses_something,
       coalesce(lower(s.email) = lower(p.email), false) AS address,
+      coalesce(
+        p.source = :source
+          AND cardinality(CAST(:birth_date AS text[])) > 0
+          AND s.attributes #>> CAST(:birth_date AS text[]) <> ''
+          AND s.attributes #>> CAST(:birth_date AS text[])
+            = p.attributes #>> CAST(:birth_date AS text[]),
+        false
+      ) AS birth_date,
       CASE
         WHEN own.attributes IS NOT NULL THEN {own_ended}
         ELSE
@@ -90,8 +104,8 @@ _ENDED = """coalesce(
 )"""
 """Whether HR says that the person has left (domain.persons.lifecycle)."""
 
-_HOLDERS_STATUS = "CASE p.source WHEN :source THEN p.status END"
-"""A status of another source may mean something else there."""
+_HOLDERS_STATUS = "CASE WHEN p.source = :source OR p.status = s.status THEN p.status END"
+"""Another status of another source may mean anything."""
 
 _FOLDED = "regexp_replace(lower(normalize({name}, NFKC)), '\\s+', '', 'g')"
 
@@ -182,13 +196,15 @@ WHERE twin.employee_number = s.employee_number
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """`takes_over`: the sources whose persons become this one's when it has their number. Who has
-    left is told by `left` and, where there are any, by not being one of the `valid` statuses."""
+    left is told by `left` and, where there are any, by not being one of the `valid` statuses.
+    `birth_date`: where a row of the source has it."""
 
     source: str
     takes_over: Sequence[str] = ()
     left: Sequence[str] = ()
     valid: Sequence[str] = ()
     today: date
+    birth_date: Sequence[str] = ()
 
 
 def take_over(connection: Connection, *, run_id: int, owner: Owner) -> list[str]:
@@ -206,6 +222,7 @@ def take_over(connection: Connection, *, run_id: int, owner: Owner) -> list[str]
         "left": list(owner.left),
         "valid": list(owner.valid),
         "today": owner.today,
+        "birth_date": list(owner.birth_date),
     }
     names = _names(run_id)
     connection.execute(text(_SET_ENDED_ASIDE.format(**names)), bound)
