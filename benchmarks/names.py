@@ -102,14 +102,14 @@ def _lots(dsn: str) -> Iterator[Sequence[tuple[int, str, str]]]:
 
 def _ours(*, dsn: str) -> dict[str, Any]:
     from accountsync import settings
-    from accountsync.jobs.plans import name_giving
+    from accountsync.jobs.plans import name_giving, name_rules
     from accountsync.store.engine import make_engine
 
     logging.disable(logging.WARNING)
     source = {"name": "hieds", "preset": "hieds", "conn_id": "hr_api"}
     names = {**NAMES, "username": {"value": NAMES["username"], "number": "own"}}
     document = {"hr": [source], "names": names, "targets": {}}
-    rules = name_giving.compile_names(settings.parse(document, origin="benchmark"))
+    rules = name_rules.compile_names(settings.parse(document, origin="benchmark"))
     domain = {"email_domain": "example.com"}
     lots = list(_lots(dsn))
     begin = time.perf_counter()

@@ -26,6 +26,7 @@ from accountsync.cli import (
     feed,
     mapping,
     name,
+    person,
     plan,
     provision,
     reject,
@@ -68,6 +69,7 @@ app.add_typer(db.app, name="db")
 app.command("explain")(explain.explain)
 app.add_typer(feed.app, name="feed")
 app.add_typer(mapping.app, name="mapping")
+app.add_typer(person.app, name="person")
 app.add_typer(plan.app, name="plan")
 app.add_typer(name.app, name="name")
 app.add_typer(reject.app, name="reject")

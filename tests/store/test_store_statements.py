@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql
 
 from accountsync import store
 from accountsync.store.engine import driver
-from accountsync.store.persons import absences, feeds, mappings, ownership, rejects
+from accountsync.store.persons import absences, claims, feeds, mappings, ownership, rejects
 from accountsync.store.tasks import dependants, task_commands
 
 PACKAGE = Path(store.__file__).parents[1]
@@ -40,6 +40,8 @@ _FILLED = {  # what stands in the templates, other than the tables that operator
     "taker_may_replace": feeds.MAY_REPLACE.format(row="s", person="p"),
     "mover_may_replace": feeds.MAY_REPLACE.format(row="moving", person="holder"),
     **ownership._KINDS,
+    **claims._names(_RUN),
+    "claim": claims._CLAIM.format(**claims._names(_RUN)),
 }
 _FILLED_THEMSELVES = {"_CLAIM", "_PEEK"}  # their modules keep what was made of them
 _STARTS = re.compile(r"\s*(--[^\n]*\s*)*(WITH|SELECT|INSERT|UPDATE|DELETE)\b")

@@ -47,6 +47,11 @@ def _lines(person: Explanation) -> Iterator[str]:
     since = f" since {person.since}" if person.since else ""
     yield f"{person.employee_number}: {person.lifecycle}{since}; {facts}"
     yield from _standing(person)
+    for case in person.waiting:
+        yield (
+            f"  HR has another record with this number, which waits since {_moment(case.since)}:"
+            f" {all_english(case.reasons)}; bin/accountsync person cases"
+        )
     if person.unknown_source:
         yield f"  its HR source {person.unknown_source!r} is not configured: kept as it is"
     if person.absent_since:
@@ -84,6 +89,8 @@ def _names(person: Explanation) -> Iterator[str]:
     for space, value in person.names_now.items():
         if space not in owned:
             yield f"  {space}: would be {value}"
+    for space, reason in person.names_not_followed.items():
+        yield f"  HR says another {space}, which is not used: {reason}"
     if person.names_problem:
         yield f"  cannot be given: {person.names_problem}"
 

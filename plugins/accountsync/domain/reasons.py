@@ -62,6 +62,10 @@ class Kind(StrEnum):
     IS_A_REQUESTED_PERSONS = "is_a_requested_persons"
     IS_OF_ANOTHER_SOURCE = "is_of_another_source"
     """`source`: whose person has it."""
+    IS_A_LEAVERS = "is_a_leavers"
+    REQUESTED_FOR_ANOTHER = "requested_for_another"
+    IS_ANOTHER_NAMES = "is_another_names"
+    HAS_AN_ACTIVE_RECORD = "has_an_active_record"
 
     # An HR source that brings nothing new: source, since, seconds (so long), expected_every
     # (seconds), is_first (nothing came since the first run).
@@ -105,6 +109,17 @@ class Kind(StrEnum):
     TEXT = "text"
     """`text`: the words of somebody else, such as a target, or a sentence from before reasons had
     kinds."""
+
+
+WHOSE_NUMBER = (
+    Kind.IS_ANOTHER_PERSONS,
+    Kind.IS_A_REQUESTED_PERSONS,
+    Kind.IS_OF_ANOTHER_SOURCE,
+    Kind.IS_A_LEAVERS,
+    Kind.REQUESTED_FOR_ANOTHER,
+    Kind.IS_ANOTHER_NAMES,
+)
+"""Why a row of HR waits until a human says whether it is about the person who has its number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

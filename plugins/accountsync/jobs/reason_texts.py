@@ -119,6 +119,25 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
         "{field}: belongs to a person of {source}",
         "{field}：属于数据源 {source} 的一人",
     ),
+    Kind.IS_A_LEAVERS: (
+        "{field}: belongs to somebody who has left: the same person, or another one?"
+        " `person cases`",
+        "{field}：属于一名离职人员：是同一人还是另一人？`person cases`",
+    ),
+    Kind.REQUESTED_FOR_ANOTHER: (
+        "{field}: was requested for a person of another name: the same person, or another one?"
+        " `person cases`",
+        "{field}：曾以另一姓名申请：是同一人还是另一人？`person cases`",
+    ),
+    Kind.IS_ANOTHER_NAMES: (
+        "{field}: belongs to a person of another name: the same person, or another one?"
+        " `person cases`",
+        "{field}：属于另一姓名的人员：是同一人还是另一人？`person cases`",
+    ),
+    Kind.HAS_AN_ACTIVE_RECORD: (
+        "{field}: HR has an active record with it, too, which is used",
+        "{field}：HR 另有一条在职记录也有它，采用在职记录",
+    ),
     Kind.NO_NEW_PERSON: (
         "{source}: no new or changed person for {seconds}: {last} {since} UTC, and one is"
         " expected every {expected_every} (`expected_every`). Nothing was lost. Look whether HR, or"

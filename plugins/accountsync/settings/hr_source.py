@@ -146,6 +146,11 @@ class Source(Group):
     takes_over: list[Name] = Field(
         [], description="sources whose persons become this one's when it has their employee number"
     )
+    birth_date: str | None = Field(
+        None,
+        description="its path in a row: with the name it shows that two records of one employee"
+        " number are one person's",
+    )
     absence: Absence = Absence()
     feed_guard: FeedGuard = FeedGuard()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -294,7 +295,7 @@ def test_a_person_taken_over_by_hr_keeps_request_and_accounts(
     world.plan()
     world.drain()
     row = next(p for p in world.sims.hr.persons() if p["employeeStatus"] == "1")
-    hired = row | {"employeeNumber": "S0001", "personId": 700_001, "fullName": "张三丰"}
+    hired = row | {"employeeNumber": "S0001", "personId": 700_001, "fullName": "张三"}
     world.sims.hr.put_persons(hired | {"lastUpdateDate": stamp(utc_now())})
     world.sync()
     world.plan()
@@ -403,6 +404,49 @@ def test_a_call_under_way_is_not_cancelled(world: RequestWorld, document: dict[s
         " AND person_id = (SELECT min(id) FROM accountsync.person)"
     )
     assert world.cancel() == 5
+
+
+def test_accounts_asked_for_end_with_their_last_day(
+    world: RequestWorld, document: dict[str, Any]
+) -> None:
+    """I17: disabled as a leaver's, each on the own day; a later request says another one."""
+    asked = _with(document, endDate="2026-03-31")
+    world.submit(_with(asked, user=0, endDate="2026-06-30"))
+    last_day = datetime(2026, 3, 31, 12, tzinfo=UTC)
+    world.plan(now=last_day)
+    world.drain()
+    assert world.known("idaas") == {"active": 3}
+    world.plan(now=last_day + timedelta(days=1))
+    reasons = world.rows(
+        "SELECT p.employee_number AS number, t.reason FROM accountsync.account_task t"
+        " JOIN accountsync.person p ON p.id = t.person_id"
+        " WHERE t.operation = 'disable' AND t.system = 'idaas' ORDER BY 1"
+    )
+    assert [(row["number"], row["reason"]) for row in reasons] == [
+        (NUMBERS[1], "left"), (NUMBERS[2], "left"),
+    ]  # fmt: skip
+    world.submit(_with(document, businessKey="more", endDate="2027-01-31"))
+    ends = world.rows("SELECT DISTINCT leave_date::text AS ends FROM accountsync.person")
+    assert [row["ends"] for row in ends] == ["2027-01-31"]
+
+
+@pytest.mark.parametrize("wrong", ["2026-02-30", "31.12.2026", 46000, "soon"])
+def test_an_end_date_that_is_none_is_refused(
+    world: RequestWorld, document: dict[str, Any], wrong: object
+) -> None:
+    with pytest.raises(InvalidRequestError, match=r"userList\.1\.endDate: is no date"):
+        world.submit(_with(document, user=1, endDate=wrong))
+
+
+def test_hrs_last_day_counts_for_whom_hr_knows(
+    world: RequestWorld, document: dict[str, Any]
+) -> None:
+    world.sync()
+    number = world.sims.hr.persons()[0]["employeeNumber"]
+    world.submit(_with(document, user=0, employeeNumber=number, endDate="2026-03-31"))
+    assert "HR's last day counts" in str(world.status().items[0].note)
+    query = "SELECT leave_date FROM accountsync.person WHERE employee_number = :n"
+    assert str(world.scalar(query, n=number)) != "2026-03-31"
 
 
 def test_an_unknown_request_is_said_to_be_unknown(world: RequestWorld) -> None:

@@ -196,7 +196,8 @@ def test_somebody_whose_name_does_not_fit_stops_nobody(people: People) -> None:
     found = people.rows("SELECT cause FROM accountsync.account_task WHERE state = 'needs_data'")
     assert {row["cause"] for row in found} == {
         "the name does not fit into the length allowed here",
-        "a name holds what is no character; set it with `bin/accountsync name override`",
+        "the email that HR says the person has can be none: it holds what is no character; correct"
+        " it in HR, or set it with `bin/accountsync name override`",
     }
 
 

@@ -397,7 +397,7 @@ def test_whom_a_held_feed_takes_over_is_what_it_says(world: HrWorld) -> None:
     for row in spoilt:
         world.hr.put_persons(row | BLANK)
     feed = _held(world)
-    world.hr.put_persons(hired | {"fullName": "旧名"})
+    world.hr.put_persons(hired | {"fullName": "赵 六"})
     easy = {"feed_guard": {"floor": 1000}}
     assert world.sync("full", name="contractors", **easy).inserted == 1
     world.change(other, fullName="王五")

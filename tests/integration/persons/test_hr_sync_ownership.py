@@ -22,7 +22,7 @@ def _requested(world: HrWorld, row: HrRow, **columns: Any) -> int:
         "source": "supplier_portal",
         "source_key": "R-1",
         "employee_number": row["employeeNumber"],
-        "full_name": "旧名",
+        "full_name": row.get("fullName", "张三"),
     } | columns
     names = ", ".join(values)
     bound = ", ".join(f":{name}" for name in values)
@@ -64,7 +64,7 @@ def test_a_person_made_by_a_request_becomes_hrs(world: HrWorld, mode: Any) -> No
     told = {key: value for change in changes for key, value in change["changes"].items()}
     assert told["source"] == ["supplier_portal", "hieds"]
     assert told["source_key"] == ["R-1", "700001"]
-    assert told["full_name"][0] == "旧名"
+    assert told["phone"][0] == "1"
 
 
 def test_an_adopted_person_is_updated_like_any_other(world: HrWorld) -> None:
@@ -175,3 +175,149 @@ def test_two_sources_that_bring_one_number_at_once_do_not_fail_each_other(world:
         done = list(threads.map(lambda one: world.sync("full", **one, **EASY), sources))
     assert sorted((one.inserted, one.rejected) for one in done) == [(0, 40), (40, 0)]
     assert len(_owners(world)) == 1
+
+
+def _kinds(world: HrWorld) -> dict[str, str]:
+    """Key → the kind of the first reason of an open rejected row."""
+    return {key: row["reasons"][0]["kind"] for key, row in world.open_rejects().items()}
+
+
+def test_hr_does_not_take_the_accounts_of_a_requested_person_of_another_name(
+    world: HrWorld,
+) -> None:
+    """I4, I10: as the request side refuses it; the row waits, and comes in when HR corrects it."""
+    world.sync()
+    row = world.change({"personId": 700_001}, employeeNumber="99000001")
+    person_id = _requested(world, row, full_name="王五")
+    for mode in ("full", "incremental"):
+        assert world.sync(mode).differences.get("taken_over") is None
+        assert _kinds(world) == {"700001": Kind.REQUESTED_FOR_ANOTHER}
+    query = "SELECT source, full_name FROM accountsync.person WHERE id = :id"
+    assert dict(world.rows(query, id=person_id)[0]) == {
+        "source": "supplier_portal", "full_name": "王五",
+    }  # fmt: skip
+    world.change({"personId": 700_001}, employeeNumber="99000001", fullName=" 王 五")
+    assert world.sync("full").differences["taken_over"] == ["99000001"]
+    assert world.open_rejects() == {}
+
+
+def test_a_source_takes_over_nobody_of_another_name(world: HrWorld) -> None:
+    """I10: the sibling of the request: a number that two sources gave to two humans."""
+    world.sync(**CONTRACTORS)
+    row, other = world.hr.persons()[:2]
+    world.change(row, fullName="另一人")
+    world.sync("full", takes_over=["contractors"])
+    assert _kinds(world) == {str(row["personId"]): Kind.IS_ANOTHER_NAMES}
+    assert _owners(world) == {"contractors": 1, "hieds": 39}
+    assert world.person(other)["source"] == "hieds"
+
+
+@pytest.fixture
+def rehired(world: HrWorld) -> tuple[HrWorld, HrRow]:
+    """Somebody left, with an address; HR's record is as it was then."""
+    world.sync()
+    row = world.hr.persons()[0]
+    left = world.change(
+        row,
+        employeeStatus="2",
+        disableDate="2026-01-31",
+        fullName="张三",
+        emailAddress="zs@example.com",
+    )
+    world.sync()
+    return world, left
+
+
+def _new_record(world: HrWorld, old: HrRow, **fields: Any) -> HrRow:
+    return world.change(
+        old | {"personId": 700_001, "employeeStatus": "1", "disableDate": None} | fields
+    )
+
+
+def test_a_new_record_with_a_leavers_number_waits_for_a_human(
+    rehired: tuple[HrWorld, HrRow],
+) -> None:
+    """I4, I9: not rejected for ever as another person's: somebody is asked."""
+    world, old = rehired
+    world.hr.vanish(old["personId"])
+    _new_record(world, old, fullName="李四")
+    world.sync("full")
+    assert _kinds(world) == {"700001": Kind.IS_A_LEAVERS}
+    assert _ids(world).get("700001") is None
+
+
+@pytest.mark.parametrize("by", ["emailAddress", "birthDay"])
+@pytest.mark.parametrize("old_record", ["gone", "ended"])
+def test_a_new_record_that_is_surely_the_leavers_is_the_same_person(
+    rehired: tuple[HrWorld, HrRow], old_record: str, by: str
+) -> None:
+    """I4, I9: same name, and address or birth date, and the old record has left: the accounts stay
+    theirs. An ended record that HR keeps changes nothing any more."""
+    world, old = rehired
+    person = world.person(old)
+    if old_record == "gone":
+        world.hr.vanish(old["personId"])
+    same = {"emailAddress": "ZS@example.com", "birthDay": old["birthDay"]}
+    new = _new_record(world, old, **{"emailAddress": "", "birthDay": "", by: same[by]})
+    world.sync("full")
+    moved = world.person(new)
+    assert (moved["id"], moved["status"]) == (person["id"], "1")
+    kinds = {} if old_record == "gone" else {
+        str(old["personId"]): Kind.HAS_AN_ACTIVE_RECORD
+    }  # fmt: skip
+    for _ in range(2):
+        world.sync("full")
+        assert _kinds(world) == kinds
+        assert world.person(new)["status"] == "1"
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [{"fullName": "李四"}, {"emailAddress": "", "birthDay": ""}, {"emailAddress": None,
+     "birthDay": "1901-01-01"}],
+)  # fmt: skip
+def test_a_new_record_that_is_not_surely_the_leavers_waits(
+    rehired: tuple[HrWorld, HrRow], differs: dict[str, Any]
+) -> None:
+    """I4, I9: an empty value agrees with nothing."""
+    world, old = rehired
+    world.execute('UPDATE accountsync.person SET attributes = attributes || \'{"birthDay": ""}\'')
+    _new_record(world, old, **differs)
+    world.sync("full")
+    assert _kinds(world) == {"700001": Kind.IS_A_LEAVERS}
+
+
+def test_of_two_new_records_of_one_number_the_active_one_counts(world: HrWorld) -> None:
+    """I3, I4: the ended one is told, and keeps nobody out."""
+    row = world.hr.persons()[0]
+    world.change(row, employeeStatus="2", disableDate="2026-01-31")
+    new = _new_record(world, row)
+    for _ in range(2):
+        world.sync("full")
+        assert _kinds(world) == {str(row["personId"]): Kind.HAS_AN_ACTIVE_RECORD}
+        assert world.person(new)["status"] == "1"
+
+
+def test_who_works_by_another_sources_record_is_not_ended_by_this_one(world: HrWorld) -> None:
+    """I4: the employee record has ended and the contractor's goes on, though this source takes
+    over: the accounts in use stay."""
+    row = world.hr.persons()[0]
+    world.change(row, employeeStatus="7", disableDate=None)
+    world.sync(**CONTRACTORS, valid_statuses=["1", "7"])
+    world.execute(
+        "INSERT INTO accountsync.account (person_id, system, state, identifier, attributes,"
+        " provenance) SELECT id, 'idaas', 'active', 'x', '{}', 'created' FROM accountsync.person"
+        " WHERE source_key = :key",
+        key=str(row["personId"]),
+    )
+    world.change(row, employeeStatus="2", disableDate="2026-01-31")
+    world.sync("full", takes_over=["contractors"])
+    assert _kinds(world) == {str(row["personId"]): Kind.HAS_AN_ACTIVE_RECORD}
+    assert (world.person(row)["source"], world.person(row)["status"]) == ("contractors", "7")
+
+
+def test_two_active_records_of_one_number_are_two_rows_for_hr(world: HrWorld) -> None:
+    row = world.hr.persons()[0]
+    _new_record(world, row)
+    world.sync("full")
+    assert set(_kinds(world).values()) == {Kind.IS_ANOTHER_ROWS}

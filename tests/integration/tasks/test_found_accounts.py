@@ -54,6 +54,36 @@ def test_what_an_adopted_account_lacks_is_sent_once_and_then_nothing(found: Targ
     assert found.states("idaas", "update") == {"succeeded": 1}
 
 
+def test_names_that_an_account_found_at_its_create_shows_are_the_persons(
+    planned: TargetsWorld,
+) -> None:
+    """I8, I18: nobody's login is renamed because the account was met late; other targets get the
+    name that the person has."""
+    planned.process("idaas")
+    first, *others = planned.sims.idaas.accounts()
+    planned.sims.idaas.reset()
+    planned.sims.idaas.seed(first | {"userName": "kmueller", "email": "k@example.com"}, *others)
+    planned.execute("TRUNCATE accountsync.account_task, accountsync.account CASCADE")
+    planned.execute("UPDATE accountsync.person SET planned_revision = 0")
+    planned.plan()
+    planned.process("idaas")
+    assert "idaas" not in planned.plan().counts
+    planned.drain()
+    assert "kmueller" in {account["userName"] for account in planned.sims.idaas.accounts()}
+    assert "k@example.com" in {user["userEmail"] for user in planned.sims.welink.accounts()}
+    planned.execute("UPDATE accountsync.person SET planned_revision = 0")
+    assert "idaas" not in planned.plan().counts
+    names = planned.rows(
+        "SELECT value, current, person_id FROM accountsync.name_registry"
+        " WHERE namespace = 'username' AND person_id = (SELECT person_id FROM"
+        " accountsync.name_registry WHERE folded = 'kmueller') ORDER BY current"
+    )
+    assert [(row["value"], row["current"]) for row in names] == [
+        (first["userName"], False),
+        ("kmueller", True),
+    ]
+
+
 def test_where_only_a_human_can_change_accounts_one_is_asked_once(found: TargetsWorld) -> None:
     """I6: neither plans nor runs go round in circles."""
     world = replace(found, changes={"idaas": BY_HAND})
@@ -115,6 +145,11 @@ def test_a_mailbox_whose_address_a_policy_made_is_known_by_it_and_renamed(
         " WHERE system = 'email' ORDER BY 1"
     )
     assert there != [row["address"] for row in wanted]
+    seen = planned.rows(
+        "SELECT value FROM accountsync.name_registry WHERE namespace = 'email' AND NOT current"
+        " AND person_id IS NOT NULL"
+    )
+    assert {row["value"] for row in seen} == {*there} - {row["address"] for row in wanted}
     planned.plan()
     planned.drain()
     known, there = addresses()

@@ -63,6 +63,10 @@ def is_reserved(base: str, reserved: AbstractSet[str]) -> bool:
     return fold(base).partition("@")[0] in reserved
 
 
+_LOCAL_PART = 64
+"""What stands before the @ of an address is no longer (RFC 5321, 4.5.3.1.1)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """What the names of a namespace look like. `is_ascii` is about the part before the @."""
@@ -77,6 +81,10 @@ class Shape:
             return "a name is not blank and holds no control characters"
         if self.is_address and (not local or not domain or "@" in domain or " " in name):
             return "an address is written name@domain, with one @ and no blanks"
+        if self.is_address and (local.startswith(".") or local.endswith(".") or ".." in local):
+            return "no dot begins or ends an address, and no two stand together"
+        if self.is_address and len(local.encode()) > _LOCAL_PART:
+            return f"before the @ of an address stand at most {_LOCAL_PART} bytes"
         if self.is_ascii and not local.isascii():
             return "these names are made of ASCII letters"
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -109,12 +110,14 @@ class Result:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """`key`: the attribute that tells whose an account is. `looks_first`: the target may have
-    accounts that nobody has looked for, so that a create looks first."""
+    accounts that nobody has looked for, so that a create looks first. `names`: (namespace, name) of
+    those that an account shows."""
 
     retry: RetryRule
     probe_gap: timedelta
     key: str = ""
     looks_first: bool = False
+    names: Callable[[RemoteAccount], Iterable[tuple[str, str]]] = lambda _: ()
     breaker: BreakerRule = BreakerRule(
         after=10, base=timedelta(minutes=1), cap=timedelta(minutes=15)
     )

@@ -17,6 +17,7 @@ from accountsync.store import audit, locks
 from accountsync.store.accounts import account_cases, accounts
 from accountsync.store.audit import AuditAction
 from accountsync.store.names import seen_names
+from accountsync.store.names.seen_names import Place
 from accountsync.store.persons import persons
 
 _CLOSED_BY = {
@@ -72,7 +73,7 @@ def adopt_case(
             raise SafetyStopError(f"nobody has the employee number {employee_number}")
         if person_id in accounts.present(connection, target=target).by_identifier.values():
             raise SafetyStopError(f"{employee_number} has an account in {target} already")
-        seen = list(names_of(target, targets[target], account, person_id))
+        seen = list(names_of(target, targets[target], account, person_id, Place.OF_RESERVED))
         if refused := seen_names.see(connection, seen):
             raise SafetyStopError(
                 f"its {refused[0].namespace} is another person's name: rename the account in the"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine, RowMapping
 
@@ -31,6 +31,7 @@ from accountsync.store.persons import requests
 from accountsync.store.persons.requests import Asked
 
 ANOTHER_NAME = "HR knows this number under another name; HR's is used"
+HRS_DATES = "HR knows this number: HR's last day counts, not the end date asked for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +168,7 @@ def _submit(
 
 
 def _header(request: RequestDocument) -> dict[str, object]:
-    header = request.model_dump(exclude={"system_list", "user_list"})
+    header = request.model_dump(exclude={"system_list", "user_list", "end_date"})
     return header | {"systems": request.targets, "content_hash": request.content_hash}
 
 
@@ -212,8 +213,22 @@ def _asked(
         department_code=user.department_code,
         phone=user.phone_number,
         attributes=request_document.person_attributes(request, user),
-        note=ANOTHER_NAME if person and _is_another_name(person, user) else None,
+        end_date=_end_date(request, user),
+        note="; ".join(_notes(request, user, person)) or None,
     )
+
+
+def _end_date(request: RequestDocument, user: RequestedPerson) -> date | None:
+    return user.end_date or request.end_date
+
+
+def _notes(
+    request: RequestDocument, user: RequestedPerson, person: RowMapping | None
+) -> Iterable[str]:
+    if person and _is_another_name(person, user):
+        yield ANOTHER_NAME
+    if person and person["source"] != SOURCE and _end_date(request, user):
+        yield HRS_DATES
 
 
 def cancel(*, engine: Engine, request_id: int, actor: str, comment: str, now: datetime) -> int:

@@ -27,6 +27,7 @@ from accountsync.store.accounts import account_cases, accounts
 from accountsync.store.accounts.account_cases import Doubt
 from accountsync.store.audit import AuditAction
 from accountsync.store.names import seen_names
+from accountsync.store.names.seen_names import Place
 from accountsync.store.persons import persons
 from accountsync.targets.connector import OpenConnector
 
@@ -131,7 +132,12 @@ def _adopt(
     others = [*sorted_accounts.foreign, *(doubt.account for doubt in doubts)]
     seen_names.see(
         connection,
-        [name for account in others for name in names_of(target, declared, account, None)],
+        [name for account in others for name in names_of(target, declared, account, None)]
+        + [
+            name
+            for person_id, account in sorted_accounts.known.items()
+            for name in names_of(target, declared, account, person_id)
+        ],
     )
     return Adoption(
         target=target,
@@ -225,12 +231,12 @@ def _value(value: Value, context: Context) -> object:
 def _without_takennames_of(
     connection: Connection, target: str, declared: AnyTarget, sure: dict[int, RemoteAccount]
 ) -> list[Doubt]:
-    """Records the names of sure accounts, and takes those out whose names are another person's
-    (I8)."""
+    """Records the names of sure accounts, which are the persons' from now on, and takes those out
+    whose names are another person's (I8)."""
     seen = [
         name
         for person_id, account in sure.items()
-        for name in names_of(target, declared, account, person_id)
+        for name in names_of(target, declared, account, person_id, Place.OF_RESERVED)
     ]
     refused = {name.person_id: name.namespace for name in seen_names.see(connection, seen)}
     return [

@@ -15,8 +15,10 @@ from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans.desired import TargetRule, with_accounts
 from accountsync.errors import ConfigurationError, RecordError
 from accountsync.hr.record import RowMapper
+from accountsync.jobs.commands import person_commands
+from accountsync.jobs.commands.person_commands import PersonCase
 from accountsync.jobs.persons import rejected_records
-from accountsync.jobs.plans import name_giving
+from accountsync.jobs.plans import hr_names, name_giving
 from accountsync.jobs.plans.candidates import Candidate, read_candidates, standing_of
 from accountsync.jobs.plans.person_facts import Facts, unknown_person
 from accountsync.jobs.plans.plan_rules import Rules, compile_rules
@@ -70,9 +72,11 @@ class Explanation:
     - `absent_since` says since when HR's complete reads lack the person.
     - `rejected` is set where HR's newest row cannot be used: `reasons`, `since`, and `used`, the
       change time of the row before, which is used.
+    - `waiting` has other records of HR that want the number, and wait for a human.
     - `planned` says whether the last plan has seen the person as HR has the person now.
     - `next_at` says when time alone changes something.
     - `names` has all names of the person, `names_now` those that a plan would use.
+    - `names_not_followed` says by namespace why a name that HR says is not used, where it is not.
     """
 
     employee_number: str
@@ -81,12 +85,14 @@ class Explanation:
     unknown_source: str | None
     absent_since: datetime | None
     rejected: Row | None
+    waiting: Sequence[PersonCase]
     facts: Row
     planned: bool
     next_at: datetime | None
     names: Sequence[Row]
     names_now: Mapping[str, str]
     names_problem: str | None
+    names_not_followed: Mapping[str, str]
     targets: Sequence[TargetExplanation]
     attempts: Sequence[Row]
 
@@ -117,12 +123,16 @@ def _explained(
         unknown_source=None if person["source"] in rules.statuses else person["source"],
         absent_since=person_view.absent_since(connection, person["id"]),
         rejected=_rejected(connection, settings, person),
+        waiting=person_commands.cases_of(connection, settings, person["employee_number"], now),
         facts={field: person[field] for field in _SHOWN if person[field] is not None},
         planned=person["planned_revision"] >= person["revision"],
         next_at=candidate.next_at,
         names=[dict(row) for row in owned],
         names_now=dict(given),
         names_problem=given.message if isinstance(given, Unavailable) else None,
+        names_not_followed=hr_names.not_followed(
+            connection, rules.names, candidate.context["person"]
+        ),
         targets=_targets(connection, settings, rules, candidate, given),
         attempts=_attempts(connection, person["id"]),
     )

@@ -16,7 +16,8 @@ from accountsync.domain.persons.person import Unavailable
 from accountsync.domain.plans.desired import same
 from accountsync.domain.plans.steps import PlannedTask, Step, step
 from accountsync.errors import ConfigurationError, NeedsDataError, SafetyStopError
-from accountsync.jobs.plans import candidates, name_giving, person_facts
+from accountsync.jobs.plans import candidates, hr_names, name_giving, person_facts
+from accountsync.jobs.plans.name_rules import compile_names
 from accountsync.jobs.plans.person_facts import Facts
 from accountsync.jobs.plans.plan_rules import compile_rules
 from accountsync.settings import Settings
@@ -69,8 +70,8 @@ def preview_newcomer(*, engine: Engine, settings: Settings, person: Facts) -> Pr
 
 def _give(connection: Connection, settings: Settings, person: Facts) -> Preview:
     facts = person_facts.of(connection, [person])[0]
-    rules = name_giving.compile_names(settings)
-    name_giving.record_existing(connection, rules, lambda: [[facts]])
+    rules = compile_names(settings)
+    hr_names.record_existing(connection, rules, lambda: [[facts]])
     given = name_giving.give(connection, rules, {facts["id"]: {"person": facts}})[facts["id"]]
     known = dict(given)
     return Preview(
@@ -164,7 +165,7 @@ def _refuse(
     connection: Connection, settings: Settings, person_id: int, chosen: Mapping[str, str]
 ) -> None:
     """Raises SafetyStopError where a chosen name cannot be given as it is."""
-    rules = name_giving.compile_names(settings)
+    rules = compile_names(settings)
     for space, value in chosen.items():
         if value:
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Annotated
 
 import orjson
@@ -41,9 +42,19 @@ def _none_if_blank(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _date_if_any(value: object) -> object:
+    if value is None or isinstance(value, str) and not value.strip():
+        return None
+    try:
+        return date.fromisoformat(str(value).strip())
+    except ValueError as error:
+        raise ValueError("is no date of the calendar, written YYYY-MM-DD") from error
+
+
 Text = Annotated[str, Field(min_length=1, max_length=_LONGEST), AfterValidator(_storable)]
 Number = Annotated[str, Field(pattern=r"^\S{1,64}$"), AfterValidator(_storable)]
 OptionalText = Annotated[Text | None, BeforeValidator(_none_if_blank)]
+OptionalDate = Annotated[date | None, BeforeValidator(_date_if_any)]
 
 
 class _Sent(BaseModel):
@@ -63,15 +74,18 @@ class RequestedPerson(_Sent):
     phone_number: OptionalText = None
     partner_company: OptionalText = None
     country: OptionalText = None
+    end_date: OptionalDate = None
 
 
 class RequestDocument(_Sent):
-    """`employee_type` is the person type of everybody in the request."""
+    """`employee_type` is the person type of everybody in the request, `end_date` the last day of
+    everybody who has none of their own."""
 
     origin_system: Text
     business_key: Text
     account_type: Text
     employee_type: Text
+    end_date: OptionalDate = None
     system_list: list[Text] = Field(min_length=1)
     user_list: list[RequestedPerson] = Field(min_length=1)
 
@@ -83,6 +97,9 @@ class RequestDocument(_Sent):
     def content_hash(self) -> bytes:
         """A hash that does not depend on the order in which targets and persons are listed."""
         content = self.model_dump(by_alias=True)
+        for part in (content, *content["userList"]):
+            if part["endDate"] is None:
+                del part["endDate"]  # as it was before there were such dates
         content["systemList"] = self.targets
         content["userList"].sort(key=lambda user: user["employeeNumber"])
         raw = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
@@ -130,5 +147,5 @@ def _repeated(users: Sequence[RequestedPerson]) -> Iterator[Problem]:
 
 def person_attributes(request: RequestDocument, user: RequestedPerson) -> Mapping[str, object]:
     """The values that a mapping reads as `person.attributes.…`."""
-    sent = user.model_dump(by_alias=True, exclude={"employee_number", "employee_name"})
+    sent = user.model_dump(by_alias=True, exclude={"employee_number", "employee_name", "end_date"})
     return {**sent, "accountType": request.account_type}

@@ -38,9 +38,9 @@ from accountsync.domain.persons.feed_guard import (
 from accountsync.domain.reasons import Reason
 from accountsync.jobs.persons.staging import StagedFeed, require_rows
 from accountsync.store import locks
-from accountsync.store.persons import absences, feeds, merges, ownership, rejects, runs
+from accountsync.store.persons import absences, claims, feeds, merges, ownership, rejects, runs
+from accountsync.store.persons.claims import Owner
 from accountsync.store.persons.merges import EXAMPLES, Merged
-from accountsync.store.persons.ownership import Owner
 from accountsync.store.persons.runs import Outcome
 
 log = logging.getLogger(__name__)
@@ -59,8 +59,7 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
     _retry_rejected(connection, feed)
     if feed.settings.allows_repeated_keys:
         feeds.set_repeated_aside(connection, run_id=run_id)
-    owner = Owner(source=source, takes_over=feed.settings.takes_over)
-    taken_over = ownership.take_over(connection, run_id=run_id, owner=owner)
+    taken_over = claims.take_over(connection, run_id=run_id, owner=_owner(feed))
     ownership.reject_taken_numbers(
         connection, run_id=run_id, source=source, latest=feed.latest, decides=feed.decides
     )
@@ -91,6 +90,19 @@ def merge(connection: Connection, feed: StagedFeed, *, rows: int) -> Outcome:
     outcome = _with_missing(connection, feed, outcome)
     runs.succeed(connection, run_id=run_id, outcome=outcome)
     return outcome
+
+
+def _owner(feed: StagedFeed) -> Owner:
+    settings = feed.settings
+    valid = settings.valid_statuses
+    return Owner(
+        source=feed.source,
+        takes_over=settings.takes_over,
+        left=settings.left_statuses,
+        valid=[*valid, *settings.leave_statuses] if valid else [],
+        today=feed.now.date(),
+        birth_date=settings.birth_date.split(".") if settings.birth_date else (),
+    )
 
 
 def _advance(connection: Connection, feed: StagedFeed, outcome: Outcome, *, is_first: bool) -> None:

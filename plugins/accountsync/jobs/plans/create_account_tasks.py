@@ -18,7 +18,7 @@ from accountsync.domain.plans.steps import OpenTask, PlannedTask, Step
 from accountsync.domain.reasons import Kind, Reason
 from accountsync.errors import SafetyStopError
 from accountsync.jobs.interpreter_tuning import rare_collections
-from accountsync.jobs.plans import name_giving, person_facts
+from accountsync.jobs.plans import hr_names, person_facts
 from accountsync.jobs.plans.candidates import (
     Candidate,
     give_names,
@@ -173,7 +173,7 @@ def _plan(
         _give_up_targets(connection, rules, plan_id, now, digest)
     lots = partial(persons.lots, connection, at_once=_PERSONS_AT_ONCE, due=None if changed else now)
     facts = (person_facts.of(connection, rows) for rows in lots())
-    name_giving.record_existing(connection, rules.names, lambda: facts)
+    hr_names.record_existing(connection, rules.names, lambda: facts)
     count, first = 0, FirstNumbers()
     only_rows = None if only is None else persons.of_number(connection, only)
     planned: list[int] = []

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from accountsync.domain.mapping.filters import ASCII_FILTERS
-from accountsync.domain.mapping.values import (
-    Context,
-    Value,
-    compile_tree,
-    filters_of_template,
-    texts_of_template,
-)
-from accountsync.domain.names.numbering import FirstNumbers, NameSet, Shape, is_reserved, numbered
+from accountsync.domain.mapping.values import Context
+from accountsync.domain.names.numbering import FirstNumbers, NameSet, fold, is_reserved, numbered
 from accountsync.domain.persons.person import Unavailable, reason_of
 from accountsync.domain.storable import is_storable
 from accountsync.errors import NeedsDataError, RecordError
-from accountsync.jobs.plans.person_facts import Facts
-from accountsync.settings import Settings
-from accountsync.settings.naming import NAME_ROOTS, NameSpace
+from accountsync.jobs.plans import hr_names
+from accountsync.jobs.plans.name_rules import NameRules, Space
 from accountsync.store.names import name_readings, name_registry, seen_names
 from accountsync.store.names.name_readings import PersonName
 from accountsync.store.names.name_registry import OwnedName
-from accountsync.store.names.seen_names import SeenName
-
-log = logging.getLogger(__name__)
 
 _OVERRIDE = "set it with `bin/accountsync name override`"
 _HIGH_NUMBER = 9999
@@ -39,24 +27,6 @@ Given = Mapping[int, Mapping[str, str]]
 `Unavailable`, and a look-up raises an error that says what data is missing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Space:
-    rule: NameSpace
-    shape: Shape
-    value: Value
-    existing: Value | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameRules:
-    """`reserved` has folded words. `numbered` says whether a name that is a reserved word gets a
-    number, or waits for an operator."""
-
-    spaces: Mapping[str, Space]
-    reserved: frozenset[str]
-    numbered: bool
-
-
 @dataclass(slots=True, kw_only=True)
 class _Lot:
     """What is to be done for the persons of one lot. `renewed` has the names that are replaced."""
@@ -65,59 +35,6 @@ class _Lot:
     renewed: dict[tuple[int, str], str] = field(default_factory=dict)
     bases: dict[tuple[int, str], str] = field(default_factory=dict)
     problems: dict[int, RecordError] = field(default_factory=dict)
-
-
-def compile_names(settings: Settings) -> NameRules:
-    return NameRules(
-        spaces={name: _space(rule) for name, rule in settings.names.items()},
-        reserved=settings.reserved_names.folded,
-        numbered=settings.reserved_names.then == "number",
-    )
-
-
-def _space(rule: NameSpace) -> Space:
-    existing = compile_tree(rule.existing, roots=NAME_ROOTS) if rule.existing else None
-    return Space(
-        rule=rule,
-        shape=Shape(
-            is_address="@" in texts_of_template(rule.value),
-            is_ascii=not ASCII_FILTERS.isdisjoint(filters_of_template(rule.value)),
-        ),
-        value=compile_tree(rule.value, roots=NAME_ROOTS),
-        existing=existing,
-    )
-
-
-def record_existing(
-    connection: Connection,
-    rules: NameRules,
-    lots: Callable[[], Iterable[Sequence[Facts]]],
-) -> list[SeenName]:
-    """Records the names that people have according to HR, before one is given to somebody else.
-
-    `lots` reads the persons; it is called only where a namespace has an `existing`. Returns the
-    names that belong to another person already.
-    """
-    spaces = {name: s.existing for name, s in rules.spaces.items() if s.existing}
-    refused: list[SeenName] = []
-    for lot in lots() if spaces else ():
-        names = [seen for person in lot for seen in _existing(spaces, person)]
-        refused += seen_names.see(connection, names)
-    if refused:
-        log.warning("event=names_of_others refused=%s", len(refused))
-    return refused
-
-
-def _existing(spaces: Mapping[str, Value], person: Facts) -> Iterable[SeenName]:
-    for space, value in spaces.items():
-        try:
-            name = str(value({"person": person}) or "").strip()
-        except RecordError:
-            continue
-        if name and is_storable(name):
-            yield SeenName(
-                person_id=person["id"], namespace=space, value=name, origin=name_registry.HR
-            )
 
 
 def give(
@@ -138,7 +55,8 @@ def give(
     for person_id, context in contexts.items():
         names, override = owned.get(person_id, {}), overrides.get(person_id, PersonName())
         try:
-            _want(lot, rules, person_id, _bases(rules, context, names, override), names, override)
+            bases = _bases(rules, context, names, override)
+            _want(lot, rules, person_id, bases, names, override)
         except RecordError as error:
             lot.problems[person_id] = error
     name_registry.remember_base(connection, lot.bases)
@@ -195,20 +113,37 @@ def _partly(given: Mapping[str, str], lot: _Lot, person_id: int) -> Mapping[str,
 
 
 def _bases(
-    rules: NameRules, context: Context, names: Collection[str], override: PersonName
+    rules: NameRules, context: Context, names: Mapping[str, OwnedName], override: PersonName
 ) -> dict[str, str]:
     """Namespace → the base of the name, where one is needed. A name that was given does not depend
-    any more on what it was made from."""
+    any more on what it was made from, and none is needed where HR says the one in use."""
     bases = {}
     for name, space in rules.spaces.items():
         if name in override.names:
             bases[name] = override.names[name]
-        elif name not in names or space.rule.on_rename == "follow":
-            bases[name] = _base(rules, space, context)
+        elif name not in names or (
+            space.rule.on_rename == "follow" and not _hr_decides(rules, space, context, names[name])
+        ):
+            bases[name] = _base(rules, name, context)
     return bases
 
 
-def _base(rules: NameRules, space: Space, context: Context) -> str:
+def _hr_decides(rules: NameRules, space: Space, context: Context, known: OwnedName) -> bool:
+    """Whether HR says the name in use, or one that can be nobody's: then the one in use stays."""
+    name = hr_names.said_by_hr(space, context["person"])
+    return name is not None and (
+        fold(name) == fold(known.value) or hr_names.problem_of(rules, space, name) is not None
+    )
+
+
+def _base(rules: NameRules, name: str, context: Context) -> str:
+    space = rules.spaces[name]
+    said = hr_names.said_by_hr(space, context["person"])
+    if said and (problem := hr_names.problem_of(rules, space, said)):
+        raise NeedsDataError(
+            f"the {name} that HR says the person has can be none: {problem}; correct it in HR, or"
+            f" {_OVERRIDE}"
+        )
     base = str(space.value(context))
     if not base.partition("@")[0].strip():
         raise NeedsDataError(f"a name came out empty; {_OVERRIDE}")
@@ -216,6 +151,8 @@ def _base(rules: NameRules, space: Space, context: Context) -> str:
         raise NeedsDataError(f"a name holds what is no character; {_OVERRIDE}")
     if not rules.numbered and is_reserved(base, rules.reserved):
         raise NeedsDataError(f"the name is a reserved word; {_OVERRIDE}")
+    if problem := space.shape.problem(numbered(base, 1, space.rule.max_length)):
+        raise NeedsDataError(f"the {name} that comes out can be none: {problem}; {_OVERRIDE}")
     return base
 
 

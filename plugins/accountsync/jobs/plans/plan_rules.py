@@ -17,8 +17,7 @@ from accountsync.domain.plans.entitlement import Policy
 from accountsync.domain.plans.plan_guard import GuardRule
 from accountsync.domain.plans.risks import Risk
 from accountsync.domain.tasks.waiting import Order
-from accountsync.jobs.plans import name_giving
-from accountsync.jobs.plans.name_giving import NameRules
+from accountsync.jobs.plans.name_rules import NameRules, compile_names
 from accountsync.settings import Settings
 from accountsync.settings.hr import AnySource
 from accountsync.settings.target import PERSON_ROOTS, SCOPE_ROOTS
@@ -78,7 +77,7 @@ def compile_rules(settings: Settings) -> Rules:
     return Rules(
         targets=[_rule(name, target) for name, target in settings.targets.items()],
         order=settings.order,
-        names=name_giving.compile_names(settings),
+        names=compile_names(settings),
         valid_statuses={
             account_request.SOURCE: [],
             **{
@@ -87,7 +86,7 @@ def compile_rules(settings: Settings) -> Rules:
             },
         },
         statuses={
-            account_request.SOURCE: Statuses(),
+            account_request.SOURCE: Statuses(zone=settings.timezone),
             **{source.name: _statuses(source) for source in settings.hr},
         },
         guards={

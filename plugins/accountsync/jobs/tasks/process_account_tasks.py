@@ -14,10 +14,12 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Engine
 
 from accountsync.clock import Clock
+from accountsync.domain.accounts.shown_names import shown_names
 from accountsync.domain.tasks import breaker
 from accountsync.domain.tasks.breaker import Breaker, BreakerRule, Passage
 from accountsync.domain.tasks.outcomes import Rules
@@ -88,8 +90,10 @@ def rules_of(*, engine: Engine, settings: Settings, target: str) -> Rules:
     with engine.connect() as connection:
         looks_first = not accounts.was_adopted(connection, target=target)
     retry, rule = settings.retry, settings.breaker
+    declared = settings.targets[target]
     return Rules(
-        key=settings.targets[target].key,
+        key=declared.key,
+        names=partial(shown_names, declared.attributes, declared.identifier),
         looks_first=looks_first,
         retry=RetryRule(max_attempts=retry.max_attempts, base=retry.base, cap=retry.cap),
         probe_gap=retry.probe_gap,
@@ -122,7 +126,13 @@ def process_account_tasks(
             log.info("event=busy target=%s", target)
             return ProcessSummary(target=target, busy=True)
         queue = TaskQueue(
-            engine=engine, target=target, worker=worker, limits=limits, clock=clock, lock=lock
+            engine=engine,
+            target=target,
+            worker=worker,
+            limits=limits,
+            clock=clock,
+            lock=lock,
+            names=rules.names,
         )
         queue.expire_leases()
         run = _TargetRun(queue, open_connector, rules)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from accountsync.clock import Clock
+from accountsync.domain.accounts.account import RemoteAccount
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks import unfinished
 from accountsync.domain.tasks.breaker import Breaker
@@ -25,6 +26,8 @@ from accountsync.errors import TransientError
 from accountsync.store import locks
 from accountsync.store.accounts import accounts
 from accountsync.store.locks import Lock
+from accountsync.store.names import seen_names
+from accountsync.store.names.seen_names import Place, SeenName
 from accountsync.store.tasks import breakers, claimed_tasks, leases, recording
 from accountsync.store.tasks.claimed_tasks import Claim
 
@@ -69,8 +72,10 @@ class TaskQueue:
         limits: Limits,
         clock: Clock,
         lock: Lock,
+        names: Callable[[RemoteAccount], Iterable[tuple[str, str]]] = lambda _: (),
     ) -> None:
         self._engine = engine
+        self._names = names
         self.target = target
         self._worker = f"{worker}/{uuid4().hex[:8]}"
         self.limits = limits
@@ -180,6 +185,7 @@ class TaskQueue:
             if any(result.replan for result in results):
                 locks.take_persons(connection)
             results = _without_taken(connection, self.target, results)
+            seen_names.see(connection, list(self._names_shown(results)))
             released = recording.record(
                 connection,
                 target=self.target,
@@ -189,6 +195,22 @@ class TaskQueue:
             )
         self.released += released
         return results
+
+    def _names_shown(self, results: Sequence[Result]) -> Iterator[SeenName]:
+        """The names of accounts that are not as they were to be made. Those of one that was there
+        are what the person uses from now on; those that a target made up are the person's, too, and
+        are given to nobody else (I8, I18)."""
+        for result in results:
+            is_found = result.outcome is Outcome.ADOPTED
+            if result.account and (is_found or result.applied is not None):
+                for namespace, value in self._names(result.account):
+                    yield SeenName(
+                        person_id=result.task.person_id,
+                        namespace=namespace,
+                        value=value,
+                        origin=self.target,
+                        place=Place.OF_RESERVED if is_found else Place.OF_NONE,
+                    )
 
     def _persistently(self, record: Callable[[], Sequence[Result]]) -> Sequence[Result]:
         given_up = time.monotonic() + self.limits.lease.total_seconds()

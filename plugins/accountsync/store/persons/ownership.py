@@ -2,63 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 from accountsync.domain.reasons import Kind
 from accountsync.store.persons.feeds import MAY_REPLACE, table
-
-# Persons whose number a row of this feed has, and who are a request's or another source's. Left
-# alone where two rows have the number, or the row's key is somebody already; what they are is
-# merged afterwards, like any difference: hence the empty hash and the oldest of times.
-_TAKE_OVER = """
--- rides on ix_person_requested and the unique index of source and key
-WITH taken AS (
-  SELECT p.id, p.source AS old_source, p.source_key AS old_key, s.source_key, p.presumed_left_at
-  FROM accountsync.person p
-  JOIN {table} s ON s.employee_number = p.employee_number
-  WHERE s.problems IS NULL
-    AND (p.origin = 'request' OR p.source = ANY(:takes_over))
-    AND NOT EXISTS (
-      SELECT FROM {table} twin
-      WHERE twin.employee_number = s.employee_number
-        AND twin.problems IS NULL
-        AND twin.ctid <> s.ctid
-    )
-    AND NOT EXISTS (
-      SELECT FROM accountsync.person known
-      WHERE known.source = :source AND known.source_key = s.source_key
-    )
-), recorded AS (
-  INSERT INTO accountsync.person_change (person_id, run_id, changes)
-  SELECT
-    id, :run_id,
-    jsonb_build_object(
-      'source', jsonb_build_array(old_source, CAST(:source AS text)),
-      'source_key', jsonb_build_array(old_key, source_key)
-    ) || CASE
-      WHEN presumed_left_at IS NULL THEN '{{}}'
-      ELSE jsonb_build_object('presumed_left_at', jsonb_build_array(presumed_left_at, NULL))
-    END
-  FROM taken
-)
-UPDATE accountsync.person p
-SET
-  source = :source,
-  source_key = taken.source_key,
-  origin = 'hr',
-  source_updated_at = NULL,
-  content_hash = '',
-  updated_at = 'epoch',
-  absent_since_snapshot = NULL,
-  presumed_left_at = NULL
-FROM taken
-WHERE p.id = taken.id
-RETURNING p.employee_number
-"""
 
 # A row may not take a number that another one wants or has:
 #
@@ -147,26 +97,6 @@ _KINDS = {
     "requested_persons": Kind.IS_A_REQUESTED_PERSONS,
     "of_another_source": Kind.IS_OF_ANOTHER_SOURCE,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """`takes_over`: the sources whose persons become this one's when it has their number."""
-
-    source: str
-    takes_over: Sequence[str] = ()
-
-
-def take_over(connection: Connection, *, run_id: int, owner: Owner) -> list[str]:
-    """Gives this source the persons of the feed that a request made or another source owned, and
-    returns their employee numbers. Their fields are merged afterwards, like any difference, also by
-    a feed that was held while the old owner wrote."""
-    return sorted(
-        connection.scalars(
-            text(_TAKE_OVER.format(table=table(run_id))),
-            {"run_id": run_id, "source": owner.source, "takes_over": list(owner.takes_over)},
-        )
-    )
 
 
 def reject_taken_numbers(

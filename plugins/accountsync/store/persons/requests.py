@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -46,8 +46,10 @@ WITH asked AS (
   SELECT *
   FROM unnest(
     CAST(:numbers AS text[]), CAST(:names AS text[]), CAST(:departments AS text[]),
-    CAST(:phones AS text[]), CAST(:attributes AS text[])
-  ) WITH ORDINALITY a (employee_number, full_name, department_code, phone, attributes, position)
+    CAST(:phones AS text[]), CAST(:attributes AS text[]), CAST(:end_dates AS date[])
+  ) WITH ORDINALITY a (
+    employee_number, full_name, department_code, phone, attributes, end_date, position
+  )
 )
 """
 
@@ -55,11 +57,11 @@ _ADD_PERSONS = text(f"""
 {_ASKED}
 INSERT INTO accountsync.person (
   source, source_key, origin, employee_number, full_name, person_type, department_code, phone,
-  attributes, content_hash
+  attributes, leave_date, content_hash
 )
 SELECT
   '{SOURCE}', employee_number, 'request', employee_number, full_name, :person_type,
-  department_code, phone, attributes::jsonb, ''
+  department_code, phone, attributes::jsonb, end_date, ''
 FROM asked a
 -- rides on uq_person_employee_number
 WHERE NOT EXISTS (
@@ -77,13 +79,14 @@ SET
   department_code = a.department_code,
   phone = a.phone,
   attributes = a.attributes::jsonb,
+  leave_date = a.end_date,
   revision = revision + 1,
   updated_at = now()
 FROM asked a
 WHERE p.employee_number = a.employee_number
   AND p.source = '{SOURCE}'
-  AND (p.person_type, p.department_code, p.phone, p.attributes)
-    IS DISTINCT FROM (:person_type, a.department_code, a.phone, a.attributes::jsonb)
+  AND (p.person_type, p.department_code, p.phone, p.attributes, p.leave_date)
+    IS DISTINCT FROM (:person_type, a.department_code, a.phone, a.attributes::jsonb, a.end_date)
 """)
 
 _ADD_ITEMS = text("""
@@ -164,13 +167,14 @@ ORDER BY 1, 2, s.system
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One person as a request has them."""
+    """One person as a request has them. `end_date`: the last day on which accounts can be used."""
 
     employee_number: str
     full_name: str
     department_code: str | None
     phone: str | None
     attributes: Mapping[str, Any]
+    end_date: date | None = None
     note: str | None = None
 
 
@@ -223,10 +227,11 @@ def _columns(asked: Iterable[Asked]) -> dict[str, list[Any]]:
             person.department_code,
             person.phone,
             orjson.dumps(person.attributes).decode(),
+            person.end_date,
         )
         for person in asked
     ]
-    names = ("numbers", "names", "departments", "phones", "attributes")
+    names = ("numbers", "names", "departments", "phones", "attributes", "end_dates")
     return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
