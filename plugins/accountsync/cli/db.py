@@ -121,9 +121,9 @@ def _give_rights(engine: Engine) -> None:
     run_time, reports = session.run_time_login(), session.settings().database.report_role
     with engine.begin() as connection:
         rights.give(connection, run_time=run_time, reports=reports)
-    for role, may in ((run_time, "what is needed at run time"), (reports, "read")):
+    for role, may in ((run_time, "work with"), (reports, "read")):
         if role is not None:
-            typer.echo(f"{role} may {may}")
+            typer.echo(f"{role} may {may} the store")
 
 
 def _tell(compared: Comparison) -> None:
