@@ -22,20 +22,20 @@ RUN_TIME = "accountsync"
 
 # What an earlier demo made belongs to the superuser. Nothing is found in a new database.
 _OTHERS = """
-SELECT format('ALTER SCHEMA %%I OWNER TO %%I', nspname, %(owner)s) FROM pg_namespace
-WHERE nspname = 'accountsync' AND nspowner <> %(owner)s::regrole
+SELECT format('ALTER SCHEMA %%I OWNER TO %%I', nspname, %(owner)s::text) FROM pg_namespace
+WHERE nspname = 'accountsync' AND nspowner <> to_regrole(%(owner)s::text)
 UNION ALL
-SELECT format('ALTER TABLE %%s OWNER TO %%I', oid::regclass, %(owner)s) FROM pg_class c
+SELECT format('ALTER TABLE %%s OWNER TO %%I', oid::regclass, %(owner)s::text) FROM pg_class c
 WHERE relnamespace::regnamespace::text IN ('accountsync', 'public') AND relkind IN ('r', 'S', 'v')
-  AND relowner <> %(owner)s::regrole
+  AND relowner <> to_regrole(%(owner)s::text)
   AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype IN ('a', 'i'))
 UNION ALL
-SELECT format('ALTER FUNCTION %%s OWNER TO %%I', oid::regprocedure, %(owner)s) FROM pg_proc
-WHERE pronamespace::regnamespace::text = 'accountsync' AND proowner <> %(owner)s::regrole
+SELECT format('ALTER FUNCTION %%s OWNER TO %%I', oid::regprocedure, %(owner)s::text) FROM pg_proc
+WHERE pronamespace::regnamespace::text = 'accountsync' AND proowner <> to_regrole(%(owner)s::text)
 UNION ALL
-SELECT format('ALTER TYPE %%s OWNER TO %%I', oid::regtype, %(owner)s) FROM pg_type
+SELECT format('ALTER TYPE %%s OWNER TO %%I', oid::regtype, %(owner)s::text) FROM pg_type
 WHERE typnamespace::regnamespace::text = 'public' AND typtype = 'e'
-  AND typowner <> %(owner)s::regrole
+  AND typowner <> to_regrole(%(owner)s::text)
 """
 
 
@@ -50,6 +50,7 @@ class Addresses:
 
 def prepare(server: Server, secrets: Path) -> Addresses:
     """Makes the logins and the databases, or gives those that are there what they should be."""
+    secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
     passwords = {
         role: secret(secrets / f"database-{role}") for role in (*OWNERS.values(), RUN_TIME)
     }
