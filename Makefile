@@ -46,7 +46,7 @@ bench: install  ## benchmarks: minutes, or SCALE=full for a million persons
 	@$(PY) demo/install.py requirements-bench.txt
 	$(PY) -m benchmarks $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 
-migrate: install  ## bring the store to the newest schema (connection: AIRFLOW_CONN_ACCOUNTSYNC_DB)
+migrate: install  ## bring the store to the newest schema (AIRFLOW_CONN_ACCOUNTSYNC_DB and _DB_OWNER)
 	PYTHONPATH=plugins $(PY) -m accountsync db upgrade
 
 lock: install  ## resolve requirements*.in anew, with hashes

@@ -67,6 +67,11 @@ def connections(ports: Ports, store: str) -> dict[str, str]:
     return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in found.items()}
 
 
+def owner_connection(store: str) -> dict[str, str]:
+    """For the commands that change tables: no process of Airflow is told."""
+    return {"AIRFLOW_CONN_ACCOUNTSYNC_DB_OWNER": json.dumps(_postgres(store))}
+
+
 def generated_secrets(folder: Path) -> Secrets:
     """Read the secrets of a state folder, or make them."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

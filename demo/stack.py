@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import pids, postgres
+from . import pids, postgres, roles
 from .airflow_api import AirflowApi
-from .environment import ADMIN, SCIM_TOKEN, Secrets, environment, generated_secrets, inherited
+from .environment import (
+    ADMIN,
+    SCIM_TOKEN,
+    Secrets,
+    environment,
+    generated_secrets,
+    inherited,
+    owner_connection,
+)
 from .http_json import answers
 from .ports import HOST
 from .processes import ProcessDiedError, Program, Supervisor
@@ -55,19 +63,23 @@ def running(
 ) -> Iterator[Stack]:
     """Start everything; stop it again on the way out, whatever happened."""
     try:
-        database = postgres.start(state.postgres, port=ports.postgres, settings=_POSTGRES)
+        database = postgres.start(
+            state.postgres, port=ports.postgres, settings=_POSTGRES, databases=()
+        )
         secrets = generated_secrets(state.secrets)
+        addresses = roles.prepare(database, state.secrets)
         ours = environment(
             home=state.airflow,
             ports=ports,
             databases={
-                "airflow": database.url("airflow", "psycopg2"),
-                "accountsync": database.dsn("accountsync"),
+                "airflow": addresses.airflow.replace("postgresql:", "postgresql+psycopg2:", 1),
+                "accountsync": addresses.store,
             },
             secrets=secrets,
             config=SCIM_CONFIG if scim else CONFIG,
         )
-        _write_environment(state, ours)
+        owner = owner_connection(addresses.owner)
+        _write_environment(state, ours | owner)
         api = AirflowApi(f"http://{HOST}:{ports.airflow}", ADMIN, secrets.admin_password)
         stack = Stack(
             ports=ports,
@@ -79,14 +91,21 @@ def running(
             started=datetime.now(UTC),
         )
         with supervisor:
-            _start(stack, state, inherited() | ours, persons)
+            _start(stack, state, inherited() | ours, persons, owner)
             yield stack
     finally:
         postgres.stop(state.postgres)
 
 
-def _start(stack: Stack, state: State, variables: Mapping[str, str], persons: int) -> None:
-    """Migrations and simulators at the same time, then Airflow, API server first.
+def _start(
+    stack: Stack,
+    state: State,
+    variables: Mapping[str, str],
+    persons: int,
+    owner: Mapping[str, str],
+) -> None:
+    """Migrations and simulators at the same time, then Airflow, API server first. `owner`: what is
+    told besides to who upgrades the store.
 
     A task that is queued while no API server answers fails.
     """
@@ -97,7 +116,7 @@ def _start(stack: Stack, state: State, variables: Mapping[str, str], persons: in
         supervisor.start(_scim(state, ports, variables))
     supervisor.finish(
         _command("migrate-airflow", variables, "airflow", "db", "migrate"),
-        _command("migrate-store", variables, "accountsync", "db", "upgrade"),
+        _command("migrate-store", {**variables, **owner}, "accountsync", "db", "upgrade"),
     )
     supervisor.finish(*_mappings(variables))
     server = _command("api-server", variables, "airflow", "api-server", ready=stack.api.is_up)

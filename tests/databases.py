@@ -8,13 +8,14 @@ the schema, or somebody holds on to the database, it is dropped, and another one
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 import psycopg
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 
-from accountsync.store import schema
+from accountsync.store import rights, schema
 from accountsync.store.engine import make_engine
 
 _TABLES = (
@@ -46,6 +47,31 @@ _SHAPE = " UNION ALL ".join(
 )
 """Whatever makes, changes or removes a part of a schema changes an answer; rows do not."""
 
+RUN_TIME = "accountsync_tests"
+"""A login that owns nothing and has the rights that an upgrade gives: what the product works with
+in integration tests, which shows that it needs no more."""
+
+_servers: dict[tuple[str | None, int | None], URL] = {}
+
+
+def at_run_time(url: URL) -> str:
+    """The database as the run-time login sees it."""
+    logged_in = url.set(username=RUN_TIME, password=RUN_TIME)
+    return logged_in.render_as_string(hide_password=False)
+
+
+@contextmanager
+def as_superuser(engine: Engine) -> Iterator[Connection]:
+    """For what a test does to a store by hand, whoever the engine logs in as."""
+    server = _servers[engine.url.host, engine.url.port]
+    url = server.set(database=engine.url.database).render_as_string(hide_password=False)
+    by_hand = make_engine(url)
+    try:
+        with by_hand.begin() as connection:
+            yield connection
+    finally:
+        by_hand.dispose()
+
 
 def execute(url: URL, statement: str) -> None:
     with connected(url) as connection:
@@ -66,8 +92,13 @@ class Databases:
         self._template = f"template_{uuid4().hex[:12]}"
         url = server.set(database=self._template)
         execute(server, f"CREATE DATABASE {self._template}")
+        _servers[server.host, server.port] = server
+        with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            execute(server, f"CREATE ROLE {RUN_TIME} LOGIN PASSWORD '{RUN_TIME}'")
         engine = make_engine(url.render_as_string(hide_password=False))
         schema.upgrade(engine)
+        with engine.begin() as connection:
+            rights.give(connection, run_time=RUN_TIME, reports=None)
         engine.dispose()
         with connected(url) as connection:
             self._shape = connection.execute(_SHAPE.encode()).fetchall()

@@ -24,6 +24,7 @@ from accountsync.settings import Settings, parse
 from accountsync.store.persons import mappings
 from simulators import run
 from simulators.run import HrOptions, Sims, TargetOptions
+from tests.databases import as_superuser, at_run_time
 
 DATA = Path(run.__file__).parent / "data"
 FAST_RETRY = {"max_attempts": 5, "base": "0s", "cap": "0s", "probe_gap": "0s"}
@@ -61,7 +62,7 @@ class Installation:
             return list(connection.execute(text(query), bound).mappings())
 
     def execute(self, statement: str, **bound: Any) -> None:
-        with self.engine.begin() as connection:
+        with as_superuser(self.engine) as connection:
             connection.execute(text(statement), bound)
 
     def scalar(self, query: str, **bound: Any) -> Any:
@@ -85,8 +86,7 @@ def installed(
     with run.running(
         hr=HrOptions(persons=persons), idaas=target, welink=target, exchange=target
     ) as sims:
-        url = engine.url.render_as_string(hide_password=False)
-        monkeypatch.setenv("ACCOUNTSYNC_DATABASE_URL", url)
+        monkeypatch.setenv("ACCOUNTSYNC_DATABASE_URL", at_run_time(engine.url))
         for name, value in connections(sims).items():
             monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(value))
         with engine.begin() as connection:

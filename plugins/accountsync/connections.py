@@ -24,7 +24,7 @@ from accountsync.settings import Settings
 from accountsync.settings.hr import AnySource, HttpSource, SqlSource
 from accountsync.settings.hr_files import FileSource
 from accountsync.settings.targets import AnyTarget
-from accountsync.store import schema
+from accountsync.store import rights, schema
 from accountsync.store.engine import make_engine
 from accountsync.targets import catalog
 from accountsync.targets.connector import OpenConnector
@@ -34,6 +34,7 @@ from accountsync.wire.auth import authenticator
 from accountsync.wire.endpoint import Endpoint
 
 DATABASE_VARIABLE = "ACCOUNTSYNC_DATABASE_URL"
+OWNER_VARIABLE = "ACCOUNTSYNC_DATABASE_OWNER_URL"
 _MASKERS = (
     "airflow.sdk._shared.secrets_masker.secrets_masker",
     "airflow._shared.secrets_masker.secrets_masker",
@@ -42,10 +43,18 @@ _MASKERS = (
 
 def open_store(settings: Settings) -> Engine:
     """The store, for whoever works with its tables. Raises ConfigurationError where they are not
-    those of this code. What waits or reads for long asks once more: they may change meanwhile."""
+    those of this code, or where this login could switch off their triggers and need not. What waits
+    or reads for long asks once more: they may change meanwhile."""
     engine = open_any_store(settings)
     with engine.connect() as connection:
         schema.require_our_tables(connection)
+        if has_owner(settings) and rights.may_switch_off(connection):
+            raise ConfigurationError(
+                f"{rights.login(connection)}, the run-time login, owns the store or is a superuser,"
+                " so the triggers that keep the audit trail can be switched off by it. Give"
+                f" Connection {settings.database.conn_id!r} a login that owns nothing, then run:"
+                " bin/accountsync db upgrade (docs/deployment.md, Roles of the database)"
+            )
     return engine
 
 
@@ -54,6 +63,21 @@ def open_any_store(settings: Settings) -> Engine:
     tables it has."""
     url = os.environ.get(DATABASE_VARIABLE) or _postgres_url(settings.database.conn_id)
     return _engine(url)
+
+
+def has_owner(settings: Settings) -> bool:
+    """Whether the store has an owner beside the run-time login."""
+    if DATABASE_VARIABLE in os.environ:
+        return bool(os.environ.get(OWNER_VARIABLE))
+    return settings.database.owner_conn_id is not None
+
+
+def open_owned_store(settings: Settings) -> Engine:
+    """For whoever changes tables: as their owner, or as everybody else where none is configured."""
+    if not has_owner(settings):
+        return open_any_store(settings)
+    url = os.environ.get(OWNER_VARIABLE) if DATABASE_VARIABLE in os.environ else None
+    return _engine(url or _postgres_url(str(settings.database.owner_conn_id)))
 
 
 @cache

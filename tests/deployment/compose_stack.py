@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import compose_file
-import psycopg
-from psycopg import sql
 
 from demo import ports, postgres, postgres_home
 from demo.processes import Program, Supervisor
+from demo.secret import write_private
 
 REDIS_VARIABLE = "ACCOUNTSYNC_REDIS_SERVER"
 _IMAGE_HOME = "/opt/airflow"
@@ -147,16 +146,13 @@ def guarded(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def database(folder: Path, environment: Mapping[str, str]) -> Iterator[postgres.Server]:
-    """PostgreSQL with the user and the database that the image makes from its environment."""
+    """PostgreSQL with the superuser that the image makes from its environment."""
     folder = folder / "postgres"
-    user = sql.Identifier(environment["POSTGRES_USER"])
-    create = sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}")
+    folder.mkdir()
+    assert environment["POSTGRES_USER"] == postgres.USER
+    write_private(folder / "password", environment["POSTGRES_PASSWORD"])
     try:
         server = postgres.start(folder, databases=())
-        with psycopg.connect(server.dsn(), autocommit=True) as connection:
-            connection.execute(create.format(user, sql.Literal(environment["POSTGRES_PASSWORD"])))
-            name = sql.Identifier(environment["POSTGRES_DB"])
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, user))
         yield server
     finally:
         postgres.remove(folder)

@@ -168,13 +168,21 @@ def test_no_secret_is_written_into_the_file() -> None:
             if re.search(r"PASSWORDS?$|SECRET|KEY$|AUTH$", setting):
                 assert re.fullmatch(r"(\$\{\w+:\?[^}]+\})?", value), f"{name}: {setting}"
     passwords = re.findall(r"://\w*:(.+?)@", compose_file.COMPOSE.read_text())
-    assert len(passwords) == 4
+    assert len(passwords) == 5
     assert all(re.fullmatch(r"\$\{\w+:\?[^}]+\}", password) for password in passwords)
 
 
 def test_passwords_of_people_reach_the_api_server_only() -> None:
     having = [name for name, one in AIRFLOW.items() if one["environment"]["AIRFLOW_PASSWORDS"]]
     assert having == ["api-server"]
+
+
+@pytest.mark.parametrize("setting", ["POSTGRES_PASSWORD", "ACCOUNTSYNC_OWNER_PASSWORD"])
+def test_what_may_change_the_tables_of_the_store_reaches_init_only(setting: str) -> None:
+    """A DAG of somebody else's cannot find it in its worker's environment."""
+    assert [name for name, one in AIRFLOW.items() if one["environment"][setting]] == ["init"]
+    owner = "AIRFLOW_CONN_ACCOUNTSYNC_DB_OWNER"
+    assert [name for name, one in AIRFLOW.items() if owner in one["environment"]] == ["init"]
 
 
 def _queues(worker: dict[str, Any]) -> list[str]:

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 
+from accountsync.store.engine import make_engine
 from simulators import run
 from simulators.run import HrOptions, Sims, TargetOptions
+from tests.databases import at_run_time
 from tests.integration.persons.hr_world import HrWorld
 from tests.integration.plans.planned_people import People, import_mappings
 from tests.integration.tasks.targets_world import TargetsWorld
 from tests.integration.world import until
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """As the run-time login, which owns nothing."""
+    engine = make_engine(at_run_time(make_url(database_url)))
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ from accountsync.store.engine import database_clock, make_engine
 from accountsync.targets import catalog
 from accountsync.wire.endpoint import Endpoint
 from simulators.run import Sims
+from tests.databases import as_superuser
 from tests.installation import FAST_BREAKER, FAST_RETRY
 
 REPOSITORY = Path(__file__).parents[2]
@@ -195,7 +196,7 @@ class World:
             return connection.scalar(text(query), bound)
 
     def execute(self, statement: str, **bound: Any) -> None:
-        with self.engine.begin() as connection:
+        with as_superuser(self.engine) as connection:
             connection.execute(text(statement), bound)
 
     @contextmanager

@@ -25,6 +25,11 @@ def config_check(file: ConfigFile = None) -> None:
     settings = load(path)
     sources = ", ".join(source.name for source in settings.hr)
     typer.echo(f"{path}: valid. HR: {sources}. Targets: {', '.join(settings.targets)}.")
+    if settings.database.owner_conn_id is None:
+        typer.echo(
+            "look: database.owner_conn_id is not set, so the run-time login owns the store and can"
+            " switch off its triggers (docs/deployment.md, Roles of the database)"
+        )
 
 
 @app.command("show")

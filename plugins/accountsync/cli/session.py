@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from accountsync import connections
 from accountsync.errors import ConfigurationError
 from accountsync.settings import Settings, process_settings
+from accountsync.store import rights
 
 
 def _not_blank(comment: str) -> str:
@@ -37,6 +38,19 @@ def store() -> Engine:
 def any_store() -> Engine:
     """Whatever its tables are."""
     return connections.open_any_store(settings())
+
+
+def owned_store() -> Engine:
+    """As its owner, whatever its tables are."""
+    return connections.open_owned_store(settings())
+
+
+def run_time_login() -> str | None:
+    """None where the store's owner is used at run time, too."""
+    if not connections.has_owner(settings()):
+        return None
+    with any_store().connect() as connection:
+        return rights.login(connection)
 
 
 def actor(named: str) -> str:

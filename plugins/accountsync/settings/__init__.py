@@ -30,7 +30,15 @@ _DEFAULT_CONFIG = Path(__file__).parents[3] / "config" / "accountsync.yaml"
 
 
 class Database(Group):
+    """Connections to the store."""
+
     conn_id: str = "accountsync_db"
+    owner_conn_id: str | None = Field(
+        None, description="for `db upgrade` and `db repair`; the other one then owns nothing"
+    )
+    report_role: str | None = Field(
+        None, min_length=1, description="a role of the database that may read, and nothing else"
+    )
 
 
 class Retry(Group):

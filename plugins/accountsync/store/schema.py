@@ -115,7 +115,9 @@ def _make_schema(connection: Connection) -> None:
 def current(connection: Connection) -> str | None:
     """The store's version; None: it has none. Every job asks this first, so it is plain SQL.
 
-    Raises ConfigurationError where somebody changed by hand what the store says of its version."""
+    Raises ConfigurationError where this login has no rights, or somebody changed by hand what the
+    store says of its version."""
+    _require_use(connection)
     query = f"SELECT version_num FROM {SCHEMA}.alembic_version ORDER BY version_num"
     is_told = _has_table(connection, "alembic_version")
     versions = connection.scalars(text(query)).all() if is_told else []
@@ -127,6 +129,20 @@ def current(connection: Connection) -> str | None:
             " psql and run: bin/accountsync db check"
         )
     return versions[0] if versions else None
+
+
+_MAY_USE = text("""
+SELECT session_user, has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = :name
+""")
+
+
+def _require_use(connection: Connection) -> None:
+    found = connection.execute(_MAY_USE, {"name": SCHEMA}).one_or_none()
+    if found is not None and not found[1]:
+        raise ConfigurationError(
+            f"{found[0]} has no rights in the store; bin/accountsync db upgrade gives them to the"
+            " run-time login (docs/deployment.md, Roles of the database)"
+        )
 
 
 def _has_table(connection: Connection, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from accountsync.hr.sql import SqlHrSource
 from accountsync.jobs.persons.run_request import RunRequest, Window
 from accountsync.jobs.persons.sync_hr_persons import SyncResult, sync_hr_persons
 from accountsync.settings.hr import SqlSource
+from accountsync.store.engine import make_engine
 
 FIRST = datetime(2026, 1, 31, 2, tzinfo=UTC)
 STEP = timedelta(minutes=10)
@@ -31,6 +33,14 @@ QUERIES = {
     "an upper bound": f"{SINCE} AND (CAST(:until AS timestamptz) IS NULL OR changed < :until)",
     "an inclusive upper bound": f"{SINCE} AND changed <= :until",
 }
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """As a superuser: the database of the store is that of HR, too, and is filled by the tests."""
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from accountsync.hr.sql import SqlHrSource
 from accountsync.jobs.persons.run_request import Mode, RunRequest
 from accountsync.jobs.persons.sync_hr_persons import SyncResult
 from accountsync.settings.hr import SqlSource
+from accountsync.store.engine import make_engine
 from tests.conftest import DATABASE_VARIABLE
 from tests.unit.settings.test_hr_sources_document import SOURCES
 
@@ -68,6 +69,14 @@ def connection_to(engine: Engine, **extra: Any) -> str:
             "extra": extra,
         }  # fmt: skip
     )
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """As a superuser: the database of the store is that of HR, too, and is filled by the tests."""
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

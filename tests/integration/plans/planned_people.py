@@ -14,6 +14,7 @@ from accountsync.cli.mapping import read_csv
 from accountsync.jobs.plans.create_account_tasks import PlanSummary, create_account_tasks
 from accountsync.settings import Settings
 from accountsync.store.persons import mappings
+from tests.databases import as_superuser
 from tests.installation import DATA, example_settings
 
 _ADD = text(
@@ -67,7 +68,7 @@ class People:
             return list(connection.execute(text(query), bound).mappings())
 
     def execute(self, statement: str, **bound: Any) -> None:
-        with self.engine.begin() as connection:
+        with as_superuser(self.engine) as connection:
             connection.execute(text(statement), bound)
 
     def command(self, *arguments: str) -> Result:

@@ -15,6 +15,11 @@ TEXTS = [
     "NULL", "'", "\x0b", "\u2028", "𠮷", "",
 ]  # fmt: skip
 
+_RUN = (
+    "INSERT INTO accountsync.sync_run (id, source, mode) OVERRIDING SYSTEM VALUE"
+    " VALUES (1, 'hr', 'full')"
+)
+
 
 def _problems(value: str) -> list[Reason]:
     return [from_text(value), Reason.of(Kind.IS_MISSING, field="second")] if value else []
@@ -38,6 +43,7 @@ def test_what_is_copied_is_what_was_there(engine: Engine, at_once: int) -> None:
             ]
             lines += feeds.lines(records, retried=is_bad)
     with engine.begin() as connection:
+        connection.execute(text(_RUN))
         feeds.create(connection, run_id=1)
         feeds.add(connection, run_id=1, lines=lines)
         rows = connection.execute(
@@ -65,6 +71,7 @@ def test_of_a_known_row_only_the_identity_is_staged(engine: Engine) -> None:
     values = ["1", "E1"] + [""] * (len(PERSON_FIELDS) - 2)
     lines = feeds.lines([(values, b"", b"hash", [])], retried=False)
     with engine.begin() as connection:
+        connection.execute(text(_RUN))
         feeds.create(connection, run_id=1)
         feeds.add(connection, run_id=1, lines=lines)
         row = connection.execute(text("SELECT * FROM accountsync.staged_1")).one()

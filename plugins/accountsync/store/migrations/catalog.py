@@ -47,8 +47,9 @@ FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE c.relnamespace = :schema AND NOT t.tgisinternal ORDER BY t.oid
 """
 _FUNCTIONS = """
-SELECT quote_ident(proname) AS name, pg_get_functiondef(oid) AS definition FROM pg_proc
-WHERE pronamespace = :schema AND prokind = 'f' AND pronargs = 0 ORDER BY oid
+SELECT format('%I(%s)', proname, oidvectortypes(proargtypes)) AS name,
+  pg_get_functiondef(oid) AS definition
+FROM pg_proc WHERE pronamespace = :schema AND prokind = 'f' ORDER BY oid
 """
 _REFERENCE = re.compile(r"(?<=REFERENCES )(?=\w+\()")
 _PLACE = re.compile(r"(?<= ON )(?=\w+ )")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from binascii import hexlify
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -21,14 +21,9 @@ from accountsync.store.engine import copying
 Record = tuple[Sequence[str], bytes, bytes, Sequence[Reason]]
 """Values in the order of PERSON_FIELDS, raw row, content hash, problems."""
 
-_TYPES: Mapping[type, str] = {str: "text", date: "date", datetime: "timestamptz"}
-_COLUMNS = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in PERSON_FIELDS.items())
 _COPIED = ", ".join((*PERSON_FIELDS, "raw", "attributes", "content_hash", "problems", "retried"))
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _CONTROL = re.compile(r"[\\\n\r\t]")
-
-_ANALYZED = "source_key, employee_number, source_updated_at, content_hash, problems, retried"
-"""The columns by which the merge joins and filters. The others are wide and slow to sample."""
 
 MAY_REPLACE = """(
     -- a full read is HR's present state
@@ -55,37 +50,22 @@ def table(run_id: int) -> str:
     return f"accountsync.staged_{run_id:d}"
 
 
-_CREATE = """
-CREATE UNLOGGED TABLE {table} (
-  position bigint GENERATED ALWAYS AS IDENTITY,
-  {columns},
-  raw json,
-  attributes jsonb,
-  content_hash bytea NOT NULL,
-  problems jsonb,
-  retried boolean NOT NULL,
-  repeated boolean NOT NULL DEFAULT false
-)
--- what drops it would wait a second for autovacuum
-WITH (autovacuum_enabled = false)
-"""
-
-
 def create(connection: Connection, *, run_id: int) -> None:
     """Makes the table of a run. A row with problems is kept in `raw`, whose json keeps what jsonb
     refuses, and any other in `attributes`. Of a row that was known when it was read only the
     identity is kept, and both are null.
+
+    What takes the owner of the table is done by functions of the store (store.tables.functions).
     """
-    statement = _CREATE.format(table=table(run_id), columns=_COLUMNS)
-    connection.execute(text(statement))
+    connection.execute(text("SELECT accountsync.stage(:run_id)"), {"run_id": run_id})
 
 
 def drop(connection: Connection, *, run_id: int) -> None:
-    connection.execute(text(f"DROP TABLE IF EXISTS {table(run_id)}"))
+    connection.execute(text("SELECT accountsync.unstage(:run_id)"), {"run_id": run_id})
 
 
 def empty(connection: Connection, *, run_id: int) -> None:
-    connection.execute(text(f"TRUNCATE {table(run_id)} RESTART IDENTITY"))
+    connection.execute(text(f"TRUNCATE {table(run_id)}"))
 
 
 def lines(records: Sequence[Record], *, retried: bool) -> list[bytes]:
@@ -144,10 +124,7 @@ def use_memory(connection: Connection) -> None:
 
 def build_index(connection: Connection, *, run_id: int) -> None:
     """Makes the index by which the merge joins, once all rows are there."""
-    name = f"staged_{run_id:d}_source_key"
-    connection.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON {table(run_id)} (source_key)"))
-    connection.execute(text("SET LOCAL default_statistics_target = 10"))  # of keys, it is enough
-    connection.execute(text(f"ANALYZE {table(run_id)} ({_ANALYZED})"))
+    connection.execute(text("SELECT accountsync.index_staged(:run_id)"), {"run_id": run_id})
 
 
 _FILL_IN_KNOWN = """
@@ -264,7 +241,7 @@ def keep_newest_of_retried(connection: Connection, *, run_id: int) -> None:
 def keep(connection: Connection, *, run_id: int) -> None:
     """Makes the table outlive a crash of the database, which empties unlogged ones: a human is
     going to look at it."""
-    connection.execute(text(f"ALTER TABLE {table(run_id)} SET LOGGED"))
+    connection.execute(text("SELECT accountsync.keep_staged(:run_id)"), {"run_id": run_id})
 
 
 def count(connection: Connection, *, run_id: int) -> int:

@@ -16,17 +16,15 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Column, Connection, Dialect, text
 
-from accountsync.store.tables import SCHEMA, Table
+from accountsync.store.tables import SCHEMA, Table, functions
 
-APPEND_ONLY = {"name_registry": "DELETE OR TRUNCATE", "audit_event": "UPDATE OR DELETE OR TRUNCATE"}
-"""Tables whose rows are kept for good (I8) → the operations that a trigger refuses."""
-
-_REFUSE = """
-CREATE FUNCTION {schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  RAISE EXCEPTION '% is append only', TG_TABLE_NAME;
-END $$
-"""
+APPEND_ONLY = {
+    "name_registry": "DELETE OR TRUNCATE OR UPDATE OF id, namespace, folded, folded_base, value,"
+    " number, person_id, given_at",
+    "audit_event": "UPDATE OR DELETE OR TRUNCATE",
+}
+"""Tables whose rows are kept for good (I8) → the operations that a trigger refuses. Of a name that
+was given it may change whether it is in use, where it came from and what it was made from."""
 
 # Kinds of constraints are those that the models name; PostgreSQL 18 also lists NOT NULL as one. An
 # index that was not finished, a rule that was not proven and a trigger that is off are not there.
@@ -51,7 +49,10 @@ WITH ours AS MATERIALIZED (
   JOIN pg_index x ON x.indrelid = c.oid AND x.indisvalid JOIN pg_class i ON i.oid = x.indexrelid
   UNION ALL
   SELECT format('trigger %s of %s', t.tgname, c.relname) FROM ours c
-  JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A'))
+  JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
+  UNION ALL
+  SELECT format('function %s(%s)', proname, oidvectortypes(proargtypes)) FROM pg_proc
+  WHERE pronamespace = to_regnamespace(:schema))
 SELECT part FROM unnest(CAST(:wanted AS text[])) AS wanted (part)
 EXCEPT SELECT part FROM found ORDER BY part
 """)
@@ -64,7 +65,8 @@ def make(connection: Connection, schema: str) -> None:
         Table.metadata.create_all(connection, checkfirst=False)
     finally:
         connection.execution_options(schema_translate_map={})
-    connection.execute(text(_REFUSE.format(schema=schema)))
+    for statement in functions.statements(schema):
+        connection.execute(text(statement))
     for table, operations in APPEND_ONLY.items():
         connection.execute(
             text(
@@ -82,7 +84,8 @@ def lacking(connection: Connection) -> list[str]:
 
 @cache
 def _wanted(dialect: Dialect) -> list[str]:
-    return [part for table in Table.metadata.sorted_tables for part in _parts(table, dialect)]
+    parts = [part for table in Table.metadata.sorted_tables for part in _parts(table, dialect)]
+    return parts + [f"function {name}" for name in functions.CALLED]
 
 
 def _parts(table: sqlalchemy.Table, dialect: Dialect) -> Iterator[str]:
