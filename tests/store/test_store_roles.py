@@ -109,8 +109,8 @@ _MAY_NOT = {
         "COPY accountsync.audit_event FROM PROGRAM 'true'",
     ],
     "name_registry is append only": [
-        "UPDATE accountsync.name_registry SET person_id = 1",
-        "UPDATE accountsync.name_registry SET value = 'x', current = false",
+        "UPDATE accountsync.name_registry SET folded = 'x'",
+        "UPDATE accountsync.name_registry SET number = 9, current = false",
     ],
     "there is no run": ["SELECT accountsync.stage(7)", "SELECT accountsync.stage(-1)"],
 }

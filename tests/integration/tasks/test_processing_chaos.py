@@ -115,7 +115,7 @@ def test_chaos_ends_with_exactly_one_account_each_in_the_wanted_state(
     _counts_add_up(world)
     for target in ("idaas", "welink"):
         disabled = sum(not account["enabled"] for account in world.target(target).accounts())
-        assert world.states(target, "disable").keys() <= {"succeeded", "failed"}
+        assert world.states(target, "disable").keys() <= {"succeeded", "needs_human"}  # I17
         assert disabled >= world.states(target, "disable")["succeeded"]
         assert world.known(target)["disabled"] == world.states(target, "disable")["succeeded"]
 

@@ -19,12 +19,13 @@ from sqlalchemy import Column, Connection, Dialect, text
 from accountsync.store.tables import SCHEMA, Table, functions
 
 APPEND_ONLY = {
-    "name_registry": "DELETE OR TRUNCATE OR UPDATE OF id, namespace, folded, folded_base, value,"
-    " number, person_id, given_at",
+    "name_registry": "DELETE OR TRUNCATE OR UPDATE OF id, namespace, folded, folded_base, number,"
+    " given_at",
     "audit_event": "UPDATE OR DELETE OR TRUNCATE",
 }
 """Tables whose rows are kept for good (I8) → the operations that a trigger refuses. Of a name that
-was given it may change whether it is in use, where it came from and what it was made from."""
+was given it may change whether it is in use, how it is spelt, where it came from, what it was made
+from, and whose it is where two persons are merged."""
 
 # Kinds of constraints are those that the models name; PostgreSQL 18 also lists NOT NULL as one. An
 # index that was not finished, a rule that was not proven and a trigger that is off are not there.

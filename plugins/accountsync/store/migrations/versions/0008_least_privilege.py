@@ -2,7 +2,7 @@
 
     stage, unstage, index_staged, keep_staged      new
 
-And a name that was given stays what it is and whose it is: the trigger refuses that, too.
+And a name that was given stays what it is: the trigger refuses to change that, too.
 
 Revision: 0008
 Before: 0007
@@ -90,10 +90,7 @@ $$
     "REVOKE ALL ON FUNCTION accountsync.index_staged(bigint) FROM PUBLIC",
     "REVOKE ALL ON FUNCTION accountsync.keep_staged(bigint) FROM PUBLIC",
 ]
-_KEPT = (
-    "UPDATE OF id, namespace, folded, folded_base, value, number, person_id, given_at"
-    " OR DELETE OR TRUNCATE"
-)
+_KEPT = "UPDATE OF id, namespace, folded, folded_base, number, given_at OR DELETE OR TRUNCATE"
 
 
 def upgrade() -> None:
