@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 
 from accountsync.errors import ConfigurationError
 from accountsync.jobs.persons import held_feeds
-from accountsync.store import schema
+from accountsync.store import rights, schema
+from tests.databases import RUN_TIME
 from tests.installation import Installation, installed
 from tests.store import stores
 
@@ -26,6 +27,8 @@ def upgraded(
     with empty.connect() as connection, pytest.raises(ConfigurationError, match="db upgrade"):
         schema.require_our_tables(connection)
     schema.upgrade(empty)
+    with empty.begin() as connection:
+        rights.give(connection, run_time=RUN_TIME, reports=None)
     with installed(empty, monkeypatch, persons=24) as installation:
         yield installation
 

@@ -210,6 +210,24 @@ def test_rights_are_given_exactly_and_told_where_they_are_not(store: Logins) -> 
         assert rights.differences(connection) == []
 
 
+def test_what_others_added_to_the_schema_is_theirs(store: Logins) -> None:
+    execute(store.server, "CREATE TABLE accountsync.dba (i int)")
+    owner = store.engine(OWNER)
+    with owner.connect() as connection:
+        rights.require_ownership(connection)
+    _give(owner)
+
+
+def test_a_login_for_reports_is_no_login_of_ours(store: Logins) -> None:
+    """It would lose every other right."""
+    for role in (OWNER, RUN_TIME):
+        with (
+            store.engine(OWNER).begin() as connection,
+            pytest.raises(ConfigurationError, match=f"report_role: {role} is the login"),
+        ):
+            rights.give(connection, run_time=RUN_TIME, reports=role)
+
+
 def test_repaired_functions_are_nobodys_but_the_owners(store: Logins) -> None:
     owner = store.engine(OWNER)
     with owner.begin() as connection:

@@ -105,6 +105,8 @@ def _owned() -> Engine:
     """The store of whoever may change it. Raises ConfigurationError where it is somebody else's, or
     both logins are one."""
     engine, run_time = session.owned_store(), session.run_time_login()
+    if run_time is None:
+        return engine
     with engine.connect() as connection:
         rights.require_ownership(connection)
         if run_time == rights.login(connection):

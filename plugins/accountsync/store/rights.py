@@ -35,7 +35,7 @@ _OWNERS = text("""
 SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = session_user AND rolsuper)
   OR EXISTS (
     SELECT FROM pg_class
-    WHERE relnamespace = to_regnamespace(:schema) AND relkind = 'r'
+    WHERE relnamespace = to_regnamespace(:schema) AND relname = ANY(:tables)
       AND pg_has_role(session_user, relowner, 'MEMBER'))
   OR EXISTS (
     SELECT FROM pg_namespace
@@ -44,13 +44,14 @@ SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = session_user AND rolsuper)
 _NOT_OURS = text("""
 SELECT format('%s (%s)', relname, pg_get_userbyid(relowner)) FROM pg_class
 WHERE relnamespace = to_regnamespace(:schema) AND relkind = 'r'
+  AND (relname = ANY(:tables) OR relname LIKE 'staged\\_%')
   AND NOT pg_has_role(session_user, relowner, 'USAGE')
 UNION ALL
 SELECT format('schema %s (%s)', nspname, pg_get_userbyid(nspowner)) FROM pg_namespace
 WHERE oid = to_regnamespace(:schema) AND NOT pg_has_role(session_user, nspowner, 'USAGE')
 ORDER BY 1
 """)
-_TABLES = text("""
+_STAGED_TABLES = text("""
 SELECT quote_ident(relname) FROM pg_class
 WHERE relnamespace = to_regnamespace(:schema) AND relkind = 'r' AND relname LIKE 'staged\\_%'
 """)
@@ -63,7 +64,8 @@ FROM unnest(CAST(:kinds AS text[]), CAST(:names AS text[]), CAST(:rights AS text
 WHERE CASE w.kind WHEN 'table' THEN to_regclass(w.name) IS NOT NULL
   ELSE to_regprocedure(w.name) IS NOT NULL END
 """)
-_BOUND = {"schema": SCHEMA}
+_TABLES = ["alembic_version", *(table.name for table in Table.metadata.sorted_tables)]
+_BOUND = {"schema": SCHEMA, "tables": _TABLES}
 
 
 def login(connection: Connection) -> str:
@@ -90,7 +92,13 @@ def require_ownership(connection: Connection) -> None:
 
 def give(connection: Connection, *, run_time: str | None, reports: str | None) -> None:
     """Gives both logins exactly their rights and nobody else a function of ours. `run_time`: None
-    where the owner itself is used at run time, who needs none."""
+    where the owner itself is used at run time, who needs none. Raises ConfigurationError where the
+    login for reports is one of the others, which it would take all else from."""
+    if reports in (run_time, login(connection)) and reports is not None:
+        raise ConfigurationError(
+            f"database.report_role: {reports} is the login of a Connection to the store; name a"
+            " role that may read only"
+        )
     quoted = connection.dialect.identifier_preparer.quote_identifier
     for name in functions.CALLED:
         run(connection, f"REVOKE ALL ON FUNCTION {SCHEMA}.{name} FROM PUBLIC")
@@ -108,20 +116,23 @@ def _give_run_time(connection: Connection, role: str) -> None:
     run(connection, f"GRANT USAGE ON SCHEMA {SCHEMA} TO {role}")
     for table, rights in _of_tables():
         run(connection, f"GRANT {', '.join(rights)} ON {SCHEMA}.{table} TO {role}")
-    for table in connection.scalars(_TABLES, _BOUND).all():
+    for table in connection.scalars(_STAGED_TABLES, _BOUND).all():
         run(connection, f"GRANT {', '.join(_STAGED)} ON {SCHEMA}.{table} TO {role}")
     for name in functions.CALLED:
         run(connection, f"GRANT EXECUTE ON FUNCTION {SCHEMA}.{name} TO {role}")
 
 
 def _take_all(connection: Connection, role: str) -> None:
-    for kind in ("TABLES", "SEQUENCES", "FUNCTIONS"):
-        run(connection, f"REVOKE ALL ON ALL {kind} IN SCHEMA {SCHEMA} FROM {role}")
+    """Of what is ours: what others added to the schema is theirs to give."""
+    tables = ", ".join(f"{SCHEMA}.{name}" for name in _TABLES)
+    called = ", ".join(f"{SCHEMA}.{name}" for name in functions.CALLED)
+    run(connection, f"REVOKE ALL ON {tables} FROM {role}")
+    run(connection, f"REVOKE ALL ON FUNCTION {called} FROM {role}")
     run(connection, f"REVOKE ALL ON SCHEMA {SCHEMA} FROM {role}")
 
 
 def _of_tables() -> Iterator[tuple[str, tuple[str, ...]]]:
-    for name in ("alembic_version", *(table.name for table in Table.metadata.sorted_tables)):
+    for name in _TABLES:
         yield name, _OTHERWISE.get(name, _CHANGED)
 
 
