@@ -127,7 +127,8 @@ class AccountBook:
 
 def account_routes(book: AccountBook, blank: Account) -> list[web.RouteDef]:
     """Make `GET /_sim/accounts` (all), `POST /_sim/accounts` (seed one or {"accounts": […]}), and
-    `PATCH /_sim/accounts` `{"where": {field: value}, "changes": {…}}`: what an administrator does.
+    what an administrator does: `PATCH /_sim/accounts` `{"where": {field: value}, "changes": {…}}`
+    and `DELETE /_sim/accounts` `{"where": …}`. `where`: a unique field, or `id`.
 
     `blank` completes a seeded account with the fields that were not given.
     """
@@ -145,16 +146,25 @@ def account_routes(book: AccountBook, blank: Account) -> list[web.RouteDef]:
 
     async def edit(request: web.Request) -> web.Response:
         body = await read_json(request)
-        ((field, value),) = body["where"].items()
-        account = book.find(field, value)
+        return reply(book.change(named(body["where"]), **body["changes"]))
+
+    async def remove(request: web.Request) -> web.Response:
+        account = named((await read_json(request))["where"])
+        book.remove(account)
+        return reply(account)
+
+    def named(where: JsonObject) -> Account:
+        ((field, value),) = where.items()
+        account = book.get(value) if field == "id" else book.find(field, value)
         if account is None:
             raise web.HTTPNotFound(text=f"no account with this {field}")
-        return reply(book.change(account, **body["changes"]))
+        return account
 
     return [
         web.get("/_sim/accounts", listed),
         web.post("/_sim/accounts", seed),
         web.patch("/_sim/accounts", edit),
+        web.delete("/_sim/accounts", remove),
     ]
 
 

@@ -97,6 +97,14 @@ class TargetClient(SimClient):
         body = {"accounts": list(accounts)}
         return _listed(self.call("POST", "/_sim/accounts", body), "accounts")
 
+    def edit(self, account_id: str, **changes: Any) -> JsonObject:
+        """As an administrator does by hand."""
+        body = {"where": {"id": account_id}, "changes": changes}
+        return self.call("PATCH", "/_sim/accounts", body)
+
+    def remove(self, account_id: str) -> None:
+        self.call("DELETE", "/_sim/accounts", {"where": {"id": account_id}})
+
 
 class MailClient(SimClient):
     """The mail catcher; SMTP is at `smtp_host`:`smtp_port`."""
