@@ -137,6 +137,50 @@ def fault(history: History) -> None:
     history.say(f"fault {target} {kind} {options}")
 
 
+def lose(history: History) -> None:
+    """Something about a person is asked for, the target does not answer, and nor does it to those
+    who look what became of it."""
+    target, asked = history.draw.choice(TARGETS), _asked(history)
+    history.world.target(target).faults(
+        {"kind": history.draw.choice(("drop_before", "drop_after")), "path": _PATHS[target][asked]},
+        {
+            "kind": "status",
+            "code": 500,
+            "path": _PATHS[target]["find"],
+            "skip": history.draw.choice((0, 1, 1)),
+        },
+    )
+    _let_be(history, target, asked)
+
+
+def refuse(history: History) -> None:
+    """Something about a person is asked for, and refused until the target is well again."""
+    target, asked = history.draw.choice(TARGETS), _asked(history)
+    history.world.target(target).fault("ok_with_error", path=_PATHS[target][asked])
+    _let_be(history, target, asked)
+
+
+def _asked(history: History) -> str:
+    """What is asked for, by which change."""
+    changes = {
+        "update": phone, "disable": leave, "enable": come_back, "create": join,
+    }  # fmt: skip
+    asked = history.draw.choice(("update", "disable", "disable", "enable", "create"))
+    changes[asked](history)
+    return asked
+
+
+def _let_be(history: History, target: str, asked: str) -> None:
+    history.faulted.add(target)
+    history.sync()
+    history.plan()
+    for _ in range(2):
+        history.process(*TARGETS)
+    if is_healed := history.draw.random() < 0.5:
+        history.heal()
+    history.say(f"{target} does not do what is asked: {asked}, is healed: {is_healed}")
+
+
 def heal(history: History) -> None:
     history.heal()
 
@@ -263,7 +307,9 @@ EVENTS: dict[Callable[[History], None], int] = {
     reuse: 3,
     vanish: 4,
     reappear: 3,
-    fault: 9,
+    fault: 5,
+    lose: 5,
+    refuse: 5,
     heal: 5,
     help_desk_enables: 3,
     security_disables: 3,

@@ -65,6 +65,8 @@ class History:
     told: list[str] = field(default_factory=list)
     faulted: set[str] = field(default_factory=set)
     numbers: int = 0
+    focus: int = FIRST
+    """To whom something happened last: more may follow."""
     draw: Random = field(default_factory=Random)
 
     @property
@@ -160,7 +162,11 @@ class History:
     def somebody(self, *standings: str) -> Facts | None:
         there = [f for f in self.hr.values() if f.is_there]
         fit = [f for f in there if not standings or f.standing(self.now) in standings]
-        return self.draw.choice(fit) if fit else None
+        again = [f for f in fit if f.id == self.focus]
+        if fit:
+            chosen = self.draw.choice(again if again and self.draw.random() < 0.5 else fit)
+            self.focus = chosen.id
+        return chosen if fit else None
 
     def account(self, *, enabled: bool | None = None) -> Place | None:
         places = [
@@ -170,7 +176,8 @@ class History:
             if (target, account_id) not in self.model.strangers
             and (enabled is None or account["enabled"] is enabled)
         ]
-        return self.draw.choice(places) if places else None
+        own = [place for place in places if self.model.owners[place] == self.focus]
+        return self.draw.choice(own or places) if places else None
 
     def by_hand(self, place: Place, **changes: Any) -> None:
         target, account_id = place
