@@ -1,0 +1,104 @@
+"""Histories of everything that goes wrong between HR and targets, judged by what the targets
+contain. Many more: python -m tests.integration.tasks.access_fuzzer --seeds 0-999"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from simulators.run import Sims
+from tests.integration.tasks.access_fuzzer import compile_once, drawn, outcome, simulators
+from tests.integration.tasks.access_model import Facts, Model
+
+SEEDS = (*range(12),)
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+IT = ("idaas", "1")
+
+
+@pytest.fixture(scope="module")
+def sims() -> Iterator[Sims]:
+    with simulators() as running:
+        yield running
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_targets_contain_what_they_must(
+    engine: Engine, sims: Sims, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I4, I9, I11, I17, I18, I19."""
+    compile_once(monkeypatch.setattr)
+    wrong, told = outcome(engine, sims, seed, drawn(seed))
+    assert wrong is None, "\n".join([wrong, *told])
+
+
+def shown(facts: Facts, *, number: str = "1", **changes: Any) -> dict[str, Any]:
+    account = {"id": number, "employeeNumber": facts.number, "userName": "z", "enabled": True,
+               "name": facts.name, "mobile": facts.phone}  # fmt: skip
+    return account | changes
+
+
+PERSON = Facts(id=500_001, number="1001", name="张伟")
+OTHER = Facts(id=500_002, number="1002", name="李娜")
+LEAVER = replace(PERSON, leave=date(2026, 5, 1))
+
+
+def judged(facts: Facts, *after: dict[str, Any], before: bool = True, **known: Any) -> list[str]:
+    """The kinds of divergence that the model sees in one step of ours."""
+    model = Model(read={facts.id: facts, OTHER.id: OTHER})
+    model.plan(NOW)
+    if before:
+        model.see("idaas", [shown(facts, enabled=False)], by_us=False)
+    for name, value in known.items():
+        setattr(model, name, value)
+    model.see("idaas", list(after), by_us=True)
+    return [text.partition(":")[0] for text in model.wrong]
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen"),
+    [
+        ("shut", lambda: judged(PERSON, shown(PERSON), shut={IT})),
+        ("stranger", lambda: judged(PERSON, shown(PERSON), strangers={IT: {"id": "1"}})),
+        ("lacking", lambda: judged(PERSON, shown(PERSON), lacking={PERSON.id})),
+        ("lacking", lambda: judged(PERSON, shown(PERSON), lacking={PERSON.id}, before=False)),
+        ("given", lambda: judged(LEAVER, shown(LEAVER))),
+        ("given", lambda: judged(replace(PERSON, hire=date(2026, 7, 1)), shown(PERSON))),
+        ("mixed", lambda: judged(PERSON, shown(PERSON, mobile=OTHER.phone))),
+        ("two", lambda: judged(PERSON, shown(PERSON), shown(PERSON, number="2"), before=False)),
+        ("deleted", lambda: judged(PERSON)),
+        ("nobody's", lambda: judged(PERSON, shown(PERSON, mobile="7"), before=False)),
+    ],
+)
+def test_what_we_do_wrong_is_seen(kind: str, seen: Callable[[], list[str]]) -> None:
+    """A judge that lets everything pass proves nothing."""
+    assert kind in seen()
+
+
+def test_what_we_do_right_is_no_divergence() -> None:
+    assert judged(PERSON, shown(PERSON)) == []
+    assert judged(PERSON, shown(PERSON), before=False) == []
+    assert judged(LEAVER, shown(LEAVER, enabled=False)) == []
+
+
+def ended(facts: Facts, *accounts: dict[str, Any], **known: Any) -> list[str]:
+    model = Model(read={facts.id: facts})
+    model.see("idaas", list(accounts), by_us=False)
+    for name, value in known.items():
+        setattr(model, name, value)
+    model.judge_listed(NOW, set())
+    model.judge_end(NOW)
+    return [text.partition(":")[0] for text in model.wrong if "welink" not in text]
+
+
+def test_open_access_and_what_somebody_lacks_are_seen() -> None:
+    assert ended(LEAVER, shown(LEAVER)) == ["forgotten", "open"]
+    assert ended(LEAVER, shown(LEAVER), opened={IT}) == ["open"]
+    assert ended(LEAVER, shown(LEAVER), refused={(LEAVER.id, "idaas")}) == ["forgotten"]
+    assert ended(LEAVER, shown(LEAVER), strangers={IT: {}}) == []
+    assert "without" in ended(PERSON, shown(PERSON, enabled=False))
+    assert "data" in ended(PERSON, shown(PERSON, name="李娜"))
