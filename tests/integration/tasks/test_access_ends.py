@@ -312,6 +312,11 @@ def test_a_changed_key_that_a_target_cannot_carry_is_a_case_and_finds_the_accoun
     task = newest(made, "idaas", "E777")
     assert (task["state"], task["error_kind"]) == ("needs_human", "KeyNotCarried")
     assert account(made, "idaas", "E777")["attributes"]["employeeNumber"] == number
+    change(made, "E777", phone="13912345678")
+    made.plan()
+    made.drain()  # the key keeps nothing else from being sent
+    assert account(made, "idaas", "E777")["attributes"]["mobile"] == "13912345678"
+    assert newest(made, "idaas", "E777")["error_kind"] == "KeyNotCarried"
     change(made, "E777", leave_date=LEFT)
     made.plan()
     for target in (made.sims.idaas, made.sims.welink):

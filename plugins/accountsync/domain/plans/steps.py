@@ -44,7 +44,8 @@ class Step(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTask:
     """A task that is not over. `kept_back`: an operator holds it, and goes on holding it once data
-    that it lacks is there."""
+    that it lacks is there. `awaits_key`: everything was sent but a changed key, which a human has
+    to change in the target."""
 
     id: int
     operation: Operation
@@ -58,6 +59,7 @@ class OpenTask:
     cause: Reason | None = None
     waits_for: Sequence[str] = ()
     kept_back: bool = False
+    awaits_key: bool = False
     risks: Sequence[Risk] = ()
 
 
@@ -102,6 +104,8 @@ def _step_in_doubt(planned: PlannedTask | None, open_task: OpenTask) -> Step:
     itself, so a person who comes back takes the place of one that waits for a human (I17)."""
     if open_task.state == TaskState.RUNNING:
         return Step.LATER
+    if open_task.awaits_key:  # it keeps nothing else from being sent
+        return _step_otherwise(planned, open_task)
     takes_away = open_task.operation in TAKES_AWAY
     if planned is not None and planned.operation in TAKES_AWAY:
         if not takes_away:
@@ -110,6 +114,12 @@ def _step_in_doubt(planned: PlannedTask | None, open_task: OpenTask) -> Step:
     if takes_away and open_task.state == TaskState.NEEDS_HUMAN:
         return Step.SUPERSEDE if planned is None else Step.REPLACE
     return Step.LATER
+
+
+def _step_otherwise(planned: PlannedTask | None, open_task: OpenTask) -> Step:
+    if planned is None:
+        return Step.SUPERSEDE
+    return Step.NOTHING if is_same(planned, open_task) else Step.REPLACE
 
 
 def is_same(planned: PlannedTask, open_task: OpenTask) -> bool:

@@ -34,7 +34,8 @@ _OPEN = text(f"""
 SELECT
   id, person_id, system, operation, state, desired, late_bound, account_state, reason, cause,
   cause_kind, cause_facts, waits_for, risks,
-  error_kind IS NOT DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}' AS kept_back
+  error_kind IS NOT DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}' AS kept_back,
+  error_kind IS NOT DISTINCT FROM '{ErrorKind.KEY_NOT_CARRIED}' AS awaits_key
 FROM accountsync.account_task
 WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state IN {listed(OPEN_STATES)}
 """)
@@ -187,6 +188,7 @@ def _open_task(row: RowMapping) -> OpenTask:
         cause=causes.read(row),
         waits_for=row.get("waits_for", ()),
         kept_back=row.get("kept_back", False),
+        awaits_key=row.get("awaits_key", False),
         risks=tuple(map(Risk, row["risks"] or ())),
     )
 
