@@ -1,7 +1,7 @@
 """Logins of the demo's databases. The server's superuser makes them, and works for nobody else.
 
 `airflow` owns Airflow's database. `accountsync_owner` owns the store and upgrades it; `accountsync`
-is the store's run-time login and owns nothing. It gets its rights from `accountsync db upgrade`.
+is the store's run-time login and owns nothing. It gets its rights from `bin/accountsync db upgrade`.
 """
 
 from collections.abc import Mapping
