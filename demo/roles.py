@@ -1,7 +1,7 @@
 """Logins of the demo's databases. The server's superuser makes them, and works for nobody else.
 
 `airflow` owns Airflow's database. `accountsync_owner` owns the store and upgrades it; `accountsync`
-is the store's run-time login and owns nothing. It gets its rights from `bin/accountsync db upgrade`.
+is the store's run-time login and owns nothing: `bin/accountsync db upgrade` gives it its rights.
 """
 
 from collections.abc import Mapping

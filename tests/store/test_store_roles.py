@@ -1,4 +1,4 @@
-"""Who may do what in the store: its owner, the run-time login, a login for reports."""
+"""Who may do what in the store: its owner, the run-time login, a login for reports (I8, I16)."""
 
 from __future__ import annotations
 

@@ -48,9 +48,14 @@ def upgrade() -> None:
         sa.CheckConstraint("answer IN ('approved', 'rejected')", name=op.f("ck_review_answer")),
         sa.CheckConstraint(_ANSWERED, name=op.f("ck_review_answered")),
         schema="accountsync",
+        if_not_exists=True,
     )
     op.create_index(
-        op.f("ix_review_kind_number"), "review", ["kind", "number"], schema="accountsync"
+        op.f("ix_review_kind_number"),
+        "review",
+        ["kind", "number"],
+        schema="accountsync",
+        if_not_exists=True,
     )
 
 
