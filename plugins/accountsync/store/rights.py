@@ -18,6 +18,7 @@ from accountsync.store.tables import SCHEMA, Table, functions
 _CHANGED = ("SELECT", "INSERT", "UPDATE")
 _REPLACED = (*_CHANGED, "DELETE")
 _OTHERWISE = {
+    "account": _REPLACED,
     "audit_event": ("SELECT", "INSERT"),
     "alembic_version": ("SELECT",),
     "department_mapping": _REPLACED,
