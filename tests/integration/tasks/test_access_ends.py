@@ -109,8 +109,14 @@ def an_hour_passes(world: TargetsWorld) -> None:
     )
 
 
-@pytest.mark.parametrize("state", ["needs_human", "unknown", "ready", "held", "needs_data"])
-@pytest.mark.parametrize("operation", ["update", "rename", "enable"])
+@pytest.mark.parametrize(
+    ("operation", "state"),
+    [
+        *(("update", state) for state in ("needs_human", "unknown", "ready", "held", "needs_data")),
+        ("rename", "needs_human"),
+        ("enable", "unknown"),
+    ],
+)
 def test_nothing_that_waits_keeps_a_leaver_in(
     made: TargetsWorld, state: str, operation: str
 ) -> None:
