@@ -74,6 +74,9 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
 
     run, asked = review_after(live, lambda: mark(live, leavers))  # all a mistake
     assert f"- leave_date: {len(leavers)} of " in asked["body"]
+    fed = run
+    run, asked = review_after(live, lambda: answer(live, fed, "Approve", "they stay"))
+    assert "| idaas | enable 启用 |" in asked["body"]  # so many at once are held, too
     answer(live, run, "Approve", "they stay")
     live.settle()  # whom we disabled we enable (I11)
     assert active(live) == before + 1
