@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -51,7 +52,8 @@ def _approve_all(live: Live) -> bool:
     """So many who come back are held as well."""
     for run in live.stack.api.runs(REVIEW):
         if run.is_open and questions(live, run):
-            answer(live, run, "Approve", "cleaning up")
+            with suppress(AssertionError):  # of what is held no more the run fails, and says so
+                answer(live, run, "Approve", "cleaning up")
     if open_reviews(live) or held(live):
         return False
     live.ended(live.trigger(CREATE))  # what an answer has merged is planned
