@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.jobs.reason_texts import english
 from accountsync.jobs.tasks import open_access
 from accountsync.store.tasks.open_access import OpenAccess
@@ -22,7 +22,7 @@ def access_list(
     empty."""
     found = open_access.list_open(engine=session.store(), target=target)
     for one in sorted(found, key=lambda one: not one.is_leavers):
-        typer.echo(_line(one))
+        screen.say(_line(one))
     people = len({one.employee_number for one in found if one.is_leavers})
     typer.echo(f"{len(found)} accounts, of {people} leavers" if found else "all access has ended")
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import typer
 from sqlalchemy import Engine
 
-from accountsync.cli import session
+from accountsync.cli import screen, session
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.tasks import open_access
 from accountsync.store.tasks import breakers, task_view
@@ -17,7 +16,7 @@ def status() -> None:
     """Print what waits for a human, which targets are down, and whose access has not ended."""
     engine = session.store()
     lines = [line for part in (_access, _held, _tasks, _targets) for line in part(engine)]
-    typer.echo("\n".join(lines) or "nothing waits for anybody")
+    screen.say(*lines or ["nothing waits for anybody"])
 
 
 def _access(engine: Engine) -> Iterator[str]:

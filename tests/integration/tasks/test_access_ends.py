@@ -209,6 +209,21 @@ def test_a_refused_disable_is_told_at_once_and_asked_again_until_it_is_seen_done
     assert told(made) is None
 
 
+def test_no_value_of_others_begins_a_line_of_the_lists(made: TargetsWorld) -> None:
+    """I15, I20: as in every other list, HR's values are text on a terminal."""
+    number = somebody(made)
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.sims.welink.fault("ok_with_error", path="/user/disable")
+    made.drain()
+    change(made, number, employee_number="7\n0 accounts\x1b[2J")
+    for command in (["access", "list"], ["status"]):
+        printed = CliRunner().invoke(app, command).output
+        assert "1 leavers" in printed
+        assert "\x1b" not in printed
+        assert not [line for line in printed.splitlines() if line.startswith("0 accounts")]
+
+
 def test_who_comes_back_while_a_disable_is_refused_has_access(made: TargetsWorld) -> None:
     """I17: the refused one is asked no more; whatever it did is undone."""
     number = somebody(made)

@@ -44,6 +44,11 @@ class Wanted:
     makes: bool = False
     next_at: datetime | None = None
 
+    @property
+    def is_of_entitled(self) -> bool:
+        """Whether the person has access, or will have."""
+        return self.state == AccountState.ACTIVE or self.reason == Lifecycle.PREHIRE
+
 
 UNKNOWN = Wanted(state=None, reason=NO_SOURCE)
 """For persons of an HR source that is not configured, so that nobody knows what statuses mean."""

@@ -17,7 +17,6 @@ from accountsync.domain.accounts.account import (
     Operation,
 )
 from accountsync.domain.mapping.values import Context
-from accountsync.domain.persons.lifecycle import Lifecycle
 from accountsync.domain.persons.person import reason_of
 from accountsync.domain.plans.desired import (
     Difference,
@@ -57,7 +56,7 @@ def operation(wanted: Wanted, account: Account | None, difference: Difference) -
         return Operation.CREATE
     if account is None or account.state == AccountState.DELETED:
         return None
-    if wanted.state == AccountState.ACTIVE or wanted.reason == Lifecycle.PREHIRE:
+    if wanted.is_of_entitled:
         return _of_entitled(wanted, account, difference)
     return _of_others(wanted, account) if account.provenance in OURS else None
 
@@ -94,9 +93,8 @@ def asked_by_doubt(
     """
     if open_task is None or wanted.state is None or open_task.state == TaskState.RUNNING:
         return None
-    is_for_nobody = wanted.state != AccountState.ACTIVE and wanted.reason != Lifecycle.PREHIRE
     is_unknown = account is None or account.state == AccountState.DELETED
-    if is_for_nobody and is_unknown and _may_have_made(open_task):
+    if not wanted.is_of_entitled and is_unknown and _may_have_made(open_task):
         return Operation.DISABLE
     was_asked = (
         open_task.operation == Operation.DISABLE and open_task.state == TaskState.NEEDS_HUMAN

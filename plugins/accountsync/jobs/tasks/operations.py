@@ -102,9 +102,9 @@ async def _made_in_doubt(connector: Connector, task: ClaimedTask) -> Account | N
     """The account that a create may have made whose outcome was never known, to take it away."""
     if task.operation not in TAKES_AWAY:
         raise NeedsDataError("no account of this person is known here")
-    remote = await connector.find(task.attributes) if connector.can_find else None
     if not connector.can_find:
         raise NeedsHumanError("nobody knows whether the account was made: look there yourself")
+    remote = await connector.find(task.attributes)
     if remote is None or not remote.ours:
         return None
     return Account(

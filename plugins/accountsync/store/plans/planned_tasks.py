@@ -19,7 +19,7 @@ from accountsync.domain.task_states import OPEN_STATES, WITHOUT_A_CALL, TaskStat
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.store import causes
 from accountsync.store.engine import bigints, copying
-from accountsync.store.tables import REFUSED, listed, one_of
+from accountsync.store.tables import NOT_FOLLOWED, REFUSED, listed, one_of
 
 _COPY = b"""
 COPY accountsync.account_task (
@@ -48,14 +48,7 @@ SELECT
 FROM accountsync.account_task t
 WHERE person_id = ANY(CAST(:persons AS bigint[]))
   AND {REFUSED}
-  AND NOT EXISTS (
-    -- rides on ix_account_task_person_id_system_id
-    SELECT FROM accountsync.account_task newer
-    WHERE newer.person_id = t.person_id
-      AND newer.system = t.system
-      AND newer.id > t.id
-      AND newer.state <> 'superseded'
-  )
+  AND {NOT_FOLLOWED}
 """)
 
 _LAPSE = text(f"""

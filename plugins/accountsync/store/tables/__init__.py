@@ -2,10 +2,11 @@
 
 from accountsync.store.tables import accounts, persons, requests, reviews, tasks
 from accountsync.store.tables.base import SCHEMA, WAITING_SINCE, Table, listed, one_of
-from accountsync.store.tables.tasks import JUDGED, REFUSED
+from accountsync.store.tables.tasks import JUDGED, NOT_FOLLOWED, REFUSED
 
 __all__ = [
     "JUDGED",
+    "NOT_FOLLOWED",
     "REFUSED",
     "SCHEMA",
     "WAITING_SINCE",

@@ -44,6 +44,17 @@ REFUSED = (
 again while it would be the same."""
 
 
+NOT_FOLLOWED = """NOT EXISTS (
+    -- rides on ix_account_task_person_id_system_id
+    SELECT FROM accountsync.account_task newer
+    WHERE newer.person_id = t.person_id
+      AND newer.system = t.system
+      AND newer.id > t.id
+      AND newer.state <> 'superseded'
+  )"""
+"""Of a task `t`: nothing was asked for after it in that target."""
+
+
 class PlanRow(Table):
     """The account tasks derived in one run.
 

@@ -13,19 +13,9 @@ from accountsync.domain.plans.entitlement import HAS_LEFT
 from accountsync.domain.reasons import Reason
 from accountsync.domain.task_states import OPEN_STATES
 from accountsync.store import causes
-from accountsync.store.tables import listed
+from accountsync.store.tables import NOT_FOLLOWED, listed
 
-_REFUSED = """
-t.state = 'cancelled'
-AND NOT EXISTS (
-  -- rides on ix_account_task_person_id_system_id
-  SELECT FROM accountsync.account_task newer
-  WHERE newer.person_id = t.person_id
-    AND newer.system = t.system
-    AND newer.id > t.id
-    AND newer.state <> 'superseded'
-)
-"""
+_REFUSED = f"t.state = 'cancelled' AND {NOT_FOLLOWED}"
 """A human refused it, and nothing has followed."""
 
 _OPEN = f"""
