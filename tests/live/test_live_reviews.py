@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live) -> None:
     """I6, I7, I15."""
     live.in_step()
-    before = active(live)
+    before, decisions = active(live), len(audited(live, "plan_%"))
     people = {p["employeeNumber"]: p for p in live.hr.persons()}
     valid = [number for number, p in people.items() if p["employeeStatus"] == "1"]
     leavers = valid[: max(22, len(valid) * 3 // 10)]
@@ -67,7 +67,7 @@ def test_mass_leavers_are_rejected_and_then_approved_through_airflow(live: Live)
     assert active(live) == before + 1 - len(leavers)
     decided = [mail["subject"] for mail in live.mails(run) if "by admin" in mail["subject"]]
     assert len(decided) == 1
-    assert audited(live, "plan_%") == [
+    assert audited(live, "plan_%")[decisions:] == [
         ("admin", "plan_rejected", "HR's export was broken"),
         ("admin", "plan_approved", "the office closes"),
     ]

@@ -394,7 +394,7 @@ def test_what_a_result_brings_about_lets_go_by_the_same_rule(
         account = None if task.operation == Operation.DELETE else made
         result = outcomes.succeeded(claim.as_task({}), account)
         recording.record(connection, target=target, worker="w", results=[result], now=NOW)
-        is_there = target in world.accounts or task.operation == Operation.CREATE
+        is_there = target in world.accounts or account is not None
         accounts = world.accounts | ({target: task.account_state} if is_there else {})
         ended = {target: replace(task, state=TaskState.SUCCEEDED)}
         after = replace(world, accounts=accounts, tasks=world.tasks | ended)
