@@ -146,7 +146,10 @@ def account_routes(book: AccountBook, blank: Account) -> list[web.RouteDef]:
 
     async def edit(request: web.Request) -> web.Response:
         body = await read_json(request)
-        return reply(book.change(named(body["where"]), **body["changes"]))
+        try:
+            return reply(book.change(named(body["where"]), **body["changes"]))
+        except TakenError as error:
+            raise web.HTTPConflict(text=str(error)) from error
 
     async def remove(request: web.Request) -> web.Response:
         account = named((await read_json(request))["where"])

@@ -24,6 +24,14 @@ _PATHS = {
         "find": "/GetMailbox$", "create": "/EnableMailbox$", "all": "/Exchange/",
     },
 }  # fmt: skip
+_HR_FAULTS: dict[str, dict[str, Any]] = {
+    "status": {"code": 403},
+    "drop_before": {"times": None},
+    "html": {},
+    "page_loss": {"rows": 1},
+    "lying_totals": {"off_by": 1},
+    "truncated": {"times": None},
+}
 _FAULTS = ("drop_before", "drop_after", "ok_with_error", "status", "truncated")
 
 
@@ -86,6 +94,14 @@ def renumber(history: History) -> None:
         history.say(f"{facts.number} is E{history.numbers} from now on")
 
 
+def move_hire(history: History) -> None:
+    """HR mends a first day, also of somebody who works already."""
+    if facts := history.somebody("prehire", "active"):
+        hire = history.today + history.draw.choice((-9, -1, 0, 1, 2, 6)) * DAY
+        history.put(changed(facts, hire=hire))
+        history.say(f"{facts.number} is hired on {hire}")
+
+
 def swap(history: History) -> None:
     one, other = history.somebody(), history.somebody()
     if one and other and one.id != other.id:
@@ -137,6 +153,16 @@ def fault(history: History) -> None:
     history.say(f"fault {target} {kind} {options}")
 
 
+def hr_fault(history: History) -> None:
+    """A read that ends with an error, or is not complete, is as if there had been none."""
+    kind = history.draw.choice(sorted(_HR_FAULTS))
+    options = {"path": "/hr_person_info$", "skip": history.draw.choice((0, 0, 1))}
+    history.world.sims.hr.fault(kind, **options, **_HR_FAULTS[kind])
+    history.say(f"HR: {kind} {options}")
+    history.misread(history.draw.choice(("auto", "full")))
+    history.world.sims.hr.heal()
+
+
 def lose(history: History) -> None:
     """Something about a person is asked for, the target does not answer, and nor does it to those
     who look what became of it."""
@@ -151,6 +177,20 @@ def lose(history: History) -> None:
         },
     )
     _let_be(history, target, asked)
+
+
+def exhaust(history: History) -> None:
+    """What became of a request is looked for so long that it is a human's case."""
+    target, asked = history.draw.choice(TARGETS), _asked(history)
+    kind = history.draw.choice(("drop_before", "drop_after"))
+    history.world.target(target).faults(
+        {"kind": kind, "path": _PATHS[target][asked], "times": 1},
+        {"kind": "status", "code": 500, "path": _PATHS[target]["find"], "skip": 1},
+    )
+    _let_be(history, target, asked, hours=14)
+    if history.draw.random() < 0.7:
+        history.heal()
+        leave(history)
 
 
 def refuse(history: History) -> None:
@@ -170,11 +210,12 @@ def _asked(history: History) -> str:
     return asked
 
 
-def _let_be(history: History, target: str, asked: str) -> None:
+def _let_be(history: History, target: str, asked: str, *, hours: int = 2) -> None:
     history.faulted.add(target)
     history.sync()
     history.plan()
-    for _ in range(2):
+    for _ in range(hours):
+        history.shift += HOUR * (hours > 2)
         history.process(*TARGETS)
     if is_healed := history.draw.random() < 0.5:
         history.heal()
@@ -209,6 +250,21 @@ def rekey(history: History) -> None:
         history.by_hand(place, **changes)
         accounts = history.world.target(target).accounts()
         (history.model.strangers[place],) = [a for a in accounts if a["id"] == place[1]]
+
+
+def rekey_to_a_colleague(history: History) -> None:
+    """By hand an account is given to a colleague who has none: no target here takes a key twice."""
+    place, colleague = history.account(), history.somebody("active")
+    if not place or not colleague or place[0] not in PHONE:
+        return
+    target, owner = place[0], history.model.owners[place]
+    keys = {account[KEY[target]] for account in history.model.shown[target].values()}
+    if owner == colleague.id or colleague.number in keys:
+        return
+    history.by_hand(place, **{KEY[target]: colleague.number, PHONE[target]: colleague.phone})
+    history.model.touched.add((colleague.id, target))
+    history.model.owners[place] = colleague.id
+    history.model.opened.add(place)
 
 
 def hand_delete(history: History) -> None:
@@ -264,6 +320,14 @@ def held(history: History) -> None:
         history.decide(summary.plan_id, decision)
 
 
+def late_decision(history: History) -> None:
+    """About a plan of some time ago, whatever has become of it."""
+    plan = history.draw.randrange(1, history.plans() + 1)
+    decision = history.draw.choice(("approve", "reject"))
+    history.say(f"plan {plan} is decided late: {decision}")
+    history.decide(plan, decision)
+
+
 def retry(history: History) -> None:
     target = history.draw.choice(TARGETS)
     history.say(f"retry {target}: {history.command('retry', TaskFilter(target=target))}")
@@ -292,9 +356,20 @@ def configure(history: History) -> None:
     history.say(f"configure {history.model.rules}")
 
 
+def unmap(history: History) -> None:
+    """A department is missing in the mapping, or is there again."""
+    department = history.draw.choice(("D1110", "D1120", "D1200"))
+    if history.world.unmap(department):
+        history.say(f"{department} is not mapped any more")
+    else:
+        history.world.import_mappings()
+        history.say("all departments are mapped")
+
+
 EVENTS: dict[Callable[[History], None], int] = {
     join: 3,
     future_hire: 3,
+    move_hire: 3,
     call_off: 3,
     leave: 8,
     come_back: 4,
@@ -308,17 +383,22 @@ EVENTS: dict[Callable[[History], None], int] = {
     vanish: 4,
     reappear: 3,
     fault: 5,
-    lose: 5,
+    hr_fault: 3,
+    lose: 4,
+    exhaust: 4,
     refuse: 5,
     heal: 5,
     help_desk_enables: 3,
     security_disables: 3,
     rekey: 3,
+    rekey_to_a_colleague: 2,
     hand_delete: 2,
     found: 2,
     pass_time: 5,
     adoption: 2,
     held: 3,
+    late_decision: 2,
+    unmap: 3,
     retry: 2,
     cancel: 2,
     configure: 3,

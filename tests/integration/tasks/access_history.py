@@ -99,6 +99,14 @@ class History:
         if mode == "full":
             self.model.lacking = self.model.read.keys() - there
 
+    def misread(self, mode: Mode) -> None:
+        """A read of which nothing may be believed; where it was taken, the next one mends it."""
+        with suppress(AccountSyncError):
+            self.configured().sync(mode, now=self.now)
+            self.say("  it was taken")
+            self.world.sims.hr.heal()
+            self.sync("full")
+
     def plan(self) -> PlanSummary:
         world, now = self.configured(), self.now
         summary = world.plan(now=now)
@@ -193,6 +201,9 @@ class History:
             self.put(changed(facts, **fields))
             self.say(f"{facts.number} {fields}")
 
+    def plans(self) -> int:
+        return int(self.world.rows("SELECT max(id) AS n FROM accountsync.plan")[0]["n"])
+
     def decide(self, plan: int, decision: str) -> None:
         facts: dict[str, Any] = {"engine": self.world.engine, "plan": plan, "actor": "mia",
                                  "comment": "c", "now": self.now}  # fmt: skip
@@ -205,10 +216,12 @@ class History:
             if decision == "reject twice":
                 held_plans.reject(**facts)
 
-    def shown_as_held(self, plan: int) -> set[Spot]:
+    def shown_as_held(self, plan: int | None = None) -> set[Spot]:
+        """By one plan, or by all."""
         rows = self.world.rows(
             "SELECT p.source_key, t.system FROM accountsync.account_task t JOIN accountsync.person"
-            " p ON p.id = t.person_id WHERE t.plan_id = :plan AND t.state = 'held'", plan=plan,
+            " p ON p.id = t.person_id WHERE t.plan_id = coalesce(:plan, t.plan_id)"
+            " AND t.state = 'held'", plan=plan,
         )  # fmt: skip
         return {(int(row["source_key"]), row["system"]) for row in rows}
 
@@ -229,7 +242,13 @@ class History:
         """All is well again and days pass: whatever nobody has to decide about happens by itself.
         Then everybody looks, and what was refused is asked for again."""
         self.heal()
+        self.world.import_mappings()
         self.guard = "wide"
+        for _ in range(3):
+            self.shift += 2 * HOUR
+            self.process(*TARGETS)
+        self.model.judge_planned(self.now, held=self.shown_as_held())
+        self.judge("hours without a plan")
         self.sync("full")
         for pause in (2 * HOUR, DAY, 6 * DAY, 2 * HOUR):
             self.shift += pause

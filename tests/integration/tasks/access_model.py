@@ -116,8 +116,8 @@ class Model:
     contested: set[int] = field(default_factory=set)
     """Persons whose number was another person's before."""
     renumbered: set[int] = field(default_factory=set)
-    """A target that cannot carry their new number changes nothing of them until a human has done
-    it there."""
+    """Whose number was another one before: in welink that is a rename, which it does not offer, so
+    that nothing else changes there until a human has done it."""
     wrong: list[str] = field(default_factory=list)
 
     def diverges(self, kind: str, text: str) -> None:
@@ -220,6 +220,18 @@ class Model:
                 continue
             self.diverges("forgotten", f"{facts.number} ({facts.id}) {wanted}: {self.at(place)}")
 
+    def judge_planned(self, now: datetime, *, held: set[Spot]) -> None:
+        """What the last plan took away is asked for until it is so, by no plan (I17)."""
+        for person, wanted in self.planned.items():
+            facts = self.read[person]
+            for target, why in wanted.items():
+                spot = (person, target)
+                if why not in ENDED or spot in self.refused | self.given_up | held:
+                    continue
+                for place in self.places(target, person):
+                    if self.at(place)["enabled"] and place not in self.opened:
+                        self.diverges("let be", f"{facts.number} {person} {why}: {self.at(place)}")
+
     def judge_open(self, now: datetime, *, looked: bool) -> None:
         """Access has ended, unless a human wanted it not to (I17)."""
         for facts, place, wanted in self.open_ones(now, looked=looked):
@@ -246,7 +258,7 @@ class Model:
             usable = [self.at(p) for p in self.places(target, facts.id) if self.at(p)["enabled"]]
             if len(usable) != 1:
                 self.diverges("without", f"{facts.number} ({facts.id}) in {target}: {usable}")
-            elif facts.id in self.renumbered:
+            elif target == "welink" and facts.id in self.renumbered:
                 continue
             elif unlike := _unlike(target, facts, usable[0]):
                 self.diverges("data", f"{facts.number} ({facts.id}) in {target}: {unlike}")

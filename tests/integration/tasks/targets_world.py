@@ -49,6 +49,14 @@ class TargetsWorld(World):
                 table = mappings.TABLES[kind]
                 mappings.write(connection, table, read_csv(DATA / file, table))
 
+    def unmap(self, department: str) -> bool:
+        """Whether it was mapped."""
+        with self.engine.begin() as connection:
+            table = mappings.TABLES["departments"]
+            is_mapped = department in mappings.read(connection, table)
+            mappings.remove(connection, table, [department])
+        return is_mapped
+
     def was_adopted(self, target: str) -> None:
         """Somebody has looked for the accounts that it had before: a create looks no more."""
         with self.engine.begin() as connection:
