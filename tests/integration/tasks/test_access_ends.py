@@ -280,6 +280,30 @@ def test_what_security_disabled_is_not_enabled_by_a_return(
     assert enabled(made, "idaas", number)
 
 
+def test_a_disable_whose_outcome_nobody_knew_for_long_was_ours(made: TargetsWorld) -> None:
+    """I11: the target is found disabled when it is asked once more; who returns is let in."""
+    number = somebody(made)
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.sims.welink.faults(
+        {"kind": "drop_after", "path": "/user/disable$", "times": 1},
+        {"kind": "status", "code": 500, "path": "/user/detail$", "skip": 1},
+    )
+    for _ in range(14):
+        made.drain()
+        made.execute("UPDATE accountsync.account_task SET next_attempt_at = now()")
+    assert newest(made, "welink", number)["state"] == "needs_human"
+    assert not enabled(made, "welink", number)
+    made.sims.welink.heal()
+    made.drain()
+    assert newest(made, "welink", number)["state"] == "succeeded"
+    assert account(made, "welink", number)["disabled_by"] == "accountsync"
+    change(made, number, leave_date=None)
+    made.plan()
+    made.drain()
+    assert [enabled(made, target, number) for target in TARGETS] == [True, True, True]
+
+
 def test_nothing_is_given_to_whom_hr_lacks(planned: TargetsWorld) -> None:
     """I19: neither a new account nor an old one; what waits says why, and goes on with HR."""
     planned.process("idaas")

@@ -85,7 +85,25 @@ WITH r AS (
   -- the results that count, with what their tasks say
   SELECT
     task.*, r.account_state, r.identifier, r.remote_id, r.adopted, r.replan, r.state, r.closed,
-    r.was_enabled, coalesce(r.applied, task.desired) AS applied
+    coalesce(r.applied, task.desired) AS applied,
+    -- one that was found disabled was disabled by somebody else, unless an earlier call of ours may
+    -- have done it; rides on ix_account_task_person_id_system_id
+    task.operation = 'disable' AND (r.was_enabled IS NOT FALSE OR EXISTS (
+      SELECT
+      FROM accountsync.account_task asked
+      JOIN accountsync.task_attempt a ON a.task_id = asked.id
+      WHERE asked.person_id = task.person_id
+        AND asked.system = task.system
+        AND asked.operation = 'disable'
+        AND a.outcome = 'unknown'
+        AND asked.id > ALL (
+          SELECT over.id
+          FROM accountsync.account_task over
+          WHERE over.person_id = task.person_id
+            AND over.system = task.system
+            AND over.state = 'succeeded'
+        )
+    )) AS is_ours
   FROM task
   JOIN r ON r.id = task.id
 ), kept AS (
@@ -145,14 +163,12 @@ WITH r AS (
     -- who disabled it is forgotten once it is active, and kept where nothing was disabled
     disabled_by = CASE
       WHEN d.account_state = 'active' THEN NULL
-      WHEN d.account_state = 'disabled' AND d.operation = 'disable' AND d.was_enabled IS NOT FALSE
-        THEN 'accountsync'
+      WHEN d.account_state = 'disabled' AND d.is_ours THEN 'accountsync'
       ELSE a.disabled_by
     END,
     disabled_reason = CASE
       WHEN d.account_state = 'active' THEN NULL
-      WHEN d.account_state = 'disabled' AND d.operation = 'disable' AND d.was_enabled IS NOT FALSE
-        THEN d.reason
+      WHEN d.account_state = 'disabled' AND d.is_ours THEN d.reason
       ELSE a.disabled_reason
     END
   FROM done d
