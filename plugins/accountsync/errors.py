@@ -124,5 +124,12 @@ class ForeignAccountError(RecordError):
     """Nothing was sent: what is known as the person's account shows another key (I18)."""
 
 
+FOREIGN = (
+    "the account carries another key by now, or is another one with this key: nothing was changed."
+    " See there whose it is, and end this person's access by hand"
+)
+"""What a look at a known account may find, for ForeignAccountError."""
+
+
 class NeedsHumanError(RecordError):
     pass

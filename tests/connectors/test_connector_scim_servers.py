@@ -235,6 +235,16 @@ def test_an_account_that_was_made_again_by_hand_is_found_by_its_key(server: Scim
     assert server.user()["active"] is False
 
 
+def test_a_key_that_another_person_has_by_now_finds_nobody(server: ScimServer) -> None:
+    """I18: the number was issued again, and the account under it is the new person's."""
+    account = _made(server)
+    lost = replace(account, remote_id="999999", key_taken=True)
+    with pytest.raises(AccountMissingError):
+        _do(server, lambda c: c.disable(lost, PERSON))
+    assert _do(server, lambda c: c.look(lost, PERSON)) is None
+    assert server.user()["active"] is True
+
+
 def test_a_check_says_how_it_is_spoken_to(server: ScimServer) -> None:
     said = _do(server, lambda c: c.check())
     assert said.startswith("answered as SCIM 2.0: PATCH")

@@ -259,7 +259,7 @@ class LdapConnector:
         """Not found, it is absent only where the directory shows that it was deleted."""
         entry = await self._lookup.known(account)
         key = account.attributes.get(self._target.key)
-        if entry is None and account.remote_id and key not in (None, ""):
+        if entry is None and account.remote_id and key and not account.key_taken:
             inside, outside = await self._lookup.by_key(str(key))
             entry = next(iter(inside or outside), None)
         if entry is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from accountsync.domain.accounts.account import Account, Attributes, RemoteAccount
-from accountsync.errors import ForeignAccountError, TransientError
+from accountsync.errors import FOREIGN, ForeignAccountError, TransientError
 from accountsync.settings.targets import BY_ID_ROOTS, FIND_ROOTS, Find, RestTarget
 from accountsync.targets.connector import required
 from accountsync.targets.declared import DeclaredLook, ItemView, with_item
@@ -58,7 +58,7 @@ class Looks:
         else's by now (I18)."""
         remote = await self.look(account, attributes)
         if remote is not None and not remote.ours:
-            raise ForeignAccountError("the account does not carry this person's key any more")
+            raise ForeignAccountError(FOREIGN)
         return remote
 
     async def _moved(

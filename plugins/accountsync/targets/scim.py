@@ -9,6 +9,7 @@ from typing import Any
 from accountsync.domain.accounts.account import Account, Attributes, Operation, RemoteAccount
 from accountsync.domain.accounts.likeness import with_gaps
 from accountsync.errors import (
+    FOREIGN,
     AccountMissingError,
     AccountSyncError,
     ForeignAccountError,
@@ -174,7 +175,7 @@ class ScimConnector:
             raise AccountMissingError("neither its id nor its key shows the account")
         user, ours = found
         if not ours:
-            raise ForeignAccountError("the user carries another externalId by now")
+            raise ForeignAccountError(FOREIGN)
         return user
 
     async def find(self, attributes: Attributes) -> RemoteAccount | None:

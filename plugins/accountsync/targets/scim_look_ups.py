@@ -31,13 +31,16 @@ class LookUps:
 
     async def known(self, account: Account, attributes: Attributes) -> tuple[Seen, bool] | None:
         """The user of a known account, and whether it carries a key of the person: the last seen,
-        or the wanted one. By the provider's own id, then by the key last seen. A user that carries
-        only the wanted key may be another person's, so it is none of the account's."""
+        or the wanted one. By the provider's own id, then by the key last seen, unless another
+        person has that. A user that carries only the wanted key may be another person's, so it is
+        none of the account's."""
         keys = (account.attributes.get(_KEY), attributes.get(_KEY))
         if account.remote_id is not None:
             user = await self._provider.user(account.remote_id)
             if user is not None:
                 return user, carries(user.resource, keys)
+        if account.key_taken:
+            return None
         last = _last_seen(account, attributes)
         user = await self.matching(last)
         if user is not None:

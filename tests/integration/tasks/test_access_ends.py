@@ -152,10 +152,11 @@ def test_a_call_that_is_under_way_is_awaited_and_then_followed(made: TargetsWorl
     assert not enabled(made, "welink", number)
 
 
+@pytest.mark.parametrize("mends", ["", "employee_number = 'E' || employee_number, "])
 def test_an_account_that_a_lost_create_made_is_looked_for_and_disabled(
-    planned: TargetsWorld,
+    planned: TargetsWorld, mends: str
 ) -> None:
-    """I9, I17: nobody knows of it, but it is open."""
+    """I9, I17: nobody knows of it, but it is open; also under a number that HR has mended since."""
     planned.sims.idaas.fault("drop_after", path="/user/onboarding")
     planned.sims.idaas.fault("status", code=500, path="/user$")
     with suppress(AccountSyncError):
@@ -167,7 +168,7 @@ def test_an_account_that_a_lost_create_made_is_looked_for_and_disabled(
     there = planned.sims.idaas.accounts()
     assert {one["enabled"] for one in there} == {True}
     planned.execute(
-        "UPDATE accountsync.person SET leave_date = :left, hire_date = NULL,"
+        f"UPDATE accountsync.person SET {mends} leave_date = :left, hire_date = NULL,"
         " revision = revision + 1", left=LEFT,
     )  # fmt: skip
     plan = planned.plan()
@@ -370,6 +371,74 @@ def test_a_changed_key_that_a_target_cannot_carry_is_a_case_and_finds_the_accoun
     an_hour_passes(made)
     made.drain()
     assert [enabled(made, target, "E777") for target in TARGETS] == [False, False, False]
+
+
+def rekeyed(world: TargetsWorld) -> tuple[str, str]:
+    """Somebody who leaves, and whose account carries the new number, which nobody has seen yet.
+    This target knows accounts by their key alone."""
+    number = somebody(world)
+    new = f"E{number}"
+    change(world, number, employee_number=new)
+    world.plan()
+    edited(world, "welink", "corpUserId", number, corpUserId=new)
+    change(world, new, leave_date=LEFT)
+    return number, new
+
+
+def is_open(world: TargetsWorld, key: str) -> bool:
+    (found,) = [one for one in world.sims.welink.accounts() if one["corpUserId"] == key]
+    return bool(found["enabled"])
+
+
+def test_an_account_whose_new_key_was_sent_without_an_answer_is_disabled(
+    made: TargetsWorld,
+) -> None:
+    """I9, I17: what may have been written counts as what was."""
+    number, new = rekeyed(made)
+    made.execute(
+        "INSERT INTO accountsync.task_attempt (task_id, number, kind, worker, started_at, outcome)"
+        " SELECT id, 1, 'call', 'w', now(), 'unknown' FROM accountsync.account_task"
+        " WHERE operation = 'rename' AND system = 'welink'"
+    )
+    made.plan()
+    made.drain()
+    assert not is_open(made, new)
+    assert account(made, "welink", new)["disabled_by"] == "accountsync"
+
+
+def test_an_account_that_was_given_the_new_key_by_hand_is_never_quietly_closed(
+    made: TargetsWorld,
+) -> None:
+    """I17, I18: a human says whether it is the person's."""
+    _, new = rekeyed(made)
+    made.plan()
+    for _ in range(3):
+        an_hour_passes(made)
+        made.drain()
+    assert newest(made, "welink", new)["state"] == "needs_human"
+    assert new in (told(made) or "")
+    assert is_open(made, new)
+
+
+def test_an_account_that_another_person_has_by_now_is_not_touched(made: TargetsWorld) -> None:
+    """I18: the number went to a colleague, whose account came after the leaver's was deleted. What
+    was found for somebody else is asked for once an hour, not for as long as the run lasts."""
+    number, colleague = somebody(made), somebody(made, nth=1)
+    change(made, number, employee_number=f"{number}~1", leave_date=LEFT)
+    change(made, colleague, employee_number=number)
+    made.execute(
+        "UPDATE accountsync.account SET identifier = :n, attributes = attributes ||"
+        " jsonb_build_object('corpUserId', CAST(:n AS text)) WHERE system = 'welink' AND"
+        " person_id = (SELECT id FROM accountsync.person WHERE employee_number = :n)", n=number,
+    )  # fmt: skip
+    made.plan()
+    made.drain()
+    assert is_open(made, number)
+    task = newest(made, "welink", f"{number}~1")
+    assert (task["state"], task["error_kind"]) == ("needs_human", "ForeignAccountError")
+    assert task["next_attempt_at"] > task["created_at"]
+    attempts = made.rows("SELECT * FROM accountsync.task_attempt WHERE task_id = :t", t=task["id"])
+    assert len(attempts) == 1
 
 
 def test_two_numbers_that_were_swapped_never_end_the_access_of_the_other(

@@ -99,6 +99,9 @@ class Account:
     as_shown: bool = False
     """It was adopted and not planned since, so `attributes` are those that the target showed."""
     closed: Closure | None = None
+    key_taken: bool = False
+    """Another person has the key by now, and an account that carries it, so that only the target's
+    own id tells this one."""
 
     @property
     def was_used(self) -> bool:

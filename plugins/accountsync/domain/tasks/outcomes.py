@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -47,7 +47,8 @@ class ClaimedTask:
     """`attempt_id`: the attempt already recorded. `probe`: look before doing anything (I9).
     `unanswered`: probes in a row without an answer. `account`: what we know of it;
     `account_state`: its state once the task has succeeded. `late_bound`: some attributes were read
-    now, from other accounts."""
+    now, from other accounts. `sent`: what the account may carry by calls whose outcome nobody
+    knows, the last first."""
 
     id: int
     attempt_id: int
@@ -62,6 +63,7 @@ class ClaimedTask:
     probe: bool
     unanswered: int = 0
     late_bound: bool = False
+    sent: Sequence[Attributes] = ()
 
 
 class Outcome(StrEnum):
@@ -194,9 +196,11 @@ ABSENCES_NEEDED = 2
 
 
 def not_found(task: ClaimedTask, *, rules: Rules, now: datetime) -> Result:
-    """An account that is known is not there: it is gone once a second look says the same."""
+    """An account that is known is not there: it is gone once a second look says the same. What
+    takes access away is only missed by a call, which asks for fewer keys than a look (I17)."""
     absences = task.absences + 1
-    if absences < ABSENCES_NEEDED:
+    is_sure = task.probe or task.operation not in TAKES_AWAY
+    if absences < ABSENCES_NEEDED or not is_sure:
         return Result(
             task=task,
             outcome=Outcome.ABSENT,

@@ -41,7 +41,7 @@ from accountsync.domain.tasks.outcomes import (
     not_found,
     succeeded,
 )
-from accountsync.errors import AccountExistsError
+from accountsync.errors import FOREIGN, AccountExistsError
 
 STATE = "state"
 """What differs where an account is enabled and should not be, or the other way round."""
@@ -115,8 +115,7 @@ def probed(
     if account is None:
         return _absent(task, rules, now)
     if not account.ours and task.operation != Operation.CREATE:
-        message = "the account carries another person's key by now: nothing was changed"
-        return needs_human(task, ErrorKind.FOREIGN_ACCOUNT, message)
+        return needs_human(task, ErrorKind.FOREIGN_ACCOUNT, FOREIGN)
     if not account.ours:
         return _foreign(task)
     if task.operation == Operation.CREATE:

@@ -25,3 +25,12 @@ def asked_again(result: Result, *, rules: Rules, now: datetime, jitter: float) -
     wait = rules.retry.delay(max(result.task.attempts, 1), jitter=jitter)
     wait = max(_SOONEST, min(wait, REMOVED_EVERY)) if result.burnt else REMOVED_EVERY
     return replace(result, state=TaskState.NEEDS_HUMAN, next_attempt_at=now + wait)
+
+
+def asked_hourly(result: Result, *, now: datetime) -> Result:
+    """The result, of which something was found out while it was recorded: a removal that needs a
+    human by that has its time, too."""
+    is_removal = result.task.operation in TAKES_AWAY
+    if not is_removal or result.state != TaskState.NEEDS_HUMAN or result.next_attempt_at:
+        return result
+    return replace(result, next_attempt_at=now + REMOVED_EVERY)

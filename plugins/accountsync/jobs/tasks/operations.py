@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from accountsync.domain.accounts.account import (
+    GONE,
     TAKES_AWAY,
     Account,
     AccountState,
+    Attributes,
     Operation,
     RemoteAccount,
 )
@@ -48,6 +50,9 @@ async def carry_out(
 ) -> Result:
     """Calls the target, or looks the account up where the task is to be probed. Raises the errors
     of the connector."""
+    known = task.account
+    if known is not None and known.key_taken and known.remote_id is None:
+        raise ForeignAccountError("another person has an account with this key by now")
     if task.probe:
         if not connector.can_find:
             return probe.unfindable(task)
@@ -57,17 +62,50 @@ async def carry_out(
 
 async def _seen(connector: Connector, task: ClaimedTask) -> RemoteAccount | None:
     """The account that a task is about. One that is known is looked for by the target's own id and
-    by the key that it was last seen to carry. Whether a removal is done is asked of the person's
-    present key, too: somebody may have made the account anew (I17)."""
+    by the key that it was last seen to carry, or that was sent. Whether a removal is done is asked
+    of the person's present key, too: somebody may have made the account anew (I17)."""
     account = task.account
-    if task.operation == Operation.CREATE or account is None:
+    if task.operation == Operation.CREATE:
         return await connector.find(task.attributes)
-    remote = await _looked_at(connector, task, account)
-    if remote is None and task.operation in TAKES_AWAY and task.attributes != account.attributes:
-        other = await connector.find({**account.attributes, **task.attributes})
-        if other is not None and other.ours and other.remote_id != account.remote_id:
-            raise ForeignAccountError("absent, and another account carries the person's key now")
-    return remote
+    remote = await _looked_at(connector, task, account) if account else None
+    if remote is not None or task.operation not in TAKES_AWAY:
+        return remote
+    written = await _written(connector, task)
+    return written[0] if written else await _anew(connector, task)
+
+
+async def _written(
+    connector: Connector, task: ClaimedTask
+) -> tuple[RemoteAccount, Attributes] | None:
+    """The account as a call has made or changed it of which nobody knows the outcome, and what was
+    sent."""
+    for sent in task.sent:
+        remote = await connector.find(sent)
+        if remote is not None and remote.ours and _may_be(remote, task.account):
+            return remote, sent
+    return None
+
+
+def _may_be(remote: RemoteAccount, account: Account | None) -> bool:
+    known = account.remote_id if account and account.state not in GONE else None
+    return known is None or remote.remote_id in (None, known)
+
+
+async def _anew(connector: Connector, task: ClaimedTask) -> RemoteAccount | None:
+    """The account under the person's present key. Where another one was known, only a human can say
+    whether this is the same."""
+    account = task.account
+    if account is None:
+        return await connector.find(task.attributes)
+    if task.attributes == account.attributes or account.key_taken:
+        return None
+    other = await connector.find({**account.attributes, **task.attributes})
+    if other is not None and other.ours:
+        raise ForeignAccountError(
+            "absent under the key that it was last seen to carry, and an account carries the"
+            " person's present key: disable that one by hand where it is this person's"
+        )
+    return None
 
 
 async def _looked_at(
@@ -89,12 +127,32 @@ async def call(connector: Connector, task: ClaimedTask, *, rules: Rules, now: da
         return outcomes.manual(task)
     if task.operation == Operation.CREATE:
         return await _create(connector, task, rules)
-    account = task.account or await _made_in_doubt(connector, task)
+    account = await _present(connector, task)
     if account is None:
         return outcomes.not_found(task, rules=rules, now=now)
     changed = await _change(connector, task, account)
     return probe.changed(
         task, await _shown(connector, task, account, changed), rules=rules, now=now
+    )
+
+
+async def _present(connector: Connector, task: ClaimedTask) -> Account | None:
+    """The account that a task is about, as it has to be addressed. What is taken away may carry
+    what a call has sent of which nobody knows the outcome (I17)."""
+    known = task.account
+    if known is None:
+        return await _made_in_doubt(connector, task)
+    if not task.sent or not connector.can_find or await _looked_at(connector, task, known):
+        return known
+    written = await _written(connector, task)
+    if written is None:
+        return known
+    remote, sent = written
+    return replace(
+        known,
+        identifier=remote.identifier,
+        remote_id=remote.remote_id,
+        attributes={**known.attributes, **sent},
     )
 
 
@@ -104,7 +162,8 @@ async def _made_in_doubt(connector: Connector, task: ClaimedTask) -> Account | N
         raise NeedsDataError("no account of this person is known here")
     if not connector.can_find:
         raise NeedsHumanError("nobody knows whether the account was made: look there yourself")
-    remote = await connector.find(task.attributes)
+    written = await _written(connector, task)
+    remote = written[0] if written else await connector.find(task.attributes)
     if remote is None or not remote.ours:
         return None
     return Account(

@@ -52,6 +52,7 @@ def preview_account_tasks(
             connection,
             target=target,
             limit=min(limits.max_tasks or _AT_MOST, _AT_MOST),
+            key=rules.key,
             now=database_time(connection),
             numbers=limits.employee_numbers,
         )

@@ -132,6 +132,7 @@ def process_account_tasks(
             limits=limits,
             clock=clock,
             lock=lock,
+            key=rules.key,
             names=rules.names,
         )
         queue.expire_leases()

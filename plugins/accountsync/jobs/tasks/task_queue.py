@@ -22,6 +22,7 @@ from accountsync.domain.tasks import unfinished
 from accountsync.domain.tasks.breaker import Breaker
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.domain.tasks.outcomes import Outcome, Result
+from accountsync.domain.tasks.removals import asked_hourly
 from accountsync.errors import TransientError
 from accountsync.store import locks
 from accountsync.store.accounts import accounts
@@ -72,9 +73,11 @@ class TaskQueue:
         limits: Limits,
         clock: Clock,
         lock: Lock,
+        key: str = "",
         names: Callable[[RemoteAccount], Iterable[tuple[str, str]]] = lambda _: (),
     ) -> None:
         self._engine = engine
+        self._key = key
         self._names = names
         self.target = target
         self._worker = f"{worker}/{uuid4().hex[:8]}"
@@ -126,6 +129,7 @@ class TaskQueue:
                 connection,
                 target=self.target,
                 limit=limit,
+                key=self._key,
                 worker=self._worker,
                 lease=self.limits.lease,
                 now=self.clock(),
@@ -185,6 +189,7 @@ class TaskQueue:
             if any(result.replan for result in results):
                 locks.take_persons(connection)
             results = _without_taken(connection, self.target, results)
+            results = [asked_hourly(result, now=self.clock()) for result in results]
             seen_names.see(connection, list(self._names_shown(results)))
             released = recording.record(
                 connection,

@@ -9,20 +9,28 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, TextClause, text
 
-from accountsync.domain.accounts.account import TAKES_AWAY, Account, AccountState, Operation
+from accountsync.domain.accounts.account import (
+    TAKES_AWAY,
+    THERE,
+    Account,
+    AccountState,
+    Operation,
+)
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.outcomes import ClaimedTask
 from accountsync.store.tables import listed
 from accountsync.store.tasks.due_tasks import MAY_BE_SENT
 
-_COLUMNS = """
+_WRITES_KEYS = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)
+
+_COLUMNS = f"""
   c.id, c.person_id, p.employee_number, c.operation, c.desired, c.late_bound, c.account_state,
   c.attempts, c.absences, c.unanswered,
   own.state AS own_state, own.identifier, coalesce(own.remote_id, own.lost_id) AS remote_id,
   own.attributes,
   -- what is read over other accounts is read now, so they are needed
   CASE
-    WHEN c.late_bound <> '{}' THEN (
+    WHEN c.late_bound <> '{{}}' THEN (
       SELECT
         jsonb_object_agg(
           a.system,
@@ -31,7 +39,40 @@ _COLUMNS = """
       FROM accountsync.account a
       WHERE a.person_id = c.person_id
     )
-  END AS accounts
+  END AS accounts,
+  -- what the account may carry, by calls of which nobody knows the outcome; rides on
+  -- ix_account_task_person_id_system_id
+  CASE
+    WHEN c.operation IN {listed(TAKES_AWAY)} THEN (
+      SELECT jsonb_agg(asked.desired ORDER BY asked.id DESC)
+      FROM accountsync.account_task asked
+      WHERE asked.person_id = c.person_id
+        AND asked.system = c.system
+        AND asked.operation IN {listed(_WRITES_KEYS)}
+        AND asked.id > ALL (
+          SELECT over.id
+          FROM accountsync.account_task over
+          WHERE over.person_id = c.person_id
+            AND over.system = c.system
+            AND over.state = 'succeeded'
+        )
+        AND EXISTS (
+          SELECT FROM accountsync.task_attempt a
+          WHERE a.task_id = asked.id AND a.outcome = 'unknown'
+        )
+    )
+  END AS sent,
+  -- a key is another person's once that person has both the number and an account with this key;
+  -- rides on uq_person_employee_number
+  own.attributes ->> CAST(:key AS text) <> p.employee_number
+    AND EXISTS (
+      SELECT
+      FROM accountsync.person other
+      JOIN accountsync.account theirs ON theirs.person_id = other.id AND theirs.system = c.system
+      WHERE other.employee_number = own.attributes ->> CAST(:key AS text)
+        AND theirs.state IN {listed(THERE)}
+        AND theirs.attributes ->> CAST(:key AS text) = other.employee_number
+    ) AS key_taken
 """
 _WITH_PERSON = """
 JOIN accountsync.person p ON p.id = c.person_id
@@ -154,6 +195,7 @@ class Claim:
             unanswered=row["unanswered"],
             probe=self.probe,
             late_bound=bool(row["late_bound"]),
+            sent=row["sent"] or (),
         )
 
 
@@ -165,6 +207,7 @@ def _account(row: RowMapping) -> Account | None:
         identifier=row["identifier"],
         remote_id=row["remote_id"],
         attributes=row["attributes"],
+        key_taken=bool(row["key_taken"]),
     )
 
 
@@ -173,6 +216,7 @@ def claim(
     *,
     target: str,
     limit: int,
+    key: str = "",
     worker: str,
     lease: timedelta,
     now: datetime,
@@ -182,10 +226,11 @@ def claim(
     """Disables first (at most half), tasks to probe (at most half), removals that are asked again
     (I17), a few of the oldest whatever their priority, then ready ones by priority; each with its
     attempt recorded (I9). In the lot what takes access away comes first. `numbers`: of these
-    employees only. `last`: a task that others go before."""
+    employees only. `last`: a task that others go before. `key`: the attribute that tells whose an
+    account is."""
     bound = {
         "system": target, "worker": worker, "now": now, "lease_until": now + lease,
-        "numbers": list(numbers or ()),
+        "numbers": list(numbers or ()), "key": key,
     }  # fmt: skip
     statements = _CLAIMS[numbers is not None]
     claims: list[Claim] = []
@@ -204,14 +249,18 @@ def peek(
     target: str,
     limit: int,
     now: datetime,
+    key: str = "",
     numbers: Sequence[str] | None = None,
 ) -> list[Claim]:
     """The tasks that `claim` would give, without claiming them."""
-    bound = {"system": target, "now": now, "limit": limit, "numbers": list(numbers or ())}
+    bound = {
+        "system": target, "now": now, "limit": limit, "key": key, "numbers": list(numbers or ()),
+    }  # fmt: skip
     rows = connection.execute(_PEEKS[numbers is not None], bound).mappings()
     return [Claim(row=row, probe=row["task_state"] == TaskState.UNKNOWN) for row in rows]
 
 
 def read(connection: Connection, *, task: int) -> Claim:
     """One task as it is, for somebody who holds it otherwise than by a claim."""
-    return Claim(row=connection.execute(_ONE, {"task": task}).mappings().one(), probe=False)
+    row = connection.execute(_ONE, {"task": task, "key": ""}).mappings().one()
+    return Claim(row=row, probe=False)
