@@ -210,6 +210,25 @@ def test_a_refused_disable_is_told_at_once_and_asked_again_until_it_is_seen_done
     assert told(made) is None
 
 
+def test_a_target_that_is_down_keeps_nobody_in_elsewhere_for_longer_than_an_hour(
+    made: TargetsWorld,
+) -> None:
+    """I12, I17: the order is a courtesy."""
+    number = somebody(made)
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.sims.exchange.fault("status", code=503)
+    made.sims.welink.fault("drop_before")
+    made.drain(rounds=2)
+    assert enabled(made, "idaas", number)
+    an_hour_passes(made)
+    made.drain(rounds=2)
+    assert not enabled(made, "idaas", number)
+    assert enabled(made, "email", number)
+    made.plan()
+    assert newest(made, "idaas", number)["state"] == "succeeded"
+
+
 def test_no_value_of_others_begins_a_line_of_the_lists(made: TargetsWorld) -> None:
     """I15, I20: as in every other list, HR's values are text on a terminal."""
     number = somebody(made)

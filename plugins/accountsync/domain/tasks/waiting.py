@@ -6,7 +6,7 @@
 |                |                                | enough where this one is to be disabled too |
 | create, enable | those it only comes after      | a task is open that gives or changes        |
 | disable        | those that come after this one | a task is open that takes away, unless that |
-|                |                                | one waits for a human                       |
+|                |                                | one waits for a human; an hour at most      |
 | delete         | those that come after this one | a task is open that takes away              |
 | update, rename | none                           | –                                           |
 

@@ -68,12 +68,14 @@ def find_due_targets(
 ) -> list[str]:
     """The targets with tasks that are due. Dependants that were overlooked are released first,
     except in a dry run."""
+    asked = list(targets)
     with engine.begin() as connection:
         moment = now or database_time(connection)
         if not dry_run:
             share = random.random()  # noqa: S311 (where to begin to look)
             dependants.release_overlooked(connection, now=moment, share=share, limit=_LOOKED_AT)
-        return due_tasks.due_targets(connection, targets=targets, now=moment)
+            dependants.release_late(connection, targets=asked, now=moment)
+        return due_tasks.due_targets(connection, targets=asked, now=moment)
 
 
 def find_untried(*, engine: Engine, since: datetime) -> dict[str, int]:

@@ -13,6 +13,7 @@ from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.reasons import Kind
 from accountsync.domain.task_states import FOR_A_HUMAN, OPEN_STATES
 from accountsync.domain.tasks.error_kinds import ErrorKind
+from accountsync.domain.tasks.outcomes import REMOVED_EVERY
 from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store import causes
 from accountsync.store.tables import listed
@@ -105,6 +106,16 @@ AND w.id IN (
 )
 """
 
+_RELEASE_LATE = text("""
+-- rides on ix_account_task_removal
+UPDATE accountsync.account_task
+SET state = 'ready', waits_for = '{}', next_attempt_at = :now
+WHERE system = ANY(:targets)
+  AND operation = 'disable'
+  AND state = 'waiting'
+  AND next_attempt_at <= :since
+""")
+
 _LOCK_WAITING = text("""
 -- rides on ix_account_task_waiting
 SELECT id
@@ -178,6 +189,13 @@ def release_overlooked(connection: Connection, *, now: datetime, share: float, l
     bound = {"now": now, "lately": now - _LATELY, "share": share, "limit": limit}
     states = connection.scalars(text(_RELEASE_SATISFIED.format(only=_OVERLOOKED)), bound)
     return sum(state == "ready" for state in states)
+
+
+def release_late(connection: Connection, *, targets: Sequence[str], now: datetime) -> int:
+    """Makes disables ready that have waited for an hour, and returns how many: the order is a
+    courtesy, and no target that is down keeps access open in another (I17)."""
+    bound = {"targets": list(targets), "now": now, "since": now - REMOVED_EVERY}
+    return connection.execute(_RELEASE_LATE, bound).rowcount
 
 
 def fail(connection: Connection, *, target: str, persons: Sequence[int], now: datetime) -> None:
