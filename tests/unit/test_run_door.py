@@ -80,6 +80,13 @@ def test_a_long_request_is_judged_as_well() -> None:
     assert (read, answers[0]["status"]) == (None, 400)
 
 
+def test_a_request_without_an_end_is_refused_without_being_read_to_it() -> None:
+    """I21: whoever sends it has not logged in yet."""
+    read, answers = _trigger("sync_hr_persons", {"numbers": ["x" * 30_000_000]}, parts=30_000)
+    assert (read, answers[0]["status"]) == (None, 400)
+    assert json.loads(answers[1]["body"]) == {"detail": "the request is larger than 8 MB"}
+
+
 def test_a_backfill_is_judged_as_a_run_is() -> None:
     body = {"dag_id": "sync_hr_persons", "dag_run_conf": {"note": HUGE}}
     for path in ("/api/v2/backfills", "/api/v2/backfills/dry_run", "/base/api/v2/backfills/"):

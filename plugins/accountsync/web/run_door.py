@@ -24,6 +24,8 @@ FORMS: Mapping[str, frozenset[str]] = {
 }
 """DAG → the names of its form."""
 
+_LARGEST_BODY = 8 * 2**20
+"""Bytes. Whoever asks has not been asked for a login yet."""
 _LARGEST = 2**63 - 1
 _SMALLEST = -(2**63)
 
@@ -37,14 +39,14 @@ async def guarded(path: str, receive: _Receive, send: _Send) -> _Receive | None:
     answered. Airflow, too, reads a request as a whole.
 
     What is no request of ours, or cannot be read, is Airflow's to judge."""
-    messages, body = [], b""
-    while True:
+    messages, size, more = [], 0, True
+    while more and size <= _LARGEST_BODY:
         message = await receive()
         messages.append(message)
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
-    if problem := _problem_of(path, body):
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    problem = "the request is larger than 8 MB" if size > _LARGEST_BODY else None
+    if problem := problem or _problem_of(path, b"".join(m.get("body", b"") for m in messages)):
         log.warning("event=run_refused problem=%s", problem)
         await _refuse(send, problem)
         return None
