@@ -6,16 +6,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from random import Random
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from accountsync.domain.plans import steps
+from accountsync.domain.plans.steps import Step
+from accountsync.domain.tasks.outcomes import Result
+from accountsync.jobs.tasks import processor
+from accountsync.targets import rest_look
 from simulators.run import Sims
-from tests.integration.tasks.access_fuzzer import compile_once, drawn, outcome, simulators
-from tests.integration.tasks.access_model import Facts, Model
+from tests.integration.tasks.access_events import rekey
+from tests.integration.tasks.access_fuzzer import begin, compile_once, drawn, outcome, simulators
+from tests.integration.tasks.access_history import HOUR, Diverged, History
+from tests.integration.tasks.access_model import TARGETS, Facts, Model, changed
+from tests.integration.tasks.targets_world import TargetsWorld
 
 SEEDS = (*range(12),)
+Broken = tuple[Any, str, Any]
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 IT = ("idaas", "1")
 
@@ -34,6 +44,84 @@ def test_targets_contain_what_they_must(
     compile_once(monkeypatch.setattr)
     wrong, told = outcome(engine, sims, seed, drawn(seed))
     assert wrong is None, "\n".join([wrong, *told])
+
+
+def in_doubt(history: History) -> None:
+    """An update of which nobody could find out what became, and then its person leaves."""
+    facts = history.newcomer()
+    history.sync()
+    history.plan()
+    history.process(*TARGETS)
+    history.world.sims.welink.faults(
+        {"kind": "drop_before", "path": "/user/update$", "times": 1},
+        {"kind": "status", "code": 500, "path": "/user/detail$", "skip": 1},
+    )
+    history.put(changed(facts, revision=5))
+    history.sync()
+    history.plan()
+    for _ in range(14):
+        history.shift += HOUR
+        history.process("welink")
+    history.heal()
+    history.put(changed(facts, revision=5, status="2"))
+
+
+def refused(history: History) -> None:
+    """A disable is refused until the target is well again."""
+    history.world.sims.welink.fault("ok_with_error", path="/user/disable$")
+    history.change("active", status="2")
+    history.sync()
+    history.plan()
+    history.process(*TARGETS)
+
+
+def reissued(history: History) -> None:
+    """By hand accounts are given to somebody else, and then their owners leave."""
+    history.process(*TARGETS)
+    for _ in range(9):
+        rekey(history)
+    history.put(*(changed(facts, status="2") for facts in history.hr.values()))
+
+
+def given_up(result: Result, **_: Any) -> Result:
+    """What the target refuses has failed, removals as well."""
+    return result
+
+
+def alike(*_: Any) -> bool:
+    """Whatever key an account shows, it is the person's."""
+    return True
+
+
+def later(*_: Any) -> Step:
+    """Whatever waits for a human is waited for."""
+    return Step.LATER
+
+
+@pytest.mark.parametrize(
+    ("happens", "broken", "seen"),
+    [
+        (in_doubt, (steps, "_step_in_doubt", later), "forgotten"),
+        (refused, (processor, "asked_again", given_up), "let be"),
+        (reissued, (rest_look, "same", alike), "stranger"),
+    ],
+)
+def test_a_product_that_lets_access_be_is_seen(
+    engine: Engine,
+    sims: Sims,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[History], None],
+    broken: Broken,
+    seen: str,
+) -> None:
+    """A fuzzer that would see none of it proves nothing (I17, I18)."""
+    compile_once(monkeypatch.setattr)
+    monkeypatch.setattr(*broken)
+    history = History(world=TargetsWorld(engine=engine, sims=sims), draw=Random(1))
+    begin(history, seed=1)
+    happens(history)
+    with pytest.raises(Diverged, match=f"^{seen}: "):
+        history.settle()
 
 
 def shown(facts: Facts, *, number: str = "1", **changes: Any) -> dict[str, Any]:
