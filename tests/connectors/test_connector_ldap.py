@@ -122,6 +122,17 @@ def test_what_disables_is_declared(openldap: LdapSubject) -> None:
         assert "pwdaccountlockedtime" not in entry.attributes
 
 
+def test_who_disables_by_hand_may_write_it_in_capitals(openldap: LdapSubject) -> None:
+    """I11: an account that is off is not taken for one that we have to disable."""
+    declared = {"attribute": "description", "disabled": "true"}
+    person = openldap.person(NUMBER)
+    account = known(openldap.call(lambda c: c.create(person), disabling=declared), person)
+    (entry,) = openldap.entries()
+    openldap.modify(entry.dn, "description", "TRUE")
+    done = openldap.call(lambda c: c.disable(account, person), disabling=declared)
+    assert (done.was_enabled, done.enabled) == (False, False)
+
+
 def test_a_leaver_keeps_name_place_and_groups(ldap: LdapSubject) -> None:
     person = ldap.person(NUMBER) | {"groups": [ldap.group("staff")]}
     made = ldap.call(lambda c: c.create(person))

@@ -101,6 +101,12 @@ class LdapTarget(Target):
         for attribute in self.attributes:
             if attribute.lower() in OURS_TO_SET:
                 yield Problem(("attributes", attribute), "is set by the connector itself")
+            if attribute.lower() == self.disabling.attribute.lower():
+                message = (
+                    f"{attribute!r} is mapped as well, so that an update would undo a disable: map"
+                    " another one, or disable by another one"
+                )
+                yield Problem(("disabling", "attribute"), message)
 
     @property
     def memberships(self) -> frozenset[str]:

@@ -52,8 +52,9 @@ class OpenLdap:
         return own | ({POLICY_OF_ENTRY: [policy.encode()]} if policy and not enabled else {})
 
     def is_enabled(self, entry: Entry) -> bool:
-        values = entry.attributes.get(self._disabling.attribute.lower(), ())
-        return self._disabling.disabled.encode() not in values
+        """Whoever disables by hand may spell the value in capitals, which most schemas allow."""
+        values = {text.casefold() for text in entry.texts(self._disabling.attribute)}
+        return self._disabling.disabled.casefold() not in values
 
     def set_enabled(self, entry: Entry, *, enabled: bool) -> list[Step]:
         """While it is disabled an account without a policy of its own is under the declared one."""

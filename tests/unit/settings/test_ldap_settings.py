@@ -51,6 +51,11 @@ def test_a_recipe_of_the_documentation_loads(recipe: dict[str, Any]) -> None:
             "only pwdaccountlockedtime",
         ),
         ({"disabling": {"policy": "p"}}, "targets.d.disabling.policy", "distinguished name"),
+        (
+            {"disabling": {"attribute": "employeetype", "disabled": "left"}},
+            "targets.d.disabling.attribute",
+            "'employeeType' is mapped as well",
+        ),
         ({"dialect": "novell"}, "targets.d.dialect", "active_directory"),
         ({"attributes": {"userPassword": "x"}}, "targets.d.attributes.userPassword", "itself"),
         ({"attributes": {"ObjectClass": "x"}}, "targets.d.attributes.ObjectClass", "itself"),
