@@ -460,6 +460,23 @@ def test_an_account_that_another_person_has_by_now_is_not_touched(made: TargetsW
     assert len(attempts) == 1
 
 
+def test_nobody_is_told_to_enable_the_account_of_a_leaver(made: TargetsWorld) -> None:
+    """I17, I18: who got the number finds the account of who had it before, which we disabled."""
+    number = somebody(made)
+    (row,) = [one for one in made.sims.hr.persons() if one["employeeNumber"] == number]
+    made.sims.hr.put_persons(row | {"employeeStatus": "2", "employeeNumber": f"L{number}"})
+    made.sync("full")
+    made.plan()
+    made.drain()
+    made.sims.hr.put_persons(row | {"personId": 999_999, "fullName": "吕布"})
+    made.sync("full")
+    made.plan()
+    made.drain()
+    task = newest(made, "idaas", number)
+    assert (task["operation"], task["state"]) == ("create", "needs_human")
+    assert "do not enable it" in task["cause"]
+
+
 def test_two_numbers_that_were_swapped_never_end_the_access_of_the_other(
     made: TargetsWorld,
 ) -> None:

@@ -213,7 +213,8 @@ def _adopted(task: ClaimedTask, account: RemoteAccount, *, code: str | None = No
     our own disables (I11), so a human decides about one that somebody else disabled."""
     if task.account_state == AccountState.ACTIVE and account.enabled is False:
         message = "the account is there, but was disabled by somebody else: enable it there"
-        return needs_human(task, ErrorKind.ACCOUNT_EXISTS, message, code=code)
+        asked = needs_human(task, ErrorKind.ACCOUNT_EXISTS, message, code=code)
+        return replace(asked, account=account)
     result = succeeded(task, account, adopted=True)
     if task.account_state == AccountState.DISABLED and account.enabled:
         result = replace(result, account_state=AccountState.ACTIVE, replan=True)

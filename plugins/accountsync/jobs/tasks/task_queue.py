@@ -304,7 +304,8 @@ def _without_taken(
             account=None,
             account_state=None,
             error_kind=ErrorKind.ACCOUNT_EXISTS,
-            message="the account found is another person's already",
+            message="the account found is another person's already: do not enable it, but give it"
+            " another key there, or delete it",
         )
         if result.task.person_id in taken
         else result
