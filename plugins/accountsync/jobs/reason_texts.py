@@ -34,6 +34,10 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
         "{asked} within 30 days, more than {allowed:.0f}",
         "30 天内 {asked} 个，超过 {allowed:.0f} 个",
     ),
+    Kind.REJECTED_ONCE: (
+        "rejected once, and asked about once more: who has left would keep the access",
+        "已拒绝一次，现再询问一次：离职人员会保留访问权限",
+    ),
     Kind.NOT_ONE_ROW: (
         "not one row, where {known} persons are known",
         "一行也没有，而已知 {known} 人",

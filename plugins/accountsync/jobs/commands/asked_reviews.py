@@ -93,7 +93,9 @@ def _is_asked(
 ) -> bool:
     numbers = [pending.number, *pending.in_place_of]
     with engine.connect() as connection:
-        runs = review_runs.runs_about(connection, kind=pending.kind, numbers=numbers)
+        runs = review_runs.runs_about(
+            connection, kind=pending.kind, numbers=numbers, reviewed=pending.reviewed
+        )
     return bool(runs) and is_asking(runs)
 
 
