@@ -37,7 +37,7 @@ def _line(one: OpenAccess) -> str:
 
 def _standing(one: OpenAccess) -> str:
     if one.state == "cancelled":
-        return f"refused by {one.refused_by or 'an operator'}"
+        return "refused" if one.cause else f"refused by {one.refused_by or 'an operator'}"
     if one.state == "held":
         return "held for a human"
     error = f" {one.error_kind}" if one.error_kind else ""

@@ -100,6 +100,8 @@ class Kind(StrEnum):
     WORKER_DIED = "worker_died"
     COMMANDED = "commanded"
     """`command`, `actor`, `comment`: an operator did it."""
+    REJECTED = "rejected"
+    """`actor`, `comment`: a human rejected it with the plan that held it, or with a part of it."""
     ABSENT_FROM_HR = "absent_from_hr"
     """HR's last complete read lacks the person (I19)."""
     REHIRED_OR_CALLED_OFF = "rehired_or_called_off"

@@ -197,6 +197,7 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
         "调用进行中工作进程终止",
     ),
     Kind.COMMANDED: ("{command} by {actor}: {comment}", "{actor} 执行 {command}：{comment}"),
+    Kind.REJECTED: ("rejected by {actor}: {comment}", "{actor} 已拒绝：{comment}"),
     Kind.ABSENT_FROM_HR: (
         "HR's last complete read lacks the person: nothing is given until HR has them again",
         "HR 最近一次完整读取中没有此人：在 HR 重新出现之前不授予任何权限",

@@ -13,6 +13,7 @@ from accountsync.jobs.commands import asked_reviews, reviews
 from accountsync.jobs.commands.asked_reviews import Answer, Question
 from accountsync.jobs.commands.reviews import Review
 from accountsync.jobs.plans import held_plans
+from accountsync.jobs.tasks import open_access
 from accountsync.store.plans.guarded_tasks import EVERYTHING, Selection
 from tests.integration.plans.planned_people import People
 from tests.integration.plans.test_guarded_plans import (
@@ -53,10 +54,11 @@ def decide(people: People, verdict: str, of: int, **options: Any) -> int:
     """`numbers`, `reasons`: what is chosen."""
     chosen = {name: options.pop(name) for name in ("numbers", "reasons") if name in options}
     facts = {"engine": people.engine, "plan": of, "actor": "ann", "comment": "seen", "now": NOW}
+    facts |= options
     if verdict == "approve":
         facts["settings"] = people.settings
     facts["chosen"] = Selection(**chosen) if chosen else EVERYTHING
-    done: int = getattr(held_plans, verdict)(**facts, **options)
+    done: int = getattr(held_plans, verdict)(**facts)
     return done
 
 
@@ -184,6 +186,20 @@ def test_what_a_later_plan_asks_for_anew_is_asked_about_twice(
     later = plan(people).plan_id
     assert decide(people, "reject", later, once_more=True) == 0
     assert held(people) == 24
+
+
+def test_who_let_leavers_keep_their_access_is_told_whoever_decides_about_the_rest(
+    mixed: tuple[People, int],
+) -> None:
+    """I17, I20: a plan may be decided about by several."""
+    people, of = mixed
+    decide(people, "reject", of, reasons=["left"], actor="mia")
+    decide(people, "reject", of, reasons=["left"], actor="mia", once_more=True)
+    assert open_access.kept_by_rejection(engine=people.engine) == {"mia": LEAVERS}
+    decide(people, "approve", of, actor="ann")
+    assert open_access.kept_by_rejection(engine=people.engine) == {"mia": LEAVERS}
+    said = people.command("access", "list").output
+    assert "refused: rejected by mia: seen" in said
 
 
 # What is asked, and how.

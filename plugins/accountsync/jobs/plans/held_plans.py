@@ -116,7 +116,12 @@ def reject(
     with locks.held(engine, "plan"), engine.begin() as connection:
         details = _find_held(connection, plan, reviewed, chosen) | {"comment": comment}
         persons = guarded_tasks.reject(
-            connection, plan_id=plan, now=now, chosen=chosen, once_more=answers_again
+            connection,
+            plan_id=plan,
+            now=now,
+            cause=Reason.of(Kind.REJECTED, actor=actor, comment=comment),
+            chosen=chosen,
+            once_more=answers_again,
         )
         asked_again = guarded_tasks.ask_again(connection, plan_id=plan, now=now, chosen=chosen)
         if not persons and not asked_again:

@@ -96,7 +96,7 @@ _CHOSEN = f"""
 
 _REJECT = text(f"""
 UPDATE accountsync.account_task
-SET state = 'cancelled', finished_at = :now, {causes.NONE}
+SET state = 'cancelled', finished_at = :now, {causes.BOUND}
 WHERE {_CHOSEN} AND (coalesce(reason, '') <> ALL(:left) OR :once_more AND {ASKED_AGAIN})
 RETURNING person_id
 """)
@@ -243,6 +243,7 @@ def reject(
     *,
     plan_id: int,
     now: datetime,
+    cause: Reason,
     chosen: Selection = EVERYTHING,
     once_more: bool,
 ) -> list[int]:
@@ -251,7 +252,7 @@ def reject(
     `dependants.release_satisfied` of them has to follow in the same transaction: whoever only came
     after these tasks goes on."""
     bound = chosen.bound(plan_id) | {"now": now, "once_more": once_more, "left": list(HAS_LEFT)}
-    return list(connection.scalars(_REJECT, bound))
+    return list(connection.scalars(_REJECT, bound | causes.bound(cause)))
 
 
 def ask_again(
