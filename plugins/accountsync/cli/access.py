@@ -20,7 +20,8 @@ def access_list(
 ) -> None:
     """List accounts that are to give no access and may give it, leavers first. It should be
     empty."""
-    found = open_access.list_open(engine=session.store(), target=target)
+    targets = list(session.settings().targets)
+    found = open_access.list_open(engine=session.store(), target=target, targets=targets)
     for one in sorted(found, key=lambda one: not one.is_leavers):
         screen.say(_line(one))
     people = len({one.employee_number for one in found if one.is_leavers})

@@ -340,6 +340,17 @@ def test_who_or_what_is_not_held_cannot_be_decided_about(
     assert audited(people) == []
 
 
+def test_nobody_is_told_that_access_has_ended_in_a_target_that_is_none(
+    leaving: tuple[People, int],
+) -> None:
+    """I17: a slip again."""
+    people, _ = leaving
+    assert "24 accounts, of 12 leavers" in people.command("access", "list").output
+    done = people.command("access", "list", "--target", "crop")
+    assert isinstance(done.exception, ConfigurationError)
+    assert str(done.exception).startswith("there is no target crop; known are ")
+
+
 def test_the_command_says_what_is_still_held_and_how_to_answer_it(
     leaving: tuple[People, int],
 ) -> None:
