@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from accountsync.clock import utc_now
 from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.jobs.commands import asked_reviews, reviews
-from accountsync.jobs.commands.asked_reviews import Answer, Question
+from accountsync.jobs.commands.asked_reviews import Answer, Decided, Question
 from accountsync.jobs.commands.reviews import Review
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.tasks import open_access
@@ -262,7 +263,7 @@ def test_the_command_shows_what_is_still_held(mixed: tuple[People, int]) -> None
 
 class Airflow:
     def __init__(self, people: People) -> None:
-        self._people, self.open = people, list[str]()
+        self._people, self.open, self._ids = people, list[str](), count()
 
     def ask(self) -> list[str]:
         def start(question: Question) -> None:
@@ -272,7 +273,7 @@ class Airflow:
             engine=self._people.engine,
             is_asking=lambda runs: bool({*runs} & {*self.open}),
             start=start,
-            new_id=lambda: str(len(self.open)),
+            new_id=lambda: str(next(self._ids)),
         )
         for question in found:
             review = asked_reviews.question(engine=self._people.engine, run_id=question.run_id)
@@ -282,11 +283,11 @@ class Airflow:
             )
         return [question.run_id for question in found]
 
-    def reject(self, run: str) -> None:
+    def reject(self, run: str) -> Decided:
         answer = Answer(
             approved=False, user_id="ben", user_name="ben", answered_at=NOW, comment="no"
         )
-        asked_reviews.answer(
+        return asked_reviews.answer(
             engine=self._people.engine, settings=self._people.settings, run_id=run, answer=answer,
             users=(), clock=utc_now,
         )  # fmt: skip
@@ -308,6 +309,20 @@ def test_a_question_that_asks_something_else_by_now_keeps_nobody_from_being_aske
     assert held(people) == 24
     airflow.reject(second)
     assert held(people) == 0
+
+
+def test_whoever_rejects_is_told_that_leavers_are_asked_about_once_more(
+    leaving: tuple[People, int],
+) -> None:
+    """I17: both answers in Airflow."""
+    people, _ = leaving
+    airflow = Airflow(people)
+    (first,) = airflow.ask()
+    assert airflow.reject(first).still_held == 24
+    airflow.open.clear()
+    (second,) = airflow.ask()
+    assert airflow.reject(second).still_held == 0
+    assert airflow.ask() == []
 
 
 # What cannot be chosen.

@@ -78,7 +78,7 @@ def approve(
     was reviewed; ConfigurationError where it holds nothing of what was chosen.
     """
     with locks.held(engine, "plan"), engine.begin() as connection:
-        details = _find_held(connection, plan, reviewed, chosen) | {"comment": comment}
+        details = _decided_about(connection, plan, reviewed, chosen) | {"comment": comment}
         ids = guarded_tasks.releasable(connection, plan_id=plan, chosen=chosen)
         guarded_tasks.let_through(connection, ids=ids, candidates=settings.order.table(), now=now)
         let_go = guarded_tasks.persons_of(connection, ids=ids)
@@ -114,7 +114,7 @@ def reject(
     """
     answers_again = once_more or reviewed is not None
     with locks.held(engine, "plan"), engine.begin() as connection:
-        details = _find_held(connection, plan, reviewed, chosen) | {"comment": comment}
+        details = _decided_about(connection, plan, reviewed, chosen) | {"comment": comment}
         persons = guarded_tasks.reject(
             connection,
             plan_id=plan,
@@ -194,10 +194,10 @@ def _find(connection: Connection, plan: int, *, lock: bool = False) -> PlanView:
     return view
 
 
-def _find_held(
+def _decided_about(
     connection: Connection, plan: int, reviewed: str | None, chosen: Selection
 ) -> dict[str, object]:
-    """What is decided about, for the audit trail."""
+    """What is decided about, for the audit trail. Raises errors as `approve` does."""
     view = _find(connection, plan, lock=True)
     if view.state != "held":
         raise SafetyStopError(f"plan {plan} is not held: it is {view.state}")
