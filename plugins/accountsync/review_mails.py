@@ -57,6 +57,12 @@ def tell_decision(context: TaskContext, *, decided: Any) -> None:
             f"其中 {anew} 个任务没有执行：展示之后相关人员有变化，将重新计划；"
             "届时再被拦截的会另行提问。",
         ]
+    if held := decided.still_held:
+        lines += [
+            f"{held} of its tasks are still held: they end the access of people who have left, and"
+            " are asked about once more, in a run of their own.",
+            f"其中 {held} 个任务仍被拦截：它们终止离职人员的访问权限，将在新的运行中再询问一次。",
+        ]
     subject = f"{english} {number} {verb} by {decided.actor} / {_CHINESE[decided.approved]}"
     _notice(context, subject=subject, lines=lines)
 

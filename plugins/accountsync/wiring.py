@@ -118,6 +118,7 @@ def reject_plan(
     actor: str,
     comment: str,
     chosen: Selection = EVERYTHING,
+    once_more: bool = False,
 ) -> int:
     """Cancels what the guard held, and returns how many tasks."""
     return held_plans.reject(
@@ -126,6 +127,7 @@ def reject_plan(
         actor=actor,
         comment=comment,
         chosen=chosen,
+        once_more=once_more,
         now=store_time(settings),
     )
 

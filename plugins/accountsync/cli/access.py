@@ -20,7 +20,8 @@ def access_list(
 ) -> None:
     """List accounts that are to give no access and may give it, leavers first. It should be
     empty."""
-    found = open_access.list_open(engine=session.store(), target=target)
+    targets = list(session.settings().targets)
+    found = open_access.list_open(engine=session.store(), target=target, targets=targets)
     for one in sorted(found, key=lambda one: not one.is_leavers):
         screen.say(_line(one))
     people = len({one.employee_number for one in found if one.is_leavers})
@@ -37,7 +38,7 @@ def _line(one: OpenAccess) -> str:
 
 def _standing(one: OpenAccess) -> str:
     if one.state == "cancelled":
-        return f"refused by {one.refused_by or 'an operator'}"
+        return "refused" if one.cause else f"refused by {one.refused_by or 'an operator'}"
     if one.state == "held":
         return "held for a human"
     error = f" {one.error_kind}" if one.error_kind else ""

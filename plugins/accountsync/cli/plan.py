@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -21,6 +21,12 @@ Plan = Annotated[int, typer.Argument(help="its number, from `plan list`")]
 ForReason = Annotated[
     list[str] | None,
     typer.Option("--reason", help="only what this reason asks for, as `plan show` names it"),
+]
+OnceMore = Annotated[
+    bool,
+    typer.Option(
+        "--once-more", help="also leavers who were rejected once already: they keep their access"
+    ),
 ]
 OfPerson = Annotated[
     list[str] | None, typer.Option("--person", help="only this person's: an employee number")
@@ -48,7 +54,7 @@ def plan_show(plan: Plan) -> None:
     """Print a plan: how many tasks, why, whom for example (employee numbers), what is held."""
     view = held_plans.describe(engine=session.store(), plan=plan)
     typer.echo(f"plan {plan}: {view.state}, {view.persons} persons, {view.tasks} tasks")
-    screen.say(*_lines(view.lines))
+    screen.say(*_lines(view, held_plans.held_lines(engine=session.store(), plan=plan)))
     if view.reviewed_by:
         typer.echo(f"  {view.state} by {view.reviewed_by}: {view.comment}")
 
@@ -82,6 +88,7 @@ def plan_reject(
     comment: Comment,
     reason: ForReason = None,
     person: OfPerson = None,
+    once_more: OnceMore = False,
     actor: Decider = "",
 ) -> None:
     """Cancel the held tasks, or those that you choose of them. They are planned again only when
@@ -91,6 +98,7 @@ def plan_reject(
         plan,
         actor=session.actor(actor),
         comment=comment,
+        once_more=once_more,
         chosen=Selection(reasons=reason, numbers=person),
     )
     typer.echo(f"plan {plan} rejected: {tasks} tasks cancelled")
@@ -102,13 +110,13 @@ def _print_rest(plan: int) -> int:
     view = held_plans.describe(engine=session.store(), plan=plan)
     if not view.held:
         return 0
-    if view.leavers_asked_at:
+    typer.echo(f"{view.held} tasks of plan {plan} are still held")
+    lines = held_plans.held_lines(engine=session.store(), plan=plan)
+    if again := sum(line.held for line in lines if line.is_asked_again):
         typer.echo(
-            f"{view.held} tasks of plan {plan} are still held. Leavers among them would keep their"
-            " access: approve to end it; reject once more to let them keep it"
+            f"{again} of them end the access of people who have left, and were rejected once:"
+            " approve to end it; to let them keep it, reject with --once-more"
         )
-    else:
-        typer.echo(f"{view.held} tasks of plan {plan} are still held")
     return view.held
 
 
@@ -161,10 +169,26 @@ def _held(plan: PlanView) -> str:
     return f"{sum(line.held for line in plan.lines)} would be held"
 
 
-def _lines(lines: Iterable[PlanLine]) -> Iterator[str]:
-    for line in lines:
-        reasons = ", ".join(f"{reason or '-'} {tasks}" for reason, tasks in line.reasons.items())
-        yield f"  {line.target} {line.operation}: {line.tasks} ({reasons})"
-        yield f"    for example {', '.join(line.examples)}"
-        if line.held:
-            yield f"    {line.held} held: {all_english(line.held_because)}"
+def _lines(view: PlanView, held: Sequence[PlanLine]) -> Iterator[str]:
+    """`held`: what the plan still holds. A dry run has no tasks, so what it says stays so."""
+    for line in view.lines:
+        is_now = [
+            one for one in held if (one.target, one.operation) == (line.target, line.operation)
+        ]
+        if not line.held or view.state == "dry_run":
+            yield from _line(line)
+        elif not is_now:
+            yield from _line(line, held="were held")
+        else:
+            for one in is_now:
+                yield from _line(one)
+            if more := line.held - sum(one.held for one in is_now):
+                yield f"    {more} more were held: decided since, or given up by a later plan"
+
+
+def _line(line: PlanLine, *, held: str = "held") -> Iterator[str]:
+    reasons = ", ".join(f"{reason or '-'} {tasks}" for reason, tasks in line.reasons.items())
+    yield f"  {line.target} {line.operation}: {line.tasks} ({reasons})"
+    yield f"    for example {', '.join(line.examples)}"
+    if line.held:
+        yield f"    {line.held} {held}: {all_english(line.held_because)}"

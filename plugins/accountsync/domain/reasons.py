@@ -25,6 +25,9 @@ class Kind(StrEnum):
     MORE_IN_24_HOURS = "more_in_24_hours"
     MORE_IN_7_DAYS = "more_in_7_days"
     MORE_IN_30_DAYS = "more_in_30_days"
+    REJECTED_ONCE = "rejected_once"
+    """A human rejected that a leaver's access ends, and is asked about it once more (I17). It has
+    no facts."""
 
     # The guard of a feed (I7). All but the first: affected, of, allowed (a percentage).
     NOT_ONE_ROW = "not_one_row"
@@ -97,6 +100,8 @@ class Kind(StrEnum):
     WORKER_DIED = "worker_died"
     COMMANDED = "commanded"
     """`command`, `actor`, `comment`: an operator did it."""
+    REJECTED = "rejected"
+    """`actor`, `comment`: a human rejected it with the plan that held it, or with a part of it."""
     ABSENT_FROM_HR = "absent_from_hr"
     """HR's last complete read lacks the person (I19)."""
     REHIRED_OR_CALLED_OFF = "rehired_or_called_off"

@@ -34,6 +34,10 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
         "{asked} within 30 days, more than {allowed:.0f}",
         "30 天内 {asked} 个，超过 {allowed:.0f} 个",
     ),
+    Kind.REJECTED_ONCE: (
+        "rejected once, and asked about once more: who has left would keep the access",
+        "已拒绝一次，现再询问一次：离职人员会保留访问权限",
+    ),
     Kind.NOT_ONE_ROW: (
         "not one row, where {known} persons are known",
         "一行也没有，而已知 {known} 人",
@@ -193,6 +197,7 @@ TEXTS: Mapping[Kind, tuple[str, str]] = {
         "调用进行中工作进程终止",
     ),
     Kind.COMMANDED: ("{command} by {actor}: {comment}", "{actor} 执行 {command}：{comment}"),
+    Kind.REJECTED: ("rejected by {actor}: {comment}", "{actor} 已拒绝：{comment}"),
     Kind.ABSENT_FROM_HR: (
         "HR's last complete read lacks the person: nothing is given until HR has them again",
         "HR 最近一次完整读取中没有此人：在 HR 重新出现之前不授予任何权限",

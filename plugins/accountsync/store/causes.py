@@ -17,7 +17,6 @@ _STORED = {"target": "system"}
 """Facts → what the store calls them, as it calls its columns."""
 _READ = {stored: fact for fact, stored in _STORED.items()}
 
-NONE = "cause = NULL, cause_kind = NULL, cause_facts = NULL"
 BOUND = "cause = :cause, cause_kind = :cause_kind, cause_facts = CAST(:cause_facts AS jsonb)"
 """Assignments of the parameters that `bound` gives."""
 

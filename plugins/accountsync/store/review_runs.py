@@ -16,6 +16,7 @@ INSERT INTO accountsync.review (airflow_run_id, kind, number) VALUES (:run_id, :
 _RUNS = text("""
 SELECT airflow_run_id FROM accountsync.review
 WHERE kind = :kind AND number = ANY(:numbers) AND carried_out_at IS NULL
+  AND (reviewed IS NULL OR reviewed = coalesce(CAST(:reviewed AS text), reviewed))
 ORDER BY asked_at DESC LIMIT 50
 """)
 _FIND = text("SELECT * FROM accountsync.review WHERE airflow_run_id = :run_id FOR UPDATE")
@@ -72,10 +73,14 @@ def add(connection: Connection, *, run_id: str, kind: str, number: int) -> None:
     connection.execute(_ADD, {"run_id": run_id, "kind": kind, "number": number})
 
 
-def runs_about(connection: Connection, *, kind: str, numbers: Sequence[int]) -> list[str]:
+def runs_about(
+    connection: Connection, *, kind: str, numbers: Sequence[int], reviewed: str | None = None
+) -> list[str]:
     """The runs that asked about one of these and whose answer was not carried out, the newest
-    first, 50 at most: Airflow is asked about them in one address."""
-    return list(connection.scalars(_RUNS, {"kind": kind, "numbers": list(numbers)}))
+    first, 50 at most: Airflow is asked about them in one address. `reviewed`: without those that
+    show something of another hash."""
+    bound = {"kind": kind, "numbers": list(numbers), "reviewed": reviewed}
+    return list(connection.scalars(_RUNS, bound))
 
 
 def find(connection: Connection, *, run_id: str) -> AskedReview | None:

@@ -237,7 +237,8 @@ def test_much_at_once_is_held_and_told_with_numbers(company: People, case: Case)
     }  # fmt: skip
     assert known(company, case) == {("corp", case.operation, "held"): case.persons}
     assert plan(company).counts == {}  # nothing is written twice
-    shown = review_page.of_plan(held_plans.describe(engine=company.engine, plan=found.plan_id))
+    lines = held_plans.held_lines(engine=company.engine, plan=found.plan_id)
+    shown = review_page.of_plan(found.plan_id, lines)
     assert line.examples[0] in shown
     assert f"| {case.persons} |" in shown
     text = company.command("plan", "show", str(found.plan_id)).output

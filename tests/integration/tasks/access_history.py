@@ -214,7 +214,7 @@ class History:
             self.model.refused |= self.shown_as_held(plan)
             held_plans.reject(**facts)
             if decision == "reject twice":
-                held_plans.reject(**facts)
+                held_plans.reject(**facts, once_more=True)
 
     def shown_as_held(self, plan: int | None = None) -> set[Spot]:
         """By one plan, or by all."""

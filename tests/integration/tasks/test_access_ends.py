@@ -528,10 +528,14 @@ def test_a_leavers_account_that_has_gone_is_looked_for_twice_and_closed(
     assert [enabled(made, target, number) for target in TARGETS] == [False, False, False]
 
 
-def decided(world: TargetsWorld, decide: Any, plan: int, **chosen: Any) -> int:
+def decided(
+    world: TargetsWorld, decide: Any, plan: int, *, once_more: bool = False, **chosen: Any
+) -> int:
     with world.engine.connect() as connection:
         now = database_time(connection)
-    extra = {"settings": world.settings} if decide is held_plans.approve else {}
+    extra: dict[str, Any] = {"settings": world.settings}
+    if decide is held_plans.reject:
+        extra = {"once_more": once_more}
     done: int = decide(
         engine=world.engine, plan=plan, actor="mia", comment="c", now=now,
         chosen=Selection(**chosen) if chosen else EVERYTHING, **extra,
@@ -572,7 +576,7 @@ def test_leavers_who_keep_access_by_a_rejection_are_told_of_every_day(
 ) -> None:
     world, plan, leavers = mistaken
     decided(world, held_plans.reject, plan)
-    assert decided(world, held_plans.reject, plan) == 6
+    assert decided(world, held_plans.reject, plan, once_more=True) == 6
     assert held_plans.describe(engine=world.engine, plan=plan).state == "rejected"
     world.execute("UPDATE accountsync.person SET status = '1', revision = revision + 1")
     later = world.plan()

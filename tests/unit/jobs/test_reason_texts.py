@@ -38,6 +38,7 @@ FACTS = {
     Kind.NAME_IS_ANOTHERS: {"namespace": "email"},
     Kind.DEPENDENCY_FAILED: {"target": "idaas"},
     Kind.COMMANDED: {"command": "retry", "actor": "ann", "comment": "HR {says} so"},
+    Kind.REJECTED: {"actor": "ann", "comment": "HR {says} so"},
     Kind.NOT_GIVEN_BY_HR: {"what": "department"},
     Kind.NOT_MAPPED: {"what": "department", "code": "D2"},
     Kind.REHIRED_OR_CALLED_OFF: {"leave_date": "2024-01-31", "hire_date": "2026-06-01"},

@@ -57,7 +57,8 @@ class Answer:
 class Decided:
     """What stands. `is_this_answer`: whether it is the answer that was given now; another one may
     have been recorded before it. `planned_anew`: approved tasks that do not go on, because
-    something about their persons changed since they were shown."""
+    something about their persons changed since they were shown. `still_held`: rejected tasks of
+    leavers, who are asked about once more."""
 
     kind: Kind
     number: int
@@ -65,6 +66,7 @@ class Decided:
     actor: str
     is_this_answer: bool = True
     planned_anew: int = 0
+    still_held: int = 0
 
 
 def ask(
@@ -93,7 +95,9 @@ def _is_asked(
 ) -> bool:
     numbers = [pending.number, *pending.in_place_of]
     with engine.connect() as connection:
-        runs = review_runs.runs_about(connection, kind=pending.kind, numbers=numbers)
+        runs = review_runs.runs_about(
+            connection, kind=pending.kind, numbers=numbers, reviewed=pending.reviewed
+        )
     return bool(runs) and is_asking(runs)
 
 
@@ -219,12 +223,16 @@ def carry_out(*, engine: Engine, settings: Settings, run_id: str, clock: Clock) 
     )
     with engine.begin() as connection:
         review_runs.carried_out(connection, run_id=run_id)
+    if decided.kind == "feed":
+        return decided
+    if not decided.approved:
+        return replace(decided, still_held=_held(engine, decided))
     return replace(decided, planned_anew=max(0, waited - done))
 
 
 def _held(engine: Engine, decided: Decided) -> int:
-    """The tasks that wait for this decision, where they are to be let through."""
-    if decided.kind == "feed" or not decided.approved:
+    """The tasks that wait for a decision about this plan."""
+    if decided.kind == "feed":
         return 0
     return held_plans.describe(engine=engine, plan=decided.number).held
 

@@ -7,6 +7,7 @@ of the configuration is text in them and nothing else (`domain.shown`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from accountsync.domain.plans.entitlement import NOT_VALID
@@ -16,7 +17,7 @@ from accountsync.jobs.persons import held_feeds
 from accountsync.jobs.reason_texts import both_in_markdown
 from accountsync.store.persons.held_feeds import HeldFeed
 from accountsync.store.plans.held_persons import HeldPersons
-from accountsync.store.plans.plan_view import PlanLine, PlanView
+from accountsync.store.plans.plan_view import PlanLine
 
 _HEADS = (
     "target 目标", "operation 操作", "held 已拦截", "why 原因", "the guard 防护",
@@ -57,23 +58,28 @@ _RULES = {
 }
 
 
-def of_plan(plan: PlanView, persons: Sequence[HeldPersons] = ()) -> str:
-    """`persons`: whom it holds, to say of how many leavers HR knows a last day."""
-    return "\n".join(_rows(plan, persons))
+def of_plan(plan: int, lines: Sequence[PlanLine], persons: Sequence[HeldPersons] = ()) -> str:
+    """`lines`: what the plan still holds; `persons`: whom, to say of how many leavers HR knows a
+    last day."""
+    first = [line for line in lines if not line.is_asked_again]
+    again = [line for line in lines if line.is_asked_again]
+    parts = [_first_time(plan, first, persons)] if first else []
+    parts += [_once_more(again)] if again else []
+    parts += [_of_both(plan)] if first and again else []
+    return "\n".join(chain.from_iterable(parts))
 
 
 def of_feed(feed: HeldFeed) -> str:
     return "\n".join(_feed_lines(feed))
 
 
-def _rows(plan: PlanView, persons: Sequence[HeldPersons]) -> Iterator[str]:
-    if plan.leavers_asked_at:
-        yield from _once_more(persons)
-        return
+def _first_time(
+    plan: int, lines: Sequence[PlanLine], persons: Sequence[HeldPersons]
+) -> Iterator[str]:
     yield f"| {' | '.join(_HEADS)} |"
     yield "|---|---|---|---|---|---|"
-    yield from (_row(line, persons) for line in plan.lines if line.held)
-    again = f"`bin/accountsync plan reconsider {plan.id}`"
+    yield from (_row(line, persons) for line in lines)
+    again = f"`bin/accountsync plan reconsider {plan}`"
     yield (
         "\nApprove: exactly these go on, as far as they still hold. Reject: exactly these are"
         f" cancelled, and not planned again until something about them changes (or {again});"
@@ -85,17 +91,17 @@ def _rows(plan: PlanView, persons: Sequence[HeldPersons]) -> Iterator[str]:
     )
 
 
-def _once_more(persons: Sequence[HeldPersons]) -> Iterator[str]:
-    """The second question about leavers whose disables were rejected with a plan (I17)."""
+def _once_more(lines: Sequence[PlanLine]) -> Iterator[str]:
+    """The second question about leavers, whose disables were rejected once (I17)."""
     yield (
-        "These tasks end the access of people who **have left**. They were rejected together with"
-        " the rest of the plan, and are asked about once more.\n"
+        "\nThese tasks end the access of people who **have left**. They were rejected once, and are"
+        " asked about once more.\n"
     )
-    yield "这些任务终止**已离职**人员的访问权限。它们随计划中的其他任务一起被拒绝，现再询问一次。\n"
-    for held in persons:
-        operation = _OPERATIONS.get(held.operation) or as_markdown(held.operation)
-        why = _RULES.get(held.reason or "") or as_markdown(held.reason or "–")
-        yield f"- {as_markdown(held.target)}, {operation}: {held.tasks} ({why})"
+    yield "这些任务终止**已离职**人员的访问权限。它们已被拒绝一次，现再询问一次。\n"
+    for line in lines:
+        operation = _OPERATIONS.get(line.operation) or as_markdown(line.operation)
+        why = ", ".join(_rules(line, ()))
+        yield f"- {as_markdown(line.target)}, {operation}: {line.held} ({why}); {_people(line)}"
     yield (
         "\nApprove: their access ends. Reject: they keep it, which every plan, `bin/accountsync"
         " status` and a mail a day say until it is taken back."
@@ -104,6 +110,12 @@ def _once_more(persons: Sequence[HeldPersons]) -> Iterator[str]:
         "\n批准（Approve）：终止其访问权限。拒绝（Reject）：保留其访问权限；在撤销之前，每次计划、"
         "`bin/accountsync status` 和每日邮件都会提示。"
     )
+
+
+def _of_both(plan: int) -> Iterator[str]:
+    part = f"`bin/accountsync plan approve {plan} --reason …`"
+    yield f"\nThe answer is about both, the table and the list; about a part of them: {part}."
+    yield f"\n答复同时适用于上面的表格和列表；只处理其中一部分：{part}。"
 
 
 def _row(line: PlanLine, persons: Sequence[HeldPersons]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,8 +16,6 @@ from accountsync.jobs.plans import held_plans
 from accountsync.settings import Settings
 from accountsync.store.persons.held_feeds import HeldFeed
 from accountsync.store.plans import held_persons
-from accountsync.store.plans.held_persons import HeldPersons
-from accountsync.store.plans.plan_view import PlanView
 
 Kind = Literal["plan", "feed"]
 
@@ -46,15 +43,25 @@ class Decision:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
     """What waits for a decision. `in_place_of` has the numbers of undecided ones whose place it
-    took. While a question about one of them is open, no other question is asked."""
+    took. While a question about one of them is open, no other question is asked. `reviewed`: the
+    hash of what is to be asked, so that a question that shows another one is none; None: whatever
+    it shows."""
 
     kind: Kind
     number: int
     in_place_of: tuple[int, ...] = ()
+    reviewed: str | None = None
 
 
 def pending(*, engine: Engine) -> list[Pending]:
-    plans = [Pending(kind="plan", number=plan.id) for plan in held_plans.list_held(engine=engine)]
+    plans = [
+        Pending(
+            kind="plan",
+            number=plan.id,
+            reviewed=held_plans.held_hash(engine=engine, plan=plan.id),
+        )
+        for plan in held_plans.list_held(engine=engine)
+    ]
     return plans + [
         Pending(
             kind="feed",
@@ -72,10 +79,16 @@ def describe(*, engine: Engine, kind: Kind, number: int) -> Review:
         return _of_feed(held_feeds.describe_held(engine=engine, feed=number))
     if not any(plan.id == number for plan in held_plans.list_held(engine=engine)):
         raise SafetyStopError(f"plan {number} does not wait for a decision any more")
-    plan = held_plans.describe(engine=engine, plan=number)
+    # The hash comes first: what is decided in between makes the answer one about something else.
+    reviewed = held_plans.held_hash(engine=engine, plan=number)
+    lines = held_plans.held_lines(engine=engine, plan=number)
     with engine.connect() as connection:
         persons = held_persons.by_status(connection, plan_id=number)
-    return _of_plan(plan, persons)
+    return Review(
+        subject=f"Plan {number}: {sum(line.held for line in lines)} account tasks are held",
+        body=review_page.of_plan(number, lines, persons),
+        reviewed=str(reviewed),
+    )
 
 
 def decide(
@@ -107,14 +120,6 @@ def decide(
     source = settings.source(feed.source)
     merged = held_feeds.approve(engine=engine, settings=source, feed=number, clock=clock, **answer)
     return merged.counts.inserted + merged.counts.updated
-
-
-def _of_plan(plan: PlanView, persons: Sequence[HeldPersons]) -> Review:
-    return Review(
-        subject=f"Plan {plan.id}: {plan.held} account tasks are held",
-        body=review_page.of_plan(plan, persons),
-        reviewed=str(plan.held_hash),
-    )
 
 
 def _of_feed(feed: HeldFeed) -> Review:

@@ -14,12 +14,19 @@ from accountsync.jobs.plans.create_account_tasks import PlanSummary, create_acco
 from accountsync.settings import Settings
 from accountsync.store import audit, locks
 from accountsync.store.audit import AuditAction
-from accountsync.store.plans import guarded_tasks
+from accountsync.store.plans import guarded_tasks, plans
 from accountsync.store.plans.guarded_tasks import EVERYTHING, Selection
-from accountsync.store.plans.plan_view import PlanView
+from accountsync.store.plans.plan_view import PlanLine, PlanView
 from accountsync.store.tasks import dependants
 
 log = logging.getLogger(__name__)
+
+_NAMED = 10
+"""So many reasons or employee numbers are named where somebody chose another one."""
+_ASKED_ALREADY = (
+    "these tasks of plan {} end the access of people who have left, and were rejected once. Approve"
+    " to end it; to let them keep it, reject with --once-more"
+)
 
 
 def list_held(*, engine: Engine) -> Sequence[PlanView]:
@@ -36,6 +43,19 @@ def describe(*, engine: Engine, plan: int) -> PlanView:
     """Raises ConfigurationError when there is no such plan."""
     with engine.connect() as connection:
         return _find(connection, plan)
+
+
+def held_lines(*, engine: Engine, plan: int) -> Sequence[PlanLine]:
+    """What of the plan still waits for a human, now."""
+    with engine.connect() as connection:
+        lines = plans.lines(connection, plan_id=plan)
+    return [line for line in lines if line.held]
+
+
+def held_hash(*, engine: Engine, plan: int) -> str | None:
+    """The hash of what is asked about the plan now. Another decision makes it another one."""
+    with engine.connect() as connection:
+        return guarded_tasks.held_hash(connection, plan_id=plan)
 
 
 def approve(
@@ -55,10 +75,10 @@ def approve(
     `reviewed` is the hash that the reviewer saw. A later plan has superseded tasks that do not hold
     any more. A person who changed since then is left to the next plan, which the guard judges anew.
     Raises SafetyStopError, and changes nothing, where the plan holds nothing or is not the one that
-    was reviewed.
+    was reviewed; ConfigurationError where it holds nothing of what was chosen.
     """
     with locks.held(engine, "plan"), engine.begin() as connection:
-        view = _find_held(connection, plan, reviewed)
+        details = _decided_about(connection, plan, reviewed, chosen) | {"comment": comment}
         ids = guarded_tasks.releasable(connection, plan_id=plan, chosen=chosen)
         guarded_tasks.let_through(connection, ids=ids, candidates=settings.order.table(), now=now)
         let_go = guarded_tasks.persons_of(connection, ids=ids)
@@ -67,7 +87,7 @@ def approve(
             connection, plan_id=plan, now=now, chosen=chosen
         )
         _close(connection, plan, "approved", actor=actor, comment=comment, now=now)
-        details = _details(view, chosen, len(ids), comment)
+        details["tasks"] = len(ids)
         audit.record(connection, actor=actor, action=AuditAction.PLAN_APPROVED, details=details)
     log.info("event=plan_approved plan=%s tasks=%s outdated=%s", plan, len(ids), outdated)
     return len(ids)
@@ -82,29 +102,36 @@ def reject(
     now: datetime,
     reviewed: str | None = None,
     chosen: Selection = EVERYTHING,
+    once_more: bool = False,
 ) -> int:
     """Cancels exactly the held tasks, or those that were chosen. The same ones are not planned
     again until something about them changes, or somebody reconsiders. Returns how many.
 
     The first time, leavers stay held: they are asked about once more, since they would keep their
-    access (I17). Raises SafetyStopError as `approve` does.
+    access (I17). They are cancelled by the answer to that: `reviewed` is what it says, or
+    `once_more` says that it is one. Raises errors as `approve` does, and SafetyStopError where only
+    leavers are chosen who were asked about already, and this is no answer to that.
     """
+    answers_again = once_more or reviewed is not None
     with locks.held(engine, "plan"), engine.begin() as connection:
-        view = _find_held(connection, plan, reviewed)
-        is_first = view.leavers_asked_at is None
-        leavers = guarded_tasks.leavers(connection, plan_id=plan, chosen=chosen)
-        refused = guarded_tasks.reject(
-            connection, plan_id=plan, now=now, chosen=chosen, leavers=not is_first
+        details = _decided_about(connection, plan, reviewed, chosen) | {"comment": comment}
+        persons = guarded_tasks.reject(
+            connection,
+            plan_id=plan,
+            now=now,
+            cause=Reason.of(Kind.REJECTED, actor=actor, comment=comment),
+            chosen=chosen,
+            once_more=answers_again,
         )
-        cancelled = len(refused)
-        dependants.release_satisfied(connection, now=now, persons=refused)
-        if leavers and is_first:
-            guarded_tasks.ask_about_leavers(connection, plan_id=plan, now=now)
+        asked_again = guarded_tasks.ask_again(connection, plan_id=plan, now=now, chosen=chosen)
+        if not persons and not asked_again:
+            raise SafetyStopError(_ASKED_ALREADY.format(plan))
+        dependants.release_satisfied(connection, now=now, persons=persons)
         _close(connection, plan, "rejected", actor=actor, comment=comment, now=now)
-        details = _details(view, chosen, cancelled, comment)
+        details |= {"tasks": len(persons), "asked_again": asked_again}
         audit.record(connection, actor=actor, action=AuditAction.PLAN_REJECTED, details=details)
-    log.info("event=plan_rejected plan=%s tasks=%s", plan, cancelled)
-    return cancelled
+    log.info("event=plan_rejected plan=%s tasks=%s", plan, len(persons))
+    return len(persons)
 
 
 def _close(
@@ -116,15 +143,6 @@ def _close(
         guarded_tasks.close(
             connection, plan_id=plan, state=state, actor=actor, comment=comment, now=now
         )
-
-
-def _details(view: PlanView, chosen: Selection, tasks: int, comment: str) -> dict[str, object]:
-    details: dict[str, object] = {
-        "plan": view.id, "hash": view.held_hash, "tasks": tasks, "comment": comment,
-    }  # fmt: skip
-    if chosen != EVERYTHING:
-        details |= {"reasons": chosen.reasons, "numbers": chosen.numbers}
-    return details
 
 
 def reconsider(*, engine: Engine, plan: int, actor: str, comment: str) -> int:
@@ -176,7 +194,10 @@ def _find(connection: Connection, plan: int, *, lock: bool = False) -> PlanView:
     return view
 
 
-def _find_held(connection: Connection, plan: int, reviewed: str | None) -> PlanView:
+def _decided_about(
+    connection: Connection, plan: int, reviewed: str | None, chosen: Selection
+) -> dict[str, object]:
+    """What is decided about, for the audit trail. Raises errors as `approve` does."""
     view = _find(connection, plan, lock=True)
     if view.state != "held":
         raise SafetyStopError(f"plan {plan} is not held: it is {view.state}")
@@ -185,6 +206,37 @@ def _find_held(connection: Connection, plan: int, reviewed: str | None) -> PlanV
             f"plan {plan} holds nothing any more: what it held was superseded or cancelled"
         )
     present = guarded_tasks.held_hash(connection, plan_id=plan)
-    if present != view.held_hash or reviewed not in (None, present):
-        raise SafetyStopError(f"plan {plan} is not what was reviewed; look at it again")
-    return view
+    if reviewed not in (None, present):
+        raise SafetyStopError(
+            f"plan {plan} is not what was reviewed: something was decided about it since; look at"
+            f" it again: bin/accountsync plan show {plan}"
+        )
+    details: dict[str, object] = {"plan": plan, "hash": present}
+    if chosen == EVERYTHING:
+        return details
+    _require_held(connection, plan, chosen)
+    return details | {"reasons": chosen.reasons, "numbers": chosen.numbers}
+
+
+def _require_held(connection: Connection, plan: int, chosen: Selection) -> None:
+    """Raises ConfigurationError where one of the reasons or persons is none of the plan's held
+    tasks, or where no task has both."""
+    held = guarded_tasks.choice(connection, plan_id=plan)
+    problems = [
+        f"plan {plan} holds nothing {called} {', '.join(unknown)}; it does {called}"
+        f" {_some(sorted(known or ()))}"
+        for called, asked, known in (
+            ("for the reason", chosen.reasons, held.reasons),
+            ("of person", chosen.numbers, held.numbers),
+        )
+        if (unknown := sorted(repr(one) for one in {*(asked or ())} - {*(known or ())}))
+    ]
+    if not problems and not guarded_tasks.choice(connection, plan_id=plan, chosen=chosen).numbers:
+        problems = [f"plan {plan} holds nothing of these persons for these reasons"]
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+
+
+def _some(values: Sequence[str]) -> str:
+    more = len(values) - _NAMED
+    return ", ".join(values[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 
 from sqlalchemy import Engine
 
 from accountsync.domain.plans.entitlement import HAS_LEFT
-from accountsync.errors import SafetyStopError
+from accountsync.errors import ConfigurationError, SafetyStopError
 from accountsync.store.engine import database_time
-from accountsync.store.tasks import open_access
+from accountsync.store.tasks import open_access, task_commands
 from accountsync.store.tasks.open_access import OpenAccess, Told
+from accountsync.store.tasks.task_commands import TaskFilter
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +26,15 @@ _STATES = {
 _UNDER_WAY = "under way for more than an hour"
 
 
-def list_open(*, engine: Engine, target: str | None = None) -> list[OpenAccess]:
+def list_open(
+    *, engine: Engine, target: str | None = None, targets: Sequence[str] = ()
+) -> list[OpenAccess]:
+    """Raises ConfigurationError where the target is none of `targets`, and nothing was ever asked
+    of it."""
     with engine.connect() as connection:
+        chosen = TaskFilter(target=target)
+        if unknown := task_commands.unknown(connection, chosen, targets=targets):
+            raise ConfigurationError("; ".join(unknown))
         return open_access.find(connection, target=target)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from accountsync.domain.accounts.account import GIVES, TAKES_AWAY
 from accountsync.domain.plans.plan_guard import Facts
 from accountsync.domain.plans.risks import Risk
+from accountsync.domain.reasons import Kind
 from accountsync.domain.tasks.error_kinds import ErrorKind
 from accountsync.store.tables import JUDGED, listed
 
@@ -19,6 +20,9 @@ GUARD_HOLDS = (
     f" AND error_kind IS DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}')"
 )
 """Tasks that are decided about with their plan. Tasks that an operator holds are not among them."""
+
+ASKED_AGAIN = f"""coalesce(held_because @> '[{{"kind": "{Kind.REJECTED_ONCE}"}}]', false)"""
+"""Of a held task: it was rejected once, and is asked about once more."""
 
 LONGEST = timedelta(days=30)
 """The longest time of a budget."""

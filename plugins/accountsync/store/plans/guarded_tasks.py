@@ -16,7 +16,13 @@ from accountsync.domain.reasons import Kind, Reason, as_documents
 from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store import causes
 from accountsync.store.engine import bigints
-from accountsync.store.plans.guard_facts import FAILED_BEFORE, GUARD_HOLDS, LONGEST, RISKS_OF
+from accountsync.store.plans.guard_facts import (
+    ASKED_AGAIN,
+    FAILED_BEFORE,
+    GUARD_HOLDS,
+    LONGEST,
+    RISKS_OF,
+)
 from accountsync.store.plans.plan_view import PlanView, from_row
 from accountsync.store.tables import REFUSED
 from accountsync.store.tasks import dependants
@@ -32,14 +38,21 @@ WHERE plan_id = :plan_id
   AND NOT EXISTS {FAILED_BEFORE.format("t")}
 """)
 
-_HELD_HASH = text("""
+# A plan's held tasks only become fewer. Who decides about those that are left decides about part of
+# what was shown, unless somebody else has decided in between: that is another question.
+_UNDECIDED = f"""
+  held_because IS NOT NULL AND approved_at IS NULL AND ({GUARD_HOLDS} OR state = 'superseded')
+"""
+"""Of a task: the guard holds it, or held it until something about its person changed."""
+
+_HELD_HASH = text(f"""
 -- rides on ix_account_task_plan_id
 SELECT encode(sha256(convert_to(string_agg(
-  concat_ws('|', id, person_id, system, operation, account_state, reason, desired),
+  concat_ws('|', id, person_id, system, operation, account_state, reason, desired, {ASKED_AGAIN}),
   E'\\n' ORDER BY id
 ), 'UTF8')), 'hex')
 FROM accountsync.account_task
-WHERE plan_id = :plan_id AND held_because IS NOT NULL
+WHERE plan_id = :plan_id AND {_UNDECIDED}
 """)
 
 # What goes on may have to wait for the targets that come after its own. Which of them it does wait
@@ -83,13 +96,25 @@ _CHOSEN = f"""
 
 _REJECT = text(f"""
 UPDATE accountsync.account_task
-SET state = 'cancelled', finished_at = :now, {causes.NONE}
-WHERE {_CHOSEN} AND (:leavers OR coalesce(reason, '') <> ALL(:left))
+SET state = 'cancelled', finished_at = :now, {causes.BOUND}
+WHERE {_CHOSEN} AND (coalesce(reason, '') <> ALL(:left) OR :once_more AND {ASKED_AGAIN})
 RETURNING person_id
 """)
 
-_LEAVERS = text(f"""
-SELECT count(*) FROM accountsync.account_task WHERE {_CHOSEN} AND reason = ANY(:left)
+_ASK_AGAIN = text(f"""
+UPDATE accountsync.account_task
+SET held_because = held_because || CAST(:because AS jsonb)
+WHERE {_CHOSEN} AND reason = ANY(:left) AND NOT {ASKED_AGAIN}
+""")
+
+_CHOICE = text(f"""
+-- rides on ix_account_task_plan_id
+SELECT
+  array_agg(DISTINCT t.reason) FILTER (WHERE t.reason IS NOT NULL) AS reasons,
+  array_agg(DISTINCT p.employee_number) AS numbers
+FROM accountsync.account_task t
+JOIN accountsync.person p ON p.id = t.person_id
+WHERE t.id IN (SELECT id FROM accountsync.account_task WHERE {_CHOSEN})
 """)
 
 _RECONSIDER = text(f"""
@@ -140,7 +165,8 @@ def hold(
 
 
 def held_hash(connection: Connection, *, plan_id: int) -> str | None:
-    """A hash of all tasks of this plan that the guard held, whatever became of them since."""
+    """A hash of what is asked about this plan: of all tasks that the guard held and about which
+    nobody has decided, and whether they are asked about once more. None: there are none."""
     digest: str | None = connection.scalar(_HELD_HASH, {"plan_id": plan_id})
     return digest
 
@@ -206,10 +232,10 @@ def persons_of(connection: Connection, *, ids: Sequence[int]) -> list[int]:
     return list(connection.scalars(statement, {"ids": bigints(ids)}))
 
 
-def leavers(connection: Connection, *, plan_id: int, chosen: Selection = EVERYTHING) -> int:
-    """How many of them are about somebody who has left."""
-    bound = chosen.bound(plan_id) | {"left": list(HAS_LEFT)}
-    return int(connection.scalar(_LEAVERS, bound) or 0)
+def choice(connection: Connection, *, plan_id: int, chosen: Selection = EVERYTHING) -> Selection:
+    """For which reasons the plan's chosen tasks are held, and of whom."""
+    row = connection.execute(_CHOICE, chosen.bound(plan_id)).one()
+    return Selection(reasons=row.reasons or [], numbers=row.numbers or [])
 
 
 def reject(
@@ -217,22 +243,32 @@ def reject(
     *,
     plan_id: int,
     now: datetime,
+    cause: Reason,
     chosen: Selection = EVERYTHING,
-    leavers: bool = True,
+    once_more: bool,
 ) -> list[int]:
-    """Cancels held tasks, those of leavers only where that is said. Returns the persons of the
-    tasks, one for each task. `dependants.release_satisfied` of them has to follow in the same
-    transaction: whoever only came after these tasks goes on."""
-    bound = chosen.bound(plan_id) | {"now": now, "leavers": leavers, "left": list(HAS_LEFT)}
-    return list(connection.scalars(_REJECT, bound))
+    """Cancels held tasks; those of leavers only where they were asked about once more, and where
+    `once_more` says that this is the answer. Returns the persons of the tasks, one for each task.
+    `dependants.release_satisfied` of them has to follow in the same transaction: whoever only came
+    after these tasks goes on."""
+    bound = chosen.bound(plan_id) | {"now": now, "once_more": once_more, "left": list(HAS_LEFT)}
+    return list(connection.scalars(_REJECT, bound | causes.bound(cause)))
 
 
-def ask_about_leavers(connection: Connection, *, plan_id: int, now: datetime) -> None:
-    """Notes that leavers are asked about once more, before they keep their access."""
-    connection.execute(
-        text("UPDATE accountsync.plan SET leavers_asked_at = :now WHERE id = :plan_id"),
-        {"plan_id": plan_id, "now": now},
-    )
+def ask_again(
+    connection: Connection, *, plan_id: int, now: datetime, chosen: Selection = EVERYTHING
+) -> int:
+    """Notes of leavers' held tasks that they are asked about once more, before anybody keeps
+    access. Returns of how many that was not noted yet."""
+    because = orjson.dumps(as_documents([Reason.of(Kind.REJECTED_ONCE)])).decode()
+    bound = chosen.bound(plan_id) | {"because": because, "left": list(HAS_LEFT)}
+    tasks = connection.execute(_ASK_AGAIN, bound).rowcount
+    if tasks:
+        connection.execute(
+            text("UPDATE accountsync.plan SET leavers_asked_at = :now WHERE id = :plan_id"),
+            {"plan_id": plan_id, "now": now},
+        )
+    return tasks
 
 
 def reconsider(connection: Connection, *, plan_id: int, cause: Reason) -> int:

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from accountsync.domain import reasons
-from accountsync.domain.reasons import Reason
+from accountsync.domain.reasons import Kind, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanLine:
     """What a plan does by one operation in one target; what of it the guard holds has a line of its
-    own.
+    own, and so has what is asked about once more.
 
     `tasks`: how many, `held` of them by the guard, for `held_because` · `reasons`: the rule that
     asks for it → tasks · `examples`: employee numbers of those who are known longest.
@@ -30,13 +30,16 @@ class PlanLine:
     examples: Sequence[str]
     held_because: Sequence[Reason]
 
+    @property
+    def is_asked_again(self) -> bool:
+        """Whether it is about leavers of whom it was rejected once that their access ends."""
+        return any(reason.kind is Kind.REJECTED_ONCE for reason in self.held_because)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
-    """`counts`: target → task state → tasks, as they were when it was written · `held`: those that
-    still wait for a human · `content_hash`: of all that it does · `held_hash`: of what the guard
-    held · `leavers_asked_at`: since when leavers are asked about once more, who would keep their
-    access."""
+    """`counts`: target → task state → tasks, as they were when it was written, and so are `lines` ·
+    `held`: those that still wait for a human · `content_hash`: of all that it does."""
 
     id: int
     airflow_run_id: str | None
@@ -46,10 +49,8 @@ class PlanView:
     lines: Sequence[PlanLine]
     held: int
     content_hash: str | None
-    held_hash: str | None
     reviewed_by: str | None
     comment: str | None
-    leavers_asked_at: datetime | None
     created_at: datetime
 
     @property

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection, Row, text
 
 from accountsync.domain.reasons import Reason, from_documents
-from accountsync.store.plans.guard_facts import GUARD_HOLDS
+from accountsync.store.plans.guard_facts import ASKED_AGAIN, GUARD_HOLDS
 from accountsync.store.plans.plan_view import PlanLine, as_documents
 
 _EXAMPLES = 10
@@ -40,6 +40,7 @@ WITH line AS (
     system AS target,
     operation,
     {GUARD_HOLDS} AS is_held,
+    {GUARD_HOLDS} AND {ASKED_AGAIN} AS is_asked_again,
     coalesce(reason, '') AS reason,
     count(*) AS tasks,
     array_agg(DISTINCT held_because) FILTER (WHERE held_because IS NOT NULL) AS held_because,
@@ -47,13 +48,13 @@ WITH line AS (
     (array_agg(person_id ORDER BY person_id))[1:{_EXAMPLES}] AS persons
   FROM accountsync.account_task
   WHERE plan_id = :plan_id
-  GROUP BY 1, 2, 3, 4
+  GROUP BY 1, 2, 3, 4, 5
 )
 SELECT
   line.*,
   ARRAY(SELECT employee_number FROM accountsync.person WHERE id = ANY(line.persons)) AS examples
 FROM line
-ORDER BY target, operation, is_held DESC, reason
+ORDER BY target, operation, is_held DESC, is_asked_again, reason
 """)
 
 _FINISH = text("""
@@ -110,9 +111,10 @@ def counts(connection: Connection, *, plan_id: int) -> Counts:
 
 
 def lines(connection: Connection, *, plan_id: int) -> list[PlanLine]:
-    """The plan's lines, ordered by target and operation; what the guard holds before the rest."""
+    """The plan's lines as they are now, ordered by target and operation; what the guard holds
+    before the rest, and last of it what is asked about once more."""
     rows = connection.execute(_LINES, {"plan_id": plan_id})
-    line_of = attrgetter("target", "operation", "is_held")
+    line_of = attrgetter("target", "operation", "is_held", "is_asked_again")
     return [_line([*group]) for _, group in groupby(rows, line_of)]
 
 

@@ -18,6 +18,10 @@ from accountsync.store.tables import NOT_FOLLOWED, listed
 _REFUSED = f"t.state = 'cancelled' AND {NOT_FOLLOWED}"
 """A human refused it, and nothing has followed."""
 
+_REFUSED_BY = "coalesce(t.cause_facts ->> 'actor', pl.reviewed_by)"
+"""Of a refused task `t` of plan `pl`: who refused it. A plan may be decided by several; tasks that
+earlier versions rejected do not say who it was."""
+
 _OPEN = f"""
 -- rides on ix_account_task_removal and ix_account_task_refused
 SELECT t.id
@@ -33,7 +37,7 @@ _LIST = text(f"""
 SELECT
   t.id AS task, p.employee_number, t.system AS target, t.reason, t.state, t.created_at AS since,
   t.next_attempt_at, t.attempts, t.error_kind, t.cause, t.cause_kind, t.cause_facts,
-  CASE WHEN t.state = 'cancelled' THEN pl.reviewed_by END AS refused_by
+  CASE WHEN t.state = 'cancelled' THEN {_REFUSED_BY} END AS refused_by
 FROM accountsync.account_task t
 JOIN accountsync.person p ON p.id = t.person_id
 JOIN accountsync.plan pl ON pl.id = t.plan_id
@@ -60,7 +64,7 @@ RETURNING p.employee_number, t.system AS target, t.state, t.reason
 """)
 
 _KEPT = text(f"""
-SELECT coalesce(pl.reviewed_by, t.cause_facts ->> 'actor', 'somebody') AS by, count(*) AS leavers
+SELECT coalesce({_REFUSED_BY}, 'somebody') AS by, count(*) AS leavers
 FROM (
   SELECT DISTINCT ON (t.person_id) t.*
   FROM accountsync.account_task t
