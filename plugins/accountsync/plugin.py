@@ -12,7 +12,11 @@ from airflow.plugins_manager import AirflowPlugin
 _Scope = dict[str, Any]
 _Receive = Callable[[], Awaitable[dict[str, Any]]]
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
-_STARTS = re.compile(r"/api/v2/(dags/[^/]+/dagRuns|backfills(/dry_run)?)/?$")
+_GIVES_VALUES = re.compile(
+    r"/api/v2/(dags/[^/]+/dagRuns|backfills(/dry_run)?|assets/events"
+    r"|dags/[^/]+/dagRuns/[^/]+/taskInstances/[^/]+/xcomEntries(/[^/]+)?)/?$"
+)
+_METHODS = ("POST", "PATCH")
 
 
 class LazyApp:
@@ -29,13 +33,15 @@ class LazyApp:
 
 
 class RunDoor:
-    """Looks at requests that start a run, before Airflow does; everything else passes at once."""
+    """Looks at requests that give values to runs, before Airflow does; everything else passes at
+    once."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and _STARTS.search(scope["path"]):
+        is_asked = scope["type"] == "http" and scope["method"] in _METHODS
+        if is_asked and _GIVES_VALUES.search(scope["path"]):
             door = importlib.import_module("accountsync.web.run_door")
             receive = await door.guarded(scope["path"], receive, send)
             if receive is None:

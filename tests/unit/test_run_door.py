@@ -87,6 +87,22 @@ def test_a_request_without_an_end_is_refused_without_being_read_to_it() -> None:
     assert json.loads(answers[1]["body"]) == {"detail": "the request is larger than 8 MB"}
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "assets/events"),
+        ("POST", "dags/d/dagRuns/r/taskInstances/t/xcomEntries"),
+        ("PATCH", "dags/d/dagRuns/r/taskInstances/t/xcomEntries/return_value"),
+    ],
+)
+def test_no_other_value_of_a_run_is_beyond_64_bits(method: str, path: str) -> None:
+    """I21: what an event or an XCom carries is given to the process of a task as well."""
+    for body, status in (({"extra": {"n": HUGE}}, 400), ({"value": [2**63]}, 400), ({"n": 1}, 0)):
+        read, answers = _ask(f"/api/v2/{path}", json.dumps(body).encode(), method=method)
+        assert (read is None) is bool(status)
+        assert [one["status"] for one in answers[:1]] == [status][: bool(status)]
+
+
 def test_a_backfill_is_judged_as_a_run_is() -> None:
     body = {"dag_id": "sync_hr_persons", "dag_run_conf": {"note": HUGE}}
     for path in ("/api/v2/backfills", "/api/v2/backfills/dry_run", "/base/api/v2/backfills/"):

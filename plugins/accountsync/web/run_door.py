@@ -1,7 +1,8 @@
-"""Refuses a run of ours whose `conf` it could not be started with, when it is asked for.
+"""Refuses what a run of ours could not be started with, when it is asked for.
 
-Airflow 3.3.2 takes any number, and any name, in `conf`. A number beyond 64 bits then ends the
-process that is given the run: no task of it starts, and nobody learns why (docs/upstream). A name
+Airflow 3.3.2 takes any number, and any name, in the `conf` of a run; any number in the `extra` of
+an asset's event, which starts runs, and in an XCom. A number beyond 64 bits then ends the process
+that is given it: no task starts, and nobody learns why (docs/upstream). A name
 that the form does not have, such as a misspelt `dry_run`, starts a run that changes something.
 """
 
@@ -27,6 +28,7 @@ FORMS: Mapping[str, frozenset[str]] = {
 _LARGEST_BODY = 8 * 2**20
 """Bytes. Whoever asks has not been asked for a login yet."""
 _LARGEST = 2**63 - 1
+_TOO_LARGE = "a whole number is beyond 64 bits"
 _SMALLEST = -(2**63)
 
 _Message = dict[str, Any]
@@ -70,6 +72,8 @@ def _problem_of(path: str, body: bytes) -> str | None:
         return None
     if not isinstance(asked, dict):
         return None
+    if path.rstrip("/").endswith("/assets/events") or "/xcomEntries" in path:
+        return _TOO_LARGE if _is_too_large(asked) else None
     is_backfill = "/backfills" in path
     dag_id = asked.get("dag_id") if is_backfill else path.split("/dags/")[-1].split("/")[0]
     conf = asked.get("dag_run_conf" if is_backfill else "conf")
@@ -85,9 +89,13 @@ def problem(dag_id: str, conf: Mapping[str, Any]) -> str | None:
         names = ", ".join(repr(one_line(name)[:80]) for name in unknown[:5])
         return f"conf: there is no {names}; known: {', '.join(sorted(form))}"
     for name in sorted(conf):
-        if any(not _SMALLEST <= number <= _LARGEST for number in _integers(conf[name])):
-            return f"conf: {name}: a whole number is beyond 64 bits"
+        if _is_too_large(conf[name]):
+            return f"conf: {name}: {_TOO_LARGE}"
     return None
+
+
+def _is_too_large(value: Any) -> bool:
+    return any(not _SMALLEST <= number <= _LARGEST for number in _integers(value))
 
 
 def _integers(value: Any) -> Iterator[int]:
