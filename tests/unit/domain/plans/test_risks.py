@@ -201,3 +201,18 @@ def test_what_is_held_or_refused_is_the_same_whatever_it_will_wait_for(
     """I7: no plan writes it twice, and a refusal lasts."""
     held = an_open_one(RISKY, state, waits_for=())
     assert is_same(RISKY, held) is expected
+
+
+@pytest.mark.parametrize("state", ["ready", "waiting"])
+def test_what_was_let_through_is_judged_again_for_other_values(state: str) -> None:
+    """I7, I20: while a target is down somebody edits the template."""
+    before = an_open_one(RISKY, state, desired={"mail": "a@x"})
+    assert to_write(RISKY, before).state == "planned"
+    assert to_write(replace(RISKY, desired={"mail": "a@x"}), before).state == "waiting"
+
+
+@pytest.mark.parametrize("operation", ["create", "enable"])
+def test_what_gives_access_is_judged_once_whatever_its_values(operation: str) -> None:
+    """What the guard counts is that it is given."""
+    task = a_task(Risk(operation), operation=operation)
+    assert to_write(task, an_open_one(task, "ready", desired={"mail": "a@x"})).state == "ready"
