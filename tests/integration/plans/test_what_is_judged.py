@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
+from tests.installation import example_settings
 from tests.integration.plans.planned_people import People
 from tests.integration.plans.test_guarded_plans import (
     CASES,
@@ -129,3 +130,75 @@ def test_a_target_that_was_planned_for_single_persons_is_new(people: People) -> 
         ("corp", "create", "ready"): PEOPLE - 1,
         ("app", "create", "waiting"): PEOPLE - 1,
     }
+
+
+# Values in the shapes that targets have.
+
+
+def _with(attributes: Mapping[str, Any], app: Mapping[str, Any] | None = None) -> Any:
+    """Two SCIM targets with these attributes, beside what is needed; the second needs the first."""
+    needed = {"userName": "person.employee_number", "externalId": "person.employee_number"}
+    common = {"kind": "scim", "scope": "True"}
+    corp = common | {"conn_id": "corp", "attributes": needed | dict(attributes)}
+    app_ = common | {"conn_id": "app", "depends_on": ["corp"]}
+    app_ |= {"attributes": needed | dict(app or {})}
+    email = {"value": "{{ person.employee_number }}@example.com", "number": "own"}
+    return example_settings(names={"email": email}, targets={"corp": corp, "app": app_})
+
+
+def _given(people: People, wanted: Any) -> None:
+    """Everybody has what these rules give."""
+    people.settings = wanted
+    for n in range(SOME):
+        people.add(f"E{n:03}", "王芳")
+    for _ in range(2):  # what is made from another account is applied once that is there
+        people.execute("UPDATE accountsync.person SET phone = '1', revision = revision + 1")
+        plan(people)
+        apply(people)
+    assert plan(people).counts == {}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "set_", "risk"),
+    [
+        (
+            {"phoneNumbers": [{"value": "person.phone", "type": "work"}]},
+            "phone = NULL",
+            "emptied_attribute",
+        ),
+        (
+            {"roles": [{"display": "person.department_code", "primary": True}]},
+            "department_code = 'D1120'",
+            "lost_membership",
+        ),
+    ],
+)
+def test_what_people_lose_in_a_list_of_objects_is_counted(
+    people: People, attributes: Mapping[str, Any], set_: str, risk: str
+) -> None:
+    """I7."""
+    _given(people, _with(attributes))
+    people.execute(f"UPDATE accountsync.person SET {set_}, revision = revision + 1")
+    (line,) = plan(people).lines
+    assert (line.tasks, line.held) == (SOME, SOME)
+    assert {reason.facts["risk"] for reason in line.held_because} == {risk}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{{ accounts.corp.identifier }}@example.com", "{{ accounts.corp.identifier }}@x.example"),
+        ("accounts.corp.nickName", "{{ accounts.corp.nickName }}.example"),
+        ("names.email", "{{ person.employee_number }}@x.example"),
+    ],
+)
+def test_an_address_that_is_or_was_made_from_a_name_is_counted(
+    people: People, before: str, after: str
+) -> None:
+    """I7: of the person or of another account, whatever it is to be made from now."""
+    own = {"nickName": "names.email"}
+    _given(people, _with(own, {"emails": [{"value": before, "type": "work"}]}))
+    people.settings = _with(own, {"emails": [{"value": after, "type": "work"}]})
+    (line,) = plan(people).lines
+    assert (line.tasks, line.held) == (SOME, SOME)
+    assert {reason.facts["risk"] for reason in line.held_because} == {"rename"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -36,6 +37,7 @@ def of_change(
     desired: dict[str, Any],
     operation: str = "update",
     made_at: datetime | None = None,
+    names: Collection[str] = (),
 ) -> list[str]:
     account = Account(
         state=AccountState.ACTIVE, identifier="z1", remote_id=None, attributes=applied,
@@ -50,6 +52,7 @@ def of_change(
             person=person(),
             joined_since=SINCE,
             now=NOW,
+            names=names,
         )
     )
 
@@ -91,6 +94,22 @@ def test_what_an_update_takes_away(
     applied: dict[str, Any], desired: dict[str, Any], expected: list[str]
 ) -> None:
     assert of_change(applied, desired) == expected
+
+
+@pytest.mark.parametrize(
+    ("applied", "desired", "expected"),
+    [
+        ({"alias": "Z1@x"}, {"alias": "z1@y"}, ["rename"]),  # the account's identifier
+        ({"emails": [{"value": "wang@x"}]}, {"emails": [{"value": "7@y"}]}, ["rename"]),
+        ({"emails": [{"value": "wang@x"}]}, {"emails": []}, ["rename", "emptied_attribute"]),
+        ({"manager": "li@x"}, {"manager": "chen@x"}, []),
+        ({"alias": "7@x"}, {"alias": "wang@x"}, []),
+    ],
+)
+def test_what_held_a_name_is_renamed_whatever_it_is_made_from_now(
+    applied: dict[str, Any], desired: dict[str, Any], expected: list[str]
+) -> None:
+    assert of_change(applied, desired, names=["wang@x"]) == expected
 
 
 def test_a_rename_is_one_and_may_take_something_away() -> None:
