@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from accountsync.jobs.tasks import task_commands
+from accountsync.store.tasks.task_commands import TaskFilter
 from tests.installation import example_settings
 from tests.integration.plans.planned_people import People
 from tests.integration.plans.test_guarded_plans import (
@@ -86,6 +88,21 @@ def test_the_same_values_are_not_asked_about_twice(
         " FROM accountsync.account_task WHERE state = 'ready'"
     )
     assert (row["tasks"], row["approved"]) == (PEOPLE, PEOPLE)
+
+
+def test_what_changed_while_an_operator_held_it_is_judged_before_it_goes(company: People) -> None:
+    """I7: an operator's release is about the task that was held."""
+    order = {"engine": company.engine, "settings": company.settings, "actor": "mia", "comment": "-"}
+    chosen = TaskFilter(target="corp")
+    some(company, PEOPLE, phone="2")
+    plan(company)
+    task_commands.carry_out(command="hold", chosen=chosen, **order)
+    company.settings = _with_group("evil.example")
+    plan(company)
+    assert tasks(company) == {("corp", "update", "held"): PEOPLE}
+    task_commands.carry_out(command="release", chosen=chosen, **order)
+    assert tasks(company) == {}
+    assert plan(company).held == PEOPLE
 
 
 def _only(target: str, of: Any) -> Any:

@@ -34,3 +34,10 @@ def test_what_is_made_from_a_name_is_known_through_any_number_of_accounts() -> N
         "mail": {"nickName"},
         "chat": {"nickName", "emails"},
     }
+
+
+def test_groups_and_roles_are_known_however_they_are_written() -> None:
+    """I7: SCIM's names are the same in any case."""
+    target = scim([], Roles=[{"display": "person.department_code"}], groups=["a"], title="b")
+    (rule,) = compile_rules(example_settings(targets={"corp": target})).targets
+    assert {*rule.memberships} == {"Roles", "groups"}
