@@ -11,8 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 _DESCRIBES = frozenset({"type", "primary", "display", "$ref"})
 """Parts of an object that say something about its value, and are none."""
@@ -29,12 +29,13 @@ _Member = tuple[str | None, ...]
 
 def is_empty(value: Any) -> bool:
     """Whether there is nothing in it. What only describes a value is nothing without it."""
-    if isinstance(value, Mapping):
-        parts = _parts(value)
-        return is_empty(parts["value"] if "value" in parts else [*_content(parts).values()])
+    if isinstance(value, str):
+        return not value.strip()
+    if isinstance(value, dict):
+        return _has_nothing(_parts(value))
     if isinstance(value, list | tuple):
         return all(map(is_empty, value))
-    return value is None or (isinstance(value, str) and not value.strip())
+    return value is None
 
 
 def is_cleared(value: Any, old: Any) -> bool:
@@ -43,11 +44,11 @@ def is_cleared(value: Any, old: Any) -> bool:
     A part of an object that is not named stays as it is. A list is replaced as a whole, so that
     each of its values needs another one in its place, and each part of these, too.
     """
+    if isinstance(value, list | tuple) or isinstance(old, list | tuple):
+        return _lacks_one(_entries(value), _entries(old))
     if is_empty(value):
         return not is_empty(old)
-    if isinstance(value, list | tuple) or isinstance(old, list | tuple):
-        return _lacks_one(_listed(value), _listed(old))
-    if not (isinstance(value, Mapping) and isinstance(old, Mapping)):
+    if not (isinstance(value, dict) and isinstance(old, dict)):
         return False
     return any(is_cleared(part, old.get(name)) for name, part in value.items())
 
@@ -55,15 +56,28 @@ def is_cleared(value: Any, old: Any) -> bool:
 def loses_member(value: Any, old: Any) -> bool:
     """Whether a group or role of the one is none of the other. Directories and SCIM compare them
     without regard to case."""
+    if not old or value == old:
+        return False
     present = frozenset(_members(value))
     missing = frozenset(_members(old)) - present
     return any(not any(_is_same(one, other) for other in present) for one in missing)
 
 
-def names_in(value: Any, names: Collection[str]) -> bool:
-    """Whether one of its texts is one of the names, or an address with the same local part."""
-    known = {form for name in names for form in _forms(name)}
-    return any(not known.isdisjoint(_forms(text)) for text in _texts(value))
+def forms_of(names: Iterable[str]) -> frozenset[str]:
+    """The names, and their local parts, in the form for comparing."""
+    return frozenset(form for name in names for form in _forms(name))
+
+
+def holds_name(value: Any, forms: Collection[str]) -> bool:
+    """Whether one of its texts is one of the names, or an address with the same local part.
+    `forms`: see `forms_of`."""
+    if isinstance(value, str):
+        return any(form in forms for form in _forms(value))
+    if isinstance(value, dict):
+        return any(holds_name(part, forms) for part in value.values())
+    if isinstance(value, list | tuple):
+        return any(holds_name(one, forms) for one in value)
+    return False
 
 
 def _parts(value: Mapping[Any, Any]) -> dict[str, Any]:
@@ -71,59 +85,69 @@ def _parts(value: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(name).casefold(): part for name, part in value.items()}
 
 
-def _listed(value: Any) -> list[Any]:
-    values = value if isinstance(value, list | tuple) else [value]
-    return [one for one in values if not is_empty(one)]
-
-
 def _content(parts: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is more than a description; all of it where that is all that there is."""
     return {name: part for name, part in parts.items() if name not in _DESCRIBES} or parts
 
 
-def _lacks_one(values: list[Any], old: list[Any]) -> bool:
-    """An old value's place is taken by the same one, else by the next one of its type."""
-    for is_in_place in (_is_same_value, _may_replace):
+def _has_nothing(parts: Mapping[str, Any]) -> bool:
+    if "value" in parts:
+        return is_empty(parts["value"])
+    return all(map(is_empty, _content(parts).values()))
+
+
+class _Entry(NamedTuple):
+    """What stands in a list: the form that tells it from others, its type, its parts."""
+
+    form: str
+    type: str
+    parts: Mapping[str, Any]
+
+
+def _entries(value: Any) -> list[_Entry]:
+    """Those with something in them."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return [entry for entry in map(_entry, values) if entry]
+
+
+def _entry(value: Any) -> _Entry | None:
+    if not isinstance(value, dict):
+        return None if is_empty(value) else _Entry(_form(value), "", {})
+    parts = _parts(value)
+    if _has_nothing(parts):
+        return None
+    own = parts["value"] if "value" in parts else sorted(_content(parts).items())
+    return _Entry(_form(own), _form(parts.get("type") or ""), parts)
+
+
+def _lacks_one(entries: list[_Entry], old: list[_Entry]) -> bool:
+    """An old entry's place is taken by the same one, else by the next one of its type."""
+    for is_in_place in (_is_same_entry, _may_replace):
         left = []
         for one in old:
-            place = next((n for n, other in enumerate(values) if is_in_place(other, one)), None)
+            place = next((n for n, other in enumerate(entries) if is_in_place(other, one)), None)
             if place is None:
                 left.append(one)
-            elif _lacks_a_part(values.pop(place), one):
+            elif _lacks_a_part(entries.pop(place).parts, one.parts):
                 return True
         old = left
     return bool(old)
 
 
-def _is_same_value(value: Any, old: Any) -> bool:
-    return _value(value) == _value(old)
+def _is_same_entry(entry: _Entry, old: _Entry) -> bool:
+    return entry.form == old.form
 
 
-def _may_replace(value: Any, old: Any) -> bool:
-    types = {_type(value), _type(old)} - {""}
-    return len(types) < 2
+def _may_replace(entry: _Entry, old: _Entry) -> bool:
+    return entry.type == old.type or not (entry.type and old.type)
 
 
-def _lacks_a_part(value: Any, old: Any) -> bool:
-    if not (isinstance(value, Mapping) and isinstance(old, Mapping)):
+def _lacks_a_part(parts: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    if not parts:
         return False
-    parts, before = _parts(value), _parts(old)
-    return any(is_cleared(parts.get(name), before[name]) for name in before.keys() - _ADDED)
-
-
-def _value(value: Any) -> str:
-    """To tell it from others of its list."""
-    if not isinstance(value, Mapping):
-        return _form(value)
-    parts = _parts(value)
-    if not is_empty(parts.get("value")):
-        return _form(parts["value"])
-    return _form(sorted(_content(parts).items()))
-
-
-def _type(value: Any) -> str:
-    kind = _parts(value).get("type") if isinstance(value, Mapping) else None
-    return _form(kind or "")
+    return any(
+        is_cleared(parts.get(name), part) for name, part in before.items() if name not in _ADDED
+    )
 
 
 def _form(value: Any) -> str:
@@ -131,13 +155,14 @@ def _form(value: Any) -> str:
 
 
 def _members(value: Any) -> Iterator[_Member]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         yield from _members_of_object(_parts(value))
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _members(one)
     elif value is not False and not is_empty(value):
-        yield (_form(value),) * len(_TELLS_APART)
+        form = _form(value)
+        yield form, form, form, form
 
 
 def _members_of_object(parts: Mapping[str, Any]) -> Iterator[_Member]:
@@ -157,17 +182,8 @@ def _is_same(left: _Member, right: _Member) -> bool:
     return one == other
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
-    elif isinstance(value, str):
-        yield value
-
-
 def _forms(text: str) -> tuple[str, ...]:
     """Itself, and its local part."""
-    whole = _form(text)
-    return tuple(filter(None, (whole, whole.partition("@")[0])))
+    whole = text.strip().casefold()
+    local, _, domain = whole.partition("@")
+    return tuple(form for form in (whole, local) if form) if domain else (whole,) if whole else ()

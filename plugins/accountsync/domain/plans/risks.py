@@ -23,7 +23,7 @@ from typing import Any
 
 from accountsync.domain.accounts.account import GIVES, Account, Attributes, Operation
 from accountsync.domain.plans.desired import TargetRule
-from accountsync.domain.plans.losses import is_cleared, is_empty, loses_member, names_in
+from accountsync.domain.plans.losses import forms_of, holds_name, is_cleared, is_empty, loses_member
 
 
 class Risk(StrEnum):
@@ -90,12 +90,12 @@ def _of_change(
     holds a name was made from one, whatever it is made from now."""
     applied = account.attributes
     changed = [name for name, value in desired.items() if applied.get(name) != value]
-    own = {account.identifier, *names}
+    own = forms_of([account.identifier, *names])
     found = {
         Risk.RENAME: operation == Operation.RENAME
         or any(
-            names_in(applied.get(name), own)
-            or (name in rule.named and not is_empty(applied.get(name)))
+            (name in rule.named and not is_empty(applied.get(name)))
+            or holds_name(applied.get(name), own)
             for name in changed
         ),
         Risk.LOST_MEMBERSHIP: any(

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from accountsync.domain.plans.losses import is_cleared, is_empty, loses_member, names_in
+from accountsync.domain.plans.losses import (
+    forms_of,
+    holds_name,
+    is_cleared,
+    is_empty,
+    loses_member,
+)
 
 
 def work(value: Any, **parts: Any) -> dict[str, Any]:
@@ -147,4 +153,4 @@ def test_a_group_that_is_named_in_another_way_is_not(value: Any, old: Any) -> No
 def test_a_name_is_found_as_it_is_and_as_the_local_part_of_an_address(
     value: Any, expected: bool
 ) -> None:
-    assert names_in(value, ["wang@example.com", ""]) is expected
+    assert holds_name(value, forms_of(["wang@example.com", ""])) is expected
