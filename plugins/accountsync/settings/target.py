@@ -66,8 +66,9 @@ class Target(Group):
 
     @property
     def memberships(self) -> frozenset[str]:
-        """The attributes that name groups or roles."""
-        return frozenset({"groups", "roles", "entitlements"} & self.attributes.keys())
+        """The attributes that name groups or roles, in any case (RFC 7643 §2.1)."""
+        names = {"groups", "roles", "entitlements"}
+        return frozenset(name for name in self.attributes if name.casefold() in names)
 
     @model_validator(mode="after")
     def _correlations_are_answerable(self) -> Target:

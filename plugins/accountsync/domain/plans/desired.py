@@ -33,7 +33,7 @@ class TargetRule:
     `depends_on`: targets in which an account is needed.
     `after`: targets whose task comes first, however it ends. `kept`: attributes that stay as they
     were first applied. `memberships`: attributes that name groups or roles. `named`: attributes
-    that are made from a name.
+    that are made from a name, of the person or of another account.
     """
 
     name: str

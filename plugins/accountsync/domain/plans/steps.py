@@ -156,12 +156,18 @@ def to_write(task: PlannedTask, revised: OpenTask | None = None) -> PlannedTask:
     nothing until it is let through.
 
     `revised`: the open task that gets its attributes. An account that was explained when it was
-    first asked for stays so, and what was let through is not judged again for the same risks.
+    first asked for stays so, and what was let through is not judged again where it has no other
+    risks and, if it is a change, is to the same values.
     """
     if revised is not None and task.operation in GIVES:
         task = replace(task, risks=revised.risks)
     if not task.risks or task.state not in LET_GO:
         return task
-    if revised is not None and revised.state in LET_GO and {*task.risks} <= {*revised.risks}:
+    if revised is not None and revised.state in LET_GO and _is_judged(task, revised):
         return task
     return replace(task, state=TaskState.PLANNED, waits_for=())
+
+
+def _is_judged(task: PlannedTask, before: OpenTask) -> bool:
+    is_like = task.operation in GIVES or same(task.desired, before.desired)
+    return is_like and {*task.risks} <= {*before.risks}

@@ -282,12 +282,16 @@ def plan_tasks(
         )
         if task is not None:
             task = planning.held_up(task, candidate.accounts.get(rule.name), candidate.waits_with)
-            planned[rule.name] = _with_risks(rules, rule, candidate, task)
+            planned[rule.name] = _with_risks(rules, rule, candidate, task, given.values())
     return planned | _in_order(rules, planned, candidate.open_tasks)
 
 
 def _with_risks(
-    rules: Rules, rule: TargetRule, candidate: Candidate, task: PlannedTask
+    rules: Rules,
+    rule: TargetRule,
+    candidate: Candidate,
+    task: PlannedTask,
+    names: Collection[str],
 ) -> PlannedTask:
     """The task with what the guard judges it by. Of a change that lacks data nothing is known."""
     if task.operation not in GIVES and task.state == TaskState.NEEDS_DATA:
@@ -300,6 +304,7 @@ def _with_risks(
         person=candidate.context["person"],
         joined_since=rules.joined_since.get(rule.name),
         now=candidate.now,
+        names=names,
     )
     return replace(task, risks=found) if found else task
 

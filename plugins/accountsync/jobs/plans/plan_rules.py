@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from graphlib import TopologicalSorter
 
 import orjson
 
@@ -74,8 +75,9 @@ def _read_accounts(rule: TargetRule) -> Mapping[str, Sequence[str]]:
 
 
 def compile_rules(settings: Settings) -> Rules:
+    named = _named(settings)
     return Rules(
-        targets=[_rule(name, target) for name, target in settings.targets.items()],
+        targets=[_rule(name, target, named[name]) for name, target in settings.targets.items()],
         order=settings.order,
         names=compile_names(settings),
         valid_statuses={
@@ -104,7 +106,29 @@ def compile_rules(settings: Settings) -> Rules:
     )
 
 
-def _rule(name: str, target: AnyTarget) -> TargetRule:
+def _named(settings: Settings) -> Mapping[str, frozenset[str]]:
+    """Target → its attributes that are made from a name: one of the person's, another account's
+    identifier, or an attribute there that is made from a name itself."""
+    named: dict[str, frozenset[str]] = {}
+    for name in TopologicalSorter(settings.order.depends_on).static_order():
+        named[name] = frozenset(
+            attribute
+            for attribute, node in settings.targets[name].attributes.items()
+            if any(_is_name(path, named) for path in paths(node, roots=PERSON_ROOTS))
+        )
+    return named
+
+
+def _is_name(path: tuple[str, ...], named: Mapping[str, Collection[str]]) -> bool:
+    match path:
+        case ("names", *_):
+            return True
+        case ("accounts", other, fact, *_):
+            return fact == "identifier" or fact in named.get(other, ())
+    return False
+
+
+def _rule(name: str, target: AnyTarget, named: Collection[str]) -> TargetRule:
     late = {
         attribute: node
         for attribute, node in target.attributes.items()
@@ -127,11 +151,7 @@ def _rule(name: str, target: AnyTarget) -> TargetRule:
         identifier=target.identifier,
         kept=target.keep,
         memberships=target.memberships,
-        named=frozenset(
-            attribute
-            for attribute, node in target.attributes.items()
-            if "names" in roots_in(node, roots=PERSON_ROOTS)
-        ),
+        named=named,
     )
 
 

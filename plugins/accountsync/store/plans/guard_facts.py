@@ -34,7 +34,8 @@ _LET_GO_AT = "coalesce(let_through_at, created_at)"
 """When a task was let through; earlier versions did not note it."""
 
 # Of a task `{0}`: the same was let go before, and failed. It is asked for again, which is not
-# judged again, nor counted twice.
+# judged again, nor counted twice. A change is the same where it is to the same values; what gives
+# or takes access is judged by that alone (see `domain.plans.steps.to_write`).
 FAILED_BEFORE = f"""(
   -- rides on ix_account_task_person_id_system_id
   SELECT earlier.approved_at
@@ -46,10 +47,10 @@ FAILED_BEFORE = f"""(
     AND earlier.finished_at > CAST(:longest_ago AS timestamptz)
     AND earlier.operation = {{0}}.operation
     AND earlier.reason IS NOT DISTINCT FROM {{0}}.reason
+    AND earlier.account_state = {{0}}.account_state
     AND (
-      {{0}}.operation IN {listed(TAKES_AWAY)}
-      OR {{0}}.operation IN {listed(GIVES)}
-      OR {{0}}.risks <@ earlier.risks
+      {{0}}.operation IN {listed([*TAKES_AWAY, *GIVES])}
+      OR ({{0}}.risks <@ earlier.risks AND {{0}}.desired = earlier.desired)
     )
     AND NOT EXISTS (
       SELECT FROM accountsync.account_task later
@@ -116,11 +117,12 @@ _SETTLED = text("""
 -- rides on ix_account_system_identifier
 SELECT target
 FROM unnest(CAST(:targets AS text[])) target
-WHERE CASE
-  WHEN EXISTS (SELECT FROM accountsync.planned_rules WHERE system = target)
-    THEN EXISTS (SELECT FROM accountsync.account WHERE system = target)
-  ELSE EXISTS (SELECT FROM accountsync.account WHERE system = target AND provenance = 'adopted')
-END
+LEFT JOIN accountsync.planned_rules r ON r.system = target
+WHERE EXISTS (
+  SELECT FROM accountsync.account
+  WHERE system = target
+    AND (r.fingerprint IS DISTINCT FROM '' OR provenance = 'adopted')
+)
 """)
 
 
@@ -145,6 +147,7 @@ def facts(connection: Connection, *, plan_id: int, now: datetime) -> list[Judged
 
 
 def settled_targets(connection: Connection, *, targets: Sequence[str]) -> list[str]:
-    """Targets in which a new account needs an explanation: they were planned for everybody and have
-    an account by now, or accounts were adopted there. Before, everybody gets one."""
+    """Targets in which a new account needs an explanation: they were planned for everybody, even if
+    they were taken out of the configuration since, and have an account, or accounts were adopted
+    there. Before, everybody gets one; single persons may have been planned (no fingerprint)."""
     return list(connection.scalars(_SETTLED, {"targets": list(targets)}))

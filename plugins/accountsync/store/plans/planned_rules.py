@@ -16,11 +16,30 @@ def changed(connection: Connection, fingerprints: Mapping[str, str]) -> list[str
     return [target for target, wanted in fingerprints.items() if known.get(target) != wanted]
 
 
+_TAKEN_OUT = "taken out"
+"""In place of the fingerprint of a target that was planned for everybody once."""
+
+_FORGET = text(f"""
+WITH forgotten AS (
+  DELETE FROM accountsync.planned_rules
+  WHERE system <> ALL(CAST(:but AS text[])) AND fingerprint = ''
+  RETURNING system
+), taken_out AS (
+  UPDATE accountsync.planned_rules
+  SET fingerprint = '{_TAKEN_OUT}', goes_after = '{{}}', reads = '{{}}'
+  WHERE system <> ALL(CAST(:but AS text[])) AND fingerprint NOT IN ('', '{_TAKEN_OUT}')
+  RETURNING system
+)
+SELECT system FROM forgotten
+UNION ALL
+SELECT system FROM taken_out
+""")
+
+
 def forget(connection: Connection, *, but: Collection[str]) -> list[str]:
-    """Forgets the targets that were taken out of the configuration, and returns them. One that
-    comes back is planned for everybody."""
-    statement = "DELETE FROM accountsync.planned_rules WHERE system <> ALL(CAST(:but AS text[]))"
-    return list(connection.scalars(text(f"{statement} RETURNING system"), {"but": list(but)}))
+    """Forgets the rules of the targets that were taken out of the configuration since, and returns
+    them. One that comes back is planned for everybody, and is not new (see `guard_facts`)."""
+    return list(connection.scalars(_FORGET, {"but": list(but)}))
 
 
 def keep(connection: Connection, fingerprints: Mapping[str, str], *, now: datetime) -> None:

@@ -81,7 +81,7 @@ NOT EXISTS (
 """
 _AGAIN = """
   waits_for = w.systems,
-  finished_at = NULL,
+  finished_at = CASE WHEN w.state = 'superseded' THEN CAST(:now AS timestamptz) END,
   next_attempt_at = :now,
   error_kind = NULL,
   state = CASE WHEN cardinality(w.systems) > 0 THEN 'waiting' ELSE w.state END,
@@ -189,12 +189,23 @@ def choose(
     return list(connection.execute(statement, asdict(chosen) | {"now": now}).mappings())
 
 
+_NOT_JUDGED = """(
+        o.state = 'held'
+        AND o.operation IN ('update', 'rename')
+        AND o.risks IS NOT NULL
+        AND o.approved_at IS NULL
+        AND o.let_through_at IS NULL
+      )"""
+"""Of a task `o`: it is to change values that were planned while an operator held it, which the
+guard has to judge first (I7)."""
+
 # What a task may have to wait for from now on, and whether it is sent or looked up first (I9):
 #
 #   the task was    may wait for         comes back as
 #   needs_human     nothing              ready where its call surely did nothing, else unknown
 #   ready           nothing              ready
 #   unknown         nothing              unknown
+#   not judged yet  nothing              superseded: the next plan writes another one
 #   another         its candidates       ready
 _PULL = f"""
 UPDATE accountsync.account_task t
@@ -203,12 +214,13 @@ FROM (
   SELECT
     o.id,
     CASE
-      WHEN o.state IN ('needs_human', 'ready', 'unknown') THEN '{{{{}}}}'
+      WHEN o.state IN ('needs_human', 'ready', 'unknown') OR {_NOT_JUDGED} THEN '{{{{}}}}'
       ELSE {CANDIDATES_OF.format("o")}
     END AS systems,
     CASE
       WHEN o.state = 'unknown'
         OR o.state = 'needs_human' AND o.error_kind NOT IN {listed(NOTHING_DONE)} THEN 'unknown'
+      WHEN {_NOT_JUDGED} THEN 'superseded'
       ELSE 'ready'
     END AS state
   FROM accountsync.account_task o
@@ -220,6 +232,14 @@ FROM (
 WHERE t.id = w.id
 RETURNING t.person_id
 """
+
+_PLAN_AGAIN = text("""
+UPDATE accountsync.person
+SET planned_revision = 0
+WHERE id IN (
+  SELECT person_id FROM accountsync.account_task WHERE id = ANY(:tasks) AND state = 'superseded'
+)
+""")
 
 
 def carry_out(
@@ -233,14 +253,18 @@ def carry_out(
 ) -> Sequence[int]:
     """Changes the tasks and returns their persons, of whom `dependants.release_satisfied` has to
     follow in the same transaction. `states`: task → its state when it was chosen; a task that a
-    processor has claimed or ended meanwhile is left alone."""
+    processor has claimed or ended meanwhile is left alone. What the guard has not judged yet is
+    planned again."""
     statement = text(_PULL.format(sets=command.sets))
     values = {
         **causes.bound(cause), "tasks": list(states), "now": now,
         "states": orjson.dumps({str(task): state for task, state in states.items()}).decode(),
         "candidates": dependants.as_bound(candidates),
     }  # fmt: skip
-    return list(connection.scalars(statement, values))
+    persons = list(connection.scalars(statement, values))
+    if command.revives:
+        connection.execute(_PLAN_AGAIN, {"tasks": list(states)})
+    return persons
 
 
 _TAKE = text("""

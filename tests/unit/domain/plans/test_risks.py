@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -36,6 +37,7 @@ def of_change(
     desired: dict[str, Any],
     operation: str = "update",
     made_at: datetime | None = None,
+    names: Collection[str] = (),
 ) -> list[str]:
     account = Account(
         state=AccountState.ACTIVE, identifier="z1", remote_id=None, attributes=applied,
@@ -50,6 +52,7 @@ def of_change(
             person=person(),
             joined_since=SINCE,
             now=NOW,
+            names=names,
         )
     )
 
@@ -91,6 +94,22 @@ def test_what_an_update_takes_away(
     applied: dict[str, Any], desired: dict[str, Any], expected: list[str]
 ) -> None:
     assert of_change(applied, desired) == expected
+
+
+@pytest.mark.parametrize(
+    ("applied", "desired", "expected"),
+    [
+        ({"alias": "Z1@x"}, {"alias": "z1@y"}, ["rename"]),  # the account's identifier
+        ({"emails": [{"value": "wang@x"}]}, {"emails": [{"value": "7@y"}]}, ["rename"]),
+        ({"emails": [{"value": "wang@x"}]}, {"emails": []}, ["rename", "emptied_attribute"]),
+        ({"manager": "li@x"}, {"manager": "chen@x"}, []),
+        ({"alias": "7@x"}, {"alias": "wang@x"}, []),
+    ],
+)
+def test_what_held_a_name_is_renamed_whatever_it_is_made_from_now(
+    applied: dict[str, Any], desired: dict[str, Any], expected: list[str]
+) -> None:
+    assert of_change(applied, desired, names=["wang@x"]) == expected
 
 
 def test_a_rename_is_one_and_may_take_something_away() -> None:
@@ -201,3 +220,18 @@ def test_what_is_held_or_refused_is_the_same_whatever_it_will_wait_for(
     """I7: no plan writes it twice, and a refusal lasts."""
     held = an_open_one(RISKY, state, waits_for=())
     assert is_same(RISKY, held) is expected
+
+
+@pytest.mark.parametrize("state", ["ready", "waiting"])
+def test_what_was_let_through_is_judged_again_for_other_values(state: str) -> None:
+    """I7, I20: while a target is down somebody edits the template."""
+    before = an_open_one(RISKY, state, desired={"mail": "a@x"})
+    assert to_write(RISKY, before).state == "planned"
+    assert to_write(replace(RISKY, desired={"mail": "a@x"}), before).state == "waiting"
+
+
+@pytest.mark.parametrize("operation", ["create", "enable"])
+def test_what_gives_access_is_judged_once_whatever_its_values(operation: str) -> None:
+    """What the guard counts is that it is given."""
+    task = a_task(Risk(operation), operation=operation)
+    assert to_write(task, an_open_one(task, "ready", desired={"mail": "a@x"})).state == "ready"
