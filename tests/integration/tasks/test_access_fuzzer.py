@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from simulators.run import Sims
-from tests.integration.tasks.access_fuzzer import compile_once, drawn, outcome, simulators
+from tests.integration.tasks.access_fuzzer import drawn, outcome, simulators
 from tests.integration.tasks.access_model import Facts, Model
 
 SEEDS = (*range(12),)
@@ -27,11 +27,8 @@ def sims() -> Iterator[Sims]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_targets_contain_what_they_must(
-    engine: Engine, sims: Sims, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_targets_contain_what_they_must(engine: Engine, sims: Sims, seed: int) -> None:
     """I4, I9, I11, I17, I18, I19."""
-    compile_once(monkeypatch.setattr)
     wrong, told = outcome(engine, sims, seed, drawn(seed))
     assert wrong is None, "\n".join([wrong, *told])
 
