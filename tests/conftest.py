@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, make_url
 from sqlalchemy.engine import URL
@@ -17,7 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from accountsync.store.engine import make_engine
 from demo import postgres
-from tests.databases import Databases
+from tests.databases import Databases, execute
 from tests.installation import Installation, installed
 
 REPOSITORY = Path(__file__).parents[1]
@@ -82,7 +83,12 @@ def _log_to_what_stays() -> None:
     configure_logging(output=sys.__stderr__)
 
 
-_SETTINGS = {"max_connections": "300", "fsync": "off", "synchronous_commit": "off"}
+_SETTINGS = {
+    "max_connections": "300",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "scram_iterations": "1",  # a test logs in dozens of times: 4096 take longer than many a query
+}
 
 
 def _session_folder(config: pytest.Config) -> Path:
@@ -99,7 +105,10 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[URL]:
         yield make_url(given).set(drivername="postgresql+psycopg")
         return
     with postgres.shared(_session_folder(request.config), settings=_SETTINGS) as server:
-        yield make_url(server.url("postgres"))
+        url = make_url(server.url("postgres"))
+        with suppress(psycopg.errors.InternalError_):  # another worker is at it
+            execute(url, f"ALTER ROLE CURRENT_USER PASSWORD '{url.password}'")
+        yield url
 
 
 @pytest.fixture(scope="session")
