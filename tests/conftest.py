@@ -59,14 +59,31 @@ _ONE_WORKER = {  # part of a test's id → the group that shares something dear
 }
 
 
+_TURNS = ("live", "directories", "airflow", "slow", "")
+"""What takes longest begins first: no worker ends alone with it. Most of `live` is waiting."""
+
+
+def _group(nodeid: str) -> str:
+    return next((name for part, name in _ONE_WORKER.items() if part in nodeid), "")
+
+
+def _turn(item: pytest.Item) -> int:
+    return _TURNS.index(_group(item.nodeid) or ("slow" if item.get_closest_marker("slow") else ""))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
+
+
 class _Groups(LoadScopeScheduling):
     """As `--dist loadgroup`, whose marks pytest-xdist 3.8 does not see under pytest 9.2."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((name for part, name in _ONE_WORKER.items() if part in nodeid), nodeid)
+        return _group(nodeid) or nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Groups:
+    config.option.loadscopereorder = False  # not the largest first, but by turns
     return _Groups(config, log)
 
 
