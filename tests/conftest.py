@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, make_url
 from sqlalchemy.engine import URL
@@ -17,7 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from accountsync.store.engine import make_engine
 from demo import postgres
-from tests.databases import Databases
+from tests.databases import Databases, execute
 from tests.installation import Installation, installed
 
 REPOSITORY = Path(__file__).parents[1]
@@ -58,14 +59,31 @@ _ONE_WORKER = {  # part of a test's id → the group that shares something dear
 }
 
 
+_TURNS = ("live", "directories", "airflow", "slow", "")
+"""What takes longest begins first: no worker ends alone with it. Most of `live` is waiting."""
+
+
+def _group(nodeid: str) -> str:
+    return next((name for part, name in _ONE_WORKER.items() if part in nodeid), "")
+
+
+def _turn(item: pytest.Item) -> int:
+    return _TURNS.index(_group(item.nodeid) or ("slow" if item.get_closest_marker("slow") else ""))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
+
+
 class _Groups(LoadScopeScheduling):
     """As `--dist loadgroup`, whose marks pytest-xdist 3.8 does not see under pytest 9.2."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((name for part, name in _ONE_WORKER.items() if part in nodeid), nodeid)
+        return _group(nodeid) or nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Groups:
+    config.option.loadscopereorder = False  # not the largest first, but by turns
     return _Groups(config, log)
 
 
@@ -82,7 +100,12 @@ def _log_to_what_stays() -> None:
     configure_logging(output=sys.__stderr__)
 
 
-_SETTINGS = {"max_connections": "300", "fsync": "off", "synchronous_commit": "off"}
+_SETTINGS = {
+    "max_connections": "300",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "scram_iterations": "1",  # a test logs in dozens of times: 4096 take longer than many a query
+}
 
 
 def _session_folder(config: pytest.Config) -> Path:
@@ -99,7 +122,10 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[URL]:
         yield make_url(given).set(drivername="postgresql+psycopg")
         return
     with postgres.shared(_session_folder(request.config), settings=_SETTINGS) as server:
-        yield make_url(server.url("postgres"))
+        url = make_url(server.url("postgres"))
+        with suppress(psycopg.errors.InternalError_):  # another worker is at it
+            execute(url, f"ALTER ROLE CURRENT_USER PASSWORD '{url.password}'")
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,9 +73,15 @@ class Installation:
 
 def example_settings(**changes: Any) -> Settings:
     """The shipped example configuration, with retries that do not wait."""
+    return _parsed(json.dumps(changes))
+
+
+@lru_cache
+def _parsed(changes: str) -> Settings:
     path = Path(__file__).parents[1] / "config" / "accountsync.yaml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return parse(document | {"retry": FAST_RETRY, "breaker": FAST_BREAKER} | changes, origin="test")
+    ours = {"retry": FAST_RETRY, "breaker": FAST_BREAKER, **json.loads(changes)}
+    return parse(document | ours, origin="test")
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def test_a_run_that_was_started_past_the_door_ends_nothing_but_itself(live: Live
     run = live.stack.api.run(PROCESS, "too-large")
 
     def over() -> DagRun | None:
-        _skip_retry_delays(live, run)
+        live.skip_retry_delays()
         latest = live.stack.api.run(PROCESS, run.run_id)
         return None if latest.is_open else latest
 
@@ -63,15 +63,6 @@ def _refused(live: Live, path: str, body: dict[str, Any], token: str) -> str:
     with pytest.raises(AnswerError, match=": 400 ") as refused:
         live.rest("POST", path, {"logical_date": None, **body}, token=token)
     return re.sub(r"\s+", " ", str(refused.value))
-
-
-def _skip_retry_delays(live: Live, run: DagRun) -> None:
-    live.rows(
-        "UPDATE task_instance SET end_date = end_date - interval '1 hour'"
-        " WHERE run_id = %s AND state = 'up_for_retry'",
-        run.run_id,
-        database="airflow",
-    )
 
 
 def _expect_parsing(live: Live) -> None:

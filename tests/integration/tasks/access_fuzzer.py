@@ -12,17 +12,15 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from sqlalchemy import Engine, make_url
 
-from accountsync.domain.mapping import values
 from accountsync.store.engine import make_engine
 from demo import postgres
 from simulators import run
@@ -133,42 +131,6 @@ class Bench:
         return told
 
 
-def compile_once(put: Callable[[object, str, object], None] = setattr) -> None:
-    """Templates are compiled whenever a target is opened, which takes most of the time of so short
-    runs: here each is compiled once."""
-    put(values, "_check", _remembered(values._check))
-    put(values, "direct", _by_text(values.direct))
-    for sandbox in (values._SANDBOX, values._URL_SANDBOX):
-        put(sandbox, "compile", _remembered(sandbox.compile))
-        put(sandbox, "compile_expression", _remembered(sandbox.compile_expression))
-
-
-def _by_text(made: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
-    """`made`, of one environment."""
-    known: dict[str, Any] = {}
-
-    def once(environment: Any, text: str) -> Any:
-        if text not in known:
-            known[text] = made(environment, text)
-        return known[text]
-
-    return once
-
-
-def _remembered(made: Any) -> Any:
-    known: dict[str, Any] = {}
-
-    def once(source: Any, *others: Any, **named: Any) -> Any:
-        if not isinstance(source, str):
-            return made(source, *others, **named)
-        key = f"{source}{others}{named}"
-        if key not in known:
-            known[key] = made(source, *others, **named)
-        return known[key]
-
-    return once
-
-
 def simulators() -> AbstractContextManager[Sims]:
     target = TargetOptions()
     return run.running(hr=HrOptions(persons=0), idaas=target, welink=target, exchange=target)
@@ -181,7 +143,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--shrink", action="store_true", help="… the shortest, which takes longer")
     asked = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
-    compile_once()
     first, _, last = asked.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
     started, kinds = time.monotonic(), Counter[str]()

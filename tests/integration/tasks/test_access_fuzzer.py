@@ -19,7 +19,7 @@ from accountsync.jobs.tasks import processor
 from accountsync.targets import rest_look
 from simulators.run import Sims
 from tests.integration.tasks.access_events import rekey
-from tests.integration.tasks.access_fuzzer import begin, compile_once, drawn, outcome, simulators
+from tests.integration.tasks.access_fuzzer import begin, drawn, outcome, simulators
 from tests.integration.tasks.access_history import HOUR, Diverged, History
 from tests.integration.tasks.access_model import TARGETS, Facts, Model, changed
 from tests.integration.tasks.targets_world import TargetsWorld
@@ -37,11 +37,8 @@ def sims() -> Iterator[Sims]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_targets_contain_what_they_must(
-    engine: Engine, sims: Sims, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_targets_contain_what_they_must(engine: Engine, sims: Sims, seed: int) -> None:
     """I4, I9, I11, I17, I18, I19."""
-    compile_once(monkeypatch.setattr)
     wrong, told = outcome(engine, sims, seed, drawn(seed))
     assert wrong is None, "\n".join([wrong, *told])
 
@@ -115,7 +112,6 @@ def test_a_product_that_lets_access_be_is_seen(
     seen: str,
 ) -> None:
     """A fuzzer that would see none of it proves nothing (I17, I18)."""
-    compile_once(monkeypatch.setattr)
     monkeypatch.setattr(*broken)
     history = History(world=TargetsWorld(engine=engine, sims=sims), draw=Random(1))
     begin(history, seed=1)

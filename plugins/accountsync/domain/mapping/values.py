@@ -9,21 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from functools import lru_cache, wraps
+from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
-from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, meta, nodes
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError, Undefined, UndefinedError, meta, nodes
 
-from accountsync.domain.mapping.bounds import (
-    bounded_filters,
-    require_bounded_call,
-    require_narrow,
-    require_narrow_fields,
-)
 from accountsync.domain.mapping.expressions import direct, direct_template
-from accountsync.domain.mapping.filters import FILTERS
+from accountsync.domain.mapping.sandbox import Sandbox
 from accountsync.errors import ConfigurationError, InvalidPersonError
 
 Context = Mapping[str, Any]
@@ -31,6 +24,8 @@ Value = Callable[[Context], Any]
 
 _PATH = re.compile(r"[a-z_]+(\.[A-Za-z0-9_]+)+")
 _SINGLE = re.compile(r"\{\{[-+]?(?P<inside>(?:(?!\{\{|\}\}).)*?)[-+]?\}\}", re.DOTALL)
+_KEPT = 10_000
+"""Texts; a configuration has hundreds."""
 _BAD_DATA = (
     TemplateError,
     TypeError,
@@ -40,45 +35,6 @@ _BAD_DATA = (
     AttributeError,
     RecursionError,
 )
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """An expression sees its context and our filters, and neither templates nor globals.
-
-    It gets nothing random, no powers, and no repeated or endless texts, which could fill the
-    memory.
-    `body.items` is the key, not the method.
-    """
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def __init__(self, finalize: Callable[[Any], Any]) -> None:
-        super().__init__(undefined=StrictUndefined, autoescape=False, finalize=finalize)
-        self.globals.clear()
-        self.filters.pop("random")
-        self.filters.update(bounded_filters())
-        self.filters.update(FILTERS)
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, Mapping) and attribute in obj:
-            return obj[attribute]
-        if isinstance(obj, str) and attribute in ("format", "format_map"):
-            require_narrow_fields(obj)
-        return super().getattr(obj, attribute)
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "%":
-            if isinstance(left, str):
-                require_narrow(left)
-        elif operator == "**" or any(
-            isinstance(side, str | list | tuple) for side in (left, right)
-        ):
-            raise SecurityError(f"{operator} is refused")
-        return super().call_binop(context, operator, left, right)
-
-    def call(self, context: Any, method: Any, /, *arguments: Any, **named: Any) -> Any:
-        require_bounded_call(method, arguments, named)
-        return super().call(context, method, *arguments, **named)
 
 
 class _NoSegmentError(Exception):
@@ -100,8 +56,24 @@ def _segment(value: Any) -> str:
     return quote(text, safe="")
 
 
-_SANDBOX = _Sandbox(finalize=_present)
-_URL_SANDBOX = _Sandbox(finalize=_segment)
+_SANDBOX = Sandbox(finalize=_present)
+_URL_SANDBOX = Sandbox(finalize=_segment)
+
+
+class _Compiler(Protocol):
+    def __call__(self, text: str, *, roots: Collection[str]) -> Value: ...
+
+
+def _once(compiler: _Compiler) -> _Compiler:
+    """What a text compiles to depends on the text and the roots alone and holds no state. It is
+    kept: settings compile it to judge it, and then whoever opens a target, each time."""
+    kept = lru_cache(maxsize=_KEPT)(compiler)
+
+    @wraps(compiler)
+    def compiled(text: str, *, roots: Collection[str]) -> Value:
+        return kept(text, roots=frozenset(roots))
+
+    return compiled
 
 
 def compile_value(text: str, *, roots: Collection[str]) -> Value:
@@ -110,12 +82,13 @@ def compile_value(text: str, *, roots: Collection[str]) -> Value:
     Raises ConfigurationError for a syntax error or a root that does not exist here.
     """
     if "{{" in text or "{%" in text:
-        return _compile_template(text, roots)
+        return _compile_template(text, roots=roots)
     if _PATH.fullmatch(text) and text.partition(".")[0] in roots:
         return _compile_path(text)
     return lambda _: text
 
 
+@_once
 def compile_expression(text: str, *, roots: Collection[str]) -> Value:
     """An expression without braces, such as `body.data.users[0].id`."""
     if "{{" in text:
@@ -136,6 +109,7 @@ def compile_condition(text: str, *, roots: Collection[str]) -> Callable[[Context
     return lambda context: bool(value(context))
 
 
+@_once
 def compile_url_path(text: str, *, roots: Collection[str]) -> Value:
     """A text in which every inserted value is percent-encoded, so that it stays in its segment."""
     _check(text, text, roots)
@@ -235,18 +209,19 @@ def paths(node: Any, *, roots: Collection[str]) -> set[tuple[str, ...]]:
     if not isinstance(node, str):
         return set()
     if "{{" in node or "{%" in node:
-        return _paths_of_template(node)
+        return set(_paths_of_template(node))
     path = tuple(node.split("."))
     return {path} if _PATH.fullmatch(node) and path[0] in roots else set()
 
 
-def _paths_of_template(text: str) -> set[tuple[str, ...]]:
+@lru_cache(maxsize=_KEPT)
+def _paths_of_template(text: str) -> frozenset[tuple[str, ...]]:
     try:
         tree = _SANDBOX.parse(text)
     except TemplateError:
-        return set()
+        return frozenset()
     roots = meta.find_undeclared_variables(tree)
-    return {path for path in _paths_below(tree) if path[0] in roots}
+    return frozenset(path for path in _paths_below(tree) if path[0] in roots)
 
 
 def _paths_below(node: nodes.Node) -> Iterator[tuple[str, ...]]:
@@ -284,7 +259,8 @@ def _compile_path(path: str) -> Value:
     return read
 
 
-def _compile_template(text: str, roots: Collection[str]) -> Value:
+@_once
+def _compile_template(text: str, *, roots: Collection[str]) -> Value:
     single = _SINGLE.fullmatch(text.strip())
     if single:
         return compile_expression(single["inside"].strip(), roots=roots)

@@ -360,3 +360,12 @@ def test_any_braces_compile_or_are_refused_and_then_run_or_are_about_the_person(
 def test_the_texts_that_a_mapping_can_name_are_seen(mapped: Any, named: set[str]) -> None:
     """What is only compared is no result: nobody leaves a group because of it."""
     assert named_texts(mapped, roots=ROOTS) == named
+
+
+@pytest.mark.parametrize("text", ["{{ person.name }}", "{{ person.name }} of {{ person.office }}"])
+def test_a_text_is_compiled_once_and_judged_by_the_roots_of_each_place(text: str) -> None:
+    """Settings and everybody who opens a target ask for the same texts."""
+    once = compile_value(text, roots={"person"})
+    assert compile_value(text, roots=["person"]) is once
+    with pytest.raises(ConfigurationError, match="person, which does not exist here"):
+        compile_value(text, roots={"names"})
