@@ -50,6 +50,14 @@ def _elsewhere(ldap: LdapSubject) -> list[Any]:
     return entries
 
 
+@pytest.mark.parametrize("shown", ["e777", "\uff25\uff17\uff17\uff17"])
+def test_a_key_that_is_spelt_otherwise_is_the_persons(ldap: LdapSubject, shown: str) -> None:
+    """I17: as an adoption sees it, so that a leaver's access ends without a human."""
+    account = _made(ldap, OTHER)
+    ldap.edit(OTHER, {ldap.key: shown})
+    assert _do(ldap, "disable", account).enabled is False
+
+
 def test_a_leaver_who_was_moved_out_of_the_base_cannot_log_in_any_more(ldap: LdapSubject) -> None:
     """I17: an administrator put the entry into another container; it stays there."""
     account = _made(ldap)

@@ -159,6 +159,17 @@ def test_the_key_last_seen_and_the_wanted_one_are_both_the_persons() -> None:
             assert _do(service, changing("disable", late, wanted)).enabled is False
 
 
+@pytest.mark.parametrize("shown", ["e777", " E777", "\uff25\uff17\uff17\uff17"])
+def test_a_key_that_is_spelt_otherwise_is_the_persons(shown: str) -> None:
+    """I17: as an adoption sees it, so that a leaver's access ends without a human."""
+    person = {**PERSON, "externalId": "E777"}
+    with lying() as service:
+        account = _made(service, person)
+        service.user()["externalId"] = shown
+        assert _do(service, lambda c: c.find(person)).ours
+        assert _do(service, changing("disable", account, person)).enabled is False
+
+
 def test_an_account_is_never_reached_by_a_key_that_it_never_carried() -> None:
     """A.5: the wanted number is another person's, and our own account has gone."""
     with lying() as service:

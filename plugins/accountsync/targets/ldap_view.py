@@ -7,7 +7,7 @@ from typing import Any
 
 from accountsync.domain.accounts.account import Account, Attributes
 from accountsync.domain.accounts.distinguished_name import folded, parent, rdn, relative
-from accountsync.domain.accounts.likeness import with_gaps
+from accountsync.domain.accounts.likeness import is_like, with_gaps
 from accountsync.errors import ForeignAccountError
 from accountsync.settings.ldap import LdapTarget
 from accountsync.targets.connector import required
@@ -49,9 +49,9 @@ class EntryView:
 
     def carries(self, entry: Entry, *keys: object) -> bool:
         """Whether its key is one of these. An entry without a key carries the empty one."""
-        shown = [text.casefold() for text in entry.texts(self._target.key)] or [""]
-        wanted = {str(key).casefold() for key in keys if key is not None}
-        return any(text in wanted for text in shown)
+        shown = entry.texts(self._target.key) or [""]
+        wanted = [str(key) for key in keys if key is not None]
+        return any(is_like(key, text) for key in wanted for text in shown)
 
     def is_of(self, entry: Entry, account: Account, attributes: Attributes) -> bool:
         """Whether it carries the key last seen, or the one that is wanted (I18)."""

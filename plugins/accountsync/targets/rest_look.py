@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from accountsync.domain.accounts.account import Account, Attributes, RemoteAccount
+from accountsync.domain.accounts.likeness import is_like
 from accountsync.errors import FOREIGN, ForeignAccountError, TransientError
 from accountsync.settings.targets import BY_ID_ROOTS, FIND_ROOTS, Find, RestTarget
 from accountsync.targets.connector import required
@@ -124,4 +125,4 @@ def is_another(remote: RemoteAccount, account: Account) -> bool:
 
 
 def same(key: str, other: str) -> bool:
-    return key.casefold() == other.casefold()
+    return is_like(key, other)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from accountsync.domain.accounts.account import Account, Attributes, Operation, RemoteAccount
-from accountsync.domain.accounts.likeness import with_gaps
+from accountsync.domain.accounts.likeness import is_like, with_gaps
 from accountsync.errors import (
     FOREIGN,
     AccountMissingError,
@@ -186,7 +186,7 @@ class ScimConnector:
         user = await self._look_ups.matching(attributes)
         if user is None:
             return None
-        ours = str(user.resource.get("externalId", "")) == str(attributes["externalId"])
+        ours = is_like(str(attributes["externalId"]), str(user.resource.get("externalId", "")))
         declared = scim_messages.declared_groups(attributes)
         joined = None
         if self._has_groups:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from accountsync.domain.accounts.account import Account, Attributes
+from accountsync.domain.accounts.likeness import is_like
 from accountsync.errors import TransientError
 from accountsync.targets import scim_messages
 from accountsync.targets.connector import required
@@ -19,7 +20,8 @@ def carries(resource: Mapping[str, Any], keys: Iterable[object]) -> bool:
     """Whether the user carries one of the keys. Some providers never show an externalId; for them
     their own id has to do."""
     shown = resource.get(_KEY)
-    return shown in (None, "") or str(shown) in {str(key) for key in keys if key is not None}
+    wanted = [str(key) for key in keys if key is not None]
+    return shown in (None, "") or any(is_like(key, str(shown)) for key in wanted)
 
 
 class LookUps:
