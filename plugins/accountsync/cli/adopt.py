@@ -58,7 +58,9 @@ def adopt_cases(
 
 @app.command("resolve")
 def adopt_resolve(
-    case: Annotated[int, typer.Argument(help="its number, from `adopt cases`")],
+    case: Annotated[
+        int, typer.Argument(min=1, max=session.LARGEST, help="its number, from `adopt cases`")
+    ],
     comment: Comment,
     person: Annotated[
         str | None, typer.Option(help="the employee number of the person to whom it belongs")

@@ -19,7 +19,9 @@ from accountsync.store.persons.held_feeds import HeldFeed
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
-Feed = Annotated[int, typer.Argument(help="its number, from `feed list`")]
+Feed = Annotated[
+    int, typer.Argument(min=1, max=session.LARGEST, help="its number, from `feed list`")
+]
 
 
 @app.command("list")

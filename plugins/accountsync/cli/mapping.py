@@ -87,7 +87,10 @@ def mapping_export(
     kind: Kind,
     file: Annotated[Path | None, typer.Argument(help="default: standard output")] = None,
     before: Annotated[
-        int | None, typer.Option(help="as it was before this change of `mapping history`")
+        int | None,
+        typer.Option(
+            min=1, max=session.LARGEST, help="as it was before this change of `mapping history`"
+        ),
     ] = None,
 ) -> None:
     """Write the mapping as CSV. To restore an older state, import it with `--delete`."""

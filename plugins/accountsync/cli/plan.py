@@ -17,7 +17,9 @@ from accountsync.store.plans.plan_view import PlanLine, PlanView
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
-Plan = Annotated[int, typer.Argument(help="its number, from `plan list`")]
+Plan = Annotated[
+    int, typer.Argument(min=1, max=session.LARGEST, help="its number, from `plan list`")
+]
 ForReason = Annotated[
     list[str] | None,
     typer.Option("--reason", help="only what this reason asks for, as `plan show` names it"),

@@ -20,7 +20,9 @@ from accountsync.jobs.commands.account_requests import RequestStatus
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
-Request = Annotated[int, typer.Argument(help="its number, from `request list`")]
+Request = Annotated[
+    int, typer.Argument(min=1, max=session.LARGEST, help="its number, from `request list`")
+]
 Header = Annotated[str | None, typer.Option(help="for a CSV file, which holds the persons only")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
@@ -112,7 +114,8 @@ def request_status(request: Request, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def request_list(
-    limit: Annotated[int, typer.Option(min=1, help="the newest")] = 20, as_json: AsJson = False
+    limit: Annotated[int, typer.Option(min=1, max=session.LARGEST, help="the newest")] = 20,
+    as_json: AsJson = False,
 ) -> None:
     """List requests, the newest first."""
     requests = account_requests.list_newest(engine=session.store(), limit=limit)

@@ -20,6 +20,9 @@ def _not_blank(comment: str) -> str:
     return comment
 
 
+LARGEST = 2**63 - 1
+"""No row of the store has a higher number."""
+
 Comment = Annotated[str, typer.Option(help="why; kept in the audit trail", callback=_not_blank)]
 Decider = Annotated[str, typer.Option(help="who decides; default: your login", show_default=False)]
 Actor = Annotated[str, typer.Option(help="who acts; default: your login", show_default=False)]

@@ -25,14 +25,19 @@ from accountsync.store.tasks.task_view import TaskView
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
-Task = Annotated[int | None, typer.Option(help="its number, from `task list`")]
+Task = Annotated[
+    int | None, typer.Option(min=1, max=session.LARGEST, help="its number, from `task list`")
+]
 Target = Annotated[str | None, typer.Option("--target", "--system", help="the target")]
 OfOperation = Annotated[str | None, typer.Option(help="create, update, rename, enable, …")]
 State = Annotated[str | None, typer.Option(help="ready, waiting, failed, needs_human, …")]
 Error = Annotated[str | None, typer.Option(help="the kind of error, as `task failures` shows it")]
 Person = Annotated[str | None, typer.Option(help="an employee number")]
 Request = Annotated[
-    int | None, typer.Option(help="the number of an account request, from `request list`")
+    int | None,
+    typer.Option(
+        min=1, max=session.LARGEST, help="the number of an account request, from `request list`"
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="do it; without this the tasks are only counted")]
 
@@ -53,7 +58,7 @@ def task_list(
     error: Error = None,
     person: Person = None,
     request: Request = None,
-    limit: Annotated[int, typer.Option(min=1, help="at most so many")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=session.LARGEST, help="at most so many")] = 50,
 ) -> None:
     """List tasks, the newest first."""
     chosen = _filter(task, target, operation, state, error, person, request)
@@ -81,7 +86,11 @@ def _why(task: TaskView) -> str:
 
 
 @app.command("show")
-def task_show(task: Annotated[int, typer.Argument(help="its number, from `task list`")]) -> None:
+def task_show(
+    task: Annotated[
+        int, typer.Argument(min=1, max=session.LARGEST, help="its number, from `task list`")
+    ],
+) -> None:
     """Print one task: why it was planned, what it waits for and since when, and all its
     attempts."""
     with session.store().connect() as connection:
@@ -166,7 +175,9 @@ _add_command(
 
 @app.command("done")
 def task_done(
-    task: Annotated[int, typer.Option(help="its number")], comment: Comment, actor: Decider = ""
+    task: Annotated[int, typer.Option(min=1, max=session.LARGEST, help="its number")],
+    comment: Comment,
+    actor: Decider = "",
 ) -> None:
     """Say that a human has done at the target what the task asked for."""
     settings = session.settings()
