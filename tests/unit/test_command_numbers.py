@@ -17,7 +17,7 @@ from accountsync.__main__ import app
         ("task", "list", "--request", "{}"),
         ("task", "done", "--comment", "c", "--task", "{}"),
         ("feed", "show", "{}"),
-        ("request", "show", "{}"),
+        ("request", "status", "{}"),
     ],
     ids=" ".join,
 )
