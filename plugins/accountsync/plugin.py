@@ -13,7 +13,7 @@ _Scope = dict[str, Any]
 _Receive = Callable[[], Awaitable[dict[str, Any]]]
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
 _GIVES_VALUES = re.compile(
-    r"/api/v2/(dags/[^/]+/dagRuns|backfills(/dry_run)?|assets/events"
+    r"/api/v2/(dags/[^/]+/dagRuns|backfills(/dry_run)?|assets/(events|[^/]+/materialize)"
     r"|dags/[^/]+/dagRuns/[^/]+/taskInstances/[^/]+/xcomEntries(/[^/]+)?)/?$"
 )
 _METHODS = ("POST", "PATCH")

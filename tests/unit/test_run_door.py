@@ -91,6 +91,7 @@ def test_a_request_without_an_end_is_refused_without_being_read_to_it() -> None:
     ("method", "path"),
     [
         ("POST", "assets/events"),
+        ("POST", "assets/1/materialize"),
         ("POST", "dags/d/dagRuns/r/taskInstances/t/xcomEntries"),
         ("PATCH", "dags/d/dagRuns/r/taskInstances/t/xcomEntries/return_value"),
     ],

@@ -72,7 +72,7 @@ def _problem_of(path: str, body: bytes) -> str | None:
         return None
     if not isinstance(asked, dict):
         return None
-    if path.rstrip("/").endswith("/assets/events") or "/xcomEntries" in path:
+    if "/assets/" in path or "/xcomEntries" in path:
         return _TOO_LARGE if _is_too_large(asked) else None
     is_backfill = "/backfills" in path
     dag_id = asked.get("dag_id") if is_backfill else path.split("/dags/")[-1].split("/")[0]

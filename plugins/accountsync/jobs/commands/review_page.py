@@ -83,11 +83,12 @@ def _first_time(
     yield (
         "\nApprove: exactly these go on, as far as they still hold. Reject: exactly these are"
         f" cancelled, and not planned again until something about them changes (or {again});"
-        " leavers among them are asked about once more."
+        " those who left by a last day, or are gone from HR, are asked about once more."
     )
     yield (
         "\n批准（Approve）：仅放行上述任务中目前仍然成立的。拒绝（Reject）：仅取消上述任务，"
-        f"相关情况变化之前不再计划（或执行 {again}）；其中的离职人员会再询问一次。"
+        f"相关情况变化之前不再计划（或执行 {again}）；"
+        "其中最后工作日已过或 HR 中已无的人员会再询问一次。"
     )
 
 
