@@ -422,7 +422,12 @@ def test_an_account_whose_new_key_was_sent_without_an_answer_is_disabled(
     made.plan()
     made.drain()
     assert not is_open(made, new)
-    assert account(made, "welink", new)["disabled_by"] == "accountsync"
+    known = account(made, "welink", new)
+    assert (known["disabled_by"], known["attributes"]["corpUserId"]) == ("accountsync", new)
+    change(made, new, leave_date=None)
+    made.plan()
+    made.drain()
+    assert is_open(made, new)
 
 
 def test_an_account_that_was_given_the_new_key_by_hand_is_never_quietly_closed(

@@ -79,10 +79,12 @@ async def _written(
 ) -> tuple[RemoteAccount, Attributes] | None:
     """The account as a call has made or changed it of which nobody knows the outcome, and what was
     sent."""
+    known = task.account.attributes if task.account else task.attributes
     for sent in task.sent:
-        remote = await connector.find(sent)
+        written = {**known, **sent}  # a run that was killed has not kept what it read late
+        remote = await connector.find(written)
         if remote is not None and remote.ours and _may_be(remote, task.account):
-            return remote, sent
+            return remote, written
     return None
 
 
@@ -130,6 +132,7 @@ async def call(connector: Connector, task: ClaimedTask, *, rules: Rules, now: da
     account = await _present(connector, task)
     if account is None:
         return outcomes.not_found(task, rules=rules, now=now)
+    task = replace(task, account=account)
     changed = await _change(connector, task, account)
     return probe.changed(
         task, await _shown(connector, task, account, changed), rules=rules, now=now
@@ -144,15 +147,12 @@ async def _present(connector: Connector, task: ClaimedTask) -> Account | None:
         return await _made_in_doubt(connector, task)
     if not task.sent or not connector.can_find or await _looked_at(connector, task, known):
         return known
-    written = await _written(connector, task)
-    if written is None:
+    found = await _written(connector, task)
+    if found is None:
         return known
-    remote, sent = written
+    remote, written = found
     return replace(
-        known,
-        identifier=remote.identifier,
-        remote_id=remote.remote_id,
-        attributes={**known.attributes, **sent},
+        known, identifier=remote.identifier, remote_id=remote.remote_id, attributes=written
     )
 
 
@@ -162,15 +162,15 @@ async def _made_in_doubt(connector: Connector, task: ClaimedTask) -> Account | N
         raise NeedsDataError("no account of this person is known here")
     if not connector.can_find:
         raise NeedsHumanError("nobody knows whether the account was made: look there yourself")
-    written = await _written(connector, task)
-    remote = written[0] if written else await connector.find(task.attributes)
+    found = await _written(connector, task)
+    remote, written = found or (await connector.find(task.attributes), task.attributes)
     if remote is None or not remote.ours:
         return None
     return Account(
         state=AccountState.ACTIVE,
         identifier=remote.identifier,
         remote_id=remote.remote_id,
-        attributes=as_found(task.attributes, remote.attributes),
+        attributes=as_found(written, remote.attributes),
     )
 
 
