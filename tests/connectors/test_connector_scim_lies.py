@@ -170,6 +170,16 @@ def test_a_key_that_is_spelt_otherwise_is_the_persons(shown: str) -> None:
         assert _do(service, changing("disable", account, person)).enabled is False
 
 
+def test_an_answer_that_shows_another_user_is_no_answer() -> None:
+    """I18: a cache or a proxy mixed them up."""
+    with lying() as service:
+        account = _made(service)
+        service.user()["id"] = "another"
+        with pytest.raises(TransientError, match="another id than was asked for"):
+            _do(service, changing("disable", account, PERSON))
+        assert service.changes() == []
+
+
 def test_an_account_is_never_reached_by_a_key_that_it_never_carried() -> None:
     """A.5: the wanted number is another person's, and our own account has gone."""
     with lying() as service:

@@ -75,7 +75,10 @@ class Provider:
             raise NeedsHumanError("the target does not show the account to our login (HTTP 403)")
         if answer.status != 200 or not scim_messages.has_user(answer):
             raise TransientError(f"read before write: HTTP {answer.status} is not a user")
-        return await self.seen(answer)
+        user = await self.seen(answer)
+        if user.id != remote_id:
+            raise TransientError("read before write: it shows another id than was asked for")
+        return user
 
     async def seen(self, answer: Answer) -> Seen:
         """The user of an answer that has one."""
