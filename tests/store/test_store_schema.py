@@ -282,6 +282,8 @@ def _start(database_url: str, home: Path, *words: str) -> subprocess.Popen[str]:
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # as in a terminal, also where whoever runs the tests ignores Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         text=True,
     )
 
