@@ -28,6 +28,10 @@ FROZEN = {
     "0002_repair.py": "71b56eefaaa91ff23da365e32111f8205f6d42e79744a500203af519b695c394",
     "0003_reasons.py": "7d2c294447ae690c9184ff3a0f9359f563ba06e9b7599a2aca15d0da70a778e4",
     "0004_facts.py": "9fd3313f981ae4c32fbf26b5dd78eeca8dcda9f6bb8f3092848db0bfd2f0f753",
+    "0005_access_ends.py": "09d6d2d910f5f609da2e90a958c429209d93314159f135f634c2febcbdc17674",
+    "0006_risks.py": "d19ab277a7816440950e7bcac87019667cd79b6460ede4c6e0d4d40d40a8e6bd",
+    "0007_reviews.py": "070c7725a07571f4cb5b754ee2fac8af14b27ca705629904e6482723e480601e",
+    "0008_least_privilege.py": "fbb8949d4a0339767ca6356d70174c3eeb26b75b767c5a1533590570903300fb",
 }
 
 # What a store from before may not keep: (table, column) → why.
