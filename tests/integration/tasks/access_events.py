@@ -95,8 +95,10 @@ def renumber(history: History) -> None:
 
 
 def move_hire(history: History) -> None:
-    """HR mends a first day, also of somebody who works already."""
-    if facts := history.somebody("prehire", "active"):
+    """HR mends a first day, also of somebody who works already. After a last day it would be that
+    of a rehire."""
+    facts = history.somebody("prehire", "active")
+    if facts and facts.leave is None:
         hire = history.today + history.draw.choice((-9, -1, 0, 1, 2, 6)) * DAY
         history.put(changed(facts, hire=hire))
         history.say(f"{facts.number} is hired on {hire}")
