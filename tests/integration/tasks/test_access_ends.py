@@ -150,6 +150,31 @@ def test_a_target_that_is_down_keeps_nobody_in_elsewhere_for_longer_than_an_hour
     assert newest(made, "idaas", number)["state"] == "succeeded"
 
 
+def test_an_enable_of_which_nobody_knows_the_outcome_keeps_no_leaver_in(
+    made: TargetsWorld,
+) -> None:
+    """I17: the account is known as disabled, and may be open."""
+    number = somebody(made)
+    for day in (LEFT, None):
+        change(made, number, leave_date=day)
+        made.plan()
+        if day:
+            made.drain()
+    made.sims.idaas.fault("drop_after", path=r"/user/\d+/enable$")
+    made.process("idaas")
+    made.execute(
+        "UPDATE accountsync.account_task SET state = 'needs_human' WHERE state = 'unknown'"
+    )
+    made.sims.idaas.heal()
+    assert enabled(made, "idaas", number)
+    change(made, number, leave_date=LEFT)
+    made.plan()
+    made.plan()
+    made.drain()
+    assert not enabled(made, "idaas", number)
+    assert newest(made, "idaas", number)["state"] == "succeeded"
+
+
 def test_no_value_of_others_begins_a_line_of_the_lists(made: TargetsWorld) -> None:
     """I15, I20: as in every other list, HR's values are text on a terminal."""
     number = somebody(made)

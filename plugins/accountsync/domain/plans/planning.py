@@ -88,13 +88,16 @@ def asked_by_doubt(
 ) -> Operation | None:
     """The operation that an open task in doubt asks for, whatever the account is known to be.
 
-    A create whose outcome nobody knows may have made an account: it is looked for and disabled. A
-    disable that may have happened is undone for somebody who is to have access.
+    A create whose outcome nobody knows may have made an account, and an enable may have opened one:
+    it is looked for and disabled. A disable that may have happened is undone for somebody who is to
+    have access.
     """
     if open_task is None or wanted.state is None or open_task.state == TaskState.RUNNING:
         return None
     is_unknown = account is None or account.state == AccountState.DELETED
     if not wanted.is_of_entitled and is_unknown and _may_have_made(open_task):
+        return Operation.DISABLE
+    if wanted.state != AccountState.ACTIVE and account and _may_have_opened(account, open_task):
         return Operation.DISABLE
     was_asked = (
         open_task.operation == Operation.DISABLE and open_task.state == TaskState.NEEDS_HUMAN
@@ -107,6 +110,14 @@ def asked_by_doubt(
 def _may_have_made(open_task: OpenTask) -> bool:
     is_create = open_task.operation == Operation.CREATE and open_task.state in IN_DOUBT
     return is_create or open_task.operation == Operation.DISABLE
+
+
+def _may_have_opened(account: Account, open_task: OpenTask) -> bool:
+    """A disabled account of ours; until the disable that this asks for is done, it is asked for."""
+    if account.state != AccountState.DISABLED or account.provenance not in OURS:
+        return False
+    is_enable = open_task.operation == Operation.ENABLE and open_task.state in IN_DOUBT
+    return is_enable or open_task.operation == Operation.DISABLE
 
 
 _CHANGES = {Difference.ATTRIBUTES: Operation.UPDATE, Difference.IDENTIFIER: Operation.RENAME}
