@@ -20,6 +20,7 @@ from accountsync.domain.accounts.account import (
     Operation,
     RemoteAccount,
 )
+from accountsync.domain.accounts.likeness import is_like
 from accountsync.errors import (
     AccountExistsError,
     AccountMissingError,
@@ -35,7 +36,7 @@ from accountsync.targets.connector import required
 from accountsync.targets.declared import DeclaredCall
 from accountsync.targets.rest_check import check
 from accountsync.targets.rest_list import listed
-from accountsync.targets.rest_look import Looks, is_another, same
+from accountsync.targets.rest_look import Looks, is_another
 from accountsync.wire.answer import Answer
 from accountsync.wire.api import Api
 from accountsync.wire.dry_run import Refusals
@@ -189,7 +190,7 @@ class RestConnector:
             account = self._identified(operation, account, seen)
         key = self._key_of(account, attributes, seen)
         wanted = str(attributes.get(self._target.key) or key)
-        has_new_key = operation in _SETS and not same(wanted, key)
+        has_new_key = operation in _SETS and not is_like(wanted, key)
         if has_new_key and call.carries_key:
             await self._require_free(account, attributes)
         context = {

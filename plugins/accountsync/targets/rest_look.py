@@ -67,7 +67,7 @@ class Looks:
     ) -> RemoteAccount | None:
         """The account under the key that is wanted by now, which only its own id proves."""
         wanted = attributes.get(self._key)
-        if self._by_id or account.remote_id is None or wanted is None or same(str(wanted), last):
+        if self._by_id or account.remote_id is None or wanted is None or is_like(str(wanted), last):
             return None
         remote = await self._carrying(str(wanted), attributes, account.identifier)
         return remote if remote and remote.remote_id == account.remote_id else None
@@ -110,7 +110,7 @@ class Looks:
     ) -> RemoteAccount:
         item = look.item(answer)
         key = self._view.key(item)
-        ours = any(same(str(known), key) for known in keys if known is not None)
+        ours = any(is_like(str(known), key) for known in keys if known is not None)
         return self._view.account(item, ours=ours, identifier=identifier)
 
     def in_answer(self, answer: Answer, item: Any) -> RemoteAccount:
@@ -122,7 +122,3 @@ def is_another(remote: RemoteAccount, account: Account) -> bool:
     """Whether both are known by the target's own ids, and these differ."""
     ids = (remote.remote_id, account.remote_id)
     return None not in ids and ids[0] != ids[1]
-
-
-def same(key: str, other: str) -> bool:
-    return is_like(key, other)

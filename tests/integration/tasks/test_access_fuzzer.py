@@ -100,7 +100,7 @@ def later(*_: Any) -> Step:
     [
         (in_doubt, (steps, "_step_in_doubt", later), "forgotten"),
         (refused, (processor, "asked_again", given_up), "let be"),
-        (reissued, (rest_look, "same", alike), "stranger"),
+        (reissued, (rest_look, "is_like", alike), "stranger"),
     ],
 )
 def test_a_product_that_lets_access_be_is_seen(

@@ -19,6 +19,7 @@ from accountsync.domain.accounts.account import (
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.outcomes import ClaimedTask
 from accountsync.store.tables import listed
+from accountsync.store.tasks.doubts import MAY_HAVE_HAPPENED
 from accountsync.store.tasks.due_tasks import MAY_BE_SENT
 
 _WRITES_KEYS = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)
@@ -40,26 +41,12 @@ _COLUMNS = f"""
       WHERE a.person_id = c.person_id
     )
   END AS accounts,
-  -- what the account may carry, by calls of which nobody knows the outcome; rides on
-  -- ix_account_task_person_id_system_id
+  -- what the account may carry, by calls of which nobody knows the outcome
   CASE
     WHEN c.operation IN {listed(TAKES_AWAY)} THEN (
       SELECT jsonb_agg(asked.desired ORDER BY asked.id DESC)
       FROM accountsync.account_task asked
-      WHERE asked.person_id = c.person_id
-        AND asked.system = c.system
-        AND asked.operation IN {listed(_WRITES_KEYS)}
-        AND asked.id > ALL (
-          SELECT over.id
-          FROM accountsync.account_task over
-          WHERE over.person_id = c.person_id
-            AND over.system = c.system
-            AND over.state = 'succeeded'
-        )
-        AND EXISTS (
-          SELECT FROM accountsync.task_attempt a
-          WHERE a.task_id = asked.id AND a.outcome = 'unknown'
-        )
+      WHERE asked.operation IN {listed(_WRITES_KEYS)} AND {MAY_HAVE_HAPPENED.format("c")}
     )
   END AS sent,
   -- a key is another person's once that person has both the number and an account with this key;

@@ -13,6 +13,7 @@ from accountsync.domain.storable import as_json
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.outcomes import Outcome, Result
 from accountsync.store.tasks import dependants
+from accountsync.store.tasks.doubts import MAY_HAVE_HAPPENED
 
 # What _RECORD does with a result. It is one statement, so that every part of it sees the store as
 # it was before: the attempt still open, the account still the old one. With a statement for each
@@ -33,7 +34,7 @@ from accountsync.store.tasks import dependants
 #   told            another     told         `changed`: its state, identifier and attributes; `kept`
 #                                            where no account was known
 #   told            another     null         `changed`: its state; identifier and attributes stay
-_RECORD = text("""
+_RECORD = text(f"""
 WITH r AS (
   SELECT *
   FROM jsonb_to_recordset(CAST(:results AS jsonb)) AS r (
@@ -87,22 +88,11 @@ WITH r AS (
     task.*, r.account_state, r.identifier, r.remote_id, r.adopted, r.replan, r.state, r.closed,
     coalesce(r.applied, task.desired) AS applied,
     -- one that was found disabled was disabled by somebody else, unless an earlier call of ours may
-    -- have done it; rides on ix_account_task_person_id_system_id
+    -- have done it
     task.operation = 'disable' AND (r.was_enabled IS NOT FALSE OR EXISTS (
       SELECT
       FROM accountsync.account_task asked
-      JOIN accountsync.task_attempt a ON a.task_id = asked.id
-      WHERE asked.person_id = task.person_id
-        AND asked.system = task.system
-        AND asked.operation = 'disable'
-        AND a.outcome = 'unknown'
-        AND asked.id > ALL (
-          SELECT over.id
-          FROM accountsync.account_task over
-          WHERE over.person_id = task.person_id
-            AND over.system = task.system
-            AND over.state = 'succeeded'
-        )
+      WHERE asked.operation = 'disable' AND {MAY_HAVE_HAPPENED.format("task")}
     )) AS is_ours
   FROM task
   JOIN r ON r.id = task.id
