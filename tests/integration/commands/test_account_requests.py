@@ -344,6 +344,7 @@ def test_a_command_chooses_what_a_request_asks_for_and_nothing_else(
         engine=world.engine, settings=world.settings, command="retry", chosen=chosen, actor="mia",
         comment="IDaaS is well again",
     )  # fmt: skip
+    world.plan()
     world.drain()
     assert set(world.there("welink")) == set(NUMBERS)
     assert world.states("idaas", "create") == {"failed": everybody - 3, "succeeded": 3}

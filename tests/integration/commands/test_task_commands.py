@@ -154,6 +154,7 @@ def test_a_retry_takes_along_what_failed_because_of_it(refused: TargetsWorld, sh
     everybody = len(refused.entitled())
     assert refused.states("idaas", "create") == {"ready": everybody}
     assert refused.states("welink", "create") == {"waiting": everybody}
+    refused.plan()
     refused.drain()
     for target in ("idaas", "welink", "email"):
         assert refused.states(target, "create") == {"succeeded": everybody}

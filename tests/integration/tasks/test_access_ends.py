@@ -30,6 +30,22 @@ from tests.integration.tasks.access_world import (
 from tests.integration.tasks.targets_world import TargetsWorld
 
 
+def lose_a_disable(world: TargetsWorld, number: str) -> None:
+    """The person leaves; WeLink disables the account, and neither its answer nor a look says so."""
+    change(world, number, leave_date=LEFT)
+    world.plan()
+    world.sims.welink.faults(
+        {"kind": "drop_after", "path": "/user/disable$", "times": 1},
+        {"kind": "status", "code": 500, "path": "/user/detail$", "skip": 1},
+    )
+    for _ in range(14):
+        world.drain()
+        world.execute("UPDATE accountsync.account_task SET next_attempt_at = now()")
+    assert newest(world, "welink", number)["state"] == "needs_human"
+    assert not enabled(world, "welink", number)
+    world.sims.welink.heal()
+
+
 @pytest.mark.parametrize(
     ("operation", "state"),
     [
@@ -175,6 +191,44 @@ def test_an_enable_of_which_nobody_knows_the_outcome_keeps_no_leaver_in(
     assert newest(made, "idaas", number)["state"] == "succeeded"
 
 
+@pytest.mark.parametrize("state", ["needs_human", "ready"])
+def test_a_disable_of_which_nobody_knows_the_outcome_is_undone_for_who_comes_back(
+    made: TargetsWorld, state: str
+) -> None:
+    """I17: the account is known as active, and may be shut; also while it is being asked again."""
+    number = somebody(made)
+    lose_a_disable(made, number)
+    made.execute(
+        f"UPDATE accountsync.account_task SET state = '{state}' WHERE state = 'needs_human'"
+    )
+    change(made, number, leave_date=None)
+    for _ in range(2):
+        made.plan()
+        made.execute("UPDATE accountsync.person SET planned_revision = 0")
+    made.plan()
+    made.drain()
+    assert enabled(made, "welink", number)
+
+
+def test_what_a_command_tries_again_is_due_by_what_is_known_now(planned: TargetsWorld) -> None:
+    """I17: an account that was refused is not made for somebody who has left since."""
+    number = min(planned.entitled())
+    planned.sims.idaas.fault("ok_with_error", path="onboarding")
+    planned.drain()
+    planned.sims.idaas.heal()
+    change(planned, number, leave_date=LEFT)
+    planned.plan()
+    task_commands.carry_out(
+        engine=planned.engine, settings=planned.settings, command="retry", chosen=TaskFilter(state="failed"),
+        actor="mia", comment="it is well again",
+    )  # fmt: skip
+    planned.process("idaas")
+    assert planned.there("idaas") == {}
+    planned.plan()
+    planned.drain()
+    assert set(planned.there("idaas")) == set(planned.entitled()) - {number}
+
+
 def test_no_value_of_others_begins_a_line_of_the_lists(made: TargetsWorld) -> None:
     """I15, I20: as in every other list, HR's values are text on a terminal."""
     number = somebody(made)
@@ -249,18 +303,7 @@ def test_what_security_disabled_is_not_enabled_by_a_return(
 def test_a_disable_whose_outcome_nobody_knew_for_long_was_ours(made: TargetsWorld) -> None:
     """I11: the target is found disabled when it is asked once more; who returns is let in."""
     number = somebody(made)
-    change(made, number, leave_date=LEFT)
-    made.plan()
-    made.sims.welink.faults(
-        {"kind": "drop_after", "path": "/user/disable$", "times": 1},
-        {"kind": "status", "code": 500, "path": "/user/detail$", "skip": 1},
-    )
-    for _ in range(14):
-        made.drain()
-        made.execute("UPDATE accountsync.account_task SET next_attempt_at = now()")
-    assert newest(made, "welink", number)["state"] == "needs_human"
-    assert not enabled(made, "welink", number)
-    made.sims.welink.heal()
+    lose_a_disable(made, number)
     made.drain()
     assert newest(made, "welink", number)["state"] == "succeeded"
     assert account(made, "welink", number)["disabled_by"] == "accountsync"

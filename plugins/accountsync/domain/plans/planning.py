@@ -99,10 +99,7 @@ def asked_by_doubt(
         return Operation.DISABLE
     if wanted.state != AccountState.ACTIVE and account and _may_have_opened(account, open_task):
         return Operation.DISABLE
-    was_asked = (
-        open_task.operation == Operation.DISABLE and open_task.state == TaskState.NEEDS_HUMAN
-    )
-    if was_asked and wanted.state == AccountState.ACTIVE and account and account.provenance in OURS:
+    if wanted.state == AccountState.ACTIVE and account and _may_have_closed(account, open_task):
         return Operation.ENABLE
     return None
 
@@ -118,6 +115,15 @@ def _may_have_opened(account: Account, open_task: OpenTask) -> bool:
         return False
     is_enable = open_task.operation == Operation.ENABLE and open_task.state in IN_DOUBT
     return is_enable or open_task.operation == Operation.DISABLE
+
+
+def _may_have_closed(account: Account, open_task: OpenTask) -> bool:
+    """An account of ours; until the enable that this asks for is done, it is asked for."""
+    if account.state != AccountState.ACTIVE or account.provenance not in OURS:
+        return False
+    was_asked = open_task.is_doubtful or open_task.state == TaskState.NEEDS_HUMAN
+    is_disable = open_task.operation == Operation.DISABLE and was_asked
+    return is_disable or open_task.operation == Operation.ENABLE
 
 
 _CHANGES = {Difference.ATTRIBUTES: Operation.UPDATE, Difference.IDENTIFIER: Operation.RENAME}

@@ -45,7 +45,7 @@ class Step(Enum):
 class OpenTask:
     """A task that is not over. `kept_back`: an operator holds it, and goes on holding it once data
     that it lacks is there. `awaits_key`: everything was sent but a changed key, which a human has
-    to change in the target."""
+    to change in the target. `is_doubtful`: it takes access away, and a call of it got no answer."""
 
     id: int
     operation: Operation
@@ -60,6 +60,7 @@ class OpenTask:
     waits_for: Sequence[str] = ()
     kept_back: bool = False
     awaits_key: bool = False
+    is_doubtful: bool = False
     risks: Sequence[Risk] = ()
 
 

@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain import task_states
-from accountsync.domain.accounts.account import AccountState, Operation
+from accountsync.domain.accounts.account import TAKES_AWAY, AccountState, Operation
 from accountsync.domain.plans.risks import Risk
 from accountsync.domain.plans.steps import OpenTask, PlannedTask, to_write
 from accountsync.domain.reasons import Kind, Reason, as_document
@@ -35,8 +35,13 @@ SELECT
   id, person_id, system, operation, state, desired, late_bound, account_state, reason, cause,
   cause_kind, cause_facts, waits_for, risks,
   error_kind IS NOT DISTINCT FROM '{ErrorKind.HELD_BY_OPERATOR}' AS kept_back,
-  error_kind IS NOT DISTINCT FROM '{ErrorKind.KEY_NOT_CARRIED}' AS awaits_key
-FROM accountsync.account_task
+  error_kind IS NOT DISTINCT FROM '{ErrorKind.KEY_NOT_CARRIED}' AS awaits_key,
+  operation IN {listed(TAKES_AWAY)}
+    AND EXISTS (
+      SELECT FROM accountsync.task_attempt a
+      WHERE a.task_id = t.id AND a.outcome = 'unknown'
+    ) AS is_doubtful
+FROM accountsync.account_task t
 WHERE person_id = ANY(CAST(:persons AS bigint[])) AND state IN {listed(OPEN_STATES)}
 """)
 
@@ -182,6 +187,7 @@ def _open_task(row: RowMapping) -> OpenTask:
         waits_for=row.get("waits_for", ()),
         kept_back=row.get("kept_back", False),
         awaits_key=row.get("awaits_key", False),
+        is_doubtful=row.get("is_doubtful", False),
         risks=tuple(map(Risk, row["risks"] or ())),
     )
 

@@ -20,14 +20,17 @@ MAY_BE_SENT = """(
     ))
     -- rides on pk_person
     AND NOT EXISTS (
-      SELECT FROM accountsync.person absent
-      WHERE absent.id = c.person_id
-        AND absent.absent_since_snapshot IS NOT NULL
-        AND absent.presumed_left_at IS NULL
+      SELECT FROM accountsync.person p
+      WHERE p.id = c.person_id
+        AND (
+          p.absent_since_snapshot IS NOT NULL AND p.presumed_left_at IS NULL
+          OR p.revision > abs(p.planned_revision)
+        )
     )
   )"""
-"""False for creates of persons who may own an account of an open case (I9), and for whatever gives
-to persons whom HR's last complete read lacks (I19)."""
+"""False for creates of persons who may own an account of an open case (I9), for whatever gives to
+persons whom HR's last complete read lacks (I19), and for what gives by facts that no plan has seen
+(I17)."""
 
 _DUE = text(f"""
 SELECT s.system

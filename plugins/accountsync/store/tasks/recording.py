@@ -168,7 +168,8 @@ WITH r AS (
     AND (d.operation <> 'create' OR d.identifier IS NULL)
 ), anew AS (
   UPDATE accountsync.person p
-  SET planned_revision = 0
+  -- nothing new is known of the person, so that what else waits is sent meanwhile
+  SET planned_revision = -abs(planned_revision)
   FROM done d
   WHERE p.id = d.person_id AND d.replan
 )

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.reasons import Kind, Reason
+from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.error_kinds import NOTHING_DONE, ErrorKind
 from accountsync.domain.tasks.waiting import Candidates
 from accountsync.store import causes
@@ -237,7 +238,9 @@ _PLAN_AGAIN = text("""
 UPDATE accountsync.person
 SET planned_revision = 0
 WHERE id IN (
-  SELECT person_id FROM accountsync.account_task WHERE id = ANY(:tasks) AND state = 'superseded'
+  SELECT person_id
+  FROM accountsync.account_task
+  WHERE id = ANY(:failed) OR id = ANY(:tasks) AND state = 'superseded'
 )
 """)
 
@@ -253,8 +256,8 @@ def carry_out(
 ) -> Sequence[int]:
     """Changes the tasks and returns their persons, of whom `dependants.release_satisfied` has to
     follow in the same transaction. `states`: task → its state when it was chosen; a task that a
-    processor has claimed or ended meanwhile is left alone. What the guard has not judged yet is
-    planned again."""
+    processor has claimed or ended meanwhile is left alone. What the guard has not judged yet, and
+    what had failed, which no plan has followed, is planned again."""
     statement = text(_PULL.format(sets=command.sets))
     values = {
         **causes.bound(cause), "tasks": list(states), "now": now,
@@ -263,7 +266,8 @@ def carry_out(
     }  # fmt: skip
     persons = list(connection.scalars(statement, values))
     if command.revives:
-        connection.execute(_PLAN_AGAIN, {"tasks": list(states)})
+        failed = [task for task, state in states.items() if state == TaskState.FAILED]
+        connection.execute(_PLAN_AGAIN, {"tasks": list(states), "failed": failed})
     return persons
 
 
