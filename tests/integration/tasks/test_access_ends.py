@@ -219,8 +219,8 @@ def test_what_a_command_tries_again_is_due_by_what_is_known_now(planned: Targets
     change(planned, number, leave_date=LEFT)
     planned.plan()
     task_commands.carry_out(
-        engine=planned.engine, settings=planned.settings, command="retry", chosen=TaskFilter(state="failed"),
-        actor="mia", comment="it is well again",
+        engine=planned.engine, settings=planned.settings, command="retry",
+        chosen=TaskFilter(state="failed"), actor="mia", comment="it is well again",
     )  # fmt: skip
     planned.process("idaas")
     assert planned.there("idaas") == {}
