@@ -24,8 +24,7 @@ def access_list(
     found = open_access.list_open(engine=session.store(), target=target, targets=targets)
     for one in sorted(found, key=lambda one: not one.is_leavers):
         screen.say(_line(one))
-    people = len({one.employee_number for one in found if one.is_leavers})
-    typer.echo(f"{len(found)} accounts, of {people} leavers" if found else "all access has ended")
+    typer.echo(open_access.counted(found) if found else "all access has ended")
 
 
 def _line(one: OpenAccess) -> str:

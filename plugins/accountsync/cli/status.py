@@ -21,12 +21,8 @@ def status() -> None:
 
 def _access(engine: Engine) -> Iterator[str]:
     found = open_access.list_open(engine=engine)
-    leavers = {one.employee_number for one in found if one.is_leavers}
     if found:
-        yield (
-            f"access has not ended: {len(found)} accounts, of {len(leavers)} leavers;"
-            " bin/accountsync access list"
-        )
+        yield f"access has not ended: {open_access.counted(found)}; bin/accountsync access list"
     for who, people in open_access.kept_by_rejection(engine=engine).items():
         yield f"{people} leavers keep access by a rejection of {who}"
 

@@ -358,7 +358,7 @@ def test_nobody_is_told_that_access_has_ended_in_a_target_that_is_none(
 ) -> None:
     """I17: a slip again."""
     people, _ = leaving
-    assert "24 accounts, of 12 leavers" in people.command("access", "list").output
+    assert "24 accounts of 12 people, 12 of them leavers" in people.command("access", "list").output
     done = people.command("access", "list", "--target", "crop")
     assert isinstance(done.exception, ConfigurationError)
     assert str(done.exception).startswith("there is no target crop; known are ")

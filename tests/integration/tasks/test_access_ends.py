@@ -130,7 +130,7 @@ def test_a_refused_disable_is_told_at_once_and_asked_again_until_it_is_seen_done
     assert not enabled(made, "idaas", number)  # the order is a courtesy
     assert (told(made) or "").startswith("access has not ended: 1 leavers (1 refused")
     assert told(made) is None  # once a day
-    assert "1 leavers" in CliRunner().invoke(app, ["access", "list"]).output
+    assert "1 of them leavers" in CliRunner().invoke(app, ["access", "list"]).output
     for _ in range(3):
         made.plan()
         an_hour_passes(made)
@@ -239,7 +239,7 @@ def test_no_value_of_others_begins_a_line_of_the_lists(made: TargetsWorld) -> No
     change(made, number, employee_number="7\n0 accounts\x1b[2J")
     for command in (["access", "list"], ["status"]):
         printed = CliRunner().invoke(app, command).output
-        assert "1 leavers" in printed
+        assert "1 of them leavers" in printed
         assert "\x1b" not in printed
         assert not [line for line in printed.splitlines() if line.startswith("0 accounts")]
 

@@ -38,6 +38,12 @@ def list_open(
         return open_access.find(connection, target=target)
 
 
+def counted(found: Sequence[OpenAccess]) -> str:
+    people = {one.employee_number for one in found}
+    leavers = {one.employee_number for one in found if one.is_leavers}
+    return f"{len(found)} accounts of {len(people)} people, {len(leavers)} of them leavers"
+
+
 def kept_by_rejection(*, engine: Engine) -> dict[str, int]:
     with engine.connect() as connection:
         return open_access.kept(connection)
