@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from accountsync.errors import SafetyStopError
+from accountsync.jobs.commands import adopt_accounts
 from accountsync.jobs.tasks import open_access
+from accountsync.targets import catalog
 from tests.integration.tasks.targets_world import TargetsWorld
 
 TARGETS = ("idaas", "welink", "email")
@@ -20,6 +25,16 @@ def somebody(world: TargetsWorld, *, nth: int = 0) -> str:
             n=nth,
         )[0]["employee_number"]
     )
+
+
+def adopt(world: TargetsWorld, target: str) -> None:
+    """As `bin/accountsync adopt run` does."""
+    declared = world.settings.targets[target]
+    opener = partial(catalog.opened, declared, world.endpoint(declared.conn_id), dry_run=True)
+    adopt_accounts.adopt_accounts(
+        engine=world.engine, target=target, declared=declared, actor="mia", now=datetime.now(UTC),
+        read=lambda: asyncio.run(adopt_accounts.list_accounts(opener, target=target)),
+    )  # fmt: skip
 
 
 def change(world: TargetsWorld, number: str, **columns: Any) -> None:

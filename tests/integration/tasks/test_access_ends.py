@@ -19,6 +19,7 @@ from tests.integration.tasks.access_world import (
     LEFT,
     TARGETS,
     account,
+    adopt,
     an_hour_passes,
     change,
     edited,
@@ -189,6 +190,24 @@ def test_an_enable_of_which_nobody_knows_the_outcome_keeps_no_leaver_in(
     made.drain()
     assert not enabled(made, "idaas", number)
     assert newest(made, "idaas", number)["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_what_our_lost_disable_did_is_known_as_ours_by_a_look_at_all_accounts(
+    made: TargetsWorld, is_back: bool
+) -> None:
+    """I11: `adopt run` finds it disabled before the task does; who returns is let in."""
+    number = somebody(made)
+    lose_a_disable(made, number)
+    if is_back:
+        change(made, number, leave_date=None)
+        made.plan()
+    adopt(made, "welink")
+    assert account(made, "welink", number)["disabled_by"] == "accountsync"
+    change(made, number, leave_date=None)
+    made.plan()
+    made.drain()
+    assert [enabled(made, target, number) for target in TARGETS] == [True, True, True]
 
 
 @pytest.mark.parametrize("state", ["needs_human", "ready"])

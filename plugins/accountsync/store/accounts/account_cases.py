@@ -19,6 +19,7 @@ from accountsync.store.engine import bigints
 from accountsync.store.names import name_registry
 from accountsync.store.plans.planned_tasks import NOT_STARTED
 from accountsync.store.tables import listed
+from accountsync.store.tasks.doubts import MAY_HAVE_HAPPENED
 
 _ADOPT = text(f"""
 INSERT INTO accountsync.account AS a (
@@ -45,14 +46,20 @@ ON CONFLICT (person_id, system) DO UPDATE SET
 WHERE a.state IN {listed(GONE)}
 """)
 
-_REFRESH = text("""
+_OURS = f"""
+  FROM accountsync.account_task asked
+  WHERE NOT r.enabled AND asked.operation = 'disable' AND {MAY_HAVE_HAPPENED.format("a")}
+"""
+"""Disables of ours of which nobody knows the outcome; where there is none, it was somebody else."""
+
+_REFRESH = text(f"""
 -- rides on uq_account_person_id_system
 UPDATE accountsync.account a
 SET
   state = CASE WHEN r.enabled THEN 'active' ELSE 'disabled' END,
   closed = CASE WHEN r.enabled THEN NULL ELSE 'seen' END,
-  disabled_by = NULL,
-  disabled_reason = NULL,
+  disabled_by = CASE WHEN EXISTS (SELECT {_OURS}) THEN 'accountsync' END,
+  disabled_reason = (SELECT asked.reason {_OURS} ORDER BY asked.id DESC LIMIT 1),
   updated_at = now()
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) r (person_id bigint, enabled bool)
 WHERE a.person_id = r.person_id
@@ -188,8 +195,8 @@ def adopt(connection: Connection, *, target: str, found: Mapping[int, RemoteAcco
 
 def refresh(connection: Connection, *, target: str, seen: Mapping[int, RemoteAccount]) -> int:
     """Records whether known accounts can be used, as the target shows it now, and plans the persons
-    again for whom that is news. Returns how many. What we did not disable ourselves was disabled by
-    somebody else (I11, I17)."""
+    again for whom that is news. Returns how many. What no call of ours may have disabled was
+    disabled by somebody else (I11, I17)."""
     rows = [
         {"person_id": person_id, "enabled": account.enabled} for person_id, account in seen.items()
     ]
