@@ -186,7 +186,8 @@ def _carried_out(live: Live, *options: str) -> Done:
 
 
 def _is_over(live: Live) -> bool:
-    found = live.rest("GET", f"backfills?dag_id={SYNC}&order_by=-id&limit=1")["backfills"]
+    query = "SELECT completed_at FROM backfill WHERE dag_id = %s ORDER BY id DESC LIMIT 1"
+    found = live.rows(query, SYNC, database="airflow")
     return bool(found) and found[0]["completed_at"] is not None
 
 
