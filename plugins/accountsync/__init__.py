@@ -1,3 +1,3 @@
 """AccountSync keeps accounts in step with people."""
 
-__version__ = "0.4.0"
+__version__ = "0.4.1"
