@@ -55,11 +55,14 @@ def call_off(history: History) -> None:
 
 
 def leave(history: History) -> None:
+    """A last day is never before the first: that would be a rehire's, or a hire called off."""
     if history.draw.random() < 0.4:
         history.change("active", "leave", status="2")
-    else:
-        days = history.draw.choice((1, 1, 1, 0, -1))
-        history.change("active", "leave", leave=history.today - days * DAY)
+    elif facts := history.somebody("active", "leave"):
+        last = history.today - history.draw.choice((1, 1, 1, 0, -1)) * DAY
+        last = max(last, facts.hire)
+        history.put(changed(facts, leave=last))
+        history.say(f"{facts.number} leaves after {last}")
 
 
 def come_back(history: History) -> None:
