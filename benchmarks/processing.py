@@ -144,7 +144,8 @@ DELETE FROM accountsync.plan;
 DELETE FROM accountsync.person;
 INSERT INTO accountsync.plan (state, persons, counts) VALUES ('released', 0, '{}');
 INSERT INTO accountsync.person (source, source_key, employee_number, full_name, attributes,
-  content_hash) SELECT 'hieds', g, g, 'n', '{}', '\\x00' FROM generate_series(1, %(tasks)s) g;
+  content_hash, planned_revision)
+  SELECT 'hieds', g, g, 'n', '{}', '\\x00', 1 FROM generate_series(1, %(tasks)s) g;
 INSERT INTO accountsync.account_task (plan_id, person_id, system, operation, desired, state,
   waits_for) SELECT (SELECT max(id) FROM accountsync.plan), p.id, s.system, 'create',
   jsonb_build_object('employeeNumber', p.employee_number, 'name', 'n', 'englishName', 'n',

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 _PERSON = text(
     "INSERT INTO accountsync.person (source, source_key, employee_number, full_name, attributes,"
-    " content_hash) SELECT 'hieds', n, n, '张三', '{}', '\\x00'"
+    " content_hash, planned_revision) SELECT 'hieds', n, n, '张三', '{}', '\\x00', 1"
     " FROM generate_series(1, :count) g, LATERAL (SELECT g::text) t (n) RETURNING id"
 )
 _TASK = text(
@@ -30,7 +30,7 @@ _BLANK: dict[str, Any] = {
 
 
 def add_persons(connection: Connection, count: int) -> list[int]:
-    """Ids of persons numbered 1, 2, …"""
+    """Ids of persons numbered 1, 2, … whom a plan has seen as they are."""
     return list(connection.scalars(_PERSON, {"count": count}))
 
 
