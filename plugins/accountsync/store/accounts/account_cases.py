@@ -15,11 +15,11 @@ from accountsync.domain.accounts.correlation import account_key
 from accountsync.domain.reasons import Kind, Reason, as_documents
 from accountsync.store import causes
 from accountsync.store.accounts import accounts
+from accountsync.store.doubts import MAY_HAVE_HAPPENED
 from accountsync.store.engine import bigints
 from accountsync.store.names import name_registry
 from accountsync.store.plans.planned_tasks import NOT_STARTED
 from accountsync.store.tables import listed
-from accountsync.store.tasks.doubts import MAY_HAVE_HAPPENED
 
 _ADOPT = text(f"""
 INSERT INTO accountsync.account AS a (

@@ -18,8 +18,8 @@ from accountsync.domain.accounts.account import (
 )
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.outcomes import ClaimedTask
+from accountsync.store.doubts import MAY_HAVE_HAPPENED
 from accountsync.store.tables import listed
-from accountsync.store.tasks.doubts import MAY_HAVE_HAPPENED
 from accountsync.store.tasks.due_tasks import MAY_BE_SENT
 
 _WRITES_KEYS = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)

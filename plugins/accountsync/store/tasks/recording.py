@@ -12,8 +12,8 @@ from accountsync.domain.accounts.account import TAKES_AWAY
 from accountsync.domain.storable import as_json
 from accountsync.domain.task_states import TaskState
 from accountsync.domain.tasks.outcomes import Outcome, Result
+from accountsync.store.doubts import MAY_HAVE_HAPPENED
 from accountsync.store.tasks import dependants
-from accountsync.store.tasks.doubts import MAY_HAVE_HAPPENED
 
 # What _RECORD does with a result. It is one statement, so that every part of it sees the store as
 # it was before: the attempt still open, the account still the old one. With a statement for each
