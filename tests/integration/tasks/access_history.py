@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from functools import partial
 from random import Random
 from typing import Any
 
 from accountsync.clock import utc_now
 from accountsync.domain.plans.risks import Risk
 from accountsync.errors import AccountSyncError
-from accountsync.jobs.commands import adopt_accounts
 from accountsync.jobs.persons.run_request import Mode
 from accountsync.jobs.plans import held_plans
 from accountsync.jobs.plans.create_account_tasks import PlanSummary
 from accountsync.jobs.tasks import open_access, task_commands
 from accountsync.jobs.tasks.process_account_tasks import find_due_targets
 from accountsync.store.tasks.task_commands import TaskFilter
-from accountsync.targets import catalog
 from tests.integration.tasks.access_model import (
     SHANGHAI,
     TARGETS,
@@ -30,6 +26,7 @@ from tests.integration.tasks.access_model import (
     Spot,
     changed,
 )
+from tests.integration.tasks.access_world import adopt
 from tests.integration.tasks.targets_world import TargetsWorld
 from tests.integration.world import Changes, stamp
 
@@ -142,14 +139,8 @@ class History:
             raise Diverged(f"{self.model.wrong[0]} (seen after {where})")
 
     def adopt(self, target: str) -> None:
-        world = self.configured()
-        declared = world.settings.targets[target]
-        opener = partial(catalog.opened, declared, world.endpoint(declared.conn_id), dry_run=True)
         with suppress(AccountSyncError):
-            adopt_accounts.adopt_accounts(
-                engine=world.engine, target=target, declared=declared, actor="mia", now=self.now,
-                read=lambda: asyncio.run(adopt_accounts.list_accounts(opener, target=target)),
-            )  # fmt: skip
+            adopt(self.configured(), target, now=self.now)
             self.model.opened = {place for place in self.model.opened if place[0] != target}
 
     def put(self, *people: Facts) -> None:

@@ -27,12 +27,13 @@ def somebody(world: TargetsWorld, *, nth: int = 0) -> str:
     )
 
 
-def adopt(world: TargetsWorld, target: str) -> None:
+def adopt(world: TargetsWorld, target: str, *, now: datetime | None = None) -> None:
     """As `bin/accountsync adopt run` does."""
     declared = world.settings.targets[target]
     opener = partial(catalog.opened, declared, world.endpoint(declared.conn_id), dry_run=True)
     adopt_accounts.adopt_accounts(
-        engine=world.engine, target=target, declared=declared, actor="mia", now=datetime.now(UTC),
+        engine=world.engine, target=target, declared=declared, actor="mia",
+        now=now or datetime.now(UTC),
         read=lambda: asyncio.run(adopt_accounts.list_accounts(opener, target=target)),
     )  # fmt: skip
 
