@@ -59,11 +59,12 @@ class AirflowApi:
         found = self._call("GET", f"dags/{dag_id}/dagRuns?order_by=-run_after&limit=20")
         return [_run(one) for one in found["dag_runs"]]
 
-    def has_unanswered_events(self, since: datetime) -> bool:
-        """Whether an asset changed and the runs that follow from it do not exist yet."""
-        query = urllib.parse.urlencode({"timestamp_gte": since.isoformat(), "limit": 100})
-        events = self._call("GET", f"assets/events?{query}")["asset_events"]
-        return any(not event["created_dagruns"] for event in events)
+    def has_queued_events(self, dag_id: str) -> bool:
+        """Whether an asset changed and the DAG's run that follows from it does not exist yet.
+
+        The events themselves do not tell: one that comes while another is queued shares its run,
+        and Airflow notes it at a later run only."""
+        return bool(self._call("GET", f"dags/{dag_id}/assets/queuedEvents")["queued_events"])
 
     def failed_tasks(self, run: DagRun) -> list[str]:
         quoted = urllib.parse.quote(run.run_id, safe="")

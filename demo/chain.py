@@ -61,12 +61,17 @@ def _settle(stack: Stack, progress: Progress, say: Callable[[str], None]) -> Cou
 def _await_quiet(stack: Stack, progress: Progress) -> None:
     """No task moves, no run is open, and none will follow from what has happened."""
 
-    def is_quiet() -> bool:
+    def runs_are_open() -> bool:
         runs = [run for dag_id in DAGS for run in stack.api.runs(dag_id)]
         for run in runs:
             _refuse_failure(stack, run)
-        moving = progress.look().moving_tasks or any(run.is_open for run in runs)
-        return not moving and not stack.api.has_unanswered_events(stack.started)
+        return any(run.is_open for run in runs)
+
+    def is_quiet() -> bool:
+        if progress.look().moving_tasks or runs_are_open():
+            return False
+        # What the ended runs have announced is queued, or has become a run since.
+        return not any(map(stack.api.has_queued_events, DAGS)) and not runs_are_open()
 
     _await(stack, is_quiet, _RUN_SECONDS, "account tasks are still open")
 
