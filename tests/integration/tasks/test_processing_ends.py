@@ -120,14 +120,20 @@ def soon() -> Iterator[Callable[[float], None]]:
     signal.signal(signal.SIGUSR1, before)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("after", [0.5, 0.7, 1.1])
 def test_a_timeout_of_airflow_leaves_nothing_hanging(
     planned: TargetsWorld, soon: Callable[[float], None], after: float
 ) -> None:
+    """Also where it comes while Python ignores what is raised (it collects garbage): the run then
+    goes on to its own end."""
     planned.sims.idaas.fault("latency", path=ONBOARDING, seconds=0.4)
     soon(after)
-    with pytest.raises((_TimeoutError, ProgrammingError), check=_was_interrupted):
+    try:
         _process_and_wait(planned)
+    except (_TimeoutError, ProgrammingError) as error:
+        if not _was_interrupted(error):
+            raise
     _ends(planned)
 
 
@@ -139,7 +145,7 @@ def _was_interrupted(error: BaseException | None) -> bool:
 
 
 def _process_and_wait(world: TargetsWorld) -> None:
-    while world.due():
+    while "idaas" in world.due():
         world.process("idaas", max_tasks=20)
     time.sleep(5)
 
