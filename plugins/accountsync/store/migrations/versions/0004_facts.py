@@ -1,6 +1,6 @@
 """Facts of a cause are an object: what was written as a text that holds one is read once more.
 
-0.2.0 wrote them so where a plan changed a task that waited for data.
+0.2.0 wrote them so where a plan changed a task, which had to wait for data from then on.
 
 Revision: 0004
 Before: 0003
